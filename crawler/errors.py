@@ -1,0 +1,77 @@
+"""Every error that the crawler raises on purpose, in one tree.
+
+::
+
+    CrawlerError
+    ├── UsageError            the user can put it right: exit status 2
+    │   ├── SettingsError     a setting's name or value
+    │   ├── SeedError         a seed list, or a line of it
+    │   ├── SpiderError       the spider class, its callbacks, its arguments
+    │   └── JobError          the job folder, its store or its output
+    │       └── JobLocked     another process runs the job
+    ├── LoginError            an account could not be logged in: exit status 4
+    ├── FetchError            one request got no usable response
+    │   └── StatusError       … because of its status code
+    └── ItemError             one item cannot be written
+
+A message names the thing, the place and the way out, in one sentence.
+"""
+
+from __future__ import annotations
+
+
+class CrawlerError(Exception):
+    """The root: ``except CrawlerError`` catches what the crawler raises on purpose."""
+
+
+class UsageError(CrawlerError):
+    """Bad input that the user can put right; the command ends with status 2."""
+
+
+class SettingsError(UsageError):
+    """A setting that does not exist or a value that it cannot have."""
+
+
+class SeedError(UsageError):
+    """A seed list that cannot be read, or none of its lines can."""
+
+
+class SpiderError(UsageError):
+    """A spider that cannot be found or made, or that names a callback it does not have."""
+
+
+class JobError(UsageError):
+    """A job folder, a store or an output that cannot be used as it is."""
+
+
+class JobLocked(JobError):
+    """The job is being run by another process; the message says which."""
+
+
+class LoginError(CrawlerError):
+    """An account could not be logged in; the command ends with status 4."""
+
+
+class FetchError(CrawlerError):
+    """One request got no usable response.
+
+    ``cause`` is a short stable word by which failures are counted, for instance
+    ``timeout``, ``dns``, ``connection``, ``tls``, ``body too large`` or ``http 404``.
+    """
+
+    def __init__(self, cause: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retryable = retryable
+
+
+class StatusError(FetchError):
+    """The response's status code says that there is no page."""
+
+    def __init__(self, status: int, message: str, *, retryable: bool = False) -> None:
+        super().__init__(f"http {status}", message, retryable=retryable)
+        self.status = status
+
+
+class ItemError(CrawlerError):
+    """One item cannot be written; it goes to ``rejected.jsonl`` with this message."""
