@@ -1,0 +1,83 @@
+"""A request: one fetch wanted, as spiders yield it and as the frontier keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from crawler import urls
+
+
+class Hop(NamedTuple):
+    """One redirect on the way to a response: the URL that was asked and its status code."""
+
+    url: str
+    status: int
+
+
+class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
+    """One fetch wanted.
+
+    ``callback`` is a method of the spider or its name; it is kept by name, so that a request
+    survives a restart. ``data`` and ``json`` are the body as in ``requests`` (form fields or
+    bytes; anything that JSON can say). ``cb_kwargs`` are handed to the callback as keyword
+    arguments and must be plain data. A higher ``priority`` goes first. ``dont_filter`` fetches
+    the URL even if the job has already seen it.
+
+    ``depth``, ``tries`` and ``history`` are kept by the crawler.
+    """
+
+    url: str
+    callback: Any = "parse"
+    method: str = "GET"
+    headers: dict[str, str] | None = None
+    data: Any = None
+    json: Any = None
+    cookies: dict[str, str] | None = None
+    cb_kwargs: dict[str, Any] | None = None
+    priority: int = 0
+    dont_filter: bool = False
+    depth: int = 0
+    tries: int = 0
+    history: list[Hop] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.callback, str):
+            self.callback = _name_of(self.callback)
+
+    @property
+    def is_plain(self) -> bool:
+        """True when the URL alone says everything that goes over the wire."""
+        return (
+            self.method == "GET"
+            and self.headers is None
+            and self.data is None
+            and self.json is None
+            and self.cookies is None
+        )
+
+
+def _name_of(callback: Callable[..., object]) -> str:
+    return getattr(callback, "__name__", repr(callback))
+
+
+def fingerprint(request: Request) -> bytes:
+    """The 16 bytes by which two requests are the same: host, method, canonical URL and body.
+
+    The first four bytes depend on the host alone, so that one host's fingerprints stand side by
+    side in the store. A GET without a body needs its URL only.
+    """
+    digest = hashlib.blake2b(urls.canonical(request.url).encode(), digest_size=12)
+    if request.method != "GET" or request.data is not None or request.json is not None:
+        body = msgspec.msgpack.encode((request.method, request.data, request.json), order="sorted")
+        digest.update(b"\0" + body)
+    return _host_prefix(urls.origin(request.url)) + digest.digest()
+
+
+@lru_cache(maxsize=4096)
+def _host_prefix(origin: str) -> bytes:
+    return hashlib.blake2b(origin.encode(), digest_size=4).digest()

@@ -1,0 +1,213 @@
+"""Settings: every name, every default, and where values come from.
+
+Later sources win: the defaults here, ``[tool.crawler]`` in ``pyproject.toml``, class attributes
+of the spider, ``-s NAME=VALUE`` on the command line. A name that does not exist is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from crawler.errors import SettingsError
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a job runs. Times are in seconds, sizes in bytes, ``None`` means no limit."""
+
+    # Politeness
+    delay: float = 1.0
+    """Least time between two requests to a host; a longer crawl-delay in robots.txt wins."""
+    concurrency_per_host: int = 1
+    """Requests at one host at the same time."""
+    obey_robots: bool = True
+    """Ask robots.txt first and keep to it, its crawl-delay included."""
+    user_agent: str = f"crawler/{VERSION} (a web crawler in Python)"
+    """Sent with every request; its first word is the name that robots.txt rules are matched by."""
+
+    # Size of the crawl
+    concurrency: int = 64
+    """Requests at the same time, over all hosts and workers."""
+    workers: int | None = None
+    """Worker processes; ``None`` is one per core, 0 runs everything in the calling process."""
+    max_pages: int | None = None
+    """Stop after this many pages."""
+    max_depth: int | None = None
+    """Links to follow from a seed; 0 fetches the seeds alone."""
+
+    # One fetch
+    timeout: float = 60.0
+    """For a whole response, from the first byte sent to the last received."""
+    connect_timeout: float = 10.0
+    """To open a connection."""
+    read_timeout: float = 30.0
+    """Between two pieces of a response."""
+    max_body: int = 32 * 1024 * 1024
+    """Size of a response's body, decoded; a longer one fails its request."""
+    max_redirects: int = 20
+    """Redirects in a row until a request fails."""
+    accept_status: tuple[int, ...] = ()
+    """Status codes of 400 and above whose responses go to the callback instead of failing."""
+
+    # Trying again
+    retries: int = 3
+    """Further tries after a timeout, a broken connection or a status in ``retry_status``."""
+    retry_status: tuple[int, ...] = (408, 413, 429, 500, 502, 503, 504, 522, 524)
+    """Status codes that are tried again."""
+    retry_wait: float = 1.0
+    """Wait before the second try; doubles with each further one."""
+    max_retry_wait: float = 21_600.0
+    """Longest wait that a server's Retry-After is granted."""
+
+    # Running
+    commit_interval: float = 0.2
+    """Longest time that finished pages wait for the commit that makes them durable."""
+    stop_timeout: float = 10.0
+    """How long a stop waits for the requests in flight."""
+
+    def __post_init__(self) -> None:
+        for name, least in _AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:  # also refuses NaN
+                raise SettingsError(f"setting {name} is {value}, but must be at least {least}")
+        for name in ("timeout", "connect_timeout", "read_timeout"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"setting {name} must be more than 0 seconds")
+        if not self.user_agent.strip() or not self.user_agent.isprintable():
+            raise SettingsError("setting user_agent must be one line of printable text")
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes to start: ``workers``, or one per core that this process may use."""
+        return usable_cores() if self.workers is None else self.workers
+
+
+_AT_LEAST: dict[str, float] = {
+    "delay": 0,
+    "concurrency_per_host": 1,
+    "concurrency": 1,
+    "workers": 0,
+    "max_pages": 1,
+    "max_depth": 0,
+    "max_body": 1,
+    "max_redirects": 0,
+    "retries": 0,
+    "retry_wait": 0,
+    "max_retry_wait": 0,
+    "commit_interval": 0,
+    "stop_timeout": 0,
+}
+
+_TYPES: dict[str, Any] = get_type_hints(Settings)
+_DESCRIPTIONS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    int | None: "a whole number or none",
+    tuple[int, ...]: "a list of whole numbers",
+}
+
+NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Settings))
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def from_pyproject(path: Path) -> dict[str, Any]:
+    """The ``[tool.crawler]`` table of a ``pyproject.toml``, or nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    table = document.get("tool", {}).get("crawler", {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: [tool.crawler] must be a table of settings")
+    return check(table, where=f"[tool.crawler] in {path}")
+
+
+def from_spider(spider: type) -> dict[str, Any]:
+    """The settings that a spider class declares as attributes.
+
+    An attribute that is no setting is the spider's own, unless it looks like a misspelt one:
+    a setting that silently means nothing would be worse than a rename.
+    """
+    found: dict[str, Any] = {}
+    for base in reversed(spider.__mro__):
+        for name, value in vars(base).items():
+            if name in NAMES:
+                found[name] = value
+            elif _looks_misspelt(name, value):
+                near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.87)
+                if near and name != near[0] + "s":
+                    raise SettingsError(
+                        f"{spider.__name__}.{name} is no setting: did you mean {near[0]}? "
+                        "(If it is the spider's own attribute, give it another name.)"
+                    )
+    return check(found, where=f"spider {spider.__name__}")
+
+
+def _looks_misspelt(name: str, value: object) -> bool:
+    plain = isinstance(value, (bool, int, float, str, tuple, list)) or value is None
+    return plain and not name.startswith("_")
+
+
+def from_assignments(pairs: Mapping[str, str]) -> dict[str, Any]:
+    """Settings given as text on the command line (``-s NAME=VALUE``)."""
+    return check(pairs, where="-s")
+
+
+def check(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """``values`` with every name known and every value of its setting's type.
+
+    Text is converted (``"0.5"``, ``"true"``, ``"none"``). Raises SettingsError naming ``where``.
+    """
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in _TYPES:
+            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{where}: there is no setting {name!r}{hint}")
+        checked[name] = _convert(name, value, where)
+    return checked
+
+
+def _convert(name: str, value: Any, where: str) -> Any:
+    wanted = _TYPES[name]
+    if isinstance(value, str):
+        if value.strip().lower() in {"none", "null"}:
+            value = None
+        elif "tuple" in str(wanted):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, wanted, strict=not isinstance(value, (str, list)))
+    except msgspec.ValidationError:
+        raise SettingsError(
+            f"{where}: setting {name} cannot be {value!r}; it is {_DESCRIPTIONS[wanted]}"
+        ) from None
+
+
+def resolve(*sources: Mapping[str, Any]) -> Settings:
+    """One ``Settings`` from checked sources; the later ones win."""
+    merged: dict[str, Any] = {}
+    for source in sources:
+        merged.update(source)
+    return Settings(**merged)

@@ -1,0 +1,78 @@
+"""Spider: where to start, how to log in, how to parse. The one base class that users extend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from crawler.request import Request
+from crawler.response import Response
+from crawler.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request came to nothing, as ``Spider.failed`` gets it.
+
+    ``cause`` is the short word under which the failure is counted (``http 404``, ``timeout``,
+    ``robots.txt``); ``message`` says it in a sentence; ``response`` is there when one came.
+    """
+
+    request: Request
+    cause: str
+    message: str
+    response: Response | None = None
+
+
+class Spider:
+    """Extend it, name ``start_urls`` and write ``parse``.
+
+    Settings are class attributes of the same names (``delay = 0.5``). Arguments given with
+    ``-a NAME=VALUE`` reach the constructor as keywords; by default they become attributes.
+
+    Each worker process makes one instance. Callbacks of one instance never run at the same time;
+    instances share nothing, so what must survive belongs in items and requests.
+    """
+
+    name: ClassVar[str] = ""
+    """What the job and its folder are called; by default the class's name in lower case."""
+    start_urls: Sequence[str] = ()
+    """Where to start, unless seeds are given."""
+    allowed_domains: Sequence[str] = ()
+    """Domains to stay on, subdomains included; by default the seeds' own hosts. ``"*"``: all."""
+    item_type: ClassVar[Any] = None
+    """What every item must be; one that does not fit goes to ``rejected.jsonl``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__.lower()
+
+    def __init__(self, **arguments: Any) -> None:
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+    def start(self) -> Iterable[Request | str]:
+        """The first requests; by default one for each of ``start_urls``."""
+        return list(self.start_urls)
+
+    def parse(self, response: Response) -> Any:
+        """Yield items and requests, or return one or a list of them."""
+        raise NotImplementedError(f"{type(self).__name__} has no method parse(self, response)")
+
+    def login(self, session: Session) -> None:
+        """Log in through ``session``, a ``requests.Session``. Not called unless overridden."""
+        raise NotImplementedError
+
+    def failed(self, failure: Failure) -> Any:
+        """Called for a request that failed for good; may yield items and requests."""
+        return None
+
+    def closed(self, stats: dict[str, Any]) -> None:
+        """Called once when a run ends, with the job's counters."""
+
+    @classmethod
+    def logs_in(cls) -> bool:
+        """True when the spider has a ``login`` of its own."""
+        return cls.login is not Spider.login
