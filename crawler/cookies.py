@@ -1,0 +1,108 @@
+"""A requests cookie jar that says what changed, so that cookies can be kept as data."""
+
+from __future__ import annotations
+
+import http.cookiejar
+from collections import deque
+from collections.abc import Iterable
+
+from requests.cookies import RequestsCookieJar
+
+from crawler.messages import Cookie
+
+
+class RecordingJar(RequestsCookieJar):
+    """A jar that remembers each cookie set or deleted until ``drain`` is called.
+
+    Deques append and pop atomically, so threads that share a session may change it while
+    another one drains.
+    """
+
+    def __init__(self, policy: http.cookiejar.CookiePolicy | None = None) -> None:
+        super().__init__(policy)
+        self._changes: deque[Cookie] = deque()
+        self._unheard: deque[Cookie] = deque()
+        self._drained = 0
+
+    def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
+        super().set_cookie(cookie, *args, **kwargs)  # type: ignore[arg-type]
+        self._changes.append(_as_data(cookie))
+
+    def clear(
+        self, domain: str | None = None, path: str | None = None, name: str | None = None
+    ) -> None:
+        gone = [c for c in self if _covers(c, domain, path, name)]
+        super().clear(domain, path, name)
+        self._changes.extend(_as_data(cookie, deleted=True) for cookie in gone)
+
+    def drain(self) -> list[Cookie]:
+        """The changes since the last call, in order."""
+        changes: list[Cookie] = []
+        while self._changes:
+            changes.append(self._changes.popleft())
+        self._drained += len(changes)
+        self._unheard.extend(changes)
+        return changes
+
+    def load(self, cookies: Iterable[Cookie], heard: int = 0) -> None:
+        """Become ``cookies``, except for own changes that their sender had not heard of.
+
+        ``heard`` counts the drained changes that are in ``cookies`` already.
+        """
+        while self._unheard and self._drained - len(self._unheard) < heard:
+            self._unheard.popleft()
+        newer = [*self._unheard, *list(self._changes)]
+        with self._cookies_lock:  # type: ignore[attr-defined]
+            self._cookies = {}
+            for cookie in [*cookies, *newer]:
+                self._put(cookie)
+
+    def _put(self, cookie: Cookie) -> None:
+        if cookie.value is None:
+            self._cookies.get(cookie.domain, {}).get(cookie.path, {}).pop(cookie.name, None)
+        else:
+            http.cookiejar.CookieJar.set_cookie(self, _as_cookie(cookie))
+
+
+def _covers(
+    cookie: http.cookiejar.Cookie, domain: str | None, path: str | None, name: str | None
+) -> bool:
+    return (
+        (domain is None or cookie.domain == domain)
+        and (path is None or cookie.path == path)
+        and (name is None or cookie.name == name)
+    )
+
+
+def _as_data(cookie: http.cookiejar.Cookie, *, deleted: bool = False) -> Cookie:
+    return Cookie(
+        name=cookie.name,
+        value=None if deleted else cookie.value or "",
+        domain=cookie.domain,
+        path=cookie.path,
+        expires=cookie.expires,
+        secure=bool(cookie.secure),
+        http_only=cookie.has_nonstandard_attr("HttpOnly"),
+        host_only=not cookie.domain_specified,
+    )
+
+
+def _as_cookie(cookie: Cookie) -> http.cookiejar.Cookie:
+    return http.cookiejar.Cookie(
+        version=0,
+        name=cookie.name,
+        value=cookie.value,
+        port=None,
+        port_specified=False,
+        domain=cookie.domain,
+        domain_specified=not cookie.host_only,
+        domain_initial_dot=cookie.domain.startswith("."),
+        path=cookie.path,
+        path_specified=True,
+        secure=cookie.secure,
+        expires=None if cookie.expires is None else int(cookie.expires),
+        discard=cookie.expires is None,
+        comment=None,
+        comment_url=None,
+        rest={"HttpOnly": ""} if cookie.http_only else {},
+    )

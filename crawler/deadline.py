@@ -1,0 +1,109 @@
+"""A time limit for a whole response, whatever the server does.
+
+Socket timeouts bound the silence between two pieces; a server that drips one byte a second never
+trips them. Here a watchdog thread shuts the socket of a fetch that is over its time, which makes
+the blocked read return at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+_current = threading.local()
+
+
+class Deadline:
+    """One fetch's limit: the connection that it uses, and whether it was cut."""
+
+    __slots__ = ("at", "connection", "passed")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.connection: HTTPConnection | None = None
+        self.passed = False
+
+    def cut(self) -> None:
+        """End the fetch: its blocked read sees the end of the stream."""
+        self.passed = True
+        sock = getattr(self.connection, "sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class Watchdog:
+    """Cuts what is over its time. One for a worker process; looks twice a second."""
+
+    def __init__(self, tick: float = 0.5) -> None:
+        self._tick = tick
+        self._running: dict[int, Deadline] = {}
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def limit(self, seconds: float) -> Iterator[Deadline]:
+        """What is fetched by this thread within the block is cut after ``seconds``."""
+        if self._thread is None:
+            self._start()
+        deadline = Deadline(time.monotonic() + seconds)
+        key = id(deadline)
+        self._running[key] = deadline
+        _current.deadline = deadline
+        try:
+            yield deadline
+        finally:
+            _current.deadline = None
+            del self._running[key]
+
+    def close(self) -> None:
+        """End the watchdog's thread."""
+        self._closed.set()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(self._tick):
+            now = time.monotonic()
+            for deadline in list(self._running.values()):
+                if now >= deadline.at:
+                    deadline.cut()
+
+
+class _Tracked:
+    """Tells the deadline of the thread which connection it uses."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        deadline = getattr(_current, "deadline", None)
+        if deadline is not None:
+            deadline.connection = self
+        return super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+class TrackedHTTPConnection(_Tracked, HTTPConnection):
+    """An HTTP connection that a deadline can cut."""
+
+
+class TrackedHTTPSConnection(_Tracked, HTTPSConnection):
+    """An HTTPS connection that a deadline can cut."""
+
+
+class TrackedHTTPConnectionPool(HTTPConnectionPool):
+    """Pools connections that a deadline can cut."""
+
+    ConnectionCls = TrackedHTTPConnection
+
+
+class TrackedHTTPSConnectionPool(HTTPSConnectionPool):
+    """Pools TLS connections that a deadline can cut."""
+
+    ConnectionCls = TrackedHTTPSConnection

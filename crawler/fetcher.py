@@ -1,0 +1,114 @@
+"""Fetch: a request becomes a response through a session. One hop; errors get a cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+import urllib3.exceptions as lower
+
+from crawler import urls
+from crawler.deadline import Watchdog
+from crawler.errors import FetchError
+from crawler.request import Request
+from crawler.response import Response
+from crawler.session import Session
+from crawler.settings import Settings
+
+_BLOCK = 64 * 1024
+
+
+class Fetcher:
+    """Sends requests within the limits of ``settings``: time, size, one hop at a time."""
+
+    def __init__(self, settings: Settings, watchdog: Watchdog) -> None:
+        self._settings = settings
+        self._timeout = (settings.connect_timeout, settings.read_timeout)
+        self._watchdog = watchdog
+
+    def fetch(self, request: Request, session: Session) -> Response:
+        """The response to ``request``, a redirect included. Raises FetchError."""
+        url = urls.redacted(request.url)
+        with self._watchdog.limit(self._settings.timeout) as deadline:
+            try:
+                raw = session.send_once(session.prepare(request), self._timeout)
+                body = self._read(raw, url)
+            except FetchError:
+                raise
+            except (requests.RequestException, lower.HTTPError, OSError, ValueError) as error:
+                if deadline.passed:
+                    raise self._too_slow(url) from None
+                raise _with_cause(error, url) from error
+            if deadline.passed:  # the cut looked like the end of the body
+                raise self._too_slow(url)
+        return session.as_response(raw, body, request)
+
+    def _read(self, raw: requests.Response, url: str) -> bytes:
+        """The decoded body; no more than ``max_body`` bytes and a block are ever held.
+
+        A body read to its end gives the connection back to its pool; one that was not is no
+        longer of use, so its connection is closed.
+        """
+        blocks: list[bytes] = []
+        room = self._settings.max_body
+        try:
+            while block := raw.raw.read(_BLOCK, decode_content=True):
+                room -= len(block)
+                if room < 0:
+                    limit = f"max_body, {self._settings.max_body:,} bytes"
+                    raise FetchError("body too large", f"{url}: the body is longer than {limit}")
+                blocks.append(block)
+        except BaseException:
+            raw.raw.close()
+            raise
+        raw.raw.release_conn()
+        return b"".join(blocks)
+
+    def _too_slow(self, url: str) -> FetchError:
+        return FetchError(
+            "timeout",
+            f"{url}: the response took longer than timeout, {self._settings.timeout:g} s",
+            retryable=True,
+        )
+
+
+def _with_cause(error: Exception, url: str) -> FetchError:
+    """A FetchError that says in one word and one sentence what went wrong."""
+    for kind, cause, sentence, retryable in _CAUSES:
+        if _is_or_holds(error, kind):
+            return FetchError(cause, f"{url}: {sentence}", retryable=retryable)
+    return FetchError("request", f"{url}: {error}", retryable=False)
+
+
+def _is_or_holds(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """True when ``error`` or what it wraps is of ``kind``; requests wraps urllib3's errors."""
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        inner: Any = getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = error.args[0] if error.args else None
+        if not isinstance(inner, BaseException):
+            inner = error.__context__
+        error = inner
+    return False
+
+
+# Most telling first: what is raised is often several of these, one within the other.
+_CAUSES: tuple[tuple[type[BaseException], str, str, bool], ...] = (
+    (lower.NameResolutionError, "dns", "the host's name does not resolve", True),
+    (lower.ProxyError, "proxy", "the proxy does not answer", True),
+    (lower.SSLError, "tls", "the server's certificate or TLS is not valid", False),
+    (requests.exceptions.SSLError, "tls", "the server's certificate or TLS is not valid", False),
+    (lower.ConnectTimeoutError, "timeout", "the host does not answer", True),
+    (lower.NewConnectionError, "connection", "the host refuses the connection", True),
+    (lower.ReadTimeoutError, "timeout", "the server stopped sending", True),
+    (TimeoutError, "timeout", "the server stopped sending", True),
+    (lower.IncompleteRead, "truncated", "the connection ended before the body did", True),
+    (lower.DecodeError, "decoding", "the body is not in the encoding that its headers say", False),
+    (requests.exceptions.ContentDecodingError, "decoding", "the body cannot be decoded", False),
+    (lower.ProtocolError, "connection", "the server broke the connection", True),
+    (requests.exceptions.ConnectionError, "connection", "the connection failed", True),
+    (requests.exceptions.InvalidURL, "bad url", "requests cannot send to this URL", False),
+    (OSError, "connection", "the connection failed", True),
+)

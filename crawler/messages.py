@@ -1,0 +1,155 @@
+"""What the scheduling process and its workers say to each other, as data.
+
+Messages are msgpack over a pipe. The scheduling process sends orders (``Feed``, ``Recall``,
+``Stop``); a worker sends lists of ``Outcome``. Requests travel encoded: only the worker that
+fetches one, and the worker that found it, ever look inside.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Cookie(msgspec.Struct, frozen=True, array_like=True):
+    """One cookie as data. ``value`` is ``None`` when a response deleted it."""
+
+    name: str
+    value: str | None
+    domain: str
+    path: str
+    expires: float | None = None
+    secure: bool = False
+    http_only: bool = False
+    host_only: bool = True
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes two cookies the same one (RFC 6265, section 5.3, step 11)."""
+        return (self.domain, self.path, self.name)
+
+
+class SessionNews(msgspec.Struct, array_like=True):
+    """A session's cookies and login state, for a worker whose copy is older.
+
+    ``heard`` is the number of changes from this very worker that are already in ``cookies``.
+    """
+
+    key: str
+    cookies: list[Cookie]
+    heard: int = 0
+    logged_in_at: float | None = None
+
+
+class HostNews(msgspec.Struct, array_like=True):
+    """A host as a worker needs to know it: how many requests at once, its session, its rules."""
+
+    id: int
+    origin: str
+    session: str
+    slots: int
+    robots: bytes | None = None
+
+
+class Task(msgspec.Struct, array_like=True):
+    """One request to be handled by one worker. ``robots`` asks for the host's robots.txt."""
+
+    id: int
+    host: int
+    request: msgspec.Raw
+    robots: bool = False
+
+
+class Feed(msgspec.Struct, array_like=True, tag=1):
+    """Work for a worker, and what it must know first."""
+
+    tasks: list[Task]
+    hosts: list[HostNews] = []
+    sessions: list[SessionNews] = []
+    scope: list[str] = []
+    """Netlocs that have come into scope."""
+
+
+class Recall(msgspec.Struct, array_like=True, tag=2):
+    """Give back what waits for this host (all hosts: ``None``) and has not been started."""
+
+    host: int | None = None
+
+
+class Stop(msgspec.Struct, array_like=True, tag=3):
+    """Nothing more will come: end."""
+
+
+Order = Feed | Recall | Stop
+
+
+class Found(msgspec.Struct, array_like=True):
+    """A new request as it goes into the frontier."""
+
+    fingerprint: bytes
+    origin: str
+    rank: int
+    """Ascending: what has the least rank goes first."""
+    callback: str
+    request: msgspec.Raw
+    dont_filter: bool = False
+
+
+class FailureReport(msgspec.Struct, array_like=True):
+    """Why a request failed for good."""
+
+    url: str
+    cause: str
+    message: str
+    traceback: str = ""
+
+
+class SessionChange(msgspec.Struct, array_like=True):
+    """What responses changed in a session, in the order in which they did."""
+
+    key: str
+    cookies: list[Cookie]
+    logged_in_at: float | None = None
+
+
+class RobotsFile(msgspec.Struct, array_like=True):
+    """A host's robots.txt: its rules as bytes and the crawl-delay (seconds) meant for us."""
+
+    body: bytes
+    crawl_delay: float | None = None
+
+
+class Outcome(msgspec.Struct, array_like=True):
+    """What became of one task.
+
+    ``done`` and ``failed`` end a request. ``again`` leaves it pending, asked again no sooner than
+    ``wait`` seconds from now, as ``request``. ``moved`` replaces it by ``moved`` (a redirect).
+    ``returned`` leaves it as it was. ``robots`` brings a host's rules. ``login`` leaves it
+    pending because its session could not log in.
+    """
+
+    task: int
+    kind: Literal["done", "failed", "again", "moved", "returned", "robots", "login"]
+    started: float = 0.0
+    """When the request was sent, on the monotonic clock; 0 when it was not sent."""
+    size: int = 0
+    """Bytes of the response's body, decoded."""
+    items: bytes = b""
+    item_count: int = 0
+    rejected: bytes = b""
+    rejected_count: int = 0
+    found: list[Found] = []
+    sessions: list[SessionChange] = []
+    failure: FailureReport | None = None
+    request: msgspec.Raw | None = None
+    wait: float = 0.0
+    host_wait: float | None = None
+    """Seconds that the whole host asked to be left alone (429, 503)."""
+    moved: Found | None = None
+    robots: RobotsFile | None = None
+
+
+decode_order = msgspec.msgpack.Decoder(Order).decode
+decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
+encode = msgspec.msgpack.Encoder().encode

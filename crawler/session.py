@@ -1,0 +1,199 @@
+"""Session: a ``requests.Session`` whose cookies and login state can be kept as data."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.hooks import dispatch_hook
+from requests.utils import get_environ_proxies, get_netrc_auth
+
+from crawler import urls
+from crawler.cookies import RecordingJar
+from crawler.deadline import TrackedHTTPConnectionPool, TrackedHTTPSConnectionPool
+from crawler.forms import Form
+from crawler.messages import SessionChange, SessionNews
+from crawler.request import Hop, Request
+from crawler.response import Response
+from crawler.settings import Settings
+
+
+class PoolAdapter(HTTPAdapter):
+    """Connections that stay open for the next request and that a deadline can cut."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS = {"http": TrackedHTTPConnectionPool, "https": TrackedHTTPSConnectionPool}
+
+
+class Session(requests.Session):
+    """One identity: cookies, headers, auth and pooled connections, as in ``requests``.
+
+    What the documentation of ``requests.Session`` says holds here: ``headers``, ``auth``,
+    ``proxies``, ``verify``, ``cert``, ``hooks``, ``mount``. ``key`` names the session in the
+    store. Proxies and credentials that the environment provides are looked up once a host.
+    """
+
+    cookies: RecordingJar
+
+    def __init__(self, key: str, settings: Settings, *, pool_size: int = 8) -> None:
+        super().__init__()
+        self.key = key
+        self.cookies = RecordingJar()
+        self.trust_env = False
+        self.headers["User-Agent"] = settings.user_agent
+        self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        self.logged_in_at: float | None = None
+        self.lock = threading.RLock()
+        self._login_changed = False
+        self._settings = settings
+        self._page: str | None = None
+        self._asked_at = 0.0
+        self._environment: dict[str, tuple[dict[str, str], Any]] = {}
+        adapter = PoolAdapter(pool_connections=32, pool_maxsize=pool_size)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    # What a spider's login uses
+
+    def open(self, url: str, **kwargs: Any) -> Response:
+        """GET ``url`` as a person would open it, redirects followed, as a Response."""
+        return self._visit("GET", url, **kwargs)
+
+    def submit(
+        self,
+        form: Form,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        click: Any = None,
+        **fields: Any,
+    ) -> Response:
+        """Send ``form`` with its own values and ``fields`` in place of some of them.
+
+        ``data`` is for names that are no Python identifiers; ``click`` names the button.
+        """
+        request = form.to_request({**(data or {}), **fields}, click=click)
+        return self._visit(
+            request.method, request.url, data=request.data, headers=request.headers or {}
+        )
+
+    def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
+        self._pace()
+        headers = dict(kwargs.pop("headers", None) or {})
+        if self._page is not None:
+            headers.setdefault("Referer", self._page)
+        raw = self.request(method, url, headers=headers, **kwargs)
+        response = self.as_response(raw, raw.content, Request(url, method=method))
+        self._page = response.url
+        return response
+
+    def _pace(self) -> None:
+        """A login is a visit like any other: its pages keep the host's delay between them."""
+        wait = self._asked_at + self._settings.delay - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        self._asked_at = time.monotonic()
+
+    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in requests, with a timeout even where none is given."""
+        kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
+        return super().request(method, url, *args, **kwargs)
+
+    # What the crawler uses
+
+    def prepare(self, request: Request) -> requests.PreparedRequest:
+        """``request`` with this session's headers, cookies and auth, ready to be sent."""
+        _, auth = self._from_environment(request.url)
+        return self.prepare_request(
+            requests.Request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.data,
+                json=request.json,
+                cookies=request.cookies,
+                auth=None if self.auth else auth,
+            )
+        )
+
+    def send_once(
+        self, prepared: requests.PreparedRequest, timeout: tuple[float, float]
+    ) -> requests.Response:
+        """Send one request and follow nothing; the body is not read yet.
+
+        ``requests.Session.send`` would read a redirect's body whatever its size.
+        """
+        url = prepared.url or ""
+        proxies = {**self._from_environment(url)[0], **self.proxies}
+        options: dict[str, Any] = {
+            "stream": True,
+            "timeout": timeout,
+            "verify": self.verify,
+            "cert": self.cert,
+            "proxies": proxies,
+        }
+        raw = self.get_adapter(url).send(prepared, **options)
+        raw = dispatch_hook("response", prepared.hooks, raw, **options)
+        for response in (*raw.history, raw):
+            if "set-cookie" in response.headers:
+                extract_cookies_to_jar(self.cookies, response.request, response.raw)
+        return raw
+
+    def as_response(
+        self,
+        raw: requests.Response,
+        body: bytes,
+        request: Request,
+    ) -> Response:
+        """What spiders see of ``raw``."""
+        hops = [Hop(hop.url, hop.status_code) for hop in raw.history]
+        return Response(
+            raw.url,
+            body,
+            status=raw.status_code,
+            headers=raw.headers,
+            request=request,
+            history=[*request.history, *hops],
+            session=self,
+        )
+
+    def load(self, news: SessionNews) -> None:
+        """Take over cookies and login state from the store."""
+        self.cookies.load(news.cookies, news.heard)
+        self.logged_in_at = news.logged_in_at
+
+    def set_logged_in(self, at: float | None) -> None:
+        """Remember that the login succeeded (wall-clock seconds), or that it has ended."""
+        self.logged_in_at = at
+        self._login_changed = True
+
+    def drain(self) -> SessionChange | None:
+        """What changed since the last call, or None; part of the next outcome's commit."""
+        cookies = self.cookies.drain()
+        if not cookies and not self._login_changed:
+            return None
+        self._login_changed = False
+        return SessionChange(self.key, cookies, self.logged_in_at)
+
+    def _from_environment(self, url: str) -> tuple[dict[str, str], Any]:
+        origin = urls.origin(url)
+        found = self._environment.get(origin)
+        if found is None:
+            found = (get_environ_proxies(url), get_netrc_auth(url))
+            self._environment[origin] = found
+        return found
+

@@ -1,0 +1,129 @@
+"""What a store does: it keeps a job's frontier, hosts, sessions and counters, durably.
+
+A store is a protocol; ``sqlite`` is the one for a single machine. All changes happen inside
+``with store.transaction()``: they are durable together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from crawler.messages import Cookie, FailureReport, Found
+
+
+class Key(NamedTuple):
+    """A request's place in its host's queue: what has the least rank, then id, goes first."""
+
+    rank: int
+    id: int
+
+
+class Queued(NamedTuple):
+    """A pending request as the frontier keeps it: its key, and a Request in msgpack."""
+
+    key: Key
+    request: bytes
+
+
+class Host(NamedTuple):
+    """A host as the store keeps it. Times are wall-clock seconds since the epoch."""
+
+    id: int
+    origin: str
+    next_at: float = 0.0
+    """No request before this time."""
+    granted: float = 0.0
+    """The wait, in seconds, that led to ``next_at``."""
+    robots: bytes | None = None
+    robots_at: float = 0.0
+    crawl_delay: float | None = None
+
+
+class SessionRecord(NamedTuple):
+    """A session as data."""
+
+    key: str
+    cookies: list[Cookie]
+    logged_in_at: float | None = None
+
+
+class Failed(NamedTuple):
+    """A request that failed for good."""
+
+    report: FailureReport
+    at: float
+
+
+class Store(Protocol):
+    """A job's state. Every verb that changes it must be called inside ``transaction()``."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Changes inside are committed together at the end, or rolled back by an exception."""
+
+    def close(self) -> None:
+        """Release the store; what was committed stays."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A value of the job's own record (settings, counters, output length …)."""
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a JSON value under ``name`` in the job's own record."""
+
+    def host(self, origin: str) -> Host | None:
+        """The host with this origin, if the job knows it."""
+
+    def add_host(self, origin: str) -> Host:
+        """The host with this origin, made known where it was not."""
+
+    def save_host(self, host: Host) -> None:
+        """Keep a host's clock and rules."""
+
+    def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
+        """Hosts with pending requests, those that may be asked soonest first."""
+
+    def add(self, host: int, id: int, found: Found) -> bool:
+        """Make a request pending at ``host``, unless the job has seen its fingerprint."""
+
+    def mark_seen(self, found: Found) -> bool:
+        """Remember a redirect's target as seen; False when it was, with the same callback."""
+
+    def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
+        """The first ``limit`` requests of a host's queue after a key; waiting ones left out."""
+
+    def finish(self, host: int, key: Key) -> None:
+        """A request is done: only its fingerprint stays."""
+
+    def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
+        """A request changed; with ``due`` (wall clock) it waits until then."""
+
+    def due(self, host: int, now: float) -> list[Queued]:
+        """Waiting requests whose time has come; they are ordinary pending ones from now on."""
+
+    def next_due(self, host: int) -> float | None:
+        """When the first waiting request of a host is due, wall clock."""
+
+    def fail(self, report: FailureReport, request: bytes, at: float) -> None:
+        """Keep why a request failed."""
+
+    def failures(self, limit: int = 100) -> list[Failed]:
+        """The last failures, newest first."""
+
+    def failures_by_cause(self) -> dict[str, int]:
+        """How many requests failed, by cause, the most frequent first."""
+
+    def pending(self) -> int:
+        """How many requests are pending."""
+
+    def host_count(self) -> int:
+        """How many hosts the job knows."""
+
+    def session(self, key: str) -> SessionRecord | None:
+        """A session's cookies and login state."""
+
+    def save_session(self, session: SessionRecord) -> None:
+        """Keep a session's cookies and login state."""
+
+    def sessions(self) -> list[SessionRecord]:
+        """Every session of the job."""

@@ -1,0 +1,226 @@
+"""The store of a single machine: one SQLite file in the job's folder.
+
+Write-ahead logging with ``synchronous=NORMAL``: a killed process loses nothing that it had
+committed. A machine that loses power may lose the last commits, but whole ones and from the end,
+so the store is never ahead of the output, which is synced before each commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crawler.errors import JobError
+from crawler.messages import Cookie, FailureReport, Found
+from crawler.store import Failed, Host, Key, Queued, SessionRecord
+from crawler.store.schema import MIGRATIONS
+
+GET = "SELECT value FROM job WHERE name = ?"
+SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+HOST = "SELECT id, origin, next_at, granted, robots, robots_at, crawl_delay FROM hosts"
+HOST_BY_ORIGIN = f"{HOST} WHERE origin = ?"
+ADD_HOST = "INSERT INTO hosts (origin) VALUES (?) RETURNING id"
+SAVE_HOST = (
+    "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ?, crawl_delay = ?"
+    " WHERE id = ?"
+)
+# One seek into ``pending`` for each host, so that the cost does not grow with the queues.
+HOSTS_WITH_WORK = (
+    f"{HOST} WHERE EXISTS (SELECT 1 FROM pending WHERE host = hosts.id) ORDER BY next_at, id"
+)
+SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
+SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
+PUSH = "INSERT INTO pending (host, rank, id, request) VALUES (?, ?, ?, ?)"
+HEAD = (
+    "SELECT rank, id, request FROM pending"
+    " WHERE host = ? AND (rank, id) > (?, ?) AND due IS NULL ORDER BY rank, id LIMIT ?"
+)
+FINISH = "DELETE FROM pending WHERE host = ? AND rank = ? AND id = ?"
+REPLACE = "UPDATE pending SET request = ?, due = ? WHERE host = ? AND rank = ? AND id = ?"
+DUE = (
+    "UPDATE pending SET due = NULL WHERE host = ? AND due IS NOT NULL AND due <= ?"
+    " RETURNING rank, id, request"
+)
+NEXT_DUE = "SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL"
+FAIL = (
+    "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
+)
+FAILURES = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
+BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
+SESSION = "SELECT key, cookies, logged_in_at FROM sessions"
+SAVE_SESSION = (
+    "INSERT INTO sessions VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET cookies = excluded.cookies, logged_in_at = excluded.logged_in_at"
+)
+
+_FIRST = Key(-(2**63), -1)
+_cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
+
+
+class SQLiteStore:
+    """A job's state in one file, made with mode 0600. Raises JobError for a file it cannot use."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
+        try:
+            self._db = self._connect(read_only)
+            if not read_only:
+                self._migrate()
+            self._check_version()
+        except sqlite3.DatabaseError as error:
+            raise JobError(
+                f"{path} cannot be used as a job's store ({error}); restore it from a backup, "
+                "or start again with --fresh"
+            ) from None
+
+    def _connect(self, read_only: bool) -> sqlite3.Connection:
+        if read_only:
+            db = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
+        else:
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -65536")
+        db.execute("PRAGMA busy_timeout = 10000")
+        return db
+
+    def _migrate(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    def _check_version(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version != len(MIGRATIONS):
+            raise JobError(
+                f"{self._path} has store version {version}, but this crawler knows version "
+                f"{len(MIGRATIONS)}; use the crawler that made it, or start again with --fresh"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # The job's own record
+
+    def get(self, name: str, default: Any = None) -> Any:
+        row = self._db.execute(GET, (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def set(self, name: str, value: Any) -> None:
+        self._db.execute(SET, (name, json.dumps(value)))
+
+    # Hosts
+
+    def host(self, origin: str) -> Host | None:
+        row = self._db.execute(HOST_BY_ORIGIN, (origin,)).fetchone()
+        return None if row is None else Host(*row)
+
+    def add_host(self, origin: str) -> Host:
+        known = self.host(origin)
+        if known is not None:
+            return known
+        (id,) = self._db.execute(ADD_HOST, (origin,)).fetchone()
+        return Host(id, origin)
+
+    def save_host(self, host: Host) -> None:
+        self._db.execute(
+            SAVE_HOST,
+            (host.next_at, host.granted, host.robots, host.robots_at, host.crawl_delay, host.id),
+        )
+
+    def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
+        known = set(without)
+        found: list[Host] = []
+        for row in self._db.execute(HOSTS_WITH_WORK):
+            if len(found) == limit:
+                break
+            if row[0] not in known:
+                found.append(Host(*row))
+        return found
+
+    def host_count(self) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM hosts").fetchone()
+        return int(count)
+
+    # The frontier
+
+    def add(self, host: int, id: int, found: Found) -> bool:
+        if not found.dont_filter:
+            added = self._db.execute(SEE, (found.fingerprint, found.callback)).rowcount
+            if not added:
+                return False
+        self._db.execute(PUSH, (host, found.rank, id, bytes(found.request)))
+        return True
+
+    def mark_seen(self, found: Found) -> bool:
+        if self._db.execute(SEE, (found.fingerprint, found.callback)).rowcount:
+            return True
+        (callback,) = self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
+        return bool(callback != found.callback)
+
+    def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
+        rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
+        return [Queued(Key(rank, id), request) for rank, id, request in rows]
+
+    def finish(self, host: int, key: Key) -> None:
+        self._db.execute(FINISH, (host, *key))
+
+    def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
+        self._db.execute(REPLACE, (request, due, host, *key))
+
+    def due(self, host: int, now: float) -> list[Queued]:
+        rows = self._db.execute(DUE, (host, now)).fetchall()
+        return [Queued(Key(rank, id), request) for rank, id, request in rows]
+
+    def next_due(self, host: int) -> float | None:
+        (due,) = self._db.execute(NEXT_DUE, (host,)).fetchone()
+        return None if due is None else float(due)
+
+    def pending(self) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM pending").fetchone()
+        return int(count)
+
+    # Failures
+
+    def fail(self, report: FailureReport, request: bytes, at: float) -> None:
+        row = (at, report.url, report.cause, report.message, report.traceback, request)
+        self._db.execute(FAIL, row)
+
+    def failures(self, limit: int = 100) -> list[Failed]:
+        rows = self._db.execute(FAILURES, (limit,))
+        return [Failed(FailureReport(*row[:4]), row[4]) for row in rows]
+
+    def failures_by_cause(self) -> dict[str, int]:
+        return dict(self._db.execute(BY_CAUSE).fetchall())
+
+    # Sessions
+
+    def session(self, key: str) -> SessionRecord | None:
+        row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
+        return None if row is None else SessionRecord(row[0], _cookies(row[1]), row[2])
+
+    def save_session(self, session: SessionRecord) -> None:
+        cookies = msgspec.msgpack.encode(session.cookies)
+        self._db.execute(SAVE_SESSION, (session.key, cookies, session.logged_in_at))
+
+    def sessions(self) -> list[SessionRecord]:
+        rows = self._db.execute(SESSION)
+        return [SessionRecord(key, _cookies(cookies), at) for key, cookies, at in rows]
