@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
 
 from ada_url import join_url, normalize_url
 
@@ -152,6 +153,31 @@ class _Memory:
 
 
 _memory = _Memory()
+
+
+def encode_query(reference: str, encoding: str) -> str:
+    """``reference`` with the non-ASCII characters of its query percent-encoded in ``encoding``.
+
+    Browsers write the query of a link in the encoding of the page that it is on, and all other
+    parts in UTF-8 (URL standard, query state). What ``encoding`` lacks becomes ``&#…;``.
+    """
+    if reference.isascii() or "?" not in reference or encoding.lower().startswith("utf"):
+        return reference
+    path, mark, query = reference.partition("?")
+    try:
+        return (
+            path
+            + mark
+            + _NON_ASCII.sub(
+                lambda run: quote_from_bytes(run[0].encode(encoding, "xmlcharrefreplace"), safe=""),
+                query,
+            )
+        )
+    except (LookupError, UnicodeError):
+        return reference
+
+
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 # What two spellings share
