@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from typing import TypeAlias
 
 from lxml import etree
 
@@ -16,8 +17,8 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.scope import Scope
 
-Pattern = str | re.Pattern[str]
-Several = str | Iterable[str]
+Pattern: TypeAlias = str | re.Pattern[str]
+Several: TypeAlias = str | Iterable[str]
 
 # fmt: off
 IGNORED_EXTENSIONS: tuple[str, ...] = (
