@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from html import escape
 
 from crawler.demo.content import Book, Line, Order, money, slug
@@ -128,7 +129,7 @@ def order(order: Order) -> str:
     return f"""<p class="crumbs"><a href="/orders">Orders</a></p>
 <article class="order" data-id="{order.number}">
 <h1>Order {order.number}</h1>
-<p><time datetime="{order.day}">{order.day:%d %B %Y}</time>, {order.state}</p>
+<p>{_time(order.day)}, {order.state}</p>
 <table>
 <thead><tr><th>Book</th><th class="number">Price</th><th class="number">Copies</th>
 <th class="number">Sum</th></tr></thead>
@@ -170,11 +171,15 @@ def _card(book: Book) -> str:
 </article>"""
 
 
+def _time(day: date) -> str:
+    return f'<time datetime="{day}">{day.day} {day:%B %Y}</time>'
+
+
 def _order_row(order: Order) -> str:
     return (
         f'<tr class="order" data-id="{order.number}">'
         f'<td><a href="/orders/{order.number}">{order.number}</a></td>'
-        f'<td><time datetime="{order.day}">{order.day:%d %B %Y}</time></td>'
+        f"<td>{_time(order.day)}</td>"
         f'<td>{order.state}</td><td class="number total">{money(order.total)}</td></tr>'
     )
 

@@ -27,7 +27,7 @@ h2 { font-size: 1.2rem; margin: 2rem 0 1rem; }
 .book h3 { margin: .75rem 0 .2rem; font-size: 1rem; line-height: 1.3; }
 .book h3 a { text-decoration: none; }
 .book p { margin: 0; }
-.price { color: var(--accent); font-weight: bold; }
+p.price { color: var(--accent); font-weight: bold; }
 .cover { display: flex; align-items: flex-end; aspect-ratio: 5 / 7; padding: .9rem;
   border-radius: 2px 6px 6px 2px; color: #fff; font-size: 1.05rem; line-height: 1.2;
   text-decoration: none; text-shadow: 0 1px 3px #0006; overflow-wrap: anywhere;
