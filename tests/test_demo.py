@@ -15,6 +15,7 @@ import pytest
 import requests
 from bs4 import BeautifulSoup, Tag
 
+from crawler.demo.__main__ import Findings
 from crawler.demo.content import money, slug
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
@@ -399,3 +400,25 @@ def test_a_shop_that_stops_hangs_up_and_comes_back(shop: Shop, browser: requests
 def test_a_port_that_is_taken_is_named(server: DemoServer) -> None:
     with pytest.raises(UsageError, match=f"port {server.port}.*choose another port"):
         DemoServer(server.shop, port=server.port).start()
+
+
+# The guided tour
+
+
+BOOK = {"kind": "book", "title": "The Quiet Teapot"}
+ORDER = {"kind": "order", "order": "1001"}
+
+
+@pytest.mark.parametrize(
+    ("found", "duplicates", "missing", "wrong"),
+    [
+        ([ORDER, BOOK], 0, 0, 0),
+        ([ORDER, BOOK, BOOK], 1, 0, 0),
+        ([BOOK], 0, 1, 0),
+        ([BOOK, {**ORDER, "total": "€0.00"}], 0, 1, 1),
+    ],
+)
+def test_findings(found: list[Any], duplicates: int, missing: int, wrong: int) -> None:
+    findings = Findings.of(found, [BOOK, ORDER])
+    assert (findings.duplicates, findings.missing, findings.wrong) == (duplicates, missing, wrong)
+    assert findings.are_right == (found == [ORDER, BOOK])
