@@ -1,0 +1,135 @@
+"""Compare the crawlers: ``python -m benchmarks.compare --runs 3 --site postgresql --site python``.
+
+Prints a table for each site and writes them to ``benchmarks/RESULTS.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import machine, report
+from benchmarks.crawlers import CRAWLEE, USUAL, Crawler
+from benchmarks.environments import python
+from benchmarks.items import Output, difference
+from benchmarks.measure import CrawlError, Measurement, measure
+from benchmarks.site import SOURCES, PackagesError, Site, check_packages, serve
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+_KNOWN = {crawler.key: crawler for crawler in (*USUAL, CRAWLEE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What was measured at one site."""
+
+    site: str
+    pages: int
+    runs: int
+    rows: list[report.Row]
+
+    def __str__(self) -> str:
+        package = SOURCES[self.site].package
+        times = "once" if self.runs == 1 else f"{self.runs} times"
+        heading = f"## {package}: {self.pages:,} pages, each crawler {times}"
+        return f"{heading}\n\n{report.table(self.rows)}\n"
+
+
+def compare(name: str, crawlers: Sequence[Crawler], runs: int) -> Table:
+    """Crawl one site ``runs`` times with each crawler, in turn."""
+    measurements: list[Measurement] = []
+    wanted: Output | None = None
+    with serve(name) as site:
+        for turn in range(runs):
+            for crawler, concurrency in _variants(crawlers):
+                measured, output = measure(crawler, concurrency, site)
+                wanted = wanted or output
+                _check(measured, output, wanted)
+                measurements.append(measured)
+                print(_progress(turn, site, measured), file=sys.stderr, flush=True)
+    return Table(name, measurements[0].pages, runs, report.rows(measurements))
+
+
+def _variants(crawlers: Sequence[Crawler]) -> Iterator[tuple[Crawler, int]]:
+    for crawler in crawlers:
+        for concurrency in crawler.concurrencies:
+            yield crawler, concurrency
+
+
+def _check(measured: Measurement, output: Output, wanted: Output) -> None:
+    """Raise CrawlError unless the run did the same work as the first one."""
+    differs = difference(output, wanted)
+    pages = len(wanted.items)
+    if differs or not pages or measured.pages != pages:
+        raise CrawlError(
+            f"{measured.crawler.name} did not do the same work as the first crawler: "
+            f"{differs}; {measured.pages} pages fetched for {pages} items wanted"
+        )
+
+
+def _progress(turn: int, site: Site, one: Measurement) -> str:
+    return (
+        f"run {turn + 1}, {site.name}: {one.crawler.name}, {one.concurrency} at a time: "
+        f"{one.rate:,.0f} pages/s, {one.wall:.1f} s, {one.requests} requests"
+    )
+
+
+def document(tables: Sequence[Table], crawlers: Sequence[Crawler]) -> str:
+    """The text of RESULTS.md."""
+    about = "\n".join(f"- {line}" for line in machine.describe(list(crawlers)))
+    return "\n".join(
+        [
+            "# Side by side\n",
+            "Written by `python -m benchmarks.compare`; do not edit.\n",
+            report.HOW_TO_READ,
+            f"Measured on {datetime.now(UTC):%Y-%m-%d}:\n\n{about}\n",
+            *map(str, tables),
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the comparison; 1 if a crawler failed, 2 if something is not installed."""
+    options = _parser().parse_args(arguments)
+    crawlers = [_KNOWN[key] for key in options.crawler or [crawler.key for crawler in USUAL]]
+    crawlers += [_KNOWN[key] for key in options.peer]
+    sites = options.site or list(SOURCES)
+    try:
+        check_packages(sites)
+        for crawler in crawlers:
+            python(crawler.environment)
+        tables = [compare(site, crawlers, options.runs) for site in sites]
+    except PackagesError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except CrawlError as error:
+        print(error, file=sys.stderr)
+        return 1
+    text = document(tables, crawlers)
+    options.output.write_text(text, encoding="utf-8")
+    print("\n".join(map(str, tables)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="crawls of each crawler (default: 3)")
+    parser.add_argument("--site", action="append", choices=list(SOURCES), help="default: all")
+    parser.add_argument(
+        "--crawler", action="append", choices=list(_KNOWN), help="only these (default: the usual)"
+    )
+    parser.add_argument(
+        "--peer", action="append", default=[], choices=[CRAWLEE.key], help="one more crawler"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help="Markdown to write (default: %(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""A command with every process that comes of it: found, measured, killed.
+
+They are found by a mark in their environment, which children inherit. A walk down the process
+tree would miss a helper whose parent is dead already, and that is the one that matters here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+SAMPLE_EVERY = 0.1
+"""Seconds between two looks at the memory."""
+
+_MARK = "CRAWLER_BENCHMARK_RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a command ended. ``cpu`` is in seconds, ``memory`` the highest sum of PSS, in bytes."""
+
+    status: int
+    seconds: float
+    cpu: float
+    memory: int
+
+
+class Launched:
+    """A command that has been started in ``folder``; what it prints goes to ``log``."""
+
+    def __init__(self, command: Sequence[str], folder: Path, log: Path) -> None:
+        self.log = log
+        self._mark = f"{_MARK}={uuid4().hex}"
+        self._started = time.perf_counter()
+        name, _, value = self._mark.partition("=")
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, name: value},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the benchmark, which then kills all
+            )
+        self._handle = os.pidfd_open(self._process.pid)
+
+    def ended(self, within: float) -> bool:
+        """Wait up to ``within`` seconds; True once the command's first process has ended."""
+        return bool(select.select([self._handle], [], [], max(within, 0))[0])
+
+    def pids(self) -> list[int]:
+        """Every living process of the command, orphans included."""
+        mark = self._mark.encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
+    def memory(self) -> int:
+        """Proportional set size of all processes together, in bytes."""
+        return sum(map(_pss, self.pids()))
+
+    def finish(self, timeout: float = 900) -> End:
+        """Wait for the end, looking at the memory meanwhile."""
+        memory = 0
+        deadline = time.monotonic() + timeout
+        while not self.ended(SAMPLE_EVERY):
+            memory = max(memory, self.memory())
+            if time.monotonic() > deadline:
+                self.kill()
+        seconds = time.perf_counter() - self._started
+        status, cpu = self._reap()
+        return End(status, seconds, cpu, memory)
+
+    def kill(self, order: random.Random | None = None) -> int:
+        """SIGKILL every process, in random order if ``order`` is given; how many there were."""
+        killed: set[int] = set()
+        while pids := self.pids():
+            if order is not None:
+                order.shuffle(pids)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            killed.update(pids)
+        return len(killed)
+
+    def close(self) -> None:
+        """Leave nothing behind, however the run went."""
+        self.kill()
+        if self._process.returncode is None:
+            self._reap()
+        os.close(self._handle)
+
+    def _reap(self) -> tuple[int, float]:
+        """Status, and seconds of CPU of the process and the children that it waited for."""
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode, usage.ru_utime + usage.ru_stime
+
+    def last_words(self, lines: int = 15) -> str:
+        """The end of what the command printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _pss(pid: int) -> int:
+    try:
+        text = Path("/proc", str(pid), "smaps_rollup").read_text()
+    except OSError:  # it has just ended
+        return 0
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+if sys.platform != "linux":
+    raise SystemExit("The benchmarks read /proc and need Linux.")

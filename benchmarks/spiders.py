@@ -1,0 +1,45 @@
+"""The benchmark's work as spiders of this crawler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from crawler import Response, Spider
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+class Pages(Spider):
+    """With CSS selectors and XPath."""
+
+    def parse(self, response: Response) -> Iterator[Any]:
+        if not response.is_html:
+            return
+        yield {
+            "url": response.url,
+            "title": squeezed(response.css("title::text").get("")),
+            "h1": [squeezed(h1.xpath("string()").get("")) for h1 in response.css("h1")],
+            "h2": [squeezed(h2.xpath("string()").get("")) for h2 in response.css("h2")],
+            "links": len(response.css("a[href]")),
+        }
+        yield from response.follow_all()
+
+
+class SoupPages(Spider):
+    """With BeautifulSoup."""
+
+    def parse(self, response: Response) -> Iterator[Any]:
+        if not response.is_html:
+            return
+        soup = response.soup
+        yield {
+            "url": response.url,
+            "title": squeezed(soup.title.get_text() if soup.title else ""),
+            "h1": [squeezed(h1.get_text()) for h1 in soup.find_all("h1")],
+            "h2": [squeezed(h2.get_text()) for h2 in soup.find_all("h2")],
+            "links": len(soup.find_all("a", href=True)),
+        }
+        yield from response.follow_all()
