@@ -10,6 +10,7 @@
     │   └── JobError          the job folder, its store or its output
     │       └── JobLocked     another process runs the job
     ├── LoginError            an account could not be logged in: exit status 4
+    ├── Disallowed            robots.txt does not let us ask
     ├── FetchError            one request got no usable response
     │   └── StatusError       … because of its status code
     └── ItemError             one item cannot be written
@@ -18,6 +19,8 @@ A message names the thing, the place and the way out, in one sentence.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class CrawlerError(Exception):
@@ -51,6 +54,14 @@ class JobLocked(JobError):
 class LoginError(CrawlerError):
     """An account could not be logged in; the command ends with status 4."""
 
+    cause = "login"
+
+
+class Disallowed(CrawlerError):
+    """robots.txt does not let us ask for this URL."""
+
+    cause = "robots.txt"
+
 
 class FetchError(CrawlerError):
     """One request got no usable response.
@@ -66,11 +77,12 @@ class FetchError(CrawlerError):
 
 
 class StatusError(FetchError):
-    """The response's status code says that there is no page."""
+    """The response's status code says that there is no page. ``response`` is what came."""
 
-    def __init__(self, status: int, message: str, *, retryable: bool = False) -> None:
-        super().__init__(f"http {status}", message, retryable=retryable)
+    def __init__(self, status: int, message: str, response: Any = None) -> None:
+        super().__init__(f"http {status}", message)
         self.status = status
+        self.response = response
 
 
 class ItemError(CrawlerError):

@@ -26,13 +26,19 @@ class Fetcher:
         self._timeout = (settings.connect_timeout, settings.read_timeout)
         self._watchdog = watchdog
 
-    def fetch(self, request: Request, session: Session) -> Response:
-        """The response to ``request``, a redirect included. Raises FetchError."""
+    def fetch(
+        self, request: Request, session: Session, *, limit: int | None = None, cut: bool = False
+    ) -> Response:
+        """The response to ``request``, a redirect included. Raises FetchError.
+
+        A body longer than ``limit`` (by default ``max_body``) is an error, or is ``cut`` there.
+        """
+        limit = self._settings.max_body if limit is None else limit
         url = urls.redacted(request.url)
         with self._watchdog.limit(self._settings.timeout) as deadline:
             try:
                 raw = session.send_once(session.prepare(request), self._timeout)
-                body = self._read(raw, url)
+                body = _read(raw, url, limit, cut=cut)
             except FetchError:
                 raise
             except (requests.RequestException, lower.HTTPError, OSError, ValueError) as error:
@@ -43,33 +49,40 @@ class Fetcher:
                 raise self._too_slow(url)
         return session.as_response(raw, body, request)
 
-    def _read(self, raw: requests.Response, url: str) -> bytes:
-        """The decoded body; no more than ``max_body`` bytes and a block are ever held.
-
-        A body read to its end gives the connection back to its pool; one that was not is no
-        longer of use, so its connection is closed.
-        """
-        blocks: list[bytes] = []
-        room = self._settings.max_body
-        try:
-            while block := raw.raw.read(_BLOCK, decode_content=True):
-                room -= len(block)
-                if room < 0:
-                    limit = f"max_body, {self._settings.max_body:,} bytes"
-                    raise FetchError("body too large", f"{url}: the body is longer than {limit}")
-                blocks.append(block)
-        except BaseException:
-            raw.raw.close()
-            raise
-        raw.raw.release_conn()
-        return b"".join(blocks)
-
     def _too_slow(self, url: str) -> FetchError:
         return FetchError(
             "timeout",
             f"{url}: the response took longer than timeout, {self._settings.timeout:g} s",
             retryable=True,
         )
+
+
+def _read(raw: requests.Response, url: str, limit: int, *, cut: bool) -> bytes:
+    """The decoded body; no more than ``limit`` bytes and a block are ever held.
+
+    A body read to its end gives the connection back to its pool; one that was not is no longer
+    of use, so its connection is closed.
+    """
+    blocks: list[bytes] = []
+    size = 0
+    try:
+        while block := raw.raw.read(_BLOCK, decode_content=True):
+            size += len(block)
+            blocks.append(block)
+            if size > limit:
+                if cut:
+                    break
+                raise FetchError(
+                    "body too large", f"{url}: the body is longer than {limit:,} bytes (max_body)"
+                )
+    except BaseException:
+        raw.raw.close()
+        raise
+    if size > limit:
+        raw.raw.close()
+    else:
+        raw.raw.release_conn()
+    return b"".join(blocks)[:limit]
 
 
 def _with_cause(error: Exception, url: str) -> FetchError:

@@ -147,6 +147,8 @@ class Outcome(msgspec.Struct, array_like=True):
     host_wait: float | None = None
     """Seconds that the whole host asked to be left alone (429, 503)."""
     moved: Found | None = None
+    arrived: Found | None = None
+    """The page that redirects led to: when the job has seen it, this outcome's output is dropped."""
     robots: RobotsFile | None = None
 
 

@@ -49,7 +49,7 @@ class Session(requests.Session):
 
     cookies: RecordingJar
 
-    def __init__(self, key: str, settings: Settings, *, pool_size: int = 8) -> None:
+    def __init__(self, key: str, settings: Settings, adapter: HTTPAdapter | None = None) -> None:
         super().__init__()
         self.key = key
         self.cookies = RecordingJar()
@@ -57,13 +57,14 @@ class Session(requests.Session):
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         self.logged_in_at: float | None = None
+        self.login_error: str | None = None
         self.lock = threading.RLock()
         self._login_changed = False
         self._settings = settings
         self._page: str | None = None
         self._asked_at = 0.0
         self._environment: dict[str, tuple[dict[str, str], Any]] = {}
-        adapter = PoolAdapter(pool_connections=32, pool_maxsize=pool_size)
+        adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 

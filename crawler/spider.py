@@ -65,6 +65,10 @@ class Spider:
         """Log in through ``session``, a ``requests.Session``. Not called unless overridden."""
         raise NotImplementedError
 
+    def is_logged_out(self, response: Response) -> bool:
+        """True when ``response`` shows that the site has ended the session."""
+        return response.status == 401
+
     def failed(self, failure: Failure) -> Any:
         """Called for a request that failed for good; may yield items and requests."""
         return None

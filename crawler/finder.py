@@ -1,0 +1,117 @@
+"""Which of the requests that a callback yields go to the frontier, and in which form."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+
+from crawler import urls
+from crawler.errors import SpiderError
+from crawler.messages import Found
+from crawler.request import Request, fingerprint
+from crawler.scope import Scope
+from crawler.spider import Spider
+
+MOST_SENT = 100_000
+"""URLs that a worker remembers having found, so that it need not send them again."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Finder:
+    """Checks requests where they are yielded, and drops those that cannot be new.
+
+    ``scope`` is None when only the scheduling process knows which hosts are allowed.
+    """
+
+    def __init__(self, spider: Spider, scope: Scope | None, max_depth: int | None) -> None:
+        self._spider = spider
+        self._scope = scope
+        self._max_depth = max_depth
+        self._sent: set[str] = set()
+        self._callbacks: dict[str, inspect.Signature] = {}
+
+    def find(self, request: Request, depth: int) -> Found | None:
+        """``request`` for the frontier, or None where it is too deep, off scope or sent before.
+
+        Raises SpiderError when it names no callback of the spider or no http(s) URL, or carries
+        what is no plain data.
+        """
+        plain = request.is_plain and not request.dont_filter
+        if plain and request.url in self._sent:
+            return None
+        if request.callback not in self._callbacks or request.cb_kwargs:
+            self._check_callback(request)
+        url = urls.normalise(request.url)
+        if url is None:
+            raise SpiderError(
+                f"the request for {request.url!r} has no absolute http(s) URL; "
+                "response.follow() resolves relative ones"
+            )
+        request.url = url
+        request.depth = request.depth or depth
+        if self._max_depth is not None and request.depth > self._max_depth:
+            return None
+        if self._scope is not None and not self._scope.allows(url):
+            return None
+        found = encoded(request)
+        if plain:
+            self._remember(url)
+        return found
+
+    def forget(self) -> None:
+        """What was found last will not be sent, as its page failed: remember nothing."""
+        self._sent.clear()
+
+    def _remember(self, url: str) -> None:
+        if len(self._sent) >= MOST_SENT:
+            self._sent.clear()
+        self._sent.add(url)
+
+    def _check_callback(self, request: Request) -> None:
+        name = request.callback
+        signature = self._callbacks.get(name)
+        if signature is None:
+            signature = callback_signature(self._spider, name)
+            self._callbacks[name] = signature
+        check_arguments(signature, name, request.cb_kwargs or {})
+
+
+def encoded(request: Request) -> Found:
+    """``request`` as it goes into the frontier. Raises SpiderError for what is no plain data."""
+    try:
+        return Found(
+            fingerprint=fingerprint(request),
+            origin=urls.origin(request.url),
+            rank=-request.priority,
+            callback=request.callback,
+            request=msgspec.Raw(_encode(request)),
+            dont_filter=request.dont_filter,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SpiderError(
+            f"the request for {urls.redacted(request.url)} cannot be kept: its fields must hold "
+            f"plain data such as text, numbers, lists and dicts ({error})"
+        ) from None
+
+
+def callback_signature(spider: Spider, name: str) -> inspect.Signature:
+    """How the callback is called. Raises SpiderError when the spider has no such method."""
+    method: Any = getattr(spider, name, None)
+    if not callable(method) or name.startswith("__"):
+        raise SpiderError(
+            f"callback {name!r} is no method of {type(spider).__name__}; "
+            "a request names a method of its spider, or the method's name"
+        )
+    return inspect.signature(method)
+
+
+def check_arguments(signature: inspect.Signature, name: str, cb_kwargs: dict[str, Any]) -> None:
+    """Raises SpiderError when the callback does not take a response and ``cb_kwargs``."""
+    try:
+        signature.bind(None, **cb_kwargs)
+    except TypeError as error:
+        given = ", ".join(cb_kwargs) or "a response alone"
+        raise SpiderError(f"callback {name}() cannot be called with {given}: {error}") from None

@@ -1,0 +1,310 @@
+"""The scheduler decides which request goes next, to which worker, and when. No I/O.
+
+Each host at work has a queue: the head of what the store keeps for it, in order. A host's turn
+comes when its clock allows. Hosts with a delay get one request at a time, as often as the clock
+says. Hosts without one get a few more than their workers can run at once, so that no worker
+waits for the next; the workers keep to ``slots`` at the same time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from crawler.politeness import HostClock
+from crawler.store import Key, Queued
+
+AHEAD = 24
+"""Requests that a worker holds for a host without a delay, beyond those that it runs."""
+HEAD_TOTAL = 50_000
+"""Requests held in memory, over all hosts."""
+
+
+@dataclass(slots=True, eq=False)
+class HostQueue:
+    """A host at work: its clock, the head of its queue, and what is out.
+
+    ``heap`` holds every pending request up to the key ``cursor``, except those that are ``out``
+    or wait for another try; ``more`` says that the store has further ones behind it.
+    """
+
+    id: int
+    origin: str
+    session: str
+    clock: HostClock
+    concurrency: int = 1
+    exclusive: bool = False
+    """The session lives in one worker."""
+    knows_robots: bool = True
+    wake_at: float | None = None
+    """When the first request that waits for another try is due."""
+    heap: list[Queued] = field(default_factory=list)
+    cursor: Key | None = None
+    more: bool = False
+    out: set[Key] = field(default_factory=set)
+    """Sent to a worker, and what became of it is not committed yet."""
+    in_flight: list[int] = field(default_factory=list)
+    """Requests that each worker has."""
+    slots: list[int] = field(default_factory=list)
+    """Requests that each worker may run at the same time."""
+    home: int = 0
+    """The worker that gets this host's requests first."""
+    listed: bool = False
+    """It stands in the list of turns."""
+    asking_robots: bool = False
+    held: bool = False
+    """Nothing goes out: its session could not log in."""
+
+    @property
+    def is_idle(self) -> bool:
+        """True when the host has nothing to do, now or later."""
+        waits = self.more or self.wake_at is not None or self.asking_robots
+        return not (self.heap or self.out or waits)
+
+    @property
+    def has_work(self) -> bool:
+        """True when a request could go out, were it the host's turn."""
+        return bool(self.heap) and not self.held and (self.knows_robots or not self.asking_robots)
+
+
+@dataclass(slots=True)
+class Assignment:
+    """One request on its way to a worker; without one, the host's robots.txt is asked for."""
+
+    id: int
+    host: HostQueue
+    queued: Queued | None
+    worker: int
+    alone: bool = False
+    """The worker has nothing else: should it die, this request did it."""
+
+
+class Scheduler:
+    """Which request goes next. ``now`` is always a time on the caller's monotonic clock.
+
+    ``threads`` is how many requests one worker runs at the same time. ``remaining`` limits how
+    many further requests may end; ``None`` is no limit.
+    """
+
+    def __init__(self, *, workers: int, threads: int, remaining: int | None = None) -> None:
+        self.remaining = remaining
+        self._threads = threads
+        self._capacity = threads + 2 * AHEAD
+        self._hosts: dict[int, HostQueue] = {}
+        self._turns: list[tuple[float, int, HostQueue]] = []
+        self._full: deque[HostQueue] = deque()
+        self._order = itertools.count()
+        self._ids = itertools.count(1)
+        self._load = [0] * workers
+        self._assigned: dict[int, Assignment] = {}
+        self._suspects: list[deque[tuple[HostQueue, Queued]]] = [deque() for _ in range(workers)]
+        self._alone: set[int] = set()
+
+    # Hosts and their queues
+
+    def add_host(self, host: HostQueue, now: float) -> None:
+        """A host comes to work; its home is the next worker in turn."""
+        workers = len(self._load)
+        host.in_flight = [0] * workers
+        host.home = 0 if host.exclusive else len(self._hosts) % workers
+        host.slots = _shares(host, workers)
+        self._hosts[host.id] = host
+        self._list(host, now)
+
+    def remove_host(self, host: HostQueue) -> None:
+        """A host has nothing to do; its queue stays in the store."""
+        del self._hosts[host.id]
+
+    def host(self, id: int) -> HostQueue | None:
+        """The host with this id, if it is at work."""
+        return self._hosts.get(id)
+
+    @property
+    def hosts(self) -> Iterable[HostQueue]:
+        """The hosts at work."""
+        return self._hosts.values()
+
+    @property
+    def head_size(self) -> int:
+        """How many requests of one host are held in memory."""
+        return max(8, min(512, HEAD_TOTAL // (len(self._hosts) or 1)))
+
+    def push(self, host: HostQueue, queued: Queued, now: float) -> None:
+        """A new request of a host at work; it is held in memory only if its turn is near."""
+        if host.cursor is not None and queued.key <= host.cursor:
+            heapq.heappush(host.heap, queued)
+            self._shorten(host)
+        elif host.more or len(host.heap) >= self.head_size:
+            host.more = True
+        else:
+            host.cursor = queued.key
+            heapq.heappush(host.heap, queued)
+        self._list(host, now)
+
+    def refill(self, host: HostQueue, rows: list[Queued], *, more: bool, now: float) -> None:
+        """The next requests from the store, those behind ``host.cursor``."""
+        for queued in rows:
+            host.cursor = queued.key
+            if queued.key not in host.out:
+                heapq.heappush(host.heap, queued)
+        host.more = more
+        self._list(host, now)
+
+    def put_back(self, host: HostQueue, queued: Queued, now: float) -> None:
+        """A request that was out, or waited for another try, is an ordinary pending one again."""
+        host.out.discard(queued.key)
+        if host.cursor is not None and queued.key > host.cursor:
+            if host.more:
+                return  # the store will bring it
+        if host.cursor is None or queued.key > host.cursor:
+            host.cursor = queued.key
+        heapq.heappush(host.heap, queued)
+        self._list(host, now)
+
+    def settle(self, host: HostQueue, key: Key) -> None:
+        """What became of a request is committed."""
+        host.out.discard(key)
+
+    def _shorten(self, host: HostQueue) -> None:
+        """Requests that overtake the others must not fill the memory."""
+        if len(host.heap) > 4 * self.head_size:
+            host.heap = heapq.nsmallest(self.head_size, host.heap)
+            host.cursor = host.heap[-1].key
+            host.more = True
+
+    # Turns
+
+    def next(self, now: float) -> Assignment | None:
+        """The request whose turn it is, with the worker that gets it; None when there is none."""
+        if self.remaining is not None and len(self._assigned) >= self.remaining:
+            return None
+        for worker, suspects in enumerate(self._suspects):
+            if suspects and not self._load[worker] and suspects[0][0].clock.ready_at <= now:
+                host, queued = suspects.popleft()
+                return self._send(host, queued, worker, now, alone=True)
+        while self._turns and self._turns[0][0] <= now:
+            _, _, host = heapq.heappop(self._turns)
+            host.listed = False
+            if host.clock.ready_at > now:  # it was asked to wait since it was listed
+                self._list(host, now)
+            elif host.has_work and self._has_room(host):
+                worker = self._worker_for(host)
+                if worker is not None:
+                    queued = heapq.heappop(host.heap) if host.knows_robots else None
+                    return self._send(host, queued, worker, now)
+                self._full.append(host)
+        return None
+
+    def next_at(self) -> float | None:
+        """When the next host's turn comes; None when no host waits for one."""
+        return self._turns[0][0] if self._turns else None
+
+    def _list(self, host: HostQueue, now: float) -> None:
+        if not host.listed and host.has_work and self._has_room(host):
+            host.listed = True
+            at = max(now, host.clock.ready_at)
+            heapq.heappush(self._turns, (at, next(self._order), host))
+
+    def _has_room(self, host: HostQueue) -> bool:
+        """Politeness: may one more request of this host be out?"""
+        running = sum(host.in_flight)
+        if host.clock.effective_delay > 0 or not host.knows_robots:
+            return running < host.concurrency
+        return running < host.concurrency + AHEAD * _workers_of(host)
+
+    def _worker_for(self, host: HostQueue) -> int | None:
+        """The worker with the most room for this host; its home where there is no difference."""
+        spaced = host.clock.effective_delay > 0
+        best, most = None, 0
+        count = len(self._load)
+        for step in range(count):
+            worker = (host.home + step) % count
+            if self._suspects[worker] or worker in self._alone or (host.exclusive and step):
+                continue
+            room = self._capacity - self._load[worker]
+            if spaced:  # a worker with a free thread is as good as another, so home it is
+                room = min(room, self._capacity - self._threads + 1)
+            elif host.slots[worker]:
+                room = min(room, host.slots[worker] + AHEAD - host.in_flight[worker])
+            else:
+                room = 0
+            if room > most:
+                best, most = worker, room
+        return best
+
+    def _send(
+        self,
+        host: HostQueue,
+        queued: Queued | None,
+        worker: int,
+        now: float,
+        *,
+        alone: bool = False,
+    ) -> Assignment:
+        assignment = Assignment(next(self._ids), host, queued, worker, alone)
+        self._assigned[assignment.id] = assignment
+        if alone:
+            self._alone.add(worker)
+        self._load[worker] += 1
+        host.in_flight[worker] += 1
+        if queued is None:
+            host.asking_robots = True
+        else:
+            host.out.add(queued.key)
+        host.clock.asked(now)
+        self._list(host, now)
+        return assignment
+
+    # What comes back
+
+    def finish(self, id: int, now: float) -> Assignment | None:
+        """A worker has answered; None if the answer is to nothing that is in flight."""
+        assignment = self._assigned.pop(id, None)
+        if assignment is not None:
+            host = assignment.host
+            self._load[assignment.worker] -= 1
+            host.in_flight[assignment.worker] -= 1
+            if assignment.queued is None:
+                host.asking_robots = False
+            self._list(host, now)
+            if assignment.alone:
+                self._alone.discard(assignment.worker)
+            for _ in range(min(4, len(self._full))):
+                self._list(self._full.popleft(), now)
+        return assignment
+
+    def lost(self, worker: int, now: float) -> list[Assignment]:
+        """A worker has died: everything that it had, no longer in flight."""
+        ids = [a.id for a in self._assigned.values() if a.worker == worker]
+        return [gone for id in ids if (gone := self.finish(id, now)) is not None]
+
+    def suspect(self, worker: int, host: HostQueue, queued: Queued) -> None:
+        """A request that a worker may have died of goes out again, but with no other beside it."""
+        self._suspects[worker].append((host, queued))
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that workers have."""
+        return len(self._assigned)
+
+    @property
+    def suspects(self) -> int:
+        """Requests that will be tried alone."""
+        return sum(len(suspects) for suspects in self._suspects)
+
+
+def _shares(host: HostQueue, workers: int) -> list[int]:
+    """How many of the host's requests each worker may run at the same time."""
+    if host.clock.effective_delay > 0:
+        return [host.concurrency] * workers  # they are counted one by one as they go out
+    if host.exclusive:
+        return [host.concurrency if worker == host.home else 0 for worker in range(workers)]
+    share, rest = divmod(host.concurrency, workers)
+    return [share + ((worker - host.home) % workers < rest) for worker in range(workers)]
+
+
+def _workers_of(host: HostQueue) -> int:
+    return sum(1 for slots in host.slots if slots)

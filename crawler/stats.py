@@ -1,0 +1,106 @@
+"""A job's counters: what is committed with the pages, shown as progress, and told at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["running", "stopped", "finished"]
+
+
+class Counters(msgspec.Struct):
+    """What a job has done so far, over all its runs; kept in the store with each commit."""
+
+    done: int = 0
+    """Requests whose pages were handled."""
+    failed: int = 0
+    """Requests that failed for good."""
+    pending: int = 0
+    """Requests still to be handled, those in flight included."""
+    in_flight: int = 0
+    """Requests that workers had at the last commit."""
+    items: int = 0
+    rejected: int = 0
+    """Items that did not fit ``item_type`` or JSON."""
+    fetched: int = 0
+    """Responses that came, those of redirects, further tries and robots.txt included."""
+    bytes: int = 0
+    """Size of all responses' bodies, decoded."""
+    retried: int = 0
+    redirected: int = 0
+    logins: int = 0
+    seconds: float = 0.0
+    """Time spent running."""
+    started: float = 0.0
+    """When the first run began, wall clock."""
+    finished: bool = False
+    reason: str = ""
+    """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``login``."""
+    sequence: int = 0
+    """The last number given to a request."""
+    output_length: int = 0
+    """Bytes of the output that are committed."""
+    rejected_length: int = 0
+
+
+class Snapshot(msgspec.Struct):
+    """A moment of a running job, for progress displays."""
+
+    spider: str
+    counters: Counters
+    hosts: int
+    """Hosts at work."""
+    in_flight: int
+    stopping: bool
+    elapsed: float
+    """Seconds since this run began."""
+    done_before: int
+    """Pages that earlier runs had done."""
+
+
+class Summary(msgspec.Struct):
+    """How a run ended."""
+
+    spider: str
+    counters: Counters
+    output: Path
+    rejected: Path
+    log: Path
+    failures: dict[str, int]
+    """Failed requests by cause, the most frequent first, over all runs."""
+    login_errors: list[str]
+    bad_seeds: int
+    new_seeds: int
+    already_finished: bool
+    """The job had nothing to do: it was finished before."""
+
+    @property
+    def exit_status(self) -> int:
+        """The command's exit status: 0 finished, 3 stopped before the end, 4 login failed."""
+        if self.login_errors:
+            return 4
+        return 0 if self.counters.finished else 3
+
+
+def status(
+    state: State, counters: Counters, hosts: int, output: Path, spider: str
+) -> dict[str, Any]:
+    """What ``crawl status --json`` prints: counts, ``bytes``, ``started`` (ISO 8601 is made by
+    the caller; here seconds since the epoch), ``seconds`` of running, and the output's path."""
+    return {
+        "spider": spider,
+        "state": state,
+        "pending": counters.pending,
+        "in_flight": counters.in_flight if state == "running" else 0,
+        "done": counters.done,
+        "failed": counters.failed,
+        "items": counters.items,
+        "rejected": counters.rejected,
+        "bytes": counters.bytes,
+        "hosts": hosts,
+        "started": counters.started,
+        "seconds": round(counters.seconds, 3),
+        "output": str(output),
+    }

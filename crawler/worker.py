@@ -1,0 +1,323 @@
+"""A worker turns one task into one outcome. This is the main path, from top to bottom:
+
+``handle`` → ``_obey_robots`` → ``_log_in`` → ``_fetch`` → ``_redirect`` → ``_parse`` →
+``_collect``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from crawler import urls
+from crawler.deadline import Watchdog
+from crawler.errors import Disallowed, FetchError, ItemError, LoginError, SpiderError, StatusError
+from crawler.fetcher import Fetcher
+from crawler.finder import Finder, encoded
+from crawler.items import ItemWriter, is_item, outputs
+from crawler.messages import FailureReport, Feed, HostNews, Outcome, RobotsFile, Task, encode
+from crawler.redirects import is_redirect, redirected
+from crawler.request import Request
+from crawler.response import Response
+from crawler.retry import RetryPolicy
+from crawler.robots import Robots
+from crawler.scope import Scope
+from crawler.session import PoolAdapter, Session
+from crawler.settings import Settings
+from crawler.spider import Failure, Spider
+
+log = logging.getLogger(__name__)
+
+POOLS = 256
+"""Hosts to which a worker keeps connections open."""
+ROBOTS_SIZE = 500 * 1024
+"""Bytes of a robots.txt that are read (RFC 9309, section 2.5)."""
+ROBOTS_REDIRECTS = 5
+"""Redirects that are followed to a robots.txt (RFC 9309, section 2.3.1.2)."""
+
+_request_of = msgspec.msgpack.Decoder(Request).decode
+
+
+class Host:
+    """What a worker knows of a host."""
+
+    def __init__(self, news: HostNews, agent: str) -> None:
+        self.origin = news.origin
+        self.session = news.session
+        self._agent = agent
+        self._rules = None if news.robots is None else Robots(news.robots)
+
+    def allows(self, url: str) -> bool:
+        """True when the host's robots.txt lets us ask for ``url``."""
+        return self._rules is None or self._rules.allows(url, self._agent)
+
+
+class Worker:
+    """Handles tasks, in any number of threads; callbacks run one at a time."""
+
+    def __init__(
+        self, spider: Spider, settings: Settings, scope: Scope | None, *, threads: int
+    ) -> None:
+        self._spider = spider
+        self._settings = settings
+        self._scope = scope
+        self._watchdog = Watchdog()
+        self._fetcher = Fetcher(settings, self._watchdog)
+        self._finder = Finder(spider, scope, settings.max_depth)
+        self._writer = ItemWriter(type(spider).item_type)
+        self._retry = RetryPolicy(settings)
+        self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
+        self._hosts: dict[int, Host] = {}
+        self._sessions: dict[str, Session] = {}
+        self._one_callback = threading.Lock()
+
+    def learn(self, feed: Feed) -> None:
+        """Take over what the scheduling process says of hosts, sessions and scope."""
+        for netloc in feed.scope:
+            if self._scope is not None:
+                self._scope.add_netloc(netloc)
+        for host in feed.hosts:
+            self._hosts[host.id] = Host(host, self._settings.user_agent)
+        for news in feed.sessions:
+            self._session(news.key).load(news)
+
+    def close(self) -> None:
+        """Close connections and the watchdog."""
+        self._watchdog.close()
+        for session in self._sessions.values():
+            session.close()
+
+    # The main path
+
+    def handle(self, task: Task) -> Outcome:
+        """What became of ``task``. Never raises: whatever goes wrong is an outcome too."""
+        outcome = Outcome(task.id, "done")
+        host = self._hosts[task.host]
+        session = self._session(host.session)
+        request = _request_of(task.request)
+        try:
+            if task.robots:
+                self._fetch_robots(request, session, outcome)
+            else:
+                self._obey_robots(request, host, session, outcome)
+        except Exception as error:
+            self._fail(outcome, task, request, error)
+        change = session.drain()
+        if change is not None:
+            outcome.sessions = [change]
+        return outcome
+
+    def _obey_robots(
+        self, request: Request, host: Host, session: Session, outcome: Outcome
+    ) -> None:
+        if not host.allows(request.url):
+            raise Disallowed(f"{urls.redacted(request.url)}: robots.txt disallows it")
+        self._log_in(request, session, outcome)
+
+    def _log_in(self, request: Request, session: Session, outcome: Outcome) -> None:
+        if self._spider.logs_in():
+            with session.lock:
+                if session.logged_in_at is None:
+                    self._login(session)
+        self._fetch(request, session, outcome)
+
+    def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
+        outcome.started = time.monotonic()
+        response = self._fetcher.fetch(request, session)
+        outcome.size = len(response.body)
+        if is_redirect(response.status, response.headers):
+            self._redirect(request, response, outcome)
+        elif self._spider.logs_in() and self._spider.is_logged_out(response):
+            self._ask_again_logged_in(request, session, outcome)
+        elif response.status >= 400 and response.status not in self._settings.accept_status:
+            raise _status_error(request, response)
+        else:
+            self._parse(request, response, outcome)
+
+    def _redirect(self, request: Request, response: Response, outcome: Outcome) -> None:
+        """The next hop waits for its own host's turn, in the place of this request."""
+        target = redirected(
+            request, response.status, response.headers["location"], self._settings.max_redirects
+        )
+        if request.depth and self._scope is not None and not self._scope.allows(target.url):
+            log.info("off scope: %s redirects to %s", request.url, target.url)
+            return
+        outcome.kind = "moved"
+        outcome.moved = encoded(target)
+        # Logged in, a redirect may lead to the login page, which is no reason to drop a request:
+        # whether its target was seen is looked at when the page is there.
+        outcome.moved.dont_filter = self._spider.logs_in() or not _may_be_dropped(target)
+
+    def _parse(self, request: Request, response: Response, outcome: Outcome) -> None:
+        callback = getattr(self._spider, request.callback)
+        with self._one_callback:
+            self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
+        if request.history and self._spider.logs_in() and _may_be_dropped(request):
+            outcome.arrived = encoded(request)
+
+    def _collect(self, result: Any, request: Request, outcome: Outcome) -> None:
+        """Items become lines and requests become frontier entries; all of them, or none."""
+        items: list[bytes] = []
+        rejected: list[bytes] = []
+        found = []
+        try:
+            for output in outputs(result, request.callback):
+                if isinstance(output, Request):
+                    new = self._finder.find(output, request.depth + 1)
+                    if new is not None:
+                        found.append(new)
+                elif is_item(output):
+                    self._add_line(output, request.url, items, rejected)
+                elif output is not None:
+                    raise SpiderError(
+                        f"{request.callback}() yielded {type(output).__name__} {output!r:.60}, "
+                        "which is neither an item nor a request"
+                    )
+        except BaseException:
+            self._finder.forget()
+            raise
+        outcome.items, outcome.item_count = b"".join(items), len(items)
+        outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
+        outcome.found = found
+
+    def _add_line(
+        self, item: Any, url: str, items: list[bytes], rejected: list[bytes]
+    ) -> None:
+        try:
+            items.append(self._writer.line(item))
+        except ItemError as error:
+            rejected.append(self._writer.rejected(item, url, str(error)))
+
+    # Sessions and robots.txt
+
+    def _session(self, key: str) -> Session:
+        session = self._sessions.get(key)
+        if session is None:
+            session = Session(key, self._settings, adapter=self._adapter)
+            session = self._sessions.setdefault(key, session)
+        return session
+
+    def _login(self, session: Session) -> None:
+        """One try; when it fails, all requests of the session wait and none tries again."""
+        if session.login_error is None:
+            try:
+                self._spider.login(session)
+            except Exception as error:
+                log.exception("login failed")
+                session.login_error = f"{type(error).__name__}: {error}"
+            else:
+                session.set_logged_in(time.time())
+                log.info("logged in (%s)", session.key)
+        if session.login_error is not None:
+            raise LoginError(f"login() of {self._spider.name} failed: {session.login_error}")
+
+    def _ask_again_logged_in(
+        self, request: Request, session: Session, outcome: Outcome
+    ) -> None:
+        """The site has ended the session: the page is asked again after one new login."""
+        with session.lock:
+            logged_in_at = session.logged_in_at or 0.0
+            if time.time() - (time.monotonic() - outcome.started) >= logged_in_at:
+                session.set_logged_in(None)
+        if request.history:
+            first = request.history[0].url
+            request = replace(request, url=first, history=[], tries=request.tries + 1)
+        else:
+            request = replace(request, tries=request.tries + 1)
+        if request.tries > self._settings.retries:
+            session.login_error = f"{urls.redacted(request.url)} is still answered as logged out"
+            raise LoginError(f"{session.login_error}, {request.tries} logins later")
+        outcome.kind = "again"
+        outcome.request = msgspec.Raw(encode(request))
+
+    def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
+        outcome.kind = "robots"
+        outcome.started = time.monotonic()
+        response = self._fetcher.fetch(request, session, limit=ROBOTS_SIZE, cut=True)
+        for _ in range(ROBOTS_REDIRECTS):
+            if not is_redirect(response.status, response.headers):
+                break
+            request = redirected(
+                request, response.status, response.headers["location"], ROBOTS_REDIRECTS
+            )
+            response = self._fetcher.fetch(request, session, limit=ROBOTS_SIZE, cut=True)
+        if response.status >= 500:
+            raise _status_error(request, response)
+        self._set_robots(outcome, response.status, response.body)
+
+    def _set_robots(self, outcome: Outcome, status: int | None, body: bytes) -> None:
+        rules = Robots.of_response(status, body)
+        outcome.kind = "robots"
+        outcome.robots = RobotsFile(rules.body, rules.crawl_delay(self._settings.user_agent))
+
+    # What goes wrong
+
+    def _fail(self, outcome: Outcome, task: Task, request: Request, error: Exception) -> None:
+        """Another try later, or a failure that is told to the spider and kept."""
+        wait = None
+        if isinstance(error, FetchError):
+            outcome.host_wait = self._host_wait(error)
+            wait = self._retry.wait(error, request)
+        if isinstance(error, LoginError):
+            outcome.kind = "login"
+            outcome.failure = _report(request, error)
+        elif wait is not None:
+            log.info("%s; next try in %.1f s", error, wait)
+            outcome.kind = "again"
+            outcome.wait = wait
+            outcome.request = msgspec.Raw(encode(replace(request, tries=request.tries + 1)))
+        elif task.robots:
+            log.warning("%s; nothing is asked of this host", error)
+            self._set_robots(outcome, None, b"")
+        else:
+            outcome.kind = "failed"
+            outcome.failure = _report(request, error)
+            self._tell_spider(outcome, request, error)
+
+    def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
+        """``Spider.failed`` may make items and requests of a failure."""
+        report = _report(request, error)
+        response = error.response if isinstance(error, StatusError) else None
+        try:
+            with self._one_callback:
+                result = self._spider.failed(
+                    Failure(request, report.cause, report.message, response)
+                )
+                self._collect(result, request, outcome)
+        except Exception as another:
+            log.exception("failed() raised for %s", urls.redacted(request.url))
+            report.traceback += f"\nThen failed() raised:\n{_traceback(another)}"
+        outcome.failure = report
+
+
+def _may_be_dropped(request: Request) -> bool:
+    """True when a page reached by redirects says no more than the same page asked directly."""
+    been_there = any(hop.url == request.url for hop in request.history)
+    return request.is_plain and not (been_there or request.dont_filter or request.cb_kwargs)
+
+
+def _status_error(request: Request, response: Response) -> StatusError:
+    status = response.status
+    return StatusError(
+        status, f"{urls.redacted(request.url)}: the server answered {status}", response
+    )
+
+
+def _report(request: Request, error: Exception) -> FailureReport:
+    url = urls.redacted(request.url)
+    if isinstance(error, FetchError):
+        return FailureReport(url, error.cause, str(error))
+    if isinstance(error, (Disallowed, LoginError)):
+        return FailureReport(url, error.cause, str(error))
+    where = f"{type(error).__name__} in {request.callback}()"
+    return FailureReport(url, where, f"{url}: {where}: {error}", _traceback(error))
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
