@@ -8,6 +8,7 @@ that a rule for ``crawl`` is no rule for ``crawler`` (section 2.2.1).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from protego import Protego
@@ -30,18 +31,21 @@ def url_for(url: str) -> str:
 class Robots:
     """The rules of one robots.txt.
 
+    ``body`` is what they come down to, for keeping; ``Robots(body)`` reads the same rules again.
     ``sitemaps`` are the sitemap references of the file as they are written, each one once.
     ``reachable`` is False when the host could not say what its rules are: nothing may be asked
     of it then, and the file should be asked for again.
     """
 
-    __slots__ = ("_answer", "_names", "_rules", "reachable", "sitemaps")
+    __slots__ = ("_answer", "_names", "_rules", "body", "reachable", "sitemaps")
 
     def __init__(self, content: bytes | str = b"") -> None:
-        text, has_rules = _rewrite(_decode(content))
-        self._rules = Protego.parse(text)
+        lines = _lines(_decode(content))
+        self.body = "".join(f"{field}: {value}\n" for field, value in lines).encode()
+        self._rules = Protego.parse("\n".join(_for_protego(lines)))
         self._names: dict[str, str] = {}
         # Known before any question: there is nothing to match when there is no rule at all.
+        has_rules = any(field in {"Allow", "Disallow"} for field, _ in lines)
         self._answer: bool | None = None if has_rules else True
         self.reachable = True
         self.sitemaps: list[str] = list(dict.fromkeys(self._rules.sitemaps))
@@ -55,9 +59,10 @@ class Robots:
         """
         if status is not None and 200 <= status < 300:
             return cls(body)
-        robots = cls()
-        if status is None or not 400 <= status < 500:
-            robots._answer = robots.reachable = False
+        if status is not None and 400 <= status < 500:
+            return cls()
+        robots = cls("User-agent: *\nDisallow: /")
+        robots.reachable = False
         return robots
 
     def allows(self, url: str, agent: str) -> bool:
@@ -128,22 +133,25 @@ _HTML_BREAK = re.compile(r"(?:<br\s*/?>\s*)+$", re.IGNORECASE)
 _OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
-def _rewrite(text: str) -> tuple[str, bool]:
-    """The lines that mean something, in one way of writing them; whether there are any rules."""
-    lines: list[str] = []
-    has_rules = False
+def _lines(text: str) -> list[tuple[str, str]]:
+    """Field and value of each line that means something, fields in one way of writing them."""
+    lines: list[tuple[str, str]] = []
     for line in re.split(r"[\r\n]+", text):
         match = _LINE.match(line.partition("#")[0])
-        if match is None:
-            continue
-        field = next(field for group, field in _FIELDS.items() if match[group])
-        value = _HTML_BREAK.sub("", match["value"].strip()).strip()
-        if field == "User-agent":
-            lines += [f"User-agent: {name}" for name in _names(value)] or ["User-agent:"]
+        if match is not None:
+            field = next(field for group, field in _FIELDS.items() if match[group])
+            value = _HTML_BREAK.sub("", match["value"].strip()).strip()
+            lines.append((field, _OTHER_LINE_ENDS.sub(lambda char: quote(char[0]), value)))
+    return lines
+
+
+def _for_protego(lines: list[tuple[str, str]]) -> Iterator[str]:
+    for field, value in lines:
+        names = _names(value) if field == "User-agent" else ()
+        if names:
+            yield from (f"User-agent: {name}" for name in names)
         else:
-            has_rules |= field in {"Allow", "Disallow"}
-            lines.append(f"{field}: {_OTHER_LINE_ENDS.sub(lambda char: quote(char[0]), value)}")
-    return "\n".join(lines), has_rules
+            yield f"{field}: {value}"
 
 
 def _names(value: str) -> list[str]:

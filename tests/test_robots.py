@@ -41,7 +41,11 @@ DIRECTIVES = expect_misses(
 @pytest.mark.parametrize("row", GOOGLE)
 def test_google_spec(row: dict[str, Any]) -> None:
     content = base64.b64decode(row["robots_b64"]) if "robots_b64" in row else row["robots"]
-    assert Robots(content).allows(row["url"], row["agent"]) is row["allowed"]
+    rules = Robots(content)
+    assert Robots(rules.body).allows(row["url"], row["agent"]) is rules.allows(
+        row["url"], row["agent"]
+    )
+    assert rules.allows(row["url"], row["agent"]) is row["allowed"]
 
 
 def _body(row: dict[str, Any]) -> bytes:
@@ -145,3 +149,23 @@ def test_a_line_ends_only_where_the_rfc_says() -> None:
     rules = Robots("User-agent: *\nDisallow: /a\u2028Disallow: /b\rDisallow: /c")
     assert rules.allows("https://shop.example/b", AGENT)
     assert not rules.allows("https://shop.example/c", AGENT)
+
+
+def test_the_body_says_again_what_was_read() -> None:
+    written = (
+        "\ufeffuser-agent : Crawler/2 # us\n<br>\ndisalow /x\nSITEMAP: https://a.example/s.xml\n"
+    )
+    rules = Robots(written)
+    assert rules.body.decode().splitlines() == [
+        "User-agent: Crawler/2",
+        "Disallow: /x",
+        "Sitemap: https://a.example/s.xml",
+    ]
+    again = Robots(rules.body)
+    assert again.body == rules.body
+    assert again.sitemaps == rules.sitemaps == ["https://a.example/s.xml"]
+    assert not again.allows("https://shop.example/x", AGENT)
+
+
+def test_an_unreachable_file_is_kept_as_forbidding_everything() -> None:
+    assert not Robots(Robots.of_response(None, b"").body).allows("https://a.example/", AGENT)
