@@ -37,13 +37,18 @@ def summary(toll: Toll, site_name: str) -> str:
     """The toll in three lines."""
     kills = toll.kills
     return (
-        f"{toll.crawler.name} at {site_name}: {kills.total()} kills "
+        f"{toll.crawler.name} at {site_name}: killed {_times(kills.total())} "
         f"({kills[STARTING]} while starting, {kills[FETCHING]} while pages were being fetched, "
-        f"{kills[ENDING]} while ending), {toll.resumes} resumes, {toll.crawls} crawls\n"
+        f"{kills[ENDING]} while ending), resumed {_times(toll.resumes)}, "
+        f"crawled {_times(toll.crawls)}\n"
         f"  {toll.pages:,} pages in each crawl, {toll.again:,} fetched again in all\n"
         f"  lost {toll.total('lost')}, twice {toll.total('twice')}, torn {toll.total('torn')}, "
         f"foreign {toll.total('foreign')}"
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
