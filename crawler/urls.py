@@ -137,19 +137,18 @@ class _Memory:
 
     def add(self, known: dict[str, str | None], reference: str, url: str | None) -> None:
         """Remember ``url`` in ``known``, unless the reference is a monster."""
-        if len(reference) <= self.LONGEST:
+        # A base that has outlived a fresh start holds a dictionary that is no longer counted.
+        if len(reference) <= self.LONGEST and len(known) < self.MOST:
             self._make_room()
             known[reference] = url
 
     def _make_room(self) -> None:
         self._count += 1
         if self._count > self.MOST:
-            # Emptied one by one, because bases still in use hold on to the inner dictionaries.
-            for known in tuple(self._below.values()):
-                known.clear()
             self._below.clear()
             self.absolute.clear()
-            self._count = 0
+            Base.of.cache_clear()
+            self._count = 1
 
 
 _memory = _Memory()
