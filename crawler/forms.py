@@ -72,6 +72,7 @@ class Form:
     def fields(self) -> list[tuple[str, str]]:
         """Names and values that a browser would send now, before any button is clicked."""
         copy, _ = _copy(self.element)
+        copy.attrib.pop("action", None)  # may be anything, and does not matter here
         return _pairs(copy, None, button=False)
 
     def to_request(
