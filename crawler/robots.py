@@ -160,7 +160,7 @@ def _names(value: str) -> list[str]:
     RFC 9309 has letters, ``-`` and ``_`` in them only, and what follows is no part of the name.
     But a crawler that calls itself ``bot42`` should find the rules for ``bot42``: both count.
     """
-    if value.startswith("*"):
+    if re.match(r"\*(?![\w-])", value):
         return ["*"]
     whole = product_token(value)
     letters = re.sub(r"[^a-z_-].*", "", whole)

@@ -105,7 +105,7 @@ def test_product_token(agent: str, token: str) -> None:
     assert robots.product_token(agent) == token
 
 
-@pytest.mark.parametrize("name", ["crawl", "awler", "python", "a", "web", "crawler-news"])
+@pytest.mark.parametrize("name", ["crawl", "awler", "python", "a", "web", "crawler-news", "*bot"])
 def test_a_group_for_a_part_of_the_name_is_not_ours(name: str) -> None:
     rules = Robots(f"User-agent: {name}\nDisallow: /\nUser-agent: *\nDisallow: /private")
     assert rules.allows("https://shop.example/x", AGENT)
