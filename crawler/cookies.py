@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.cookiejar
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from requests.cookies import RequestsCookieJar
 
@@ -25,7 +26,7 @@ class RecordingJar(RequestsCookieJar):
         self._drained = 0
 
     def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
-        super().set_cookie(cookie, *args, **kwargs)  # type: ignore[arg-type]
+        super().set_cookie(cookie, *args, **kwargs)
         self._changes.append(_as_data(cookie))
 
     def clear(
@@ -53,7 +54,7 @@ class RecordingJar(RequestsCookieJar):
             self._unheard.popleft()
         newer = [*self._unheard, *list(self._changes)]
         with self._cookies_lock:  # type: ignore[attr-defined]
-            self._cookies = {}
+            self._cookies: dict[str, Any] = {}
             for cookie in [*cookies, *newer]:
                 self._put(cookie)
 

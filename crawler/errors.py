@@ -8,9 +8,9 @@
     │   ├── SeedError         a seed list, or a line of it
     │   ├── SpiderError       the spider class, its callbacks, its arguments
     │   └── JobError          the job folder, its store or its output
-    │       └── JobLocked     another process runs the job
+    │       └── JobLockedError     another process runs the job
     ├── LoginError            an account could not be logged in: exit status 4
-    ├── Disallowed            robots.txt does not let us ask
+    ├── DisallowedError            robots.txt does not let us ask
     ├── FetchError            one request got no usable response
     │   └── StatusError       … because of its status code
     └── ItemError             one item cannot be written
@@ -47,7 +47,7 @@ class JobError(UsageError):
     """A job folder, a store or an output that cannot be used as it is."""
 
 
-class JobLocked(JobError):
+class JobLockedError(JobError):
     """The job is being run by another process; the message says which."""
 
 
@@ -57,7 +57,7 @@ class LoginError(CrawlerError):
     cause = "login"
 
 
-class Disallowed(CrawlerError):
+class DisallowedError(CrawlerError):
     """robots.txt does not let us ask for this URL."""
 
     cause = "robots.txt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -13,7 +14,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from crawler.discovery import SpiderSource
-from crawler.errors import JobError, JobLocked
+from crawler.errors import JobError, JobLockedError
 from crawler.settings import Settings
 from crawler.sink import JSONLines
 from crawler.stats import Counters, State, status
@@ -47,3 +48,223 @@ class Plan:
     output: Path | None = None
     fresh: bool = False
     overwrite: bool = False
+
+
+class JobRecord(msgspec.Struct):
+    """How a job was started, as its store keeps it."""
+
+    spider: str
+    seeds: list[str]
+    arguments: dict[str, str]
+    overrides: dict[str, str]
+    output: str
+    created: float
+
+
+class Job:
+    """A job that this process, and no other, runs: its store, its counters and its two files.
+
+    Use it as a context manager. Raises JobError where the folder, the store or an output cannot
+    be used, and JobLockedError where another process runs the job.
+    """
+
+    def __init__(self, plan: Plan, spider_name: str) -> None:
+        self.plan = plan
+        self.folder = plan.folder
+        self.name = spider_name
+        self._lock = _locked(self.folder)
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> None:
+        if self.plan.fresh:
+            _clear(self.folder, self.plan)
+        new = not (self.folder / STORE).exists()
+        if new:
+            _refuse_foreign_output(_output(self.plan))
+        self.store: Store = SQLiteStore(self.folder / STORE)
+        if self.store.get("record") is None:
+            _create(self.store, self.plan)
+        self.record = msgspec.convert(self.store.get("record"), JobRecord)
+        _refuse_other_job(self.record, self.plan)
+        self.counters = msgspec.convert(self.store.get("counters"), Counters)
+        self.was_killed = bool(self.store.get("running", False))
+        self.output = Path(self.record.output)
+        self.items = JSONLines(self.output, self.counters.output_length)
+        self.rejected = JSONLines(self.folder / REJECTED, self.counters.rejected_length)
+
+    def begin(self) -> None:
+        """Mark the job as being run by this process."""
+        with self.store.transaction():
+            self.store.set("running", True)
+            self.store.set("pid", os.getpid())
+            self.store.set("record", _updated(self.record, self.plan))
+
+    def end(self) -> None:
+        """Mark the job as left in good order, its counters included."""
+        with self.store.transaction():
+            self.save_counters()
+            self.store.set("running", False)
+
+    def save_counters(self) -> None:
+        """Keep the counters and the outputs' lengths; part of each commit."""
+        self.counters.output_length = self.items.length
+        self.counters.rejected_length = self.rejected.length
+        self.store.set("counters", msgspec.to_builtins(self.counters))
+
+    def close(self) -> None:
+        """Close the store and the files and let others run the job."""
+        self.items.close()
+        self.rejected.close()
+        self.store.close()
+        self._lock.release()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def folder_for(name: str) -> Path:
+    """Where the job of a spider is kept unless the user says otherwise."""
+    return JOBS / name
+
+
+def recorded(folder: Path) -> JobRecord:
+    """How the job in ``folder`` was started. Raises JobError if there is none."""
+    store = _reader(folder)
+    try:
+        return msgspec.convert(store.get("record"), JobRecord)
+    finally:
+        store.close()
+
+
+def job_status(folder: Path) -> dict[str, Any]:
+    """What ``crawl status --json`` prints, of a running, stopped or finished job."""
+    store = _reader(folder)
+    try:
+        counters = msgspec.convert(store.get("counters"), Counters)
+        record = msgspec.convert(store.get("record"), JobRecord)
+        state = _state(folder, counters)
+        found = status(state, counters, store.host_count(), Path(record.output), record.spider)
+        return {**found, "failures": store.failures_by_cause()}
+    finally:
+        store.close()
+
+
+def _state(folder: Path, counters: Counters) -> State:
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return "running"
+    lock.release()
+    return "finished" if counters.finished else "stopped"
+
+
+def _reader(folder: Path) -> SQLiteStore:
+    if not (folder / STORE).exists():
+        raise JobError(f"{folder} holds no job; `crawl run` starts one")
+    store = SQLiteStore(folder / STORE, read_only=True)
+    if store.get("record") is None:
+        store.close()
+        raise JobError(f"the job in {folder} has not begun; run it again")
+    return store
+
+
+def _locked(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise JobLockedError(
+            f"the job in {folder} is being run by {_runner(folder)}; "
+            "wait for it, stop it with Ctrl-C, or use another folder with --job"
+        ) from None
+    except OSError as error:
+        raise JobError(f"cannot use {folder} as a job's folder: {error.strerror}") from None
+    return lock
+
+
+def _runner(folder: Path) -> str:
+    try:
+        store = _reader(folder)
+    except JobError:
+        return "another process"
+    pid = store.get("pid")
+    store.close()
+    return f"process {pid}" if pid else "another process"
+
+
+def _output(plan: Plan) -> Path:
+    return (plan.output or plan.folder / ITEMS).absolute()
+
+
+def _create(store: Store, plan: Plan) -> None:
+    record = JobRecord(
+        spider=plan.source.spec,
+        seeds=list(plan.seeds),
+        arguments=plan.arguments,
+        overrides=plan.overrides,
+        output=str(_output(plan)),
+        created=time.time(),
+    )
+    with store.transaction():
+        store.set("record", msgspec.to_builtins(record))
+        store.set("counters", msgspec.to_builtins(Counters(started=record.created)))
+
+
+def _updated(record: JobRecord, plan: Plan) -> dict[str, Any]:
+    """What ``crawl resume`` repeats is what was asked for last."""
+    record.seeds = list(plan.seeds) or record.seeds
+    record.overrides = plan.overrides
+    found: dict[str, Any] = msgspec.to_builtins(record)
+    return found
+
+
+def _refuse_foreign_output(output: Path) -> None:
+    if output.exists() and output.stat().st_size:
+        raise JobError(
+            f"{output} holds something that is not of this job; give another file with -o, "
+            "or overwrite it with --fresh --yes"
+        )
+
+
+def _refuse_other_job(record: JobRecord, plan: Plan) -> None:
+    """The same command resumes; another one must not get into this job by mistake."""
+    if plan.output is not None and str(_output(plan)) != record.output:
+        raise JobError(
+            f"this job writes to {record.output}, not to {plan.output}; leave -o away to go on, "
+            "or use another folder with --job"
+        )
+    if plan.arguments != record.arguments:
+        raise JobError(
+            f"the job in {plan.folder} was started with {_arguments(record.arguments)}, not with "
+            f"{_arguments(plan.arguments)}; use another folder with --job, or start again "
+            "with --fresh"
+        )
+
+
+def _arguments(arguments: dict[str, str]) -> str:
+    return " ".join(f"-a {name}={value}" for name, value in arguments.items()) or "no -a"
+
+
+def _clear(folder: Path, plan: Plan) -> None:
+    """Remove a job's files, and nothing else that may stand in its folder."""
+    outputs = [_output(plan)]
+    if (folder / STORE).exists():
+        with contextlib.suppress(JobError):  # a store that cannot be read: a reason to start again
+            outputs.append(Path(recorded(folder).output))
+    for output in outputs:
+        if output.exists() and output.stat().st_size and not plan.overwrite:
+            raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
+    for output in outputs:
+        output.unlink(missing_ok=True)
+    for name in (STORE, f"{STORE}-wal", f"{STORE}-shm", ITEMS, REJECTED, LOG):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "pages", ignore_errors=True)

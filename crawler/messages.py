@@ -148,7 +148,7 @@ class Outcome(msgspec.Struct, array_like=True):
     """Seconds that the whole host asked to be left alone (429, 503)."""
     moved: Found | None = None
     arrived: Found | None = None
-    """The page that redirects led to: when the job has seen it, this outcome's output is dropped."""
+    """Where redirects led to: when the job has seen that page, this outcome's output is dropped."""
     robots: RobotsFile | None = None
 
 

@@ -45,13 +45,15 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
     changed = replace(
         request, url=target, history=[*request.history, Hop(request.url, status)], tries=0
     )
-    if status == 303 and request.method != "HEAD":
-        changed = _without_body(changed)
-    elif status in (301, 302) and request.method == "POST":
+    if _becomes_get(request.method, status):
         changed = _without_body(changed)
     if not urls.same_origin(request.url, target):
         changed = _without_credentials(changed)
     return changed
+
+
+def _becomes_get(method: str, status: int) -> bool:
+    return (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
 
 
 def _as_text(location: str) -> str:

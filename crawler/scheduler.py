@@ -52,8 +52,9 @@ class HostQueue:
     """Requests that each worker may run at the same time."""
     home: int = 0
     """The worker that gets this host's requests first."""
-    listed: bool = False
-    """It stands in the list of turns."""
+    turn: int = 0
+    """Its number in the list of turns; 0 when it is not listed."""
+    turn_at: float = 0.0
     asking_robots: bool = False
     held: bool = False
     """Nothing goes out: its session could not log in."""
@@ -78,6 +79,8 @@ class Assignment:
     host: HostQueue
     queued: Queued | None
     worker: int
+    before: tuple[float, float] = (0.0, 0.0)
+    """The host's clock as it was, should the request not be sent after all."""
     alone: bool = False
     """The worker has nothing else: should it die, this request did it."""
 
@@ -96,7 +99,7 @@ class Scheduler:
         self._hosts: dict[int, HostQueue] = {}
         self._turns: list[tuple[float, int, HostQueue]] = []
         self._full: deque[HostQueue] = deque()
-        self._order = itertools.count()
+        self._order = itertools.count(1)
         self._ids = itertools.count(1)
         self._load = [0] * workers
         self._assigned: dict[int, Assignment] = {}
@@ -117,6 +120,11 @@ class Scheduler:
     def remove_host(self, host: HostQueue) -> None:
         """A host has nothing to do; its queue stays in the store."""
         del self._hosts[host.id]
+
+    def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
+        """The host's robots.txt asks for a delay, or for none."""
+        host.clock.crawl_delay = crawl_delay
+        host.slots = _shares(host, len(self._load))
 
     def host(self, id: int) -> HostQueue | None:
         """The host with this id, if it is at work."""
@@ -156,9 +164,8 @@ class Scheduler:
     def put_back(self, host: HostQueue, queued: Queued, now: float) -> None:
         """A request that was out, or waited for another try, is an ordinary pending one again."""
         host.out.discard(queued.key)
-        if host.cursor is not None and queued.key > host.cursor:
-            if host.more:
-                return  # the store will bring it
+        if host.cursor is not None and queued.key > host.cursor and host.more:
+            return  # the store will bring it
         if host.cursor is None or queued.key > host.cursor:
             host.cursor = queued.key
         heapq.heappush(host.heap, queued)
@@ -181,13 +188,21 @@ class Scheduler:
         """The request whose turn it is, with the worker that gets it; None when there is none."""
         if self.remaining is not None and len(self._assigned) >= self.remaining:
             return None
+        return self._next_suspect(now) or self._next_in_turn(now)
+
+    def _next_suspect(self, now: float) -> Assignment | None:
         for worker, suspects in enumerate(self._suspects):
             if suspects and not self._load[worker] and suspects[0][0].clock.ready_at <= now:
                 host, queued = suspects.popleft()
                 return self._send(host, queued, worker, now, alone=True)
+        return None
+
+    def _next_in_turn(self, now: float) -> Assignment | None:
         while self._turns and self._turns[0][0] <= now:
-            _, _, host = heapq.heappop(self._turns)
-            host.listed = False
+            _, turn, host = heapq.heappop(self._turns)
+            if turn != host.turn:
+                continue  # it has been listed anew since
+            host.turn = 0
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
                 self._list(host, now)
             elif host.has_work and self._has_room(host):
@@ -202,11 +217,17 @@ class Scheduler:
         """When the next host's turn comes; None when no host waits for one."""
         return self._turns[0][0] if self._turns else None
 
+    def relist(self, host: HostQueue, now: float) -> None:
+        """The host's clock has moved: its turn may come sooner than it is listed for."""
+        if host.turn and host.clock.ready_at < host.turn_at:
+            host.turn = 0
+        self._list(host, now)
+
     def _list(self, host: HostQueue, now: float) -> None:
-        if not host.listed and host.has_work and self._has_room(host):
-            host.listed = True
-            at = max(now, host.clock.ready_at)
-            heapq.heappush(self._turns, (at, next(self._order), host))
+        if not host.turn and host.has_work and self._has_room(host):
+            host.turn = next(self._order)
+            host.turn_at = max(now, host.clock.ready_at)
+            heapq.heappush(self._turns, (host.turn_at, host.turn, host))
 
     def _has_room(self, host: HostQueue) -> bool:
         """Politeness: may one more request of this host be out?"""
@@ -244,7 +265,8 @@ class Scheduler:
         *,
         alone: bool = False,
     ) -> Assignment:
-        assignment = Assignment(next(self._ids), host, queued, worker, alone)
+        before = (host.clock.next_at, host.clock.granted)
+        assignment = Assignment(next(self._ids), host, queued, worker, before, alone)
         self._assigned[assignment.id] = assignment
         if alone:
             self._alone.add(worker)

@@ -147,11 +147,13 @@ class Session(requests.Session):
             "cert": self.cert,
             "proxies": proxies,
         }
-        raw = self.get_adapter(url).send(prepared, **options)
-        raw = dispatch_hook("response", prepared.hooks, raw, **options)
+        raw: requests.Response = self.get_adapter(url).send(prepared, **options)
+        raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
         for response in (*raw.history, raw):
             if "set-cookie" in response.headers:
-                extract_cookies_to_jar(self.cookies, response.request, response.raw)
+                extract_cookies_to_jar(  # type: ignore[no-untyped-call]
+                    self.cookies, response.request, response.raw
+                )
         return raw
 
     def as_response(
@@ -197,4 +199,3 @@ class Session(requests.Session):
             found = (get_environ_proxies(url), get_netrc_auth(url))
             self._environment[origin] = found
         return found
-

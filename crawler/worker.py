@@ -17,7 +17,14 @@ from msgspec.structs import replace
 
 from crawler import urls
 from crawler.deadline import Watchdog
-from crawler.errors import Disallowed, FetchError, ItemError, LoginError, SpiderError, StatusError
+from crawler.errors import (
+    DisallowedError,
+    FetchError,
+    ItemError,
+    LoginError,
+    SpiderError,
+    StatusError,
+)
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.items import ItemWriter, is_item, outputs
@@ -26,7 +33,7 @@ from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
 from crawler.response import Response
 from crawler.retry import RetryPolicy
-from crawler.robots import Robots
+from crawler.robots import MAX_REDIRECTS, MAX_SIZE, Robots
 from crawler.scope import Scope
 from crawler.session import PoolAdapter, Session
 from crawler.settings import Settings
@@ -36,10 +43,8 @@ log = logging.getLogger(__name__)
 
 POOLS = 256
 """Hosts to which a worker keeps connections open."""
-ROBOTS_SIZE = 500 * 1024
-"""Bytes of a robots.txt that are read (RFC 9309, section 2.5)."""
-ROBOTS_REDIRECTS = 5
-"""Redirects that are followed to a robots.txt (RFC 9309, section 2.3.1.2)."""
+NOTHING = b"User-agent: *\nDisallow: /\n"
+"""The rules of a host whose robots.txt cannot be read."""
 
 _request_of = msgspec.msgpack.Decoder(Request).decode
 
@@ -62,11 +67,19 @@ class Worker:
     """Handles tasks, in any number of threads; callbacks run one at a time."""
 
     def __init__(
-        self, spider: Spider, settings: Settings, scope: Scope | None, *, threads: int
+        self,
+        spider: Spider,
+        settings: Settings,
+        scope: Scope,
+        *,
+        threads: int,
+        settled: bool = False,
     ) -> None:
+        """``settled`` says that the scope was declared, so that no seed's redirect widens it."""
         self._spider = spider
         self._settings = settings
         self._scope = scope
+        self._settled = settled
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
         self._finder = Finder(spider, scope, settings.max_depth)
@@ -80,8 +93,7 @@ class Worker:
     def learn(self, feed: Feed) -> None:
         """Take over what the scheduling process says of hosts, sessions and scope."""
         for netloc in feed.scope:
-            if self._scope is not None:
-                self._scope.add_netloc(netloc)
+            self._scope.add_netloc(netloc)
         for host in feed.hosts:
             self._hosts[host.id] = Host(host, self._settings.user_agent)
         for news in feed.sessions:
@@ -117,7 +129,7 @@ class Worker:
         self, request: Request, host: Host, session: Session, outcome: Outcome
     ) -> None:
         if not host.allows(request.url):
-            raise Disallowed(f"{urls.redacted(request.url)}: robots.txt disallows it")
+            raise DisallowedError(f"{urls.redacted(request.url)}: robots.txt disallows it")
         self._log_in(request, session, outcome)
 
     def _log_in(self, request: Request, session: Session, outcome: Outcome) -> None:
@@ -145,8 +157,10 @@ class Worker:
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
-        if request.depth and self._scope is not None and not self._scope.allows(target.url):
-            log.info("off scope: %s redirects to %s", request.url, target.url)
+        if (request.depth or self._settled) and not self._scope.allows(target.url):
+            log.info(
+                "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
+            )
             return
         outcome.kind = "moved"
         outcome.moved = encoded(target)
@@ -186,9 +200,7 @@ class Worker:
         outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
         outcome.found = found
 
-    def _add_line(
-        self, item: Any, url: str, items: list[bytes], rejected: list[bytes]
-    ) -> None:
+    def _add_line(self, item: Any, url: str, items: list[bytes], rejected: list[bytes]) -> None:
         try:
             items.append(self._writer.line(item))
         except ItemError as error:
@@ -217,9 +229,7 @@ class Worker:
         if session.login_error is not None:
             raise LoginError(f"login() of {self._spider.name} failed: {session.login_error}")
 
-    def _ask_again_logged_in(
-        self, request: Request, session: Session, outcome: Outcome
-    ) -> None:
+    def _ask_again_logged_in(self, request: Request, session: Session, outcome: Outcome) -> None:
         """The site has ended the session: the page is asked again after one new login."""
         with session.lock:
             logged_in_at = session.logged_in_at or 0.0
@@ -239,22 +249,23 @@ class Worker:
     def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
         outcome.kind = "robots"
         outcome.started = time.monotonic()
-        response = self._fetcher.fetch(request, session, limit=ROBOTS_SIZE, cut=True)
-        for _ in range(ROBOTS_REDIRECTS):
+        response = self._fetcher.fetch(request, session, limit=MAX_SIZE, cut=True)
+        for _ in range(MAX_REDIRECTS):
             if not is_redirect(response.status, response.headers):
                 break
             request = redirected(
-                request, response.status, response.headers["location"], ROBOTS_REDIRECTS
+                request, response.status, response.headers["location"], MAX_REDIRECTS
             )
-            response = self._fetcher.fetch(request, session, limit=ROBOTS_SIZE, cut=True)
+            response = self._fetcher.fetch(request, session, limit=MAX_SIZE, cut=True)
         if response.status >= 500:
             raise _status_error(request, response)
         self._set_robots(outcome, response.status, response.body)
 
     def _set_robots(self, outcome: Outcome, status: int | None, body: bytes) -> None:
         rules = Robots.of_response(status, body)
+        kept = NOTHING if not rules.reachable else body if status and status < 300 else b""
         outcome.kind = "robots"
-        outcome.robots = RobotsFile(rules.body, rules.crawl_delay(self._settings.user_agent))
+        outcome.robots = RobotsFile(kept, rules.crawl_delay(self._settings.user_agent))
 
     # What goes wrong
 
@@ -279,6 +290,12 @@ class Worker:
             outcome.kind = "failed"
             outcome.failure = _report(request, error)
             self._tell_spider(outcome, request, error)
+
+    def _host_wait(self, error: FetchError) -> float | None:
+        """Seconds to leave the host alone when it says that it has too much to do, else None."""
+        if not isinstance(error, StatusError) or error.status not in (429, 503):
+            return None
+        return self._retry.granted(error.response.headers.get("retry-after"), time.time()) or 0.0
 
     def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
         """``Spider.failed`` may make items and requests of a failure."""
@@ -313,7 +330,7 @@ def _report(request: Request, error: Exception) -> FailureReport:
     url = urls.redacted(request.url)
     if isinstance(error, FetchError):
         return FailureReport(url, error.cause, str(error))
-    if isinstance(error, (Disallowed, LoginError)):
+    if isinstance(error, (DisallowedError, LoginError)):
         return FailureReport(url, error.cause, str(error))
     where = f"{type(error).__name__} in {request.callback}()"
     return FailureReport(url, where, f"{url}: {where}: {error}", _traceback(error))

@@ -74,6 +74,12 @@ class Store(Protocol):
     def host(self, origin: str) -> Host | None:
         """The host with this origin, if the job knows it."""
 
+    def host_by_id(self, id: int) -> Host:
+        """The host with this number."""
+
+    def origins(self) -> Iterable[str]:
+        """The origins of all hosts that the job knows."""
+
     def add_host(self, origin: str) -> Host:
         """The host with this origin, made known where it was not."""
 
@@ -97,6 +103,9 @@ class Store(Protocol):
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         """A request changed; with ``due`` (wall clock) it waits until then."""
+
+    def move(self, host: int, key: Key, new_host: int, request: bytes) -> None:
+        """A request goes on, changed, in the queue of another host or of the same one."""
 
     def due(self, host: int, now: float) -> list[Queued]:
         """Waiting requests whose time has come; they are ordinary pending ones from now on."""

@@ -26,6 +26,7 @@ GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 HOST = "SELECT id, origin, next_at, granted, robots, robots_at, crawl_delay FROM hosts"
 HOST_BY_ORIGIN = f"{HOST} WHERE origin = ?"
+HOST_BY_ID = f"{HOST} WHERE id = ?"
 ADD_HOST = "INSERT INTO hosts (origin) VALUES (?) RETURNING id"
 SAVE_HOST = (
     "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ?, crawl_delay = ?"
@@ -44,14 +45,13 @@ HEAD = (
 )
 FINISH = "DELETE FROM pending WHERE host = ? AND rank = ? AND id = ?"
 REPLACE = "UPDATE pending SET request = ?, due = ? WHERE host = ? AND rank = ? AND id = ?"
+MOVE = "UPDATE pending SET host = ?, request = ?, due = NULL WHERE host = ? AND rank = ? AND id = ?"
 DUE = (
     "UPDATE pending SET due = NULL WHERE host = ? AND due IS NOT NULL AND due <= ?"
     " RETURNING rank, id, request"
 )
 NEXT_DUE = "SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL"
-FAIL = (
-    "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
-)
+FAIL = "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
 FAILURES = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
 BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
 SESSION = "SELECT key, cookies, logged_in_at FROM sessions"
@@ -133,6 +133,12 @@ class SQLiteStore:
         row = self._db.execute(HOST_BY_ORIGIN, (origin,)).fetchone()
         return None if row is None else Host(*row)
 
+    def host_by_id(self, id: int) -> Host:
+        return Host(*self._db.execute(HOST_BY_ID, (id,)).fetchone())
+
+    def origins(self) -> Iterable[str]:
+        return (origin for (origin,) in self._db.execute("SELECT origin FROM hosts"))
+
     def add_host(self, origin: str) -> Host:
         known = self.host(origin)
         if known is not None:
@@ -185,6 +191,9 @@ class SQLiteStore:
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))
+
+    def move(self, host: int, key: Key, new_host: int, request: bytes) -> None:
+        self._db.execute(MOVE, (new_host, request, host, *key))
 
     def due(self, host: int, now: float) -> list[Queued]:
         rows = self._db.execute(DUE, (host, now)).fetchall()

@@ -1,0 +1,145 @@
+"""The commit: what became of requests turns into lines of output and rows of the store, at once.
+
+The lines are written and synced, then one transaction keeps all the rest together with the
+output's new length. A kill before its end leaves the store as it was, and the output is cut back
+to the length that the store knows when the job is opened again.
+"""
+
+from __future__ import annotations
+
+import time
+
+from crawler.frontier import Frontier
+from crawler.job import Job
+from crawler.messages import Found, Outcome
+from crawler.news import News
+from crawler.scheduler import Assignment, Scheduler
+from crawler.store import Key, Queued
+
+
+class Committer:
+    """Gathers outcomes and commits them together."""
+
+    def __init__(self, job: Job, frontier: Frontier, scheduler: Scheduler, news: News) -> None:
+        self._job = job
+        self._store = job.store
+        self._frontier = frontier
+        self._scheduler = scheduler
+        self._news = news
+        self._gathered: list[tuple[Assignment, Outcome]] = []
+        self._since: float | None = None
+        self._new: list[tuple[int, Queued]] = []
+        self._again: list[tuple[Assignment, bytes, float]] = []
+        self.found_any = False
+        """Among what is gathered are new requests, so that a commit may bring work."""
+
+    def gather(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        """``outcome`` is part of the next commit."""
+        self._gathered.append((assignment, outcome))
+        self._since = now if self._since is None else self._since
+        self.found_any = self.found_any or bool(outcome.found) or outcome.kind in {"moved", "again"}
+
+    @property
+    def since(self) -> float | None:
+        """When the first of the gathered outcomes came; None when there are none."""
+        return self._since
+
+    def commit(self, now: float) -> bytes:
+        """Make what was gathered durable, let new requests in; returns the lines written."""
+        gathered, self._gathered = self._gathered, []
+        self._since, self.found_any = None, False
+        lines: list[bytes] = []
+        rejected: list[bytes] = []
+        with self._store.transaction():
+            for assignment, outcome in gathered:
+                self._record(assignment, outcome, lines, rejected, now)
+            self._frontier.save_hosts(now)
+            for session in self._news.changed_sessions():
+                self._store.save_session(session)
+            written = b"".join(lines)
+            self._job.items.append(written)
+            self._job.rejected.append(b"".join(rejected))
+            self._job.counters.in_flight = self._scheduler.in_flight
+            self._job.save_counters()
+        self._let_in(gathered, now)
+        return written
+
+    def _record(
+        self,
+        assignment: Assignment,
+        outcome: Outcome,
+        lines: list[bytes],
+        rejected: list[bytes],
+        now: float,
+    ) -> None:
+        """One outcome's part of the transaction."""
+        host, queued = assignment.host, assignment.queued
+        if queued is None:  # robots.txt; the host row keeps it
+            return
+        counters = self._job.counters
+        if outcome.kind == "again":
+            self._postpone(assignment, outcome, now)
+        elif (
+            outcome.kind == "moved"
+            and outcome.moved is not None
+            and self._move(host.id, queued.key, outcome.moved)
+        ):
+            counters.redirected += 1
+        else:
+            self._store.finish(host.id, queued.key)
+            counters.pending -= 1
+            if outcome.kind == "failed" and outcome.failure is not None:
+                counters.failed += 1
+                self._store.fail(outcome.failure, queued.request, time.time())
+            else:
+                counters.done += 1
+            if outcome.arrived is None or self._store.mark_seen(outcome.arrived):
+                lines.append(outcome.items)
+                rejected.append(outcome.rejected)
+                counters.items += outcome.item_count
+                counters.rejected += outcome.rejected_count
+                for found in outcome.found:
+                    self._add(found)
+
+    def _add(self, found: Found) -> None:
+        counters = self._job.counters
+        host = self._frontier.host_id(found.origin)
+        id = counters.sequence + 1
+        if self._store.add(host, id, found):
+            counters.sequence = id
+            counters.pending += 1
+            self._new.append((host, Queued(Key(found.rank, id), bytes(found.request))))
+
+    def _postpone(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        assert assignment.queued is not None
+        request = assignment.queued.request if outcome.request is None else bytes(outcome.request)
+        due = time.time() + outcome.wait if outcome.wait > 0 else None
+        self._store.replace(assignment.host.id, assignment.queued.key, request, due)
+        self._again.append((assignment, request, now + outcome.wait))
+        self._job.counters.retried += 1
+
+    def _move(self, host: int, key: Key, target: Found) -> bool:
+        """A redirect's target takes the request's place; False when the job has seen it."""
+        if not target.dont_filter and not self._store.mark_seen(target):
+            return False
+        new_host = self._frontier.host_id(target.origin)
+        if new_host != host:  # where a seed redirects to is in scope from now on
+            self._news.add_netloc(target.origin.partition("://")[2])
+        self._store.move(host, key, new_host, bytes(target.request))
+        self._new.append((new_host, Queued(key, bytes(target.request))))
+        return True
+
+    def _let_in(self, gathered: list[tuple[Assignment, Outcome]], now: float) -> None:
+        """After the commit: the scheduler sees what it may send next."""
+        for assignment, _ in gathered:
+            if assignment.queued is not None:
+                self._scheduler.settle(assignment.host, assignment.queued.key)
+        for assignment, request, due in self._again:
+            assert assignment.queued is not None
+            if due > now:
+                self._frontier.wait(assignment.host, due)
+            else:
+                queued = Queued(assignment.queued.key, request)
+                self._scheduler.put_back(assignment.host, queued, now)
+        self._frontier.admit(self._new, now)
+        self._again, self._new = [], []

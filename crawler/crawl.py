@@ -1,0 +1,57 @@
+"""Crawl from a script or a notebook: a generator of items."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crawler.discovery import SpiderSource
+from crawler.job import Job, Plan
+from crawler.log import log_to
+from crawler.run import Run
+from crawler.settings import check, from_pyproject, from_spider, resolve
+from crawler.spider import Spider
+
+
+def crawl(
+    spider: type[Spider],
+    seeds: Iterable[str] = (),
+    *,
+    job: str | Path | None = None,
+    arguments: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Iterator[Any]:
+    """Run ``spider`` and yield its items, each as soon as it is committed.
+
+    ``seeds`` are URLs or files of them, as for ``crawl run``; ``arguments`` go to the spider's
+    constructor; any setting may be given by its name. It runs in this process (``workers=0``)
+    unless told otherwise. With ``job``, a folder, state and output are kept there: a crawl that
+    was not finished goes on, and only what is new is yielded. Without it nothing is kept.
+
+    Raises CrawlerError. Leaving the loop early stops the crawl.
+    """
+    with contextlib.ExitStack() as cleanup:
+        folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
+        plan = Plan(
+            source=SpiderSource.of_class(spider),
+            settings=resolve(
+                {"workers": 0},
+                from_pyproject(Path("pyproject.toml")),
+                from_spider(spider),
+                check(settings, where="crawl()"),
+            ),
+            folder=folder,
+            seeds=tuple([seeds] if isinstance(seeds, str) else seeds),
+            arguments=arguments or {},
+        )
+        open_job = cleanup.enter_context(Job(plan, spider.name))
+        if job is not None:
+            cleanup.enter_context(log_to(folder / "run.log"))
+        run = cleanup.enter_context(contextlib.closing(Run(open_job, spider).steps()))
+        for lines in run:
+            yield from map(msgspec.json.decode, lines.splitlines())

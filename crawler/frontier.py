@@ -1,0 +1,197 @@
+"""The frontier at work: which hosts are in memory, and the heads of their queues.
+
+The store has everything; the scheduler sees the hosts whose turn may come soon. This stands in
+between: it brings hosts and requests in from the store, wakes what waited for another try, and
+puts hosts with nothing to do out of memory again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterable
+
+from crawler import urls
+from crawler.messages import RobotsFile
+from crawler.news import News
+from crawler.politeness import HostClock
+from crawler.robots import MAX_AGE
+from crawler.scheduler import HostQueue, Scheduler
+from crawler.settings import Settings
+from crawler.store import Host, Queued, SessionRecord, Store
+
+MOST_HOSTS = 10_000
+"""Hosts in memory."""
+MOST_IDLE = 1_000
+"""Hosts in memory that have nothing to do, kept since they may soon have."""
+
+
+class Frontier:
+    """Hosts and requests between store and scheduler. Times are monotonic seconds."""
+
+    def __init__(
+        self, store: Store, scheduler: Scheduler, settings: Settings, news: News, *, account: bool
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._settings = settings
+        self._news = news
+        self._account = account
+        self._ids: dict[str, int] = {}
+        self._rows: dict[int, Host] = {}
+        self._touched: set[int] = set()
+        self._wakes: list[tuple[float, int]] = []
+        self._overflow = True
+        self._was_killed = False
+
+    # Hosts come and go
+
+    def load(self, now: float, *, was_killed: bool) -> None:
+        """Bring in hosts with pending requests.
+
+        After a kill nobody knows which hosts were asked last, so each rests for its delay first.
+        """
+        self._was_killed = was_killed
+        self._bring_in(now)
+
+    def host_id(self, origin: str) -> int:
+        """The number of the host with this origin; part of a transaction, as it may be new."""
+        id = self._ids.get(origin)
+        if id is None:
+            if len(self._ids) >= MOST_HOSTS:
+                self._ids.clear()
+            id = self._ids[origin] = self._store.add_host(origin).id
+        return id
+
+    def admit(self, new: Iterable[tuple[int, Queued]], now: float) -> None:
+        """Requests that have just been committed enter the scheduler."""
+        fresh: set[int] = set()
+        for id, queued in new:
+            host = self._scheduler.host(id)
+            if host is not None and id not in fresh:
+                self._scheduler.push(host, queued, now)
+            elif host is None and len(self._rows) < MOST_HOSTS:
+                row = self._store.host_by_id(id)
+                self._activate(row, now)  # with everything that the store has for it
+                fresh.add(id)
+            elif host is None:
+                self._overflow = True
+
+    def _bring_in(self, now: float) -> None:
+        room = MOST_HOSTS - len(self._rows)
+        rows = self._store.hosts_with_work(room, without=self._rows)
+        for row in rows:
+            self._activate(row, now)
+        self._overflow = len(rows) == room
+
+    def _activate(self, row: Host, now: float) -> None:
+        settings = self._settings
+        clock = HostClock(settings.delay, row.crawl_delay if settings.obey_robots else None)
+        clock.restore(row.next_at, time.time(), now, row.granted)
+        if self._was_killed and row.next_at:
+            clock.asked(now)
+        host = HostQueue(
+            row.id,
+            row.origin,
+            self._session_of(row.origin),
+            clock,
+            concurrency=settings.concurrency_per_host,
+            exclusive=self._account,
+        )
+        robots_age = time.time() - row.robots_at
+        host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
+        self._rows[row.id] = row
+        self._news.set_robots(row.id, row.robots if settings.obey_robots else None)
+        self._load_session(host.session)
+        self._set_wake(host, now)
+        self._scheduler.add_host(host, now)
+        self.refill(host, now)
+
+    def _session_of(self, origin: str) -> str:
+        """A job that logs in has one identity everywhere; without one, each site has its own."""
+        return "account" if self._account else f"site:{urls.site(origin)}"
+
+    def _load_session(self, key: str) -> None:
+        if not self._news.knows_session(key):
+            self._news.load_session(self._store.session(key) or SessionRecord(key, []))
+
+    def put_away_idle(self, now: float) -> None:
+        """Hosts with nothing to do leave memory when there are many; waiting ones come in."""
+        if len(self._rows) > MOST_IDLE:
+            idle = [host for host in self._scheduler.hosts if host.is_idle]
+            for host in idle if len(idle) > MOST_IDLE else ():
+                self._scheduler.remove_host(host)
+                self._news.forget_host(host.id)
+                del self._rows[host.id]
+        if self._overflow and len(self._rows) < MOST_HOSTS:
+            self._bring_in(now)
+
+    # Requests come in
+
+    def refill(self, host: HostQueue, now: float) -> None:
+        """Bring in the next requests of a host whose head is nearly worked off."""
+        size = self._scheduler.head_size
+        rows = self._store.head(host.id, host.cursor, size)
+        self._scheduler.refill(host, rows, more=len(rows) == size, now=now)
+
+    def wait(self, host: HostQueue, due: float) -> None:
+        """A request of this host waits for another try until ``due``."""
+        if host.wake_at is None or due < host.wake_at:
+            host.wake_at = due
+            heapq.heappush(self._wakes, (due, host.id))
+
+    def wake(self, now: float) -> None:
+        """Requests whose further try is due become ordinary pending ones."""
+        while self._wakes and self._wakes[0][0] <= now:
+            _, id = heapq.heappop(self._wakes)
+            host = self._scheduler.host(id)
+            if host is None or host.wake_at is None or host.wake_at > now:
+                continue
+            with self._store.transaction():
+                due = self._store.due(id, time.time())
+            for queued in due:
+                self._scheduler.put_back(host, queued, now)
+            self._set_wake(host, now)
+
+    def wake_at(self) -> float | None:
+        """When the next request is due for another try."""
+        return self._wakes[0][0] if self._wakes else None
+
+    def _set_wake(self, host: HostQueue, now: float) -> None:
+        host.wake_at = None
+        due = self._store.next_due(host.id)
+        if due is not None:
+            # Never longer than was granted, should the wall clock have been set back meanwhile.
+            wait = min(max(due - time.time(), 0.0), self._settings.max_retry_wait)
+            self.wait(host, now + wait + 0.001)
+
+    # Hosts are kept
+
+    def touch(self, host: HostQueue) -> None:
+        """The host's clock has moved; the next commit keeps it."""
+        self._touched.add(host.id)
+
+    def set_robots(self, host: HostQueue, robots: RobotsFile) -> None:
+        """A host's robots.txt has come."""
+        row = self._rows[host.id]
+        self._rows[host.id] = row._replace(
+            robots=robots.body, robots_at=time.time(), crawl_delay=robots.crawl_delay
+        )
+        host.knows_robots = True
+        self._scheduler.set_delay(host, robots.crawl_delay)
+        self._news.set_robots(host.id, robots.body)
+        self.touch(host)
+
+    def save_hosts(self, now: float) -> None:
+        """Keep the clocks that have moved; part of a commit."""
+        wall = time.time()
+        for id in self._touched:
+            host = self._scheduler.host(id)
+            if host is not None:
+                clock = host.clock
+                row = self._rows[id]._replace(
+                    next_at=clock.stored(now, wall), granted=clock.granted
+                )
+                self._rows[id] = row
+                self._store.save_host(row)
+        self._touched.clear()

@@ -1,0 +1,137 @@
+"""What each worker must be told before it can handle a task: hosts, rules, cookies, scope.
+
+The scheduling process owns the cookies. A worker keeps copies; it is told again when its copy is
+older than what the process knows, so that a request always sees at least the cookies that were
+there when the page that it was found on came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from crawler.messages import Cookie, Feed, HostNews, SessionChange, SessionNews
+from crawler.scheduler import HostQueue
+from crawler.store import SessionRecord
+
+
+@dataclass(slots=True)
+class SessionState:
+    """A session's cookies and login state, and what each worker has heard of them."""
+
+    key: str
+    cookies: dict[tuple[str, str, str], Cookie]
+    logged_in_at: float | None
+    version: int = 0
+    told: list[int] = field(default_factory=list)
+    """The version that each worker has; -1 for none."""
+    heard: list[int] = field(default_factory=list)
+    """How many changes each worker has reported."""
+    changed: bool = False
+    """Something is not in the store yet."""
+
+    def record(self) -> SessionRecord:
+        """The session as the store keeps it."""
+        return SessionRecord(self.key, list(self.cookies.values()), self.logged_in_at)
+
+
+class News:
+    """Who knows what. One for a run, in the scheduling process."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._sessions: dict[str, SessionState] = {}
+        self._hosts: list[dict[int, int]] = [{} for _ in range(workers)]
+        self._versions: dict[int, int] = {}
+        self._robots: dict[int, bytes | None] = {}
+        self._scope: list[list[str]] = [[] for _ in range(workers)]
+        self._netlocs: set[str] = set()
+
+    # Hosts
+
+    def set_robots(self, host: int, rules: bytes | None) -> None:
+        """A host's robots.txt, to be told with the next task; ``None`` if nobody asked for it."""
+        self._robots[host] = rules
+        self._versions[host] = self._versions.get(host, 0) + 1
+
+    def forget_host(self, host: int) -> None:
+        """A host is no longer at work."""
+        self._robots.pop(host, None)
+        for known in self._hosts:
+            known.pop(host, None)
+
+    # Scope
+
+    def add_netloc(self, netloc: str) -> None:
+        """A host that has come into scope, if it has not before."""
+        if netloc in self._netlocs:
+            return
+        self._netlocs.add(netloc)
+        for waiting in self._scope:
+            waiting.append(netloc)
+
+    # Sessions
+
+    def knows_session(self, key: str) -> bool:
+        """True when the session has been loaded from the store."""
+        return key in self._sessions
+
+    def load_session(self, record: SessionRecord) -> None:
+        """A session as the store has it."""
+        cookies = {cookie.key: cookie for cookie in record.cookies}
+        state = SessionState(record.key, cookies, record.logged_in_at)
+        state.told = [-1] * self._workers
+        state.heard = [0] * self._workers
+        self._sessions[record.key] = state
+
+    def apply(self, worker: int, change: SessionChange) -> None:
+        """What a worker's responses changed. Its own copy has it already; the others' have not."""
+        state = self._sessions[change.key]
+        for cookie in change.cookies:
+            if cookie.value is None:
+                state.cookies.pop(cookie.key, None)
+            else:
+                state.cookies[cookie.key] = cookie
+        state.logged_in_at = change.logged_in_at
+        up_to_date = state.told[worker] == state.version
+        state.version += 1
+        state.heard[worker] += len(change.cookies)
+        if up_to_date:
+            state.told[worker] = state.version
+        state.changed = True
+
+    def changed_sessions(self) -> Iterable[SessionRecord]:
+        """What must be in the next commit."""
+        for state in self._sessions.values():
+            if state.changed:
+                state.changed = False
+                yield state.record()
+
+    # Telling
+
+    def add_to(self, feed: Feed, worker: int, host: HostQueue) -> None:
+        """Put into ``feed`` what ``worker`` must know before it gets a task of ``host``."""
+        if self._scope[worker]:
+            feed.scope = [*feed.scope, *self._scope[worker]]
+            self._scope[worker] = []
+        version = self._versions.get(host.id, 0)
+        if self._hosts[worker].get(host.id) != version:
+            self._hosts[worker][host.id] = version
+            slots = host.slots[worker] or host.concurrency
+            robots = self._robots.get(host.id)
+            news = HostNews(host.id, host.origin, host.session, slots, robots)
+            feed.hosts = [*feed.hosts, news]
+        state = self._sessions[host.session]
+        if state.told[worker] != state.version:
+            state.told[worker] = state.version
+            cookies = list(state.cookies.values())
+            told = SessionNews(state.key, cookies, state.heard[worker], state.logged_in_at)
+            feed.sessions = [*(s for s in feed.sessions if s.key != state.key), told]
+
+    def forget_worker(self, worker: int) -> None:
+        """A worker is gone; the one in its place knows nothing."""
+        self._hosts[worker] = {}
+        self._scope[worker] = sorted(self._netlocs)
+        for state in self._sessions.values():
+            state.told[worker] = -1
+            state.heard[worker] = 0

@@ -1,0 +1,358 @@
+"""One job on one machine: open it, start the workers, feed them, commit, stop.
+
+``Run.steps`` is the loop. Everything that changes the job happens here, in one thread of one
+process; workers only ever see single requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Generator
+
+import msgspec
+
+from crawler import urls
+from crawler.commit import Committer
+from crawler.frontier import Frontier
+from crawler.job import LOG, Job, Plan
+from crawler.log import log_to
+from crawler.messages import FailureReport, Feed, Outcome, Task, encode
+from crawler.news import News
+from crawler.opening import Opening, make_spider
+from crawler.request import Request
+from crawler.scheduler import Assignment, HostQueue, Scheduler
+from crawler.seeds import BadSeed
+from crawler.spider import Spider
+from crawler.stats import Snapshot, Summary
+from crawler.stop import StopSignal
+from crawler.store import Key
+from crawler.team import Team
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 0.5
+"""Seconds after which the loop looks around even if nothing has happened."""
+
+
+def run(
+    plan: Plan,
+    *,
+    watch: Callable[[Snapshot], None] | None = None,
+    stop: StopSignal | None = None,
+    report_seed: Callable[[BadSeed], None] | None = None,
+) -> Summary:
+    """Run a job until it is finished or stopped. Raises CrawlerError."""
+    spider = plan.source.load()
+    with Job(plan, spider.name) as job, log_to(job.folder / LOG):
+        try:
+            current = Run(job, spider, stop, report_seed)
+            for _ in current.steps():
+                if watch is not None:
+                    watch(current.snapshot())
+            return current.summary()
+        except Exception:
+            log.exception("the run ended with an error")
+            raise
+
+
+class Run:
+    """The state of one run, and its loop."""
+
+    def __init__(
+        self,
+        job: Job,
+        spider: type[Spider],
+        stop: StopSignal | None = None,
+        report_seed: Callable[[BadSeed], None] | None = None,
+    ) -> None:
+        plan = job.plan
+        self._job = job
+        self._plan = plan
+        self._settings = plan.settings
+        self._spider = make_spider(spider, plan.arguments)
+        self._stop = stop or StopSignal()
+        workers = plan.settings.worker_count
+        threads = math.ceil(plan.settings.concurrency / max(1, workers))
+        self._scheduler = Scheduler(workers=workers or 1, threads=threads)
+        self._news = News(workers or 1)
+        self._frontier = Frontier(
+            job.store, self._scheduler, plan.settings, self._news, account=spider.logs_in()
+        )
+        self._committer = Committer(job, self._frontier, self._scheduler, self._news)
+        self._opening = Opening(
+            job, self._spider, self._frontier, report_seed or (lambda seed: None)
+        )
+        self._threads = threads
+        self._team: Team | None = None
+        self._crashes: dict[tuple[int, Key], int] = {}
+        self._robots_tries: dict[int, int] = {}
+        self._login_errors: dict[str, None] = {}
+        self._began = time.monotonic()
+        self._seconds_before = job.counters.seconds
+        self._done_before = job.counters.done
+        self._was_finished = job.counters.finished
+        self._stopped_at: float | None = None
+
+    # The loop
+
+    def steps(self) -> Generator[bytes, None, None]:
+        """Run; yields at each turn of the loop, with the lines that it has written, or none."""
+        self._open()
+        try:
+            while not self._is_over():
+                now = time.monotonic()
+                self._frontier.wake(now)
+                if not self._stop.level:
+                    self._feed(now)
+                self._listen(now)
+                yield self._commit_if_due(time.monotonic())
+                self._obey_stop()
+            yield self._committer.commit(time.monotonic())
+        finally:
+            if self._team is not None:
+                self._team.stop()
+        self._finish()
+
+    def _open(self) -> None:
+        self._job.begin()
+        self._opening.add_seeds()
+        limit = self._settings.max_pages
+        counters = self._job.counters
+        if limit is not None:
+            self._scheduler.remaining = max(0, limit - counters.done - counters.failed)
+        counters.finished, counters.reason = False, ""
+        self._frontier.load(time.monotonic(), was_killed=self._job.was_killed)
+        if self._has_work():
+            self._team = Team(self._opening.assembly(self._threads), self._settings.worker_count)
+            self._team.start()
+
+    def _is_over(self) -> bool:
+        if self._stop.level >= 2 or self._team is None:
+            return True
+        if self._scheduler.in_flight or self._committer.since is not None:
+            return self._has_stopped_too_long()
+        return bool(self._stop.level) or self._scheduler.remaining == 0 or not self._has_work()
+
+    @property
+    def _workers(self) -> Team:
+        assert self._team is not None, "the loop only turns when there is work and so a team"
+        return self._team
+
+    def _has_work(self) -> bool:
+        """True while a request is out, or may still go out."""
+        scheduler = self._scheduler
+        return bool(scheduler.suspects) or any(
+            not host.held and not host.is_idle for host in scheduler.hosts
+        )
+
+    def _feed(self, now: float) -> None:
+        """Send every request whose turn it is to the worker that it is for."""
+        feeds: dict[int, Feed] = {}
+        hosts: set[HostQueue] = set()
+        while assignment := self._scheduler.next(now):
+            feed = feeds.setdefault(assignment.worker, Feed([]))
+            self._news.add_to(feed, assignment.worker, assignment.host)
+            feed.tasks.append(self._task(assignment))
+            hosts.add(assignment.host)
+            if assignment.host.more and not assignment.host.heap:
+                self._frontier.refill(assignment.host, now)
+        for worker, feed in feeds.items():
+            self._workers.send(worker, feed)
+        for host in hosts:
+            self._frontier.touch(host)
+
+    def _task(self, assignment: Assignment) -> Task:
+        host, queued = assignment.host, assignment.queued
+        if queued is not None:
+            return Task(assignment.id, host.id, msgspec.Raw(queued.request))
+        tries = self._robots_tries.get(host.id, 0)
+        request = Request(f"{host.origin}/robots.txt", tries=tries)
+        return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
+
+    def _listen(self, now: float) -> None:
+        """Wait for outcomes, a host's turn, a commit that is due, or a stop."""
+        team = self._workers
+        heard, died = team.receive(self._wait(now), also=self._stop.waker)
+        now = time.monotonic()
+        for worker, outcomes in heard:
+            for outcome in outcomes:
+                self._take(worker, outcome, now)
+        for worker in died:
+            self._bury(worker, now)
+
+    def _wait(self, now: float) -> float:
+        """Seconds until something is to be done even if nothing is heard."""
+        times = [now + LONGEST_WAIT]
+        if not self._stop.level:
+            times += [t for t in (self._scheduler.next_at(), self._frontier.wake_at()) if t]
+        if self._committer.since is not None:
+            times.append(self._committer.since + self._settings.commit_interval)
+        return max(0.0, min(times) - now)
+
+    def _commit_if_due(self, now: float) -> bytes:
+        """Commit often enough, and at once when new requests are all that there is to send."""
+        since = self._committer.since
+        if since is None:
+            return b""
+        starving = self._committer.found_any and self._scheduler.next_at() is None
+        if starving or now >= since + self._settings.commit_interval:
+            self._job.counters.seconds = self._seconds_before + now - self._began
+            lines = self._committer.commit(now)
+            self._frontier.put_away_idle(now)
+            return lines
+        return b""
+
+    # Outcomes
+
+    def _take(self, worker: int, outcome: Outcome, now: float) -> None:
+        """One outcome: the host's clock and the session move on, the rest is for the commit."""
+        assignment = self._scheduler.finish(outcome.task, now)
+        if assignment is None:
+            return
+        for change in outcome.sessions:
+            self._news.apply(worker, change)
+        self._keep_time(assignment, outcome, now)
+        if assignment.queued is None:
+            self._take_robots(assignment, outcome, now)
+        elif outcome.kind == "returned":
+            self._scheduler.put_back(assignment.host, assignment.queued, now)
+        elif outcome.kind == "login":
+            self._hold(assignment, outcome, now)
+        else:
+            self._committer.gather(assignment, outcome, now)
+            if outcome.kind in {"done", "failed"} and self._scheduler.remaining is not None:
+                self._scheduler.remaining -= 1
+
+    def _keep_time(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        host = assignment.host
+        clock = host.clock
+        if outcome.started:
+            counters = self._job.counters
+            counters.fetched += 1
+            counters.bytes += outcome.size
+            clock.asked(outcome.started)
+        elif not any(host.in_flight):  # nothing was asked, so nobody need wait
+            clock.next_at, clock.granted = assignment.before
+        if outcome.host_wait is None:
+            clock.answered()
+        else:
+            clock.backed_off(now)
+            clock.retry_after(outcome.host_wait, now)
+            self._workers.recall(host.id, without=assignment.worker)
+        self._frontier.touch(host)
+        self._scheduler.relist(host, now)
+
+    def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        host = assignment.host
+        if outcome.robots is not None:
+            self._frontier.set_robots(host, outcome.robots)
+            self._committer.gather(assignment, outcome, now)
+        elif outcome.kind == "again":
+            self._robots_tries[host.id] = self._robots_tries.get(host.id, 0) + 1
+            host.clock.retry_after(outcome.wait, now)
+        self._scheduler.relist(host, now)
+
+    def _hold(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        """The session could not log in: its requests stay pending, for the next run."""
+        if outcome.failure is not None:
+            self._login_errors[outcome.failure.message] = None
+        for host in self._scheduler.hosts:
+            host.held = host.held or host.session == assignment.host.session
+        assert assignment.queued is not None
+        self._scheduler.put_back(assignment.host, assignment.queued, now)
+
+    def _bury(self, worker: int, now: float) -> None:
+        """A worker has died: another takes its place, and its requests go out again, one by one."""
+        team = self._workers
+        lost = self._scheduler.lost(worker, now)
+        team.replace(worker)
+        self._news.forget_worker(worker)
+        code = team.exit_codes[worker]
+        log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))
+        for assignment in lost:
+            if assignment.queued is None:
+                continue
+            if assignment.alone and self._is_deadly(assignment, code):
+                self._give_up(assignment, code, now)
+            else:
+                self._scheduler.suspect(worker, assignment.host, assignment.queued)
+
+    def _is_deadly(self, assignment: Assignment, code: int | None) -> bool:
+        """True when this request alone has killed workers often enough to be sure.
+
+        SIGKILL may have come from outside, so it counts for less than a crash.
+        """
+        assert assignment.queued is not None
+        key = (assignment.host.id, assignment.queued.key)
+        self._crashes[key] = self._crashes.get(key, 0) + 1
+        return self._crashes[key] >= (3 if code == -9 else 2)
+
+    def _give_up(self, assignment: Assignment, code: int | None, now: float) -> None:
+        assert assignment.queued is not None
+        url = urls.redacted(msgspec.msgpack.decode(assignment.queued.request, type=Request).url)
+        report = FailureReport(
+            url, "worker died", f"{url}: handling it killed worker processes (exit code {code})"
+        )
+        outcome = Outcome(assignment.id, "failed", failure=report)
+        self._committer.gather(assignment, outcome, now)
+
+    # Stopping
+
+    def _obey_stop(self) -> None:
+        if self._stop.level and self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            with contextlib.suppress(OSError):
+                self._stop.waker.recv(64)
+            self._workers.recall(None)
+
+    def _has_stopped_too_long(self) -> bool:
+        since = self._stopped_at
+        return since is not None and time.monotonic() > since + self._settings.stop_timeout
+
+    def _finish(self) -> None:
+        counters = self._job.counters
+        counters.seconds = self._seconds_before + time.monotonic() - self._began
+        counters.in_flight = 0
+        if self._login_errors:
+            counters.reason = "login"
+        elif counters.pending == 0:
+            counters.reason = "finished"
+        elif self._scheduler.remaining == 0:
+            counters.reason = "max_pages"
+        else:
+            counters.reason = "stopped"
+        counters.finished = counters.reason in {"finished", "max_pages"}
+        self._job.end()
+        self._spider.closed(msgspec.to_builtins(counters))
+
+    # What others see
+
+    def snapshot(self) -> Snapshot:
+        """The run at this moment."""
+        return Snapshot(
+            spider=self._job.name,
+            counters=self._job.counters,
+            hosts=sum(1 for host in self._scheduler.hosts if not host.is_idle),
+            in_flight=self._scheduler.in_flight,
+            stopping=self._stop.level > 0,
+            elapsed=time.monotonic() - self._began,
+            done_before=self._done_before,
+        )
+
+    def summary(self) -> Summary:
+        """How the run ended; call it when ``steps`` is through."""
+        return Summary(
+            spider=self._job.name,
+            counters=self._job.counters,
+            output=self._job.output,
+            rejected=self._job.rejected.path,
+            log=self._job.folder / LOG,
+            failures=self._job.store.failures_by_cause(),
+            login_errors=list(self._login_errors),
+            bad_seeds=self._opening.bad,
+            new_seeds=self._opening.new,
+            already_finished=self._was_finished and self._team is None,
+        )

@@ -1,0 +1,178 @@
+"""The worker processes: started, fed, heard, replaced and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any
+
+import msgspec
+
+from crawler.discovery import SpiderSource
+from crawler.errors import CrawlerError
+from crawler.log import log_to
+from crawler.messages import Order, Outcome, Recall, Stop, decode_outcomes, encode
+from crawler.process import Workshop, settle_in
+from crawler.scope import Scope
+from crawler.settings import Settings
+from crawler.worker import Worker
+
+MOST_EARLY_DEATHS = 3
+"""Workers in a row that may die before they have done anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What a worker is made of, in whichever process."""
+
+    source: SpiderSource
+    arguments: dict[str, str]
+    settings: Settings
+    domains: tuple[str, ...] | None
+    """``allowed_domains`` of the spider, or None for the netlocs."""
+    netlocs: tuple[str, ...]
+    threads: int
+    log: str | None
+
+    def worker(self) -> Worker:
+        """A worker with a spider of its own."""
+        spider = self.source.load()(**self.arguments)
+        if self.domains is None:
+            scope = Scope.of_netlocs(self.netlocs)
+        else:
+            scope = Scope.of_domains(self.domains)
+        settled = self.domains is not None
+        return Worker(spider, self.settings, scope, threads=self.threads, settled=settled)
+
+
+def _main(connection: Connection, assembly: Assembly, core: int | None) -> None:
+    """A worker process, from start to end."""
+    with contextlib.nullcontext() if assembly.log is None else log_to(assembly.log):
+        worker = assembly.worker()
+        settle_in(core)
+        Workshop(connection, worker, assembly.threads).run()
+    os._exit(0)  # nothing here is worth waiting for, least of all a thread within a slow fetch
+
+
+class Team:
+    """Workers by number. With ``processes`` 0 there is one, in threads of this process."""
+
+    def __init__(self, assembly: Assembly, processes: int) -> None:
+        self.size = processes or 1
+        self._assembly = assembly
+        self._in_process = processes == 0
+        self._context = multiprocessing.get_context("spawn")
+        self._connections: list[Connection] = []
+        self._processes: list[Any] = [None] * self.size
+        self._early_deaths = 0
+        self.exit_codes: list[int | None] = [None] * self.size
+
+    def start(self) -> None:
+        """Start all workers; they are ready when they first answer."""
+        self._connections = [self._start(number) for number in range(self.size)]
+
+    def send(self, worker: int, order: Order) -> None:
+        """Give an order. To a dead worker it is lost; ``receive`` tells of the death."""
+        with contextlib.suppress(OSError):
+            self._connections[worker].send_bytes(encode(order))
+
+    def receive(
+        self, timeout: float, also: Any = None
+    ) -> tuple[list[tuple[int, list[Outcome]]], list[int]]:
+        """What has come within ``timeout`` seconds: outcomes by worker, and workers that died.
+
+        ``also`` is a further connection or socket that ends the waiting.
+        """
+        heard: list[tuple[int, list[Outcome]]] = []
+        died: list[int] = []
+        watched = [*self._connections, also] if also is not None else self._connections
+        for ready in wait(watched, timeout):
+            if ready is also:
+                continue
+            number = self._connections.index(ready)  # type: ignore[arg-type]
+            try:
+                heard.append((number, decode_outcomes(self._connections[number].recv_bytes())))
+                self._early_deaths = 0
+            except (EOFError, OSError):
+                died.append(number)
+            except msgspec.MsgspecError:  # a message that was cut off by the death of its sender
+                died.append(number)
+        return heard, died
+
+    def replace(self, worker: int) -> None:
+        """Put a new worker in the place of a dead one. Raises CrawlerError if they keep dying."""
+        self._connections[worker].close()
+        process = self._processes[worker]
+        if process is not None:
+            process.kill()
+            process.join()
+            self.exit_codes[worker] = process.exitcode
+        self._early_deaths += 1
+        if self._early_deaths > MOST_EARLY_DEATHS * self.size:
+            raise CrawlerError(
+                "the worker processes die before they have handled a page "
+                f"(last exit code {self.exit_codes[worker]}); run.log may say why"
+            )
+        self._connections[worker] = self._start(worker)
+
+    def stop(self) -> None:
+        """End all workers at once: what they have not reported is done again by the next run."""
+        for number, connection in enumerate(self._connections):
+            self.send(number, Stop())
+            connection.close()
+        for process in self._processes:
+            if process is not None:
+                process.join(0.5)
+                process.kill()
+                process.join()
+
+    def recall(self, host: int | None, *, without: int | None = None) -> None:
+        """Ask for what has not been started, of one host or of all."""
+        for number in range(self.size):
+            if number != without:
+                self.send(number, Recall(host))
+
+    def _start(self, number: int) -> Connection:
+        if self._in_process:
+            return self._start_thread()
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_main,
+            args=(theirs, self._assembly, self._core(number)),
+            name=f"worker-{number + 1}",
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        self._processes[number] = process
+        return ours
+
+    def _start_thread(self) -> Connection:
+        ours, theirs = Pipe()
+        workshop = Workshop(theirs, self._assembly.worker(), self._assembly.threads)
+        threading.Thread(
+            target=_run_then_close(workshop, theirs), name="worker", daemon=True
+        ).start()
+        return ours
+
+    def _core(self, number: int) -> int | None:
+        """The core for this worker; none when there are fewer cores than workers."""
+        if not hasattr(os, "sched_getaffinity"):
+            return None
+        cores = sorted(os.sched_getaffinity(0))
+        return cores[number] if self.size <= len(cores) else None
+
+
+def _run_then_close(workshop: Workshop, connection: Connection) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            workshop.run()
+        finally:
+            connection.close()
+
+    return run
