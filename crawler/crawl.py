@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from crawler.discovery import SpiderSource
+from crawler.discovery import of_class
 from crawler.job import Job, Plan
 from crawler.log import log_to
 from crawler.run import Run
@@ -38,7 +38,7 @@ def crawl(
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
         plan = Plan(
-            source=SpiderSource.of_class(spider),
+            source=of_class(spider),
             settings=resolve(
                 {"workers": 0},
                 from_pyproject(Path("pyproject.toml")),

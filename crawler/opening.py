@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from crawler.seeds import BadSeed
 
 from crawler import seeds, urls
-from crawler.errors import SeedError, SpiderError
+from crawler.errors import SeedError
 from crawler.finder import Finder
 from crawler.frontier import Frontier
 from crawler.job import LOG, Job
@@ -19,15 +19,6 @@ from crawler.team import Assembly
 
 AT_ONCE = 10_000
 """Seeds that are committed together."""
-
-
-def make_spider(spider: type[Spider], arguments: dict[str, str]) -> Spider:
-    """The spider with its ``-a`` arguments. Raises SpiderError when it does not take them."""
-    try:
-        return spider(**arguments)
-    except TypeError as error:
-        given = ", ".join(f"-a {name}" for name in arguments) or "no -a arguments"
-        raise SpiderError(f"{spider.__name__} cannot be made with {given}: {error}") from None
 
 
 class Opening:

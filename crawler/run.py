@@ -21,7 +21,7 @@ from crawler.job import LOG, Job, Plan
 from crawler.log import log_to
 from crawler.messages import FailureReport, Feed, Outcome, Task, encode
 from crawler.news import News
-from crawler.opening import Opening, make_spider
+from crawler.opening import Opening
 from crawler.request import Request
 from crawler.scheduler import Assignment, HostQueue, Scheduler
 from crawler.seeds import BadSeed
@@ -72,7 +72,7 @@ class Run:
         self._job = job
         self._plan = plan
         self._settings = plan.settings
-        self._spider = make_spider(spider, plan.arguments)
+        self._spider = plan.source.make(plan.arguments)
         self._stop = stop or StopSignal()
         workers = plan.settings.worker_count
         threads = math.ceil(plan.settings.concurrency / max(1, workers))

@@ -41,7 +41,7 @@ class Assembly:
 
     def worker(self) -> Worker:
         """A worker with a spider of its own."""
-        spider = self.source.load()(**self.arguments)
+        spider = self.source.make(self.arguments)
         if self.domains is None:
             scope = Scope.of_netlocs(self.netlocs)
         else:
