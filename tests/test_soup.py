@@ -1,0 +1,316 @@
+"""``crawler.soup``: the same trees as BeautifulSoup's own lxml builder, node by node."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
+from bs4.element import Tag
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+from lxml import html as lxml_html
+
+from crawler import soup
+
+POSTGRES = Path("/usr/share/doc/postgresql-doc-15/html")
+PYTHON = Path("/usr/share/doc/python3.11/html")
+
+NEIGHBOURS = ("parent", "next_element", "previous_element", "next_sibling", "previous_sibling")
+
+
+def theirs(markup: bytes) -> BeautifulSoup:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return BeautifulSoup(markup, "lxml", from_encoding="utf-8")
+
+
+def looks(tree: BeautifulSoup) -> list[Any]:
+    """Everything there is to know about each node; neighbours by their place in the document."""
+    nodes = list(walk(tree))
+    place: dict[int, int | None] = {id(node): number for number, node in enumerate(nodes)}
+    place[id(None)] = None
+    return [look(node, tree, place) for node in nodes]
+
+
+def walk(tree: BeautifulSoup) -> Iterator[Any]:
+    waiting: list[Any] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(getattr(node, "contents", ())))
+
+
+def look(node: Any, tree: BeautifulSoup, place: dict[int, int | None]) -> Any:
+    known = dict(vars(node))
+    neighbours = [place[id(known.pop(name))] for name in NEIGHBOURS]
+    contents = [place[id(child)] for child in known.pop("contents", ())]
+    attributes = known.pop("attrs", {})
+    return (
+        type(node),
+        None if isinstance(node, Tag) else str(node),
+        neighbours,
+        contents,
+        type(attributes),
+        [(type(name), name, vars_of(name), type(value), value, vars_of(value))
+         for name, value in attributes.items()],
+        # The soup's own state has parsers in it.
+        (node.original_encoding, node.is_xml, node.known_xml, node.hidden, node._namespaces)
+        if node is tree
+        else known,
+    )  # fmt: skip
+
+
+def vars_of(value: object) -> object:
+    return getattr(value, "__dict__", None)
+
+
+def assert_same(markup: bytes) -> None:
+    own, ours = looks(theirs(markup)), looks(soup.build(markup))
+    for mine, other in zip(ours, own, strict=False):
+        assert mine == other
+    assert len(ours) == len(own)
+
+
+def test_the_installed_beautifulsoup_is_one_that_trees_are_built_fast_for() -> None:
+    assert soup._FAST
+
+
+HARD = [
+    b"",
+    b"  \n ",
+    b"text",
+    b"https://x.example/page.html",
+    b"<html><body></body></html>\n",
+    b"<!-- a --><!DOCTYPE html><!-- b --><p>x</p></body></html> \n <!-- c --> late <i>x",
+    b"<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0//EN' 'http://www.w3.org/TR/x.dtd'>\n<html>",
+    b"<!DOCTYPE html SYSTEM 'about:legacy-compat'>",
+    b"<!DOCTYPE><!DOCTYPE html><p><!DOCTYPE x>",
+    b"<?xml version='1.0' encoding='x'?><html><?php echo ?><p>",
+    b"<![CDATA[x]]>y<script><![CDATA[ < ]]></script>",
+    b"<!----><!-- --><!-- \n --><pre><!--  --> \n <textarea>\n\n</textarea> </pre> <b>  </b>",
+    b"<pre> <pre> </pre>  </pre>  <textarea> <p> </textarea>  \x0c <b>\xc2\xa0 \xc2\xa0</b>",
+    b"<script>if (a < b) document.write('<p>')</script><style> p > a {} </style><script> </script>",
+    b"<template>a<p>b<script>c</script>d</template><ruby>x<rp>(</rp><rt>y<b>z</b></rt></ruby>",
+    b"<meta charset=latin1><meta http-equiv=Content-Type content='text/html; charset=x'>",
+    b"<meta content='a' http-equiv='refresh'><meta name=x content='charset=y'>",
+    b"<p class='a  b\n c' id='a b' rel='x y' accesskey='' class=z><a rel='x y' rev=' '>",
+    b"<td headers='a b'><form accept-charset='a b'><iframe sandbox='a b'><output for='a b'>",
+    b"<a {x}y=1 {=2 {x}class='a b' rel='x y' =z {http://a}b =>",
+    b"<svg:a xlink:href=x xml:lang=de xmlns:q=r><math><mi>x</math><svg viewBox='0 0 1 1'/>",
+    b"<p></br>a</p></p><b><i>x</b>y</i><table>z<tr><td>x<p>y</table><li>a<li>b",
+    b"<html a=1><body b=2><html c=3><body d=4><head e=5><title>t</title>",
+    b"a\x00b\x01\x0b\x0c\x7f\xef\xbf\xbf\xf0\x9f\x98\x80<p\x00q r\x00='s\x00'>",
+    b"&amp;&lt;&nbsp;&notin;&notit;&#0;&#x110000;&#55296;&#x80;&unknown;&",
+    b"<a href='?a=1&copy=2&amp;b&#x20;'>x</a><",
+    b"<img src=a><br/><hr></hr><input disabled><wbr><frame><keygen><bgsound>x",
+    b"<select><option>a<option selected>b<optgroup></select><dl><dt>a<dd>b</dl>",
+    b"<noscript><p>x</noscript><iframe><p>x</iframe><xmp><p></xmp><plaintext><p>",
+    b"<p" + b" a" * 300 + b">" + b"<i>" * 300 + b"x" + b"</i>" * 299,
+]
+
+
+@pytest.mark.parametrize("markup", HARD)
+def test_a_hard_snippet_gives_the_same_tree(markup: bytes) -> None:
+    assert_same(markup)
+
+
+PIECES = st.sampled_from(
+    """
+    <p> </p> <b> </b> <i </i> <a href=x> </a> <table> <tr> <td> </table> <div class='a b'> </div>
+    <pre> </pre> <script> </script> <style> </style> <textarea> </textarea> <template> <rt> <br>
+    <!-- --> <!--x--> <!doctype html> <html> <head> <body> </body> </html> <title> <li> <ul> <svg>
+    &amp; &nbsp &#x41; &lt < > / = ' " <? ?> <![CDATA[ ]]> <meta charset=x> <select> <option> x:y
+    {z} \0 \v \f é <form> </form> <input> text class=' href= <frameset> <noscript>
+    """.strip().split(" ")
+)
+BROKEN = st.lists(st.one_of(PIECES, st.sampled_from([" ", "\n", "  \n"]), st.text(max_size=5)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(BROKEN)
+def test_broken_markup_gives_the_same_tree(pieces: list[str]) -> None:
+    assert_same("".join(pieces).encode("utf-8", "replace"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(BROKEN)
+def test_both_trees_have_the_same_elements(pieces: list[str]) -> None:
+    markup = "".join(pieces).encode("utf-8", "replace")
+    root = soup.parse(markup)
+    names = [] if root is None else [element.tag for element in root.iter(etree.Element)]
+    assert names == [tag.name for tag in soup.build(markup).find_all(True)]
+
+
+def pages(folder: Path, step: int) -> list[Path]:
+    return sorted(folder.rglob("*.html"))[::step]
+
+
+@pytest.mark.skipif(not POSTGRES.is_dir(), reason="needs postgresql-doc-15")
+def test_pages_of_the_postgresql_manual_give_the_same_trees() -> None:
+    for page in pages(POSTGRES, 100):
+        assert_same(page.read_bytes())
+
+
+@pytest.mark.skipif(not PYTHON.is_dir(), reason="needs python3.11-doc")
+def test_pages_of_the_python_manual_give_the_same_trees() -> None:
+    for page in pages(PYTHON, 100):
+        assert_same(page.read_bytes())
+
+
+# What users do with trees
+
+
+PAGE = (
+    b"<!DOCTYPE html>\n<title>t</title>\n<ul class='a b'><li>x<li>y</ul>"
+    b"<p id=p>&eacute; <b>z</b></p><script>1</script>\n"
+)
+
+
+def both() -> tuple[Any, Any]:
+    return soup.build(PAGE), theirs(PAGE)
+
+
+def test_it_prints_the_same() -> None:
+    ours, own = both()
+    assert str(ours) == str(own)
+    assert ours.prettify() == own.prettify()
+    assert ours.encode("latin-1") == own.encode("latin-1")
+    assert ours.get_text("|", strip=True) == own.get_text("|", strip=True)
+
+
+def test_it_is_searched_the_same() -> None:
+    for tree in both():
+        assert [tag.text for tag in tree.find_all("li")] == ["x", "y"]
+        assert [tag["class"] for tag in tree.select("ul.b")] == [["a", "b"]]
+        assert tree.find("b").find_parent("p")["id"] == "p"
+        assert tree.find(string="y").find_previous("title").string == "t"
+        assert tree.p.script is None
+
+
+def test_it_is_copied_and_pickled_the_same() -> None:
+    ours, own = both()
+    assert looks(copy.copy(ours)) == looks(copy.copy(own))
+    assert looks(copy.deepcopy(ours.ul)) == looks(copy.deepcopy(own.ul))
+    assert str(copy.copy(ours).builder.soup) == str(copy.copy(own).builder.soup)
+    assert looks(pickle.loads(pickle.dumps(ours))) == looks(pickle.loads(pickle.dumps(own)))
+
+
+def edit(tree: Any) -> None:
+    tree.ul.li.decompose()
+    tree.p.b.replace_with("Z", tree.new_tag("i", string="new", attrs={"class": "c"}))
+    tree.ul.append(tree.new_string("end"))
+    tree.p.insert_before(tree.script.extract())
+    tree.p["class"] = "d e"
+    tree.ul.unwrap()
+    tree.smooth()
+
+
+def test_it_is_edited_the_same() -> None:
+    ours, own = both()
+    edit(ours)
+    edit(own)
+    assert looks(ours) == looks(own)
+    assert str(ours) == str(own)
+
+
+def test_the_original_encoding_is_the_one_given() -> None:
+    tree = soup.build("<p>é".encode(), "cp1252")
+    assert tree.original_encoding == "cp1252"
+    assert tree.p is not None
+    assert tree.p.string == "é"
+
+
+def test_markup_that_looks_like_something_else_gives_no_warning() -> None:
+    soup.build(b"page.html")
+    soup.build(b"https://x.example/")
+    soup.build(b"<?xml version='1.0'?><rss></rss>")
+    with pytest.warns(XMLParsedAsHTMLWarning):
+        BeautifulSoup(b"<?xml version='1.0'?><rss></rss>", "lxml")
+
+
+def test_xml_gives_an_xml_tree() -> None:
+    markup = b"<?xml version='1.0'?><a:Feed xmlns:a='urn:a'><Item b='1 2'/></a:Feed>"
+    assert str(soup.build(markup, xml=True)) == str(BeautifulSoup(markup, "lxml-xml"))
+    assert soup.build(markup, xml=True).is_xml
+
+
+def test_made_up_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soup._kinds, "MOST", len(soup._kinds))
+    assert_same(b"<made-up-1 class='a b'>x<made-up-2></made-up-2></made-up-1>")
+    assert "made-up-1" not in soup._kinds
+
+
+# Another BeautifulSoup
+
+
+def test_a_beautifulsoup_with_other_nodes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up = Tag.__init__
+
+    def set_up_more(self: Tag, *args: Any, **kwargs: Any) -> None:
+        set_up(self, *args, **kwargs)
+        vars(self)["new_in_5_0"] = True
+
+    monkeypatch.setattr(Tag, "__init__", set_up_more)
+    assert not soup._bs4_is_as_expected()
+
+
+def test_a_beautifulsoup_without_these_methods_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("bs4.element.Doctype._string_for_name_and_ids")
+    assert not soup._bs4_is_as_expected()
+
+
+@pytest.mark.parametrize("markup", HARD)
+def test_without_the_fast_builder_trees_are_the_same(
+    markup: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soup, "_FAST", False)
+    assert_same(markup)
+
+
+# lxml
+
+
+def test_elements_are_those_of_lxml_html() -> None:
+    root = soup.parse(b"<p>x<!-- y --><a href=z>")
+    assert isinstance(root, lxml_html.HtmlElement)
+    assert isinstance(root.find(".//a"), lxml_html.HtmlElement)
+    assert isinstance(root[0][0][0], lxml_html.HtmlComment)
+
+
+def test_markup_without_elements_has_no_root() -> None:
+    for markup in (b"", b" ", b"<!-- x -->"):
+        assert soup.parse(markup) is None
+    for markup in (b"", b"x"):
+        assert soup.parse(markup, xml=True) is None
+
+
+def test_deep_nesting_and_long_text_are_kept() -> None:
+    root = soup.parse(b"<div>" * 1000 + b"x" * 11_000_000 + b"<a href=x>")
+    assert len(root.xpath("//div")) == 1000
+    assert len(root.xpath("//a")) == 1
+
+
+def test_xml_entities_do_not_read_files(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    markup = f'<!DOCTYPE a [<!ENTITY f SYSTEM "{secret.as_uri()}">]><a>x&f;</a>'.encode()
+    root = soup.parse(markup, xml=True)
+    assert root.xpath("string()") == "x"
+    assert "secret" not in etree.tostring(root, encoding="unicode")
+    assert "secret" not in str(soup.build(markup, xml=True))
+
+
+def test_xml_entities_do_not_fill_the_memory() -> None:
+    laughs = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    markup = f'<!DOCTYPE a [<!ENTITY e0 "lol">{laughs}]><a>&e9;</a>'.encode()
+    assert len(soup.parse(markup, xml=True).xpath("string()")) < 1_000_000
+    assert len(str(soup.build(markup, xml=True))) < 1_000_000
