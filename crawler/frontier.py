@@ -8,6 +8,7 @@ puts hosts with nothing to do out of memory again.
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Iterable
 
@@ -53,6 +54,7 @@ class Frontier:
         """
         self._was_killed = was_killed
         self._bring_in(now)
+        self._was_killed = False
 
     def host_id(self, origin: str) -> int:
         """The number of the host with this origin; part of a transaction, as it may be new."""
@@ -88,7 +90,7 @@ class Frontier:
         settings = self._settings
         clock = HostClock(settings.delay, row.crawl_delay if settings.obey_robots else None)
         clock.restore(row.next_at, time.time(), now, row.granted)
-        if self._was_killed and row.next_at:
+        if self._was_killed:
             clock.asked(now)
         host = HostQueue(
             row.id,
@@ -100,6 +102,7 @@ class Frontier:
         )
         robots_age = time.time() - row.robots_at
         host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
+        host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
         self._rows[row.id] = row
         self._news.set_robots(row.id, row.robots if settings.obey_robots else None)
         self._load_session(host.session)
@@ -171,13 +174,14 @@ class Frontier:
         """The host's clock has moved; the next commit keeps it."""
         self._touched.add(host.id)
 
-    def set_robots(self, host: HostQueue, robots: RobotsFile) -> None:
+    def set_robots(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
         """A host's robots.txt has come."""
         row = self._rows[host.id]
         self._rows[host.id] = row._replace(
             robots=robots.body, robots_at=time.time(), crawl_delay=robots.crawl_delay
         )
         host.knows_robots = True
+        host.robots_until = now + MAX_AGE
         self._scheduler.set_delay(host, robots.crawl_delay)
         self._news.set_robots(host.id, robots.body)
         self.touch(host)

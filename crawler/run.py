@@ -16,6 +16,7 @@ import msgspec
 
 from crawler import urls
 from crawler.commit import Committer
+from crawler.errors import SpiderError
 from crawler.frontier import Frontier
 from crawler.job import LOG, Job, Plan
 from crawler.log import log_to
@@ -73,6 +74,11 @@ class Run:
         self._plan = plan
         self._settings = plan.settings
         self._spider = plan.source.make(plan.arguments)
+        if plan.settings.worker_count and not plan.source.is_importable:
+            raise SpiderError(
+                f"worker processes cannot import {spider.__name__}: put it into a file of its own, "
+                "or run it in this process with workers=0"
+            )
         self._stop = stop or StopSignal()
         workers = plan.settings.worker_count
         threads = math.ceil(plan.settings.concurrency / max(1, workers))
@@ -248,7 +254,7 @@ class Run:
     def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         host = assignment.host
         if outcome.robots is not None:
-            self._frontier.set_robots(host, outcome.robots)
+            self._frontier.set_robots(host, outcome.robots, now)
             self._committer.gather(assignment, outcome, now)
         elif outcome.kind == "again":
             self._robots_tries[host.id] = self._robots_tries.get(host.id, 0) + 1

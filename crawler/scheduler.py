@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class HostQueue:
     exclusive: bool = False
     """The session lives in one worker."""
     knows_robots: bool = True
+    robots_until: float = math.inf
+    """When its robots.txt must be asked for again."""
     wake_at: float | None = None
     """When the first request that waits for another try is due."""
     heap: list[Queued] = field(default_factory=list)
@@ -206,6 +209,7 @@ class Scheduler:
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
                 self._list(host, now)
             elif host.has_work and self._has_room(host):
+                host.knows_robots = host.knows_robots and now < host.robots_until
                 worker = self._worker_for(host)
                 if worker is not None:
                     queued = heapq.heappop(host.heap) if host.knows_robots else None
