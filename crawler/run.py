@@ -203,7 +203,7 @@ class Run:
         since = self._committer.since
         if since is None:
             return b""
-        starving = self._committer.found_any and self._scheduler.next_at() is None
+        starving = self._committer.found_any and not self._scheduler.has_queued
         if starving or now >= since + self._settings.commit_interval:
             self._job.counters.seconds = self._seconds_before + now - self._began
             lines = self._committer.commit(now)

@@ -217,6 +217,11 @@ class Scheduler:
                 self._full.append(host)
         return None
 
+    @property
+    def has_queued(self) -> bool:
+        """True when some request is there to be sent, now or later."""
+        return any(host.heap for host in self._hosts.values())
+
     def next_at(self) -> float | None:
         """When the next host's turn comes; None when no host waits for one."""
         return self._turns[0][0] if self._turns else None
