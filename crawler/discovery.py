@@ -120,12 +120,13 @@ def _files(folder: Path) -> list[Path]:
 
 def _listed(path: Path) -> Iterator[Listing]:
     try:
-        spiders = list(_spiders_of(import_file(path)).values())
+        module = import_file(path)
     except SpiderError as error:
         yield Listing(path, error=str(error))
         return
-    for spider in spiders:
-        about = (vars(spider).get("__doc__") or "").strip().partition("\n")[0]
+    for spider in _spiders_of(module).values():
+        doc = vars(spider).get("__doc__") or module.__doc__ or ""
+        about = doc.strip().partition("\n")[0]
         yield Listing(path, spider.name, spider.__name__, about, spider.logs_in())
 
 

@@ -1,0 +1,260 @@
+"""The ``crawl`` command: what the user types becomes a plan, is run, and ends with a status.
+
+Exit status: 0 finished, 1 unexpected error, 2 bad input or settings, 3 stopped before the end,
+4 login failed. What goes wrong is said in one line on standard error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from crawler import discovery, jobs, report, seeds, template
+from crawler.errors import CrawlerError, LoginError, UsageError
+from crawler.importing import shown
+from crawler.job import LOG, Plan, folder_for, job_status, recorded
+from crawler.progress import Progress
+from crawler.run import run as run_job
+from crawler.settings import (
+    VERSION,
+    Settings,
+    from_assignments,
+    from_pyproject,
+    from_spider,
+    resolve,
+)
+from crawler.stop import StopSignal
+
+UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
+INTERRUPTED = 130
+"""What shells say of a command that Ctrl-C has ended."""
+
+_PATH = click.Path(path_type=Path)
+
+
+def main() -> None:
+    """The command, as a process."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run the command with ``arguments``; returns its exit status."""
+    try:
+        status = commands.main(list(arguments) or ["--help"], "crawl", standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNEXPECTED
+    except Exception as error:
+        if "--traceback" in arguments:
+            traceback.print_exc()
+        return _explain(error)
+    return int(status or 0)
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what went wrong; returns the exit status for it."""
+    if isinstance(error, click.ClickException):
+        return _complain(error.format_message(), BAD_INPUT)
+    if isinstance(error, UsageError):
+        return _complain(str(error), BAD_INPUT)
+    if isinstance(error, LoginError):
+        return _complain(str(error), NO_LOGIN)
+    if isinstance(error, CrawlerError):
+        return _complain(str(error), UNEXPECTED)
+    return _complain(str(_unexpected(error)), UNEXPECTED)
+
+
+def _complain(message: str, status: int) -> int:
+    click.echo(f"crawl: {' '.join(message.split())}", err=True)
+    return status
+
+
+class Commands(click.Group):
+    """The commands; an unknown one is answered with the one that was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            way_out = f"did you mean {near[0]}?" if near else f"to run a spider, crawl run {name}"
+            raise click.UsageError(f"there is no command {name!r}: {way_out}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands)
+@click.version_option(VERSION, prog_name="crawl")
+@click.option("--traceback", is_flag=True, help="Show where in the code an error comes from.")
+def commands(traceback: bool) -> None:
+    """Crawl sites with a spider that you write, from seeds to JSON lines, and go on at will.
+
+    To begin: crawl new books, then crawl run books.
+    """
+
+
+# Running
+
+
+@commands.command("run", short_help="Run a spider, or go on where it was.")
+@click.argument("spider")
+@click.argument("seed_args", metavar="[SEEDS]...", nargs=-1)
+@click.option("-o", "--output", metavar="FILE", type=_PATH, help="Where the items go.")
+@click.option("--job", metavar="DIR", type=_PATH, help="The job's folder [data/jobs/SPIDER].")
+@click.option("-a", "arguments", metavar="NAME=VALUE", multiple=True, help="To the spider.")
+@click.option("-s", "overrides", metavar="SETTING=VALUE", multiple=True, help="A setting.")
+@click.option("--fresh", is_flag=True, help="Start again.")
+@click.option("--yes", is_flag=True, help="Overwrite the output when starting again.")
+def run(
+    spider: str,
+    seed_args: tuple[str, ...],
+    output: Path | None,
+    job: Path | None,
+    arguments: tuple[str, ...],
+    overrides: tuple[str, ...],
+    fresh: bool,
+    yes: bool,
+) -> int:
+    """Run SPIDER from SEEDS to JSON lines. The same command goes on where it was.
+
+    SPIDER is a name that `crawl list` shows, a file (spiders/books.py, spiders/books.py:Books) or
+    package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
+    column url, or - for standard input; without any, the spider's start_urls.
+    """
+    with StopSignal() as stop:
+        source = discovery.find(spider)
+        given = _pairs("-a", arguments)
+        # Before there is a folder for what cannot run.
+        source.make(given)
+        seeds.check(seed_args)
+        changed = _pairs("-s", overrides)
+        plan = Plan(
+            source=source,
+            settings=_settings(source, changed),
+            folder=job or folder_for(source.load().name),
+            seeds=tuple(seeds.absolute(seed_args)),
+            arguments=given,
+            overrides=changed,
+            output=output,
+            fresh=fresh,
+            overwrite=yes,
+        )
+        return _run(plan, stop)
+
+
+@commands.command(short_help="Go on with a job.")
+@click.argument("job", required=False)
+def resume(job: str | None) -> int:
+    """Go on with JOB, the same as repeating its run.
+
+    JOB is a name under data/jobs or a folder; by default the job that was run last.
+    """
+    with StopSignal() as stop:
+        folder = jobs.folder_of(job)
+        record = recorded(folder)
+        if seeds.STDIN in record.seeds:
+            raise UsageError(
+                f"the seeds of {shown(folder)} came from standard input, which cannot be read "
+                "again: repeat the run with the same input"
+            )
+        source = discovery.find(record.spider)
+        plan = Plan(
+            source=source,
+            settings=_settings(source, record.overrides),
+            folder=folder,
+            seeds=tuple(record.seeds),
+            arguments=record.arguments,
+            overrides=record.overrides,
+        )
+        return _run(plan, stop)
+
+
+def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Settings:
+    return resolve(
+        from_pyproject(Path("pyproject.toml")),
+        from_spider(source.load()),
+        from_assignments(overrides),
+    )
+
+
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a dictionary; the last one of a name wins."""
+    pairs = [text.partition("=") for text in texts]
+    for (name, mark, _), text in zip(pairs, texts, strict=True):
+        if not mark or not name.strip():
+            raise UsageError(f"{option} {text}: write it as {option} NAME=VALUE")
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _run(plan: Plan, stop: StopSignal) -> int:
+    with Progress(limit=plan.settings.max_pages) as shown_progress:
+        try:
+            summary = run_job(
+                plan,
+                watch=shown_progress.update,
+                stop=stop,
+                report_seed=shown_progress.bad_seed,
+            )
+        except CrawlerError:
+            raise
+        except Exception as error:
+            raise _unexpected(error, plan.folder / LOG) from error
+        shown_progress.close(summary)
+    return summary.exit_status
+
+
+def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
+    where = f"see {shown(log)}" if log and log.exists() else "crawl --traceback … shows where"
+    return CrawlerError(f"unexpected error: {type(error).__name__}: {error} ({where})")
+
+
+# Looking
+
+
+@commands.command(short_help="How far a job is.")
+@click.argument("job", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(job: str | None, as_json: bool) -> None:
+    """Show how far JOB is, be it running, stopped or finished.
+
+    JOB is a name under data/jobs or a folder; by default the job that was run last.
+    """
+    folder = jobs.folder_of(job)
+    found = job_status(folder)
+    text = report.status_json(found, folder) if as_json else report.status_text(found, folder)
+    click.echo(text)
+
+
+@commands.command("list", short_help="The spiders in spiders/.")
+def list_() -> None:
+    """List the spiders in spiders/, and what is wrong with files that cannot be imported."""
+    click.echo(report.list_text(discovery.available(), discovery.FOLDER))
+
+
+# Beginning
+
+
+@commands.command(short_help="A spider to start from.")
+@click.argument("name")
+@click.argument("url", default=template.START)
+def new(name: str, url: str) -> None:
+    """Write spiders/NAME.py, a small spider that follows every link from URL."""
+    path = template.write(name, url)
+    click.echo(f"{path} is there to be changed; run it with: crawl run {name}")
+
+
+@commands.command(short_help="A small shop to try things on.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
+def demo(port: int) -> None:
+    """Serve a small bookshop with a login on this machine, until Ctrl-C."""
+    from crawler.demo.server import serve  # content that no other command needs
+
+    serve(port=port)

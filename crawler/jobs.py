@@ -1,0 +1,42 @@
+"""Jobs by name: which job folder the user means."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from crawler.errors import JobError
+from crawler.job import JOBS, STORE, folder_for
+
+
+def folder_of(job: str | None) -> Path:
+    """The folder of ``job``, a folder or a name under ``data/jobs``; without it, the last job.
+
+    Raises JobError where there is no such job.
+    """
+    if job is None:
+        return _last_job()
+    for folder in (Path(job), folder_for(job)):
+        if (folder / STORE).is_file():
+            return folder
+    names = [folder.name for folder in _folders()]
+    near = difflib.get_close_matches(job, names, n=1)
+    hint = f": did you mean {near[0]}?" if near else ""
+    known = f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else ""
+    raise JobError(f"there is no job {job!r}{hint}{known}")
+
+
+def _last_job() -> Path:
+    folders = _folders()
+    if not folders:
+        raise JobError(f"there is no job in {JOBS}; crawl run starts one, and --job says where")
+    return max(folders, key=_last_written)
+
+
+def _folders() -> list[Path]:
+    return [path.parent for path in JOBS.glob(f"*/{STORE}")]
+
+
+def _last_written(folder: Path) -> float:
+    # SQLite writes to the log beside the database first.
+    return max(path.stat().st_mtime for path in folder.glob(f"{STORE}*"))

@@ -1,0 +1,145 @@
+"""Reports for people: the summary of a run, the status of a job, the list of spiders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from crawler.discovery import Listing
+from crawler.importing import shown
+from crawler.stats import Counters, Summary
+
+
+def summary_text(summary: Summary) -> str:
+    """How a run ended, in a few lines: what there is, where it is, and how to go on."""
+    counters = summary.counters
+    lines = [f"crawl: {_how_it_ended(summary)}"]
+    facts = {
+        "pages": f"{counters.done:,} in {duration(counters.seconds)}{_per_second(counters)}",
+        "items": f"{counters.items:,} in {shown(summary.output)}",
+    }
+    if counters.rejected:
+        facts["rejected"] = f"{counters.rejected:,} in {shown(summary.rejected)}"
+    if counters.failed:
+        facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
+    if summary.bad_seeds:
+        facts["bad seeds"] = f"{summary.bad_seeds:,}"
+    facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
+    facts["log"] = shown(summary.log)
+    return "\n".join([*lines, *_aligned(facts)])
+
+
+def _how_it_ended(summary: Summary) -> str:
+    name, counters = summary.spider, summary.counters
+    if summary.login_errors:
+        reasons = "; ".join(summary.login_errors)
+        return (
+            f"{name} could not log in: {reasons}; {counters.pending:,} pending requests wait "
+            "for the next run of the same command"
+        )
+    if summary.already_finished:
+        return f"{name} was finished before and has no new seeds; --fresh starts again"
+    if counters.reason == "max_pages":
+        return f"{name} finished with the pages that max_pages allows, {counters.pending:,} pending"
+    if counters.finished:
+        return f"{name} finished"
+    return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
+
+
+def _per_second(counters: Counters) -> str:
+    return f", {counters.done / counters.seconds:,.1f} pages/s" if counters.seconds > 0 else ""
+
+
+def status_text(status: Mapping[str, Any], folder: Path) -> str:
+    """A job as ``crawl status`` shows it; ``status`` is that of ``job_status``."""
+    failed = f"{status['failed']:,}"
+    if status["failures"]:
+        failed += f": {_causes(status['failures'])}"
+    facts = {
+        "spider": _spec(status["spider"]),
+        "pages": f"{status['done']:,} done, {status['pending']:,} pending",
+        "failed": failed,
+        "items": f"{status['items']:,} in {shown(Path(status['output']))}",
+        "rejected": f"{status['rejected']:,}",
+        "received": f"{size(status['bytes'])} from {count(status['hosts'], 'host')}",
+        "time": f"{duration(status['seconds'])} of running, started {_local(status['started'])}",
+    }
+    if status["state"] == "running":
+        facts["in flight"] = f"{status['in_flight']:,}"
+    elif status["state"] == "stopped":
+        facts["to go on"] = f"crawl resume {shown(folder)}"
+    return "\n".join([f"{shown(folder)} is {status['state']}", *_aligned(facts)])
+
+
+def status_json(status: Mapping[str, Any], folder: Path) -> str:
+    """The same for programs: one JSON object, with ``started`` in ISO 8601 (UTC)."""
+    started = datetime.fromtimestamp(status["started"], UTC).isoformat(timespec="seconds")
+    return json.dumps({**status, "started": started, "job": str(folder.absolute())}, indent=2)
+
+
+def list_text(listings: Sequence[Listing], folder: Path) -> str:
+    """What ``crawl list`` shows: a line for each spider, and for each file that is broken."""
+    if not listings:
+        return f"no spiders in {shown(folder)}/; to begin with one: crawl new books"
+    rows = [
+        (
+            listing.name,
+            f"{shown(listing.path)}:{listing.class_name}",
+            "logs in" if listing.logs_in else "",
+            listing.about,
+        )
+        for listing in listings
+        if not listing.error
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, *(listing.error for listing in listings if listing.error)])
+
+
+# In words
+
+
+def _aligned(facts: Mapping[str, str]) -> list[str]:
+    return [f"  {name:10} {fact}" for name, fact in facts.items()]
+
+
+def _causes(failures: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {cause}" for cause, number in failures.items())
+
+
+def _spec(spec: str) -> str:
+    """A spider's spec as people want to read it."""
+    path, mark, name = spec.rpartition(":")
+    return f"{shown(Path(path))}{mark}{name}" if path.endswith(".py") else spec
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def count(number: int, thing: str) -> str:
+    """``1 page``, ``1,234 pages``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, of two units at most: ``45 s``, ``3 min 20 s``, ``2 d 5 h``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, big, small_size, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {big} {whole % size // small_size} {small}"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def size(number: float) -> str:
+    """A number of bytes as people say it: ``900 bytes``, ``1.5 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"
