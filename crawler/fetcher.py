@@ -10,8 +10,11 @@ import urllib3.exceptions as lower
 from crawler import urls
 from crawler.deadline import Watchdog
 from crawler.errors import FetchError
+from crawler.failures import status_error
+from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
 from crawler.response import Response
+from crawler.robots import MAX_REDIRECTS, MAX_SIZE
 from crawler.session import Session
 from crawler.settings import Settings
 
@@ -48,6 +51,21 @@ class Fetcher:
             if deadline.passed:  # the cut looked like the end of the body
                 raise self._too_slow(url)
         return session.as_response(raw, body, request)
+
+    def fetch_robots(self, request: Request, session: Session) -> tuple[int, bytes]:
+        """Status and body of a robots.txt, redirects followed (RFC 9309, section 2.3.1.2).
+
+        Raises FetchError, also for a server's error (5xx), so that it is tried again.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self.fetch(request, session, limit=MAX_SIZE, cut=True)
+            if response.status >= 500:
+                raise status_error(request, response)
+            if not is_redirect(response.status, response.headers):
+                break
+            location = response.headers["location"]
+            request = redirected(request, response.status, location, MAX_REDIRECTS)
+        return response.status, response.body
 
     def _too_slow(self, url: str) -> FetchError:
         return FetchError(

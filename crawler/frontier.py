@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterable
 
 from crawler import urls
+from crawler.hostqueue import HostQueue
 from crawler.messages import RobotsFile
 from crawler.news import News
 from crawler.politeness import HostClock
 from crawler.robots import MAX_AGE
-from crawler.scheduler import HostQueue, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.settings import Settings
 from crawler.store import Host, Queued, SessionRecord, Store
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from crawler.hostqueue import HostQueue
 from crawler.messages import Cookie, Feed, HostNews, SessionChange, SessionNews
-from crawler.scheduler import HostQueue
 from crawler.store import SessionRecord
 
 

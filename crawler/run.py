@@ -14,22 +14,23 @@ from collections.abc import Callable, Generator
 
 import msgspec
 
-from crawler import urls
 from crawler.commit import Committer
+from crawler.crashes import Crashes, given_up
 from crawler.errors import SpiderError
 from crawler.frontier import Frontier
+from crawler.hostqueue import HostQueue
+from crawler.intake import Intake
 from crawler.job import LOG, Job, Plan
 from crawler.log import log_to
-from crawler.messages import FailureReport, Feed, Outcome, Task, encode
+from crawler.messages import Feed, Task, encode
 from crawler.news import News
 from crawler.opening import Opening
 from crawler.request import Request
-from crawler.scheduler import Assignment, HostQueue, Scheduler
+from crawler.scheduler import Assignment, Scheduler
 from crawler.seeds import BadSeed
 from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 from crawler.stop import StopSignal
-from crawler.store import Key
 from crawler.team import Team
 
 log = logging.getLogger(__name__)
@@ -88,14 +89,13 @@ class Run:
             job.store, self._scheduler, plan.settings, self._news, account=spider.logs_in()
         )
         self._committer = Committer(job, self._frontier, self._scheduler, self._news)
+        self._intake = Intake(job, self._scheduler, self._frontier, self._news, self._committer)
         self._opening = Opening(
             job, self._spider, self._frontier, report_seed or (lambda seed: None)
         )
         self._threads = threads
         self._team: Team | None = None
-        self._crashes: dict[tuple[int, Key], int] = {}
-        self._robots_tries: dict[int, int] = {}
-        self._login_errors: dict[str, None] = {}
+        self._crashes = Crashes()
         self._began = time.monotonic()
         self._seconds_before = job.counters.seconds
         self._done_before = job.counters.done
@@ -174,7 +174,7 @@ class Run:
         host, queued = assignment.host, assignment.queued
         if queued is not None:
             return Task(assignment.id, host.id, msgspec.Raw(queued.request))
-        tries = self._robots_tries.get(host.id, 0)
+        tries = self._intake.robots_tries(host.id)
         request = Request(f"{host.origin}/robots.txt", tries=tries)
         return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
 
@@ -185,7 +185,7 @@ class Run:
         now = time.monotonic()
         for worker, outcomes in heard:
             for outcome in outcomes:
-                self._take(worker, outcome, now)
+                self._intake.take(team, worker, outcome, now)
         for worker in died:
             self._bury(worker, now)
 
@@ -211,64 +211,7 @@ class Run:
             return lines
         return b""
 
-    # Outcomes
-
-    def _take(self, worker: int, outcome: Outcome, now: float) -> None:
-        """One outcome: the host's clock and the session move on, the rest is for the commit."""
-        assignment = self._scheduler.finish(outcome.task, now)
-        if assignment is None:
-            return
-        for change in outcome.sessions:
-            self._news.apply(worker, change)
-        self._keep_time(assignment, outcome, now)
-        if assignment.queued is None:
-            self._take_robots(assignment, outcome, now)
-        elif outcome.kind == "returned":
-            self._scheduler.put_back(assignment.host, assignment.queued, now)
-        elif outcome.kind == "login":
-            self._hold(assignment, outcome, now)
-        else:
-            self._committer.gather(assignment, outcome, now)
-            if outcome.kind in {"done", "failed"} and self._scheduler.remaining is not None:
-                self._scheduler.remaining -= 1
-
-    def _keep_time(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        host = assignment.host
-        clock = host.clock
-        if outcome.started:
-            counters = self._job.counters
-            counters.fetched += 1
-            counters.bytes += outcome.size
-            clock.asked(outcome.started)
-        elif not any(host.in_flight):  # nothing was asked, so nobody need wait
-            clock.next_at, clock.granted = assignment.before
-        if outcome.host_wait is None:
-            clock.answered()
-        else:
-            clock.backed_off(now)
-            clock.retry_after(outcome.host_wait, now)
-            self._workers.recall(host.id, without=assignment.worker)
-        self._frontier.touch(host)
-        self._scheduler.relist(host, now)
-
-    def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        host = assignment.host
-        if outcome.robots is not None:
-            self._frontier.set_robots(host, outcome.robots, now)
-            self._committer.gather(assignment, outcome, now)
-        elif outcome.kind == "again":
-            self._robots_tries[host.id] = self._robots_tries.get(host.id, 0) + 1
-            host.clock.retry_after(outcome.wait, now)
-        self._scheduler.relist(host, now)
-
-    def _hold(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        """The session could not log in: its requests stay pending, for the next run."""
-        if outcome.failure is not None:
-            self._login_errors[outcome.failure.message] = None
-        for host in self._scheduler.hosts:
-            host.held = host.held or host.session == assignment.host.session
-        assert assignment.queued is not None
-        self._scheduler.put_back(assignment.host, assignment.queued, now)
+    # Workers that die
 
     def _bury(self, worker: int, now: float) -> None:
         """A worker has died: another takes its place, and its requests go out again, one by one."""
@@ -281,29 +224,10 @@ class Run:
         for assignment in lost:
             if assignment.queued is None:
                 continue
-            if assignment.alone and self._is_deadly(assignment, code):
-                self._give_up(assignment, code, now)
+            if assignment.alone and self._crashes.is_deadly(assignment, code):
+                self._committer.gather(assignment, given_up(assignment, code), now)
             else:
                 self._scheduler.suspect(worker, assignment.host, assignment.queued)
-
-    def _is_deadly(self, assignment: Assignment, code: int | None) -> bool:
-        """True when this request alone has killed workers often enough to be sure.
-
-        SIGKILL may have come from outside, so it counts for less than a crash.
-        """
-        assert assignment.queued is not None
-        key = (assignment.host.id, assignment.queued.key)
-        self._crashes[key] = self._crashes.get(key, 0) + 1
-        return self._crashes[key] >= (3 if code == -9 else 2)
-
-    def _give_up(self, assignment: Assignment, code: int | None, now: float) -> None:
-        assert assignment.queued is not None
-        url = urls.redacted(msgspec.msgpack.decode(assignment.queued.request, type=Request).url)
-        report = FailureReport(
-            url, "worker died", f"{url}: handling it killed worker processes (exit code {code})"
-        )
-        outcome = Outcome(assignment.id, "failed", failure=report)
-        self._committer.gather(assignment, outcome, now)
 
     # Stopping
 
@@ -322,7 +246,7 @@ class Run:
         counters = self._job.counters
         counters.seconds = self._seconds_before + time.monotonic() - self._began
         counters.in_flight = 0
-        if self._login_errors:
+        if self._intake.login_errors:
             counters.reason = "login"
         elif counters.pending == 0:
             counters.reason = "finished"
@@ -357,7 +281,7 @@ class Run:
             rejected=self._job.rejected.path,
             log=self._job.folder / LOG,
             failures=self._job.store.failures_by_cause(),
-            login_errors=list(self._login_errors),
+            login_errors=self._intake.login_errors,
             bad_seeds=self._opening.bad,
             new_seeds=self._opening.new,
             already_finished=self._was_finished and self._team is None,

@@ -10,68 +10,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from crawler.politeness import HostClock
+from crawler.hostqueue import AHEAD, HostQueue
 from crawler.store import Key, Queued
 
-AHEAD = 24
-"""Requests that a worker holds for a host without a delay, beyond those that it runs."""
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
-
-
-@dataclass(slots=True, eq=False)
-class HostQueue:
-    """A host at work: its clock, the head of its queue, and what is out.
-
-    ``heap`` holds every pending request up to the key ``cursor``, except those that are ``out``
-    or wait for another try; ``more`` says that the store has further ones behind it.
-    """
-
-    id: int
-    origin: str
-    session: str
-    clock: HostClock
-    concurrency: int = 1
-    exclusive: bool = False
-    """The session lives in one worker."""
-    knows_robots: bool = True
-    robots_until: float = math.inf
-    """When its robots.txt must be asked for again."""
-    wake_at: float | None = None
-    """When the first request that waits for another try is due."""
-    heap: list[Queued] = field(default_factory=list)
-    cursor: Key | None = None
-    more: bool = False
-    out: set[Key] = field(default_factory=set)
-    """Sent to a worker, and what became of it is not committed yet."""
-    in_flight: list[int] = field(default_factory=list)
-    """Requests that each worker has."""
-    slots: list[int] = field(default_factory=list)
-    """Requests that each worker may run at the same time."""
-    home: int = 0
-    """The worker that gets this host's requests first."""
-    turn: int = 0
-    """Its number in the list of turns; 0 when it is not listed."""
-    turn_at: float = 0.0
-    asking_robots: bool = False
-    held: bool = False
-    """Nothing goes out: its session could not log in."""
-
-    @property
-    def is_idle(self) -> bool:
-        """True when the host has nothing to do, now or later."""
-        waits = self.more or self.wake_at is not None or self.asking_robots
-        return not (self.heap or self.out or waits)
-
-    @property
-    def has_work(self) -> bool:
-        """True when a request could go out, were it the host's turn."""
-        return bool(self.heap) and not self.held and (self.knows_robots or not self.asking_robots)
 
 
 @dataclass(slots=True)
@@ -116,7 +63,7 @@ class Scheduler:
         workers = len(self._load)
         host.in_flight = [0] * workers
         host.home = 0 if host.exclusive else len(self._hosts) % workers
-        host.slots = _shares(host, workers)
+        host.share_out(workers)
         self._hosts[host.id] = host
         self._list(host, now)
 
@@ -127,7 +74,7 @@ class Scheduler:
     def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
         """The host's robots.txt asks for a delay, or for none."""
         host.clock.crawl_delay = crawl_delay
-        host.slots = _shares(host, len(self._load))
+        host.share_out(len(self._load))
 
     def host(self, id: int) -> HostQueue | None:
         """The host with this id, if it is at work."""
@@ -208,7 +155,7 @@ class Scheduler:
             host.turn = 0
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
                 self._list(host, now)
-            elif host.has_work and self._has_room(host):
+            elif host.has_work and host.has_room:
                 host.knows_robots = host.knows_robots and now < host.robots_until
                 worker = self._worker_for(host)
                 if worker is not None:
@@ -233,21 +180,13 @@ class Scheduler:
         self._list(host, now)
 
     def _list(self, host: HostQueue, now: float) -> None:
-        if not host.turn and host.has_work and self._has_room(host):
+        if not host.turn and host.has_work and host.has_room:
             host.turn = next(self._order)
             host.turn_at = max(now, host.clock.ready_at)
             heapq.heappush(self._turns, (host.turn_at, host.turn, host))
 
-    def _has_room(self, host: HostQueue) -> bool:
-        """Politeness: may one more request of this host be out?"""
-        running = sum(host.in_flight)
-        if host.clock.effective_delay > 0 or not host.knows_robots:
-            return running < host.concurrency
-        return running < host.concurrency + AHEAD * _workers_of(host)
-
     def _worker_for(self, host: HostQueue) -> int | None:
         """The worker with the most room for this host; its home where there is no difference."""
-        spaced = host.clock.effective_delay > 0
         best, most = None, 0
         count = len(self._load)
         for step in range(count):
@@ -255,12 +194,10 @@ class Scheduler:
             if self._suspects[worker] or worker in self._alone or (host.exclusive and step):
                 continue
             room = self._capacity - self._load[worker]
-            if spaced:  # a worker with a free thread is as good as another, so home it is
+            if host.is_spaced:  # a worker with a free thread is as good as another, so home it is
                 room = min(room, self._capacity - self._threads + 1)
-            elif host.slots[worker]:
-                room = min(room, host.slots[worker] + AHEAD - host.in_flight[worker])
             else:
-                room = 0
+                room = min(room, host.room_at(worker))
             if room > most:
                 best, most = worker, room
         return best
@@ -325,17 +262,3 @@ class Scheduler:
     def suspects(self) -> int:
         """Requests that will be tried alone."""
         return sum(len(suspects) for suspects in self._suspects)
-
-
-def _shares(host: HostQueue, workers: int) -> list[int]:
-    """How many of the host's requests each worker may run at the same time."""
-    if host.clock.effective_delay > 0:
-        return [host.concurrency] * workers  # they are counted one by one as they go out
-    if host.exclusive:
-        return [host.concurrency if worker == host.home else 0 for worker in range(workers)]
-    share, rest = divmod(host.concurrency, workers)
-    return [share + ((worker - host.home) % workers < rest) for worker in range(workers)]
-
-
-def _workers_of(host: HostQueue) -> int:
-    return sum(1 for slots in host.slots if slots)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from typing import Any
 
 import msgspec
@@ -25,15 +24,17 @@ from crawler.errors import (
     SpiderError,
     StatusError,
 )
+from crawler.failures import report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.items import ItemWriter, is_item, outputs
-from crawler.messages import FailureReport, Feed, HostNews, Outcome, RobotsFile, Task, encode
+from crawler.login import Login
+from crawler.messages import Feed, HostNews, Outcome, RobotsFile, Task, encode
 from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
 from crawler.response import Response
 from crawler.retry import RetryPolicy
-from crawler.robots import MAX_REDIRECTS, MAX_SIZE, Robots
+from crawler.robots import Robots
 from crawler.scope import Scope
 from crawler.session import PoolAdapter, Session
 from crawler.settings import Settings
@@ -82,6 +83,7 @@ class Worker:
         self._settled = settled
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
+        self._login = Login(spider, settings.retries) if spider.logs_in() else None
         self._finder = Finder(spider, scope, settings.max_depth)
         self._writer = ItemWriter(type(spider).item_type)
         self._retry = RetryPolicy(settings)
@@ -115,7 +117,8 @@ class Worker:
         request = _request_of(task.request)
         try:
             if task.robots:
-                self._fetch_robots(request, session, outcome)
+                outcome.started = time.monotonic()
+                self._set_robots(outcome, *self._fetcher.fetch_robots(request, session))
             else:
                 self._obey_robots(request, host, session, outcome)
         except Exception as error:
@@ -133,10 +136,8 @@ class Worker:
         self._log_in(request, session, outcome)
 
     def _log_in(self, request: Request, session: Session, outcome: Outcome) -> None:
-        if self._spider.logs_in():
-            with session.lock:
-                if session.logged_in_at is None:
-                    self._login(session)
+        if self._login is not None:
+            self._login.ensure(session)
         self._fetch(request, session, outcome)
 
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
@@ -145,10 +146,11 @@ class Worker:
         outcome.size = len(response.body)
         if is_redirect(response.status, response.headers):
             self._redirect(request, response, outcome)
-        elif self._spider.logs_in() and self._spider.is_logged_out(response):
-            self._ask_again_logged_in(request, session, outcome)
+        elif self._login is not None and self._spider.is_logged_out(response):
+            again = self._login.has_ended(session, request, outcome.started)
+            outcome.kind, outcome.request = "again", msgspec.Raw(encode(again))
         elif response.status >= 400 and response.status not in self._settings.accept_status:
-            raise _status_error(request, response)
+            raise status_error(request, response)
         else:
             self._parse(request, response, outcome)
 
@@ -166,13 +168,13 @@ class Worker:
         outcome.moved = encoded(target)
         # Logged in, a redirect may lead to the login page, which is no reason to drop a request:
         # whether its target was seen is looked at when the page is there.
-        outcome.moved.dont_filter = self._spider.logs_in() or not _may_be_dropped(target)
+        outcome.moved.dont_filter = self._login is not None or not _may_be_dropped(target)
 
     def _parse(self, request: Request, response: Response, outcome: Outcome) -> None:
         callback = getattr(self._spider, request.callback)
         with self._one_callback:
             self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
-        if request.history and self._spider.logs_in() and _may_be_dropped(request):
+        if request.history and self._login is not None and _may_be_dropped(request):
             outcome.arrived = encoded(request)
 
     def _collect(self, result: Any, request: Request, outcome: Outcome) -> None:
@@ -215,52 +217,6 @@ class Worker:
             session = self._sessions.setdefault(key, session)
         return session
 
-    def _login(self, session: Session) -> None:
-        """One try; when it fails, all requests of the session wait and none tries again."""
-        if session.login_error is None:
-            try:
-                self._spider.login(session)
-            except Exception as error:
-                log.exception("login failed")
-                session.login_error = f"{type(error).__name__}: {error}"
-            else:
-                session.set_logged_in(time.time())
-                log.info("logged in (%s)", session.key)
-        if session.login_error is not None:
-            raise LoginError(f"login() of {self._spider.name} failed: {session.login_error}")
-
-    def _ask_again_logged_in(self, request: Request, session: Session, outcome: Outcome) -> None:
-        """The site has ended the session: the page is asked again after one new login."""
-        with session.lock:
-            logged_in_at = session.logged_in_at or 0.0
-            if time.time() - (time.monotonic() - outcome.started) >= logged_in_at:
-                session.set_logged_in(None)
-        if request.history:
-            first = request.history[0].url
-            request = replace(request, url=first, history=[], tries=request.tries + 1)
-        else:
-            request = replace(request, tries=request.tries + 1)
-        if request.tries > self._settings.retries:
-            session.login_error = f"{urls.redacted(request.url)} is still answered as logged out"
-            raise LoginError(f"{session.login_error}, {request.tries} logins later")
-        outcome.kind = "again"
-        outcome.request = msgspec.Raw(encode(request))
-
-    def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
-        outcome.kind = "robots"
-        outcome.started = time.monotonic()
-        response = self._fetcher.fetch(request, session, limit=MAX_SIZE, cut=True)
-        for _ in range(MAX_REDIRECTS):
-            if not is_redirect(response.status, response.headers):
-                break
-            request = redirected(
-                request, response.status, response.headers["location"], MAX_REDIRECTS
-            )
-            response = self._fetcher.fetch(request, session, limit=MAX_SIZE, cut=True)
-        if response.status >= 500:
-            raise _status_error(request, response)
-        self._set_robots(outcome, response.status, response.body)
-
     def _set_robots(self, outcome: Outcome, status: int | None, body: bytes) -> None:
         rules = Robots.of_response(status, body)
         kept = NOTHING if not rules.reachable else body if status and status < 300 else b""
@@ -277,7 +233,7 @@ class Worker:
             wait = self._retry.wait(error, request)
         if isinstance(error, LoginError):
             outcome.kind = "login"
-            outcome.failure = _report(request, error)
+            outcome.failure = report_of(request, error)
         elif wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
             outcome.kind = "again"
@@ -288,7 +244,7 @@ class Worker:
             self._set_robots(outcome, None, b"")
         else:
             outcome.kind = "failed"
-            outcome.failure = _report(request, error)
+            outcome.failure = report_of(request, error)
             self._tell_spider(outcome, request, error)
 
     def _host_wait(self, error: FetchError) -> float | None:
@@ -299,7 +255,7 @@ class Worker:
 
     def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
         """``Spider.failed`` may make items and requests of a failure."""
-        report = _report(request, error)
+        report = report_of(request, error)
         response = error.response if isinstance(error, StatusError) else None
         try:
             with self._one_callback:
@@ -309,7 +265,7 @@ class Worker:
                 self._collect(result, request, outcome)
         except Exception as another:
             log.exception("failed() raised for %s", urls.redacted(request.url))
-            report.traceback += f"\nThen failed() raised:\n{_traceback(another)}"
+            report.traceback += f"\nThen failed() raised:\n{traceback_of(another)}"
         outcome.failure = report
 
 
@@ -317,24 +273,3 @@ def _may_be_dropped(request: Request) -> bool:
     """True when a page reached by redirects says no more than the same page asked directly."""
     been_there = any(hop.url == request.url for hop in request.history)
     return request.is_plain and not (been_there or request.dont_filter or request.cb_kwargs)
-
-
-def _status_error(request: Request, response: Response) -> StatusError:
-    status = response.status
-    return StatusError(
-        status, f"{urls.redacted(request.url)}: the server answered {status}", response
-    )
-
-
-def _report(request: Request, error: Exception) -> FailureReport:
-    url = urls.redacted(request.url)
-    if isinstance(error, FetchError):
-        return FailureReport(url, error.cause, str(error))
-    if isinstance(error, (DisallowedError, LoginError)):
-        return FailureReport(url, error.cause, str(error))
-    where = f"{type(error).__name__} in {request.callback}()"
-    return FailureReport(url, where, f"{url}: {where}: {error}", _traceback(error))
-
-
-def _traceback(error: Exception) -> str:
-    return "".join(traceback.format_exception(error))

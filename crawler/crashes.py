@@ -1,0 +1,45 @@
+"""Pages that kill workers: which one did it, and when it is given up."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+
+import msgspec
+
+from crawler import urls
+from crawler.messages import FailureReport, Outcome
+from crawler.request import Request
+from crawler.scheduler import Assignment
+from crawler.store import Key
+
+CRASHES = 2
+"""Deaths of a worker that had one request alone, until that request is given up."""
+KILLS = 3
+"""The same for SIGKILL, which may also have come from outside."""
+
+
+class Crashes:
+    """Counts the deaths that each request has surely caused."""
+
+    def __init__(self) -> None:
+        self._deaths: Counter[tuple[int, Key]] = Counter()
+
+    def is_deadly(self, assignment: Assignment, exit_code: int | None) -> bool:
+        """One more death with this request alone; True when there have been enough of them."""
+        assert assignment.queued is not None, "robots.txt is never tried alone"
+        key = (assignment.host.id, assignment.queued.key)
+        self._deaths[key] += 1
+        return self._deaths[key] >= (KILLS if exit_code == -_SIGKILL else CRASHES)
+
+
+_SIGKILL = int(getattr(signal, "SIGKILL", 9))
+
+
+def given_up(assignment: Assignment, exit_code: int | None) -> Outcome:
+    """The outcome of a request that kills workers."""
+    assert assignment.queued is not None, "robots.txt is never tried alone"
+    request = msgspec.msgpack.decode(assignment.queued.request, type=Request)
+    url = urls.redacted(request.url)
+    message = f"{url}: handling it killed worker processes (exit code {exit_code})"
+    return Outcome(assignment.id, "failed", failure=FailureReport(url, "worker died", message))

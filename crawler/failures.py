@@ -1,0 +1,35 @@
+"""What went wrong with one request, as it is kept, counted and told."""
+
+from __future__ import annotations
+
+import traceback
+
+from crawler import urls
+from crawler.errors import DisallowedError, FetchError, LoginError, StatusError
+from crawler.messages import FailureReport
+from crawler.request import Request
+from crawler.response import Response
+
+
+def status_error(request: Request, response: Response) -> StatusError:
+    """The error that a response of 400 or above is."""
+    status = response.status
+    return StatusError(
+        status, f"{urls.redacted(request.url)}: the server answered {status}", response
+    )
+
+
+def report_of(request: Request, error: Exception) -> FailureReport:
+    """What is kept of a failure: its cause in a few words, and the whole story."""
+    url = urls.redacted(request.url)
+    if isinstance(error, FetchError):
+        return FailureReport(url, error.cause, str(error))
+    if isinstance(error, (DisallowedError, LoginError)):
+        return FailureReport(url, error.cause, str(error))
+    where = f"{type(error).__name__} in {request.callback}()"
+    return FailureReport(url, where, f"{url}: {where}: {error}", traceback_of(error))
+
+
+def traceback_of(error: Exception) -> str:
+    """The whole traceback as text."""
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,90 @@
+"""A host at work: its clock, the head of its queue, and what is out. Pure data and small rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from crawler.politeness import HostClock
+from crawler.store import Key, Queued
+
+AHEAD = 24
+"""Requests that a worker holds for a host without a delay, beyond those that it runs."""
+
+
+@dataclass(slots=True, eq=False)
+class HostQueue:
+    """A host at work: its clock, the head of its queue, and what is out.
+
+    ``heap`` holds every pending request up to the key ``cursor``, except those that are ``out``
+    or wait for another try; ``more`` says that the store has further ones behind it.
+    """
+
+    id: int
+    origin: str
+    session: str
+    clock: HostClock
+    concurrency: int = 1
+    exclusive: bool = False
+    """The session lives in one worker."""
+    knows_robots: bool = True
+    robots_until: float = math.inf
+    """When its robots.txt must be asked for again."""
+    wake_at: float | None = None
+    """When the first request that waits for another try is due."""
+    heap: list[Queued] = field(default_factory=list)
+    cursor: Key | None = None
+    more: bool = False
+    out: set[Key] = field(default_factory=set)
+    """Sent to a worker, and what became of it is not committed yet."""
+    in_flight: list[int] = field(default_factory=list)
+    """Requests that each worker has."""
+    slots: list[int] = field(default_factory=list)
+    """Requests that each worker may run at the same time."""
+    home: int = 0
+    """The worker that gets this host's requests first."""
+    turn: int = 0
+    """Its number in the list of turns; 0 when it is not listed."""
+    turn_at: float = 0.0
+    asking_robots: bool = False
+    held: bool = False
+    """Nothing goes out: its session could not log in."""
+
+    @property
+    def is_idle(self) -> bool:
+        """True when the host has nothing to do, now or later."""
+        waits = self.more or self.wake_at is not None or self.asking_robots
+        return not (self.heap or self.out or waits)
+
+    @property
+    def has_work(self) -> bool:
+        """True when a request could go out, were it the host's turn."""
+        return bool(self.heap) and not self.held and (self.knows_robots or not self.asking_robots)
+
+    def share_out(self, workers: int) -> None:
+        """Say how many of the host's requests each worker may run at the same time."""
+        if self.is_spaced:
+            self.slots = [self.concurrency] * workers  # they are counted one by one as they go out
+        elif self.exclusive:
+            self.slots = [self.concurrency if n == self.home else 0 for n in range(workers)]
+        else:
+            share, rest = divmod(self.concurrency, workers)
+            self.slots = [share + ((n - self.home) % workers < rest) for n in range(workers)]
+
+    @property
+    def is_spaced(self) -> bool:
+        """True when there is a delay between two requests."""
+        return self.clock.effective_delay > 0
+
+    @property
+    def has_room(self) -> bool:
+        """Politeness: may one more request of this host be out?"""
+        running = sum(self.in_flight)
+        if self.is_spaced or not self.knows_robots:
+            return running < self.concurrency
+        return running < self.concurrency + AHEAD * sum(1 for slots in self.slots if slots)
+
+    def room_at(self, worker: int) -> int:
+        """How many more requests of a host without a delay ``worker`` may have."""
+        slots = self.slots[worker]
+        return slots + AHEAD - self.in_flight[worker] if slots else 0

@@ -1,0 +1,91 @@
+"""What an outcome does at once, before its commit: clocks, cookies, rules, logins."""
+
+from __future__ import annotations
+
+from crawler.commit import Committer
+from crawler.frontier import Frontier
+from crawler.job import Job
+from crawler.messages import Outcome
+from crawler.news import News
+from crawler.scheduler import Assignment, Scheduler
+from crawler.team import Team
+
+
+class Intake:
+    """Takes outcomes from workers. ``login_errors`` says which logins failed, each once."""
+
+    def __init__(
+        self, job: Job, scheduler: Scheduler, frontier: Frontier, news: News, committer: Committer
+    ) -> None:
+        self._counters = job.counters
+        self._scheduler = scheduler
+        self._frontier = frontier
+        self._news = news
+        self._committer = committer
+        self._robots_tries: dict[int, int] = {}
+        self._login_errors: dict[str, None] = {}
+
+    def take(self, team: Team, worker: int, outcome: Outcome, now: float) -> None:
+        """One outcome: the host's clock and the session move on, the rest is for the commit."""
+        assignment = self._scheduler.finish(outcome.task, now)
+        if assignment is None:
+            return
+        for change in outcome.sessions:
+            self._news.apply(worker, change)
+        self._keep_time(team, assignment, outcome, now)
+        if assignment.queued is None:
+            self._take_robots(assignment, outcome, now)
+        elif outcome.kind == "returned":
+            self._scheduler.put_back(assignment.host, assignment.queued, now)
+        elif outcome.kind == "login":
+            self._hold(assignment, outcome, now)
+        else:
+            self._committer.gather(assignment, outcome, now)
+            if outcome.kind in {"done", "failed"} and self._scheduler.remaining is not None:
+                self._scheduler.remaining -= 1
+
+    def _keep_time(self, team: Team, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        host = assignment.host
+        clock = host.clock
+        if outcome.started:
+            self._counters.fetched += 1
+            self._counters.bytes += outcome.size
+            clock.asked(outcome.started)
+        elif not any(host.in_flight):  # nothing was asked, so nobody need wait
+            clock.next_at, clock.granted = assignment.before
+        if outcome.host_wait is not None:
+            clock.backed_off(now)
+            clock.retry_after(outcome.host_wait, now)
+            team.recall(host.id, without=assignment.worker)
+        elif outcome.started:
+            clock.answered()
+        self._frontier.touch(host)
+        self._scheduler.relist(host, now)
+
+    def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        host = assignment.host
+        if outcome.robots is not None:
+            self._frontier.set_robots(host, outcome.robots, now)
+            self._committer.gather(assignment, outcome, now)
+        elif outcome.kind == "again":
+            self._robots_tries[host.id] = self._robots_tries.get(host.id, 0) + 1
+            host.clock.retry_after(outcome.wait, now)
+        self._scheduler.relist(host, now)
+
+    def _hold(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        """The session could not log in: its requests stay pending, for the next run."""
+        if outcome.failure is not None:
+            self._login_errors[outcome.failure.message] = None
+        for host in self._scheduler.hosts:
+            host.held = host.held or host.session == assignment.host.session
+        assert assignment.queued is not None
+        self._scheduler.put_back(assignment.host, assignment.queued, now)
+
+    def robots_tries(self, host: int) -> int:
+        """How often a host's robots.txt could not be had so far."""
+        return self._robots_tries.get(host, 0)
+
+    @property
+    def login_errors(self) -> list[str]:
+        """Why sessions could not log in."""
+        return list(self._login_errors)
