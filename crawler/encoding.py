@@ -1,9 +1,10 @@
-"""Which encoding a page is in, decided as browsers decide it.
+"""How the bytes of a page are to be read: as what, and in which encoding.
 
-In order: the byte order mark, the charset of the HTTP header, what the page itself declares
-(WHATWG's prescan: ``<meta charset>``, ``<meta http-equiv>``, the XML declaration), UTF-8 if the
-bytes are valid UTF-8, and windows-1252 for the rest. Labels mean what the WHATWG Encoding
-Standard says that they mean: ``latin-1`` is windows-1252, ``gb2312`` is gb18030.
+The encoding is decided as browsers decide it: the byte order mark, the charset of the HTTP header,
+what the page itself declares (WHATWG's prescan: ``<meta charset>``, ``<meta http-equiv>``, the XML
+declaration), UTF-8 if the bytes are valid UTF-8, and windows-1252 for the rest. Labels mean what
+the WHATWG Encoding Standard says that they mean: ``latin-1`` is windows-1252, ``gb2312`` is
+gb18030.
 """
 
 from __future__ import annotations
@@ -196,3 +197,22 @@ def _meta_codec(text: bytes) -> str | None:
 def _in_ascii(codec: str | None) -> str | None:
     """A page whose declaration could be read as ASCII is not in UTF-16, whatever it says."""
     return "utf-8" if codec is not None and codec.startswith("utf-16") else codec
+
+
+# What it is
+
+_HTML = {"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"}
+_XML = {"text/xml", "application/xml"}
+
+
+def kind(body: bytes, content_type: str | None = None) -> str:
+    """``html`` (XHTML too), ``xml`` or ``other``: what the header says, else as ``body`` looks."""
+    if content_type:
+        name = content_type.partition(";")[0].strip().lower()
+        if name in _HTML:
+            return "html"
+        return "xml" if name in _XML or name.endswith("+xml") else "other"
+    head = body[:1024].replace(b"\0", b"").lower()
+    if b"<?xml" in head[:16] and b"<html" not in head:
+        return "xml"
+    return "html" if b"<" in head and not head.lstrip().startswith((b"{", b"[")) else "other"

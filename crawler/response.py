@@ -6,8 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import cssselect
 import requests
+import soupsieve
 from bs4 import BeautifulSoup, Tag
+from lxml import etree
 from lxml import html as lxml_html
 from parsel import Selector, SelectorList
 from requests.structures import CaseInsensitiveDict
@@ -99,7 +102,7 @@ class Response:
 
     def _what(self) -> str:
         if self._kind is None:
-            self._kind = _kind_of(self.headers.get("Content-Type"), self.body)
+            self._kind = encoding.kind(self.body, self.headers.get("Content-Type"))
         return self._kind
 
     @property
@@ -237,15 +240,27 @@ class Response:
             if url is not None:
                 yield self._request(url, callback, request_options)
 
-    def _linked(self, css: str) -> Iterator[Selector]:
-        for selector in self.css(css):
-            tag = getattr(selector.root, "tag", None)
-            if tag is not None and tag not in _LINKING and _reference(selector) is None:
+    def _linked(self, css: str) -> Iterator[Target]:
+        for target in self._matching(css):
+            name = _element_name(target)
+            if name is not None and name not in _LINKING and _reference(target) is None:
                 raise SpiderError(
-                    f"{urls.redacted(self.url)}: follow_all({css!r}) matches a <{tag}> without "
+                    f"{urls.redacted(self.url)}: follow_all({css!r}) matches a <{name}> without "
                     f"href or src; select the link itself, for instance {css + ' a'!r}"
                 )
-            yield selector
+            yield target
+
+    def _matching(self, css: str) -> Iterable[Target]:
+        try:
+            return self.css(css)
+        except cssselect.SelectorError as error:
+            # BeautifulSoup knows more selectors, and takes ten times as long.
+            try:
+                return self.select(css)
+            except (soupsieve.SelectorSyntaxError, NotImplementedError):
+                raise SpiderError(
+                    f"{urls.redacted(self.url)}: {css!r} is no CSS selector: {error}"
+                ) from error
 
     def _request(
         self, url: str, callback: Callable[..., Any] | str | None, options: dict[str, Any]
@@ -275,42 +290,29 @@ def _reference(target: Target) -> str | None:
         return target
     if isinstance(target, Link):
         return target.url
-    if isinstance(target, Selector):
-        target = target.root
-        if isinstance(target, str):
-            return target
-    get = getattr(target, "get", None)
-    if get is None:
+    element: Any = target.root if isinstance(target, Selector) else target
+    if isinstance(element, str):
+        return element
+    if not isinstance(element, Tag | etree._Element):
         return None
-    found = get("href") or get("src")
+    found = element.get("href") or element.get("src")
     return found if isinstance(found, str) else None
 
 
+def _element_name(target: object) -> str | None:
+    element = target.root if isinstance(target, Selector) else target
+    if isinstance(element, etree._Element):
+        return str(element.tag)
+    return element.name if isinstance(element, Tag) else None
+
+
 def _shown(target: object) -> str:
-    name = getattr(getattr(target, "root", target), "tag", None) or getattr(target, "name", None)
-    return f"a <{name}>" if isinstance(name, str) else f"a {type(target).__name__}"
+    name = _element_name(target)
+    return f"a {type(target).__name__}" if name is None else f"a <{name}>"
 
 
 # Elements that may well lack href and src: named anchors, inline scripts.
 _LINKING = {"a", "area", "audio", "embed", "frame", "iframe", "img", "link", "script", "video"}
-
-
-# What a body is
-
-_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
-_XML_TYPES = frozenset({"text/xml", "application/xml"})
-
-
-def _kind_of(content_type: str | None, body: bytes) -> str:
-    if content_type:
-        name = content_type.partition(";")[0].strip().lower()
-        if name in _HTML_TYPES:
-            return "html"
-        return "xml" if name in _XML_TYPES or name.endswith("+xml") else "other"
-    head = body[:1024].lower()
-    if b"<?xml" in head[:16] and b"<html" not in head:
-        return "xml"
-    return "html" if b"<" in head and not head.lstrip().startswith((b"{", b"[")) else "other"
 
 
 _UNREAD = object()

@@ -123,20 +123,6 @@ class _Target:
     set them between them.
     """
 
-    __slots__ = (
-        "_builder",
-        "_contents",
-        "_last",
-        "_namespaces",
-        "_outside",
-        "_parent",
-        "_pending",
-        "_preserve",
-        "_soup",
-        "_strings",
-        "data",
-    )
-
     def __init__(self, soup: Any, builder: Any) -> None:
         self._soup = soup
         self._builder = builder
