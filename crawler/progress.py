@@ -26,7 +26,7 @@ WINDOW = 10.0
 """Seconds over which the pages per second are counted."""
 MOST_BAD_SEEDS = 20
 """Bad seeds that are told one by one; the others are only counted."""
-FULL = 72
+FULL = 100
 """Columns of the display at most."""
 
 
@@ -126,7 +126,8 @@ class Progress:
         ]
         left = self._left(snapshot)
         if self._rate.per_second and left:
-            facts.append(f"about {duration(left / self._rate.per_second)} left")
+            seconds = math.ceil(left / self._rate.per_second)
+            facts.append(f"about {duration(seconds)} left")
         return facts
 
     def _left(self, snapshot: Snapshot) -> int:

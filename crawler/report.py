@@ -28,7 +28,8 @@ def summary_text(summary: Summary) -> str:
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
-    facts["log"] = shown(summary.log)
+    if summary.log.exists():
+        facts["log"] = shown(summary.log)
     return "\n".join([*lines, *_aligned(facts)])
 
 
@@ -127,7 +128,7 @@ def count(number: int, thing: str) -> str:
 
 def duration(seconds: float) -> str:
     """A time as people say it, of two units at most: ``45 s``, ``3 min 20 s``, ``2 d 5 h``."""
-    if seconds < 10:
+    if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     whole = round(seconds)
     for size, big, small_size, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min")):
