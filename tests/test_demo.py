@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import requests
 from bs4 import BeautifulSoup, Tag
 
 from crawler.demo.__main__ import Findings
+from crawler.demo.__main__ import main as tour
 from crawler.demo.content import money, slug
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
@@ -422,3 +424,10 @@ def test_findings(found: list[Any], duplicates: int, missing: int, wrong: int) -
     findings = Findings.of(found, [BOOK, ORDER])
     assert (findings.duplicates, findings.missing, findings.wrong) == (duplicates, missing, wrong)
     assert findings.are_right == (found == [ORDER, BOOK])
+
+
+def test_the_tour_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tour(Shop(books=150, orders=60)) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"books +150 of 150\n +orders +60 of 60\n +duplicates +0\n", shown), shown
+    assert re.search(r"logins +1,", shown), shown

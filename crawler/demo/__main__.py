@@ -27,7 +27,7 @@ LOOK_EVERY = 0.05  # seconds
 # Our own server on our own machine, which nobody else waits for; elsewhere leave the defaults.
 SETTINGS = ("-s", "delay=0.01", "-s", "concurrency_per_host=4")
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False)
 
 
 class Crawl:
@@ -119,13 +119,13 @@ def main(shop: Shop | None = None) -> int:
         pages = len(server.shop.book_paths()) + len(server.shop.order_paths())
         _explain_start(server, crawl)
         status = crawl.run(until=lambda: crawl.pages_done() >= pages // 2)
-        if status >= 0:
-            console.print(f"\nThe crawl ended with status {status} before it could be killed.")
-            return 1
-        _explain_kill(crawl, pages)
-        status = crawl.run()
+        if status < 0:
+            _explain_kill(crawl, pages)
+            status = crawl.run()
+        elif status == 0:
+            console.print("\nThis machine was through before the crawl could be killed half way.")
         if status != 0:
-            console.print(f"\nThe crawl ended with status {status}: its log is {job / 'run.log'}")
+            console.print(f"\nThe crawl ended with status {status}: see what it says above.")
             return 1
         return _explain_end(server, crawl)
 
@@ -144,8 +144,8 @@ def _explain_kill(crawl: Crawl, pages: int) -> None:
     console.print()
     console.rule("2. Killed", align="left")
     console.print(
-        f"All processes of the crawl have just been killed with SIGKILL, {crawl.pages_done()} of "
-        f"{pages} pages done, without a chance to save anything. Here is the same command again:"
+        f"With {crawl.pages_done()} of {pages} pages done, every process of the crawl was killed "
+        "with SIGKILL, which leaves no chance to save anything. The same command again:"
     )
     _show(crawl)
 
@@ -165,7 +165,7 @@ def _explain_end(server: DemoServer, crawl: Crawl) -> int:
         "fetched twice": f"{_fetched_twice(server)} pages, under way when the crawl was killed",
         "output": crawl.output,
     }.items():
-        console.print(f"  [bold]{name:14}[/]{value}")
+        console.print(f"  [bold]{name:14}[/]{value}", soft_wrap=True)
     if found.are_right:
         console.print("\nNothing lost, nothing twice, and still logged in after the kill.")
         return 0
@@ -180,7 +180,8 @@ def _fetched_twice(server: DemoServer) -> int:
 
 
 def _show(crawl: Crawl) -> None:
-    console.print(f"\n  [bold]$ crawl {' '.join(crawl.arguments)}[/]\n")
+    # Not wrapped, so that it can be copied.
+    console.print(f"\n  [bold]$ crawl {' '.join(crawl.arguments)}[/]\n", soft_wrap=True)
 
 
 if __name__ == "__main__":
