@@ -118,6 +118,7 @@ class Frontier:
     def _load_session(self, key: str) -> None:
         if not self._news.knows_session(key):
             self._news.load_session(self._store.session(key) or SessionRecord(key, []))
+        self._news.use_session(key)
 
     def put_away_idle(self, now: float) -> None:
         """Hosts with nothing to do leave memory when there are many; waiting ones come in."""
@@ -125,7 +126,7 @@ class Frontier:
             idle = [host for host in self._scheduler.hosts if host.is_idle]
             for host in idle if len(idle) > MOST_IDLE else ():
                 self._scheduler.remove_host(host)
-                self._news.forget_host(host.id)
+                self._news.forget_host(host)
                 del self._rows[host.id]
         if self._overflow and len(self._rows) < MOST_HOSTS:
             self._bring_in(now)

@@ -69,6 +69,8 @@ class Feed(msgspec.Struct, array_like=True, tag=1):
     sessions: list[SessionNews] = []
     scope: list[str] = []
     """Netlocs that have come into scope."""
+    forget: list[int] = []
+    """Hosts that are no longer at work."""
 
 
 class Recall(msgspec.Struct, array_like=True, tag=2):

@@ -27,6 +27,8 @@ class SessionState:
     """The version that each worker has; -1 for none."""
     heard: list[int] = field(default_factory=list)
     """How many changes each worker has reported."""
+    hosts: int = 0
+    """Hosts at work that belong to it."""
     changed: bool = False
     """Something is not in the store yet."""
 
@@ -46,6 +48,7 @@ class News:
         self._robots: dict[int, bytes | None] = {}
         self._scope: list[list[str]] = [[] for _ in range(workers)]
         self._netlocs: set[str] = set()
+        self._forgotten: list[list[int]] = [[] for _ in range(workers)]
 
     # Hosts
 
@@ -54,11 +57,17 @@ class News:
         self._robots[host] = rules
         self._versions[host] = self._versions.get(host, 0) + 1
 
-    def forget_host(self, host: int) -> None:
-        """A host is no longer at work."""
-        self._robots.pop(host, None)
-        for known in self._hosts:
-            known.pop(host, None)
+    def forget_host(self, host: HostQueue) -> None:
+        """A host is no longer at work; its session goes too, if nothing else needs it."""
+        self._robots.pop(host.id, None)
+        self._versions.pop(host.id, None)
+        for known, forgotten in zip(self._hosts, self._forgotten, strict=True):
+            if known.pop(host.id, None) is not None:
+                forgotten.append(host.id)
+        state = self._sessions[host.session]
+        state.hosts -= 1
+        if not state.hosts and not state.changed:
+            del self._sessions[host.session]
 
     # Scope
 
@@ -75,6 +84,10 @@ class News:
     def knows_session(self, key: str) -> bool:
         """True when the session has been loaded from the store."""
         return key in self._sessions
+
+    def use_session(self, key: str) -> None:
+        """One more host at work belongs to the session."""
+        self._sessions[key].hosts += 1
 
     def load_session(self, record: SessionRecord) -> None:
         """A session as the store has it."""
@@ -114,6 +127,9 @@ class News:
         if self._scope[worker]:
             feed.scope = [*feed.scope, *self._scope[worker]]
             self._scope[worker] = []
+        if self._forgotten[worker]:
+            feed.forget = [*feed.forget, *self._forgotten[worker]]
+            self._forgotten[worker] = []
         version = self._versions.get(host.id, 0)
         if self._hosts[worker].get(host.id) != version:
             self._hosts[worker][host.id] = version
@@ -131,6 +147,7 @@ class News:
     def forget_worker(self, worker: int) -> None:
         """A worker is gone; the one in its place knows nothing."""
         self._hosts[worker] = {}
+        self._forgotten[worker] = []
         self._scope[worker] = sorted(self._netlocs)
         for state in self._sessions.values():
             state.told[worker] = -1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
-from crawler.seeds import BadSeed
-
 from crawler import seeds, urls
 from crawler.errors import SeedError
 from crawler.finder import Finder
@@ -14,6 +12,7 @@ from crawler.frontier import Frontier
 from crawler.job import LOG, Job
 from crawler.request import Request
 from crawler.scope import Scope
+from crawler.seeds import BadSeed
 from crawler.spider import Spider
 from crawler.team import Assembly
 

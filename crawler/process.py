@@ -87,6 +87,8 @@ class Workshop:
         if isinstance(order, Feed):
             self._handler.learn(order)
             with self._lock:
+                for id in order.forget:
+                    self._lanes.pop(id, None)
                 for host in order.hosts:
                     self._lane(host)
                 for task in order.tasks:

@@ -80,6 +80,7 @@ class Run:
                 f"worker processes cannot import {spider.__name__}: put it into a file of its own, "
                 "or run it in this process with workers=0"
             )
+        self._stop_is_own = stop is None
         self._stop = stop or StopSignal()
         workers = plan.settings.worker_count
         threads = math.ceil(plan.settings.concurrency / max(1, workers))
@@ -106,8 +107,8 @@ class Run:
 
     def steps(self) -> Generator[bytes, None, None]:
         """Run; yields at each turn of the loop, with the lines that it has written, or none."""
-        self._open()
         try:
+            self._open()
             while not self._is_over():
                 now = time.monotonic()
                 self._frontier.wake(now)
@@ -120,6 +121,8 @@ class Run:
         finally:
             if self._team is not None:
                 self._team.stop()
+            if self._stop_is_own:
+                self._stop.close()
         self._finish()
 
     def _open(self) -> None:
@@ -199,12 +202,14 @@ class Run:
         return max(0.0, min(times) - now)
 
     def _commit_if_due(self, now: float) -> bytes:
-        """Commit often enough, and at once when new requests are all that there is to send."""
+        """Commit often enough, and at once when only a commit can bring more work, or the end."""
         since = self._committer.since
         if since is None:
             return b""
-        starving = self._committer.found_any and not self._scheduler.has_queued
-        if starving or now >= since + self._settings.commit_interval:
+        idle = self._committer.found_any or not self._scheduler.in_flight
+        if now >= since + self._settings.commit_interval or (
+            idle and not self._scheduler.has_queued
+        ):
             self._job.counters.seconds = self._seconds_before + now - self._began
             lines = self._committer.commit(now)
             self._frontier.put_away_idle(now)

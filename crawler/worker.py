@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -90,16 +91,27 @@ class Worker:
         self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
         self._hosts: dict[int, Host] = {}
         self._sessions: dict[str, Session] = {}
+        self._uses: Counter[str] = Counter()
         self._one_callback = threading.Lock()
 
     def learn(self, feed: Feed) -> None:
         """Take over what the scheduling process says of hosts, sessions and scope."""
         for netloc in feed.scope:
             self._scope.add_netloc(netloc)
+        for id in feed.forget:
+            self._forget(id)
         for host in feed.hosts:
+            self._uses[host.session] += host.id not in self._hosts
             self._hosts[host.id] = Host(host, self._settings.user_agent)
         for news in feed.sessions:
             self._session(news.key).load(news)
+
+    def _forget(self, id: int) -> None:
+        session = self._hosts.pop(id).session
+        self._uses[session] -= 1
+        if not self._uses[session]:
+            del self._uses[session]
+            self._sessions.pop(session, None)
 
     def close(self) -> None:
         """Close connections and the watchdog."""
