@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import cssselect
 import requests
 import soupsieve
 from bs4 import BeautifulSoup, Tag
@@ -227,17 +226,21 @@ class Response:
         """Requests for ``targets``: a CSS selector, what ``follow`` takes, or by default all links.
 
         Leaves out what cannot be fetched (``mailto:``, ``javascript:``, broken URLs, an ``<a>``
-        without ``href``). Raises SpiderError for a selector that matches elements that are no
-        links, such as the ``<li>`` around one.
+        without ``href``) and, unless ``dont_filter`` is set, what it has given before. Raises
+        SpiderError for a selector that matches what is no link, such as the ``<li>`` around one.
         """
         if targets is None:
             targets = self.links()
         elif isinstance(targets, str):
             targets = self._linked(targets)
+        # The frontier would drop what is repeated; pages repeat a lot.
+        followed: set[str] = set()
+        repeat = bool(request_options.get("dont_filter"))
         for target in targets:
             reference = _reference(target)
             url = None if reference is None else self._resolve(reference)
-            if url is not None:
+            if url is not None and (repeat or url not in followed):
+                followed.add(url)
                 yield self._request(url, callback, request_options)
 
     def _linked(self, css: str) -> Iterator[Target]:
@@ -251,16 +254,17 @@ class Response:
             yield target
 
     def _matching(self, css: str) -> Iterable[Target]:
-        try:
+        if self.is_xml or "::" in css or self.root is None:
             return self.css(css)
-        except cssselect.SelectorError as error:
+        try:
+            elements: list[Any] = links.css_path(css)(self.root)
+            return elements
+        except (SpiderError, RuntimeError) as error:
             # BeautifulSoup knows more selectors, and takes ten times as long.
             try:
                 return self.select(css)
             except (soupsieve.SelectorSyntaxError, NotImplementedError):
-                raise SpiderError(
-                    f"{urls.redacted(self.url)}: {css!r} is no CSS selector: {error}"
-                ) from error
+                raise SpiderError(f"{urls.redacted(self.url)}: {error}") from None
 
     def _request(
         self, url: str, callback: Callable[..., Any] | str | None, options: dict[str, Any]
@@ -293,7 +297,7 @@ def _reference(target: Target) -> str | None:
     element: Any = target.root if isinstance(target, Selector) else target
     if isinstance(element, str):
         return element
-    if not isinstance(element, Tag | etree._Element):
+    if not isinstance(element, _ELEMENTS):
         return None
     found = element.get("href") or element.get("src")
     return found if isinstance(found, str) else None
@@ -311,6 +315,7 @@ def _shown(target: object) -> str:
     return f"a {type(target).__name__}" if name is None else f"a <{name}>"
 
 
+_ELEMENTS = (Tag, etree._Element)
 # Elements that may well lack href and src: named anchors, inline scripts.
 _LINKING = {"a", "area", "audio", "embed", "frame", "iframe", "img", "link", "script", "video"}
 

@@ -307,6 +307,13 @@ def test_follow_all_follows_all_links() -> None:
     assert {request.depth for request in response.follow_all()} == {1}
 
 
+def test_follow_all_gives_each_url_once() -> None:
+    targets = ["/x", "/x#top", "/y", "/x"]
+    made = page().follow_all(targets)
+    assert urls_of(made) == ["https://shop.example/x", "https://shop.example/y"]
+    assert len(list(page().follow_all(targets, dont_filter=True))) == 4
+
+
 def test_follow_all_of_a_selector_that_matches_no_links_is_an_error() -> None:
     with pytest.raises(SpiderError, match=r"follow_all\('li.book'\).*<li>.*'li.book a'"):
         list(page().follow_all("li.book"))
