@@ -25,6 +25,8 @@ from crawler.seedlists import CSV, JSON, BadRow, check_text, rows_of
 from crawler.spider import Spider
 
 STDIN = "-"
+LONGEST_URL = 64 * 1024
+"""Characters of a seed; no server takes more in a URL."""
 LONGEST_SHOWN = 200
 """Characters of a bad line that are told."""
 _DOMAIN = re.compile(
@@ -209,11 +211,15 @@ def _started(spider: Spider) -> Iterator[Any]:
 
 def _url_of(text: str) -> str | None:
     """The normalised URL in one line; None where there is none, or more than one."""
-    return None if _NOT_IN_A_SEED.search(text) else urls.normalise(text)
+    if len(text) > LONGEST_URL or _NOT_IN_A_SEED.search(text):
+        return None
+    return urls.normalise(text)
 
 
 def _why_not(text: str) -> str:
     """Why a seed cannot be crawled."""
+    if len(text) > LONGEST_URL:
+        return "is too long for a URL"
     if _NOT_UTF8.search(text):
         return "is not UTF-8"
     if any("://" in word for word in text.split()[1:]):
