@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -426,7 +427,10 @@ def test_findings(found: list[Any], duplicates: int, missing: int, wrong: int) -
     assert findings.are_right == (found == [ORDER, BOOK])
 
 
-def test_the_tour_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tour_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert tour(Shop(books=150, orders=60)) == 0
     shown = capsys.readouterr().out
     assert re.search(r"books +150 of 150\n +orders +60 of 60\n +duplicates +0\n", shown), shown
