@@ -144,7 +144,8 @@ class Outcome(msgspec.Struct, array_like=True):
     found: list[Found] = []
     sessions: list[SessionChange] = []
     failure: FailureReport | None = None
-    request: msgspec.Raw | None = None
+    request: bytes | None = None
+    """The request as it is asked again, encoded; None where it is as it was."""
     wait: float = 0.0
     host_wait: float | None = None
     """Seconds that the whole host asked to be left alone (429, 503)."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
-import msgspec
-
 from crawler.discovery import SpiderSource
 from crawler.errors import CrawlerError
 from crawler.log import log_to
@@ -98,9 +96,7 @@ class Team:
             try:
                 heard.append((number, decode_outcomes(self._connections[number].recv_bytes())))
                 self._early_deaths = 0
-            except (EOFError, OSError):
-                died.append(number)
-            except msgspec.MsgspecError:  # a message that was cut off by the death of its sender
+            except (EOFError, OSError):  # also when the sender died in the middle of a message
                 died.append(number)
         return heard, died
 

@@ -160,7 +160,7 @@ class Worker:
             self._redirect(request, response, outcome)
         elif self._login is not None and self._spider.is_logged_out(response):
             again = self._login.has_ended(session, request, outcome.started)
-            outcome.kind, outcome.request = "again", msgspec.Raw(encode(again))
+            outcome.kind, outcome.request = "again", encode(again)
         elif response.status >= 400 and response.status not in self._settings.accept_status:
             raise status_error(request, response)
         else:
@@ -250,7 +250,7 @@ class Worker:
             log.info("%s; next try in %.1f s", error, wait)
             outcome.kind = "again"
             outcome.wait = wait
-            outcome.request = msgspec.Raw(encode(replace(request, tries=request.tries + 1)))
+            outcome.request = encode(replace(request, tries=request.tries + 1))
         elif task.robots:
             log.warning("%s; nothing is asked of this host", error)
             self._set_robots(outcome, None, b"")
