@@ -136,9 +136,14 @@ class Scheduler:
 
     def next(self, now: float) -> Assignment | None:
         """The request whose turn it is, with the worker that gets it; None when there is none."""
-        if self.remaining is not None and len(self._assigned) >= self.remaining:
+        if self._is_at_limit:
             return None
         return self._next_suspect(now) or self._next_in_turn(now)
+
+    @property
+    def _is_at_limit(self) -> bool:
+        """True when what is in flight may be all that is still wanted."""
+        return self.remaining is not None and len(self._assigned) >= self.remaining
 
     def _next_suspect(self, now: float) -> Assignment | None:
         for worker, suspects in enumerate(self._suspects):
@@ -171,7 +176,7 @@ class Scheduler:
 
     def next_at(self) -> float | None:
         """When the next host's turn comes; None when no host waits for one."""
-        return self._turns[0][0] if self._turns else None
+        return self._turns[0][0] if self._turns and not self._is_at_limit else None
 
     def relist(self, host: HostQueue, now: float) -> None:
         """The host's clock has moved: its turn may come sooner than it is listed for."""
