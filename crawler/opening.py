@@ -34,6 +34,7 @@ class Opening:
         self._frontier = frontier
         self._report = report
         self._scope = self._declared_scope()
+        self._added_before = bool(job.store.get("seeds_added", False))
         self.new = 0
         self.bad = 0
 
@@ -55,6 +56,7 @@ class Opening:
             raise SeedError(self._nothing_to_start_from())
         with store.transaction():
             store.set("seeds", identity)
+            store.set("seeds_added", True)
 
     def assembly(self, threads: int) -> Assembly:
         """What workers are made of."""
@@ -91,6 +93,10 @@ class Opening:
             self.bad += 1
             text = urls.redacted(seed.url)
             self._report(BadSeed("seeds", text, "it is not in allowed_domains"))
+            return
+        # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
+        is_new = self._job.store.mark_seen(found) if found.dont_filter else True
+        if self._added_before and not is_new:
             return
         host = self._frontier.host_id(found.origin)
         if self._job.store.add(host, counters.sequence + 1, found):
