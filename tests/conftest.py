@@ -1,0 +1,66 @@
+"""What tests share."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import pytest
+
+from tests.sites import PATIENCE, Site
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A site without pages yet."""
+    with Site() as running:
+        yield running
+
+
+@pytest.fixture
+def other() -> Iterator[Site]:
+    """A second site, by another name."""
+    with Site(address="127.0.0.2") as running:
+        yield running
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Fails a test that leaves threads, processes or open files and sockets of the crawler."""
+    resource_tracker.ensure_running()  # one for the whole process, and it stays
+    gc.collect()
+    files, threads = _files(), set(threading.enumerate())
+    yield
+    wait_until(
+        lambda: not (set(threading.enumerate()) - threads),
+        lambda: f"threads left: {set(threading.enumerate()) - threads}",
+    )
+    assert not multiprocessing.active_children()
+    gc.collect()
+    wait_until(
+        lambda: not (_files() - files), lambda: f"files left open: {sorted(_files() - files)}"
+    )
+
+
+def wait_until(condition: Callable[[], object], what: Callable[[], str] | str) -> None:
+    """Wait for something that must come about; fails saying ``what`` when it does not."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, what if isinstance(what, str) else what()
+        time.sleep(0.005)
+
+
+def _files() -> set[str]:
+    """Open files and sockets of this process, as the system tells them."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(f"{entry.name} -> {entry.readlink()}")
+        except OSError:  # the descriptor that listed the folder
+            continue
+    return found
