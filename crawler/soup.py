@@ -94,6 +94,8 @@ class _QuietBuilder(LXMLTreeBuilder):
     """BeautifulSoup's own builder, for markup that is known to be UTF-8 and meant as HTML."""
 
     def prepare_markup(self, markup: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        # BeautifulSoup 4.13 sets it in the method that this one stands in for.
+        self.processing_instruction_class = ProcessingInstruction
         yield markup, "utf-8", None, False
 
 

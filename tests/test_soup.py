@@ -148,6 +148,10 @@ def test_broken_markup_gives_the_same_tree(pieces: list[str]) -> None:
     assert_same("".join(pieces).encode("utf-8", "replace"))
 
 
+@pytest.mark.skipif(
+    etree.LIBXML_VERSION < (2, 14),
+    reason="older libxml2 reads some fragments differently when it is fed, as BeautifulSoup does",
+)
 @settings(max_examples=100, deadline=None)
 @given(BROKEN)
 def test_both_trees_have_the_same_elements(pieces: list[str]) -> None:
