@@ -42,9 +42,7 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
             f"{urls.redacted(request.url)}: the redirect leads to {location[:200]!r}, "
             "which is no http(s) URL",
         )
-    changed = replace(
-        request, url=target, history=[*request.history, Hop(request.url, status)], tries=0
-    )
+    changed = replace(request, url=target, history=[*request.history, Hop(request.url, status)])
     if _becomes_get(request.method, status):
         changed = _without_body(changed)
     if not urls.same_origin(request.url, target):

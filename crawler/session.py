@@ -58,10 +58,11 @@ class Session(requests.Session):
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         self.logged_in_at: float | None = None
         self.login_error: str | None = None
+        self.fruitless_logins = 0
         self.lock = threading.RLock()
         self._login_changed = False
         self._settings = settings
-        self._page: str | None = None
+        self.page: Response | None = None
         self._asked_at = 0.0
         self._environment: dict[str, tuple[dict[str, str], Any]] = {}
         adapter = adapter or PoolAdapter()
@@ -95,12 +96,11 @@ class Session(requests.Session):
     def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
         self._pace()
         headers = dict(kwargs.pop("headers", None) or {})
-        if self._page is not None:
-            headers.setdefault("Referer", self._page)
+        if self.page is not None:
+            headers.setdefault("Referer", self.page.url)
         raw = self.request(method, url, headers=headers, **kwargs)
-        response = self.as_response(raw, raw.content, Request(url, method=method))
-        self._page = response.url
-        return response
+        self.page = self.as_response(raw, raw.content, Request(url, method=method))
+        return self.page
 
     def _pace(self) -> None:
         """A login is a visit like any other: its pages keep the host's delay between them."""

@@ -164,7 +164,7 @@ class Worker:
         elif response.status >= 400 and response.status not in self._settings.accept_status:
             raise status_error(request, response)
         else:
-            self._parse(request, response, outcome)
+            self._parse(request, response, session, outcome)
 
     def _redirect(self, request: Request, response: Response, outcome: Outcome) -> None:
         """The next hop waits for its own host's turn, in the place of this request."""
@@ -182,8 +182,12 @@ class Worker:
         # whether its target was seen is looked at when the page is there.
         outcome.moved.dont_filter = self._login is not None or not _may_be_dropped(target)
 
-    def _parse(self, request: Request, response: Response, outcome: Outcome) -> None:
+    def _parse(
+        self, request: Request, response: Response, session: Session, outcome: Outcome
+    ) -> None:
         callback = getattr(self._spider, request.callback)
+        if self._login is not None:
+            self._login.has_worked(session)
         with self._one_callback:
             self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
         if request.history and self._login is not None and _may_be_dropped(request):
