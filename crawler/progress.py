@@ -187,7 +187,9 @@ def _picture(snapshot: Snapshot, facts: list[str], known: int, width: int) -> Re
 
     head = Table.grid(expand=False, padding=(0, 1))
     done = snapshot.counters.done + snapshot.counters.failed
-    bar = ProgressBar(total=max(known, 1), completed=done, width=max(10, width - 24))
+    bar = ProgressBar(
+        total=max(known, 1), completed=done, width=max(10, width - 24), complete_style="cyan"
+    )
     name = Text(snapshot.spider, style="bold", overflow="ellipsis", no_wrap=True)
     head.add_column(max_width=16)
     head.add_row(name, bar, f"{100 * done // max(known, 1)}%")
