@@ -35,6 +35,8 @@ from crawler.team import Team
 
 log = logging.getLogger(__name__)
 
+WATCH_EVERY = 0.1
+"""Seconds between two snapshots, which look at every host."""
 LONGEST_WAIT = 0.5
 """Seconds after which the loop looks around even if nothing has happened."""
 
@@ -51,8 +53,10 @@ def run(
     with Job(plan, spider.name) as job, log_to(job.folder / LOG):
         try:
             current = Run(job, spider, stop, report_seed)
+            seen = -math.inf
             for _ in current.steps():
-                if watch is not None:
+                if watch is not None and time.monotonic() >= seen + WATCH_EVERY:
+                    seen = time.monotonic()
                     watch(current.snapshot())
             return current.summary()
         except Exception:
