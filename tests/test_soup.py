@@ -6,6 +6,7 @@ import base64
 import copy
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
-from bs4.element import Tag
+from bs4.element import PreformattedString, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -154,11 +155,29 @@ def test_broken_markup_gives_the_same_tree(pieces: list[str]) -> None:
 )
 @settings(max_examples=100, deadline=None)
 @given(BROKEN)
-def test_both_trees_have_the_same_elements(pieces: list[str]) -> None:
+def test_both_trees_have_the_same_elements_and_text(pieces: list[str]) -> None:
     markup = "".join(pieces).encode("utf-8", "replace")
-    root = soup.parse(markup)
-    names = [] if root is None else [element.tag for element in root.iter(etree.Element)]
-    assert names == [tag.name for tag in soup.build(markup).find_all(True)]
+    root, tree = soup.parse(markup), soup.build(markup)
+    elements = [] if root is None else root.iter(etree.Element)
+    assert inner([element.tag for element in elements]) == inner(
+        [tag.name for tag in tree.find_all(True)]
+    )
+    text = "" if root is None else root.xpath("string()")
+    assert visible(text) == visible("".join(s for s in tree.find_all(string=is_text)))
+
+
+def inner(names: list[str]) -> list[str]:
+    """Names without those of which BeautifulSoup has several when text follows ``</html>``."""
+    return [name for name in names if name not in ("html", "head", "body")]
+
+
+def visible(text: str) -> str:
+    """``text`` without white space, which the trees shorten differently, and control characters."""
+    return re.sub(r"[\s\x00-\x1f\ufffe\uffff]", "", text)
+
+
+def is_text(string: Any) -> bool:
+    return not isinstance(string, PreformattedString)
 
 
 # ALL_PAGES=1 compares every page, 1,700 of them in about two minutes.
@@ -301,6 +320,22 @@ def test_elements_are_those_of_lxml_html() -> None:
     assert isinstance(root, lxml_html.HtmlElement)
     assert isinstance(root.find(".//a"), lxml_html.HtmlElement)
     assert isinstance(root[0][0][0], lxml_html.HtmlComment)
+
+
+def test_what_follows_the_end_of_the_page_is_in_its_body() -> None:
+    root = soup.parse(
+        b"<html><body><p>a</p></body></html>\n<!-- c -->b<a href=x>c</a>d</html>e<body f=g>h<i>j"
+    )
+    assert [link.get("href") for link in root.iter("a")] == ["x"]
+    assert [child.tag for child in root] == ["body"]
+    assert root.xpath("string(body)") == "abcdehj"
+    assert root.getnext().getnext() is None
+    assert soup.parse(b"<frameset></frameset></html><p>x")[-1].tag == "p"
+
+
+def test_control_characters_after_the_end_of_the_page_are_no_error() -> None:
+    root = soup.parse(b"<p>a\x01</p>\x02</html>\x08b\x0c")
+    assert root.xpath("string()").replace("\x01", "") == "ab"
 
 
 def test_markup_without_elements_has_no_root() -> None:
