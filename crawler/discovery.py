@@ -134,7 +134,7 @@ def _listed(path: Path) -> Iterator[Listing]:
 
 
 def _in_file(path: Path, class_name: str) -> SpiderSource:
-    path = path.expanduser().absolute()
+    path = path.absolute()
     spider = _spider_in(import_file(path), class_name, shown(path))
     return SpiderSource(f"{path}:{spider.__qualname__}", path=path, class_name=spider.__qualname__)
 

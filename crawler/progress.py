@@ -67,7 +67,7 @@ class Progress:
             self._draw(snapshot, self._console)
         elif not first:
             self._print(f"{snapshot.spider}: {', '.join(self._facts(snapshot))}")
-        elif snapshot.done_before:
+        elif snapshot.done_before and snapshot.counters.pending:
             self._print(f"{snapshot.spider}: goes on after {count(snapshot.done_before, 'page')}")
 
     def bad_seed(self, seed: BadSeed) -> None:

@@ -105,7 +105,7 @@ def test_a_line_comes_every_ten_seconds(clock: Clock) -> None:
 
 def test_a_crawl_that_goes_on_says_so_at_once(clock: Clock) -> None:
     stream = io.StringIO()
-    Progress(stream, clock=clock).update(snapshot(done=500, done_before=500))
+    Progress(stream, clock=clock).update(snapshot(done=500, pending=1, done_before=500))
     assert stream.getvalue() == "crawl: books: goes on after 500 pages\n"
 
 
@@ -123,7 +123,7 @@ def test_a_stop_is_shown_without_waiting_for_the_next_line(clock: Clock) -> None
 def test_no_escape_sequence_reaches_a_file(clock: Clock) -> None:
     stream = io.StringIO()
     with Progress(stream, clock=clock) as progress:
-        progress.update(snapshot(done_before=1))
+        progress.update(snapshot(pending=1, done_before=1))
         clock.now += 20
         progress.update(snapshot(done=3))
         progress.close(summary(finished=True))
