@@ -287,5 +287,6 @@ class Worker:
 
 def _may_be_dropped(request: Request) -> bool:
     """True when a page reached by redirects says no more than the same page asked directly."""
-    been_there = any(hop.url == request.url for hop in request.history)
+    page = urls.canonical(request.url)  # many a redirect only leads to another spelling
+    been_there = any(urls.canonical(hop.url) == page for hop in request.history)
     return request.is_plain and not (been_there or request.dont_filter or request.cb_kwargs)
