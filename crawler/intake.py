@@ -66,6 +66,7 @@ class Intake:
         host = assignment.host
         if outcome.robots is not None:
             self._frontier.set_robots(host, outcome.robots, now)
+            host.clock.asked(outcome.started)  # a crawl-delay counts from here on
             self._committer.gather(assignment, outcome, now)
         elif outcome.kind == "again":
             self._robots_tries[host.id] = self._robots_tries.get(host.id, 0) + 1
