@@ -70,6 +70,7 @@ class Login:
         page = session.page
         if page is not None and self._spider.is_logged_out(page):
             self._give_up(session, f"it ended on {urls.redacted(page.url)}, still logged out")
+        session.pace()
         session.set_logged_in(time.time())
         log.info("logged in (%s)", session.key)
 

@@ -94,7 +94,6 @@ class Session(requests.Session):
         )
 
     def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
-        self._pace()
         headers = dict(kwargs.pop("headers", None) or {})
         if self.page is not None:
             headers.setdefault("Referer", self.page.url)
@@ -102,15 +101,20 @@ class Session(requests.Session):
         self.page = self.as_response(raw, raw.content, Request(url, method=method))
         return self.page
 
-    def _pace(self) -> None:
-        """A login is a visit like any other: its pages keep the host's delay between them."""
+    def pace(self) -> None:
+        """Wait until ``delay`` has passed since the last request of a login.
+
+        A login is a visit like any other: its pages keep the delay between them, and the page
+        that comes after them does too.
+        """
         wait = self._asked_at + self._settings.delay - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         self._asked_at = time.monotonic()
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in requests, with a timeout even where none is given."""
+        """As in requests, with a timeout even where none is given, and at the crawl's pace."""
+        self.pace()
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 
