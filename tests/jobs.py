@@ -32,21 +32,34 @@ class Title(Spider):
         yield from response.follow_all()
 
 
-def plan(spider: type[Spider], folder: Path, *seeds: str, **settings: Any) -> Plan:
+def plan(
+    spider: type[Spider],
+    folder: Path,
+    *seeds: str,
+    arguments: dict[str, str] | None = None,
+    **settings: Any,
+) -> Plan:
     """A plan with the settings of a test."""
     settings = check({**QUICK, **from_spider(spider), **settings}, where="test")
-    return Plan(source=of_class(spider), settings=resolve(settings), folder=folder, seeds=seeds)
+    return Plan(
+        source=of_class(spider),
+        settings=resolve(settings),
+        folder=folder,
+        seeds=seeds,
+        arguments=arguments or {},
+    )
 
 
 def run_job(
     spider: type[Spider],
     folder: Path,
     *seeds: str,
+    arguments: dict[str, str] | None = None,
     stop: StopSignal | None = None,
     **settings: Any,
 ) -> Summary:
     """Run a job in ``folder``, or go on with it, until it ends."""
-    return run(plan(spider, folder, *seeds, **settings), stop=stop)
+    return run(plan(spider, folder, *seeds, arguments=arguments, **settings), stop=stop)
 
 
 def items(folder: Path, name: str = "items.jsonl") -> list[Any]:

@@ -17,6 +17,9 @@ from typing import Any, Self
 PATIENCE = 20.0
 """Seconds that a test waits for something that must come, before it fails."""
 
+JITTER = 0.06
+"""Seconds by which a request may reach a loaded machine later than the one after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -115,10 +118,11 @@ class Site:
         assert came, f"{path} was asked for {len(self.visits(path))} times, not {times}"
         return self.visits(path)[times - 1]
 
-    def gaps(self) -> list[float]:
-        """Seconds between two requests after each other, robots.txt included."""
+    @property
+    def least_gap(self) -> float:
+        """The least time between two requests after each other, robots.txt included."""
         times = sorted(visit.came for visit in self.log)
-        return [after - before for before, after in itertools.pairwise(times)]
+        return min(after - before for before, after in itertools.pairwise(times))
 
     @property
     def most_at_once(self) -> int:
