@@ -134,10 +134,12 @@ class Frontier:
     # Requests come in
 
     def refill(self, host: HostQueue, now: float) -> None:
-        """Bring in the next requests of a host whose head is nearly worked off."""
+        """Bring in the next requests of a host whose head is worked off."""
         size = self._scheduler.head_size
-        rows = self._store.head(host.id, host.cursor, size)
-        self._scheduler.refill(host, rows, more=len(rows) == size, now=now)
+        host.more = True
+        while host.more and not host.heap:  # all that comes may be out already
+            rows = self._store.head(host.id, host.cursor, size)
+            self._scheduler.refill(host, rows, more=len(rows) == size, now=now)
 
     def wait(self, host: HostQueue, due: float) -> None:
         """A request of this host waits for another try until ``due``."""

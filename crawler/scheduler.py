@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ class Scheduler:
         self._capacity = threads + 2 * AHEAD
         self._hosts: dict[int, HostQueue] = {}
         self._turns: list[tuple[float, int, HostQueue]] = []
-        self._full: deque[HostQueue] = deque()
+        self._full: OrderedDict[HostQueue, None] = OrderedDict()
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
         self._load = [0] * workers
@@ -119,6 +119,7 @@ class Scheduler:
         if host.cursor is None or queued.key > host.cursor:
             host.cursor = queued.key
         heapq.heappush(host.heap, queued)
+        self._shorten(host)
         self._list(host, now)
 
     def settle(self, host: HostQueue, key: Key) -> None:
@@ -147,9 +148,11 @@ class Scheduler:
 
     def _next_suspect(self, now: float) -> Assignment | None:
         for worker, suspects in enumerate(self._suspects):
-            if suspects and not self._load[worker] and suspects[0][0].clock.ready_at <= now:
-                host, queued = suspects.popleft()
-                return self._send(host, queued, worker, now, alone=True)
+            if suspects and not self._load[worker]:
+                host, queued = suspects[0]
+                if host.clock.ready_at <= now and host.has_room:
+                    suspects.popleft()
+                    return self._send(host, queued, worker, now, alone=True)
         return None
 
     def _next_in_turn(self, now: float) -> Assignment | None:
@@ -166,7 +169,7 @@ class Scheduler:
                 if worker is not None:
                     queued = heapq.heappop(host.heap) if host.knows_robots else None
                     return self._send(host, queued, worker, now)
-                self._full.append(host)
+                self._full[host] = None
         return None
 
     @property
@@ -246,7 +249,7 @@ class Scheduler:
             if assignment.alone:
                 self._alone.discard(assignment.worker)
             for _ in range(min(4, len(self._full))):
-                self._list(self._full.popleft(), now)
+                self._list(self._full.popitem(last=False)[0], now)
         return assignment
 
     def lost(self, worker: int, now: float) -> list[Assignment]:

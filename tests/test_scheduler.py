@@ -1,0 +1,620 @@
+"""The scheduler: which request goes next, to which worker, and when. The clock is a number."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from crawler import hostqueue, scheduler
+from crawler.frontier import Frontier
+from crawler.hostqueue import HostQueue
+from crawler.news import News
+from crawler.politeness import HostClock
+from crawler.scheduler import Assignment, Scheduler
+from crawler.settings import Settings
+from crawler.store import Key, Queued, Store
+
+
+def a_host(
+    id: int = 1,
+    *,
+    delay: float = 0.0,
+    crawl_delay: float | None = None,
+    **fields: Any,
+) -> HostQueue:
+    clock = HostClock(delay, crawl_delay)
+    return HostQueue(id, f"https://{id}.example", f"site:{id}", clock, **fields)
+
+
+def queued(id: int, rank: int = 0) -> Queued:
+    return Queued(Key(rank, id), b"request %d" % id)
+
+
+def a_scheduler(
+    *hosts: HostQueue, workers: int = 1, threads: int = 4, each: int = 100, **fields: Any
+) -> Scheduler:
+    """A scheduler with ``hosts`` at work, ``each`` with so many requests."""
+    made = Scheduler(workers=workers, threads=threads, **fields)
+    for host in hosts:
+        made.add_host(host, 0.0)
+        for id in range(1, each + 1):
+            made.push(host, queued(id), 0.0)
+    return made
+
+
+def sent(made: Scheduler, now: float = 0.0) -> list[Assignment]:
+    """Everything that goes out at ``now``."""
+    return list(iter(lambda: made.next(now), None))
+
+
+def ids(assignments: Iterable[Assignment]) -> list[int | None]:
+    return [None if one.queued is None else one.queued.key.id for one in assignments]
+
+
+def done(made: Scheduler, assignment: Assignment, now: float) -> None:
+    """The request has come back, and what became of it is committed."""
+    assert made.finish(assignment.id, now) is assignment
+    if assignment.queued is not None:
+        made.settle(assignment.host, assignment.queued.key)
+
+
+def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assignment]]:
+    """Every request with the time when it went out, when each takes ``took`` seconds."""
+    now = 0.0
+    running: list[tuple[float, Assignment]] = []
+    while True:
+        while assignment := made.next(now):
+            yield now, assignment
+            running.append((now + took, assignment))
+        ends = [end for end, _ in running]
+        turn = made.next_at()
+        if turn is not None:
+            ends.append(turn)
+        if not ends:
+            return
+        now = max(now, min(ends))
+        for end, assignment in [one for one in running if one[0] <= now]:
+            done(made, assignment, end)
+            running.remove((end, assignment))
+
+
+# Politeness
+
+
+@pytest.mark.parametrize("took", [0.0, 0.3, 1.0, 2.5])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_host_with_a_delay_gets_one_request_at_a_time(took: float, workers: int) -> None:
+    made = a_scheduler(a_host(delay=1.0), workers=workers, each=20)
+    times = [now for now, _ in worked_off(made, took)]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert gaps == pytest.approx([max(1.0, took)] * 19)
+
+
+def test_a_longer_crawl_delay_wins_and_a_shorter_one_does_not() -> None:
+    for crawl_delay, least in ((5.0, 5.0), (0.1, 2.0), (None, 2.0)):
+        made = a_scheduler(a_host(delay=2.0, crawl_delay=crawl_delay), each=3)
+        assert [now for now, _ in worked_off(made)] == [0.0, least, 2 * least]
+
+
+def test_a_crawl_delay_that_becomes_known_holds_from_then_on() -> None:
+    host = a_host()
+    made = a_scheduler(host, each=100)
+    for assignment in sent(made):
+        made.finish(assignment.id, 0.0)
+    made.set_delay(host, 3.0)
+    host.clock.asked(0.0)
+    assert sent(made, 2.9) == []
+    assert len(sent(made, 3.0)) == 1
+
+
+def test_retry_after_makes_a_listed_host_wait() -> None:
+    host = a_host(delay=1.0)
+    made = a_scheduler(host)
+    (first,) = sent(made)
+    host.clock.retry_after(60.0, 0.5)
+    done(made, first, 0.5)
+    made.relist(host, 0.5)
+    assert sent(made, 60.4) == []
+    assert len(sent(made, 60.5)) == 1
+
+
+def test_a_turn_that_was_listed_before_retry_after_came_is_not_taken() -> None:
+    host = a_host(delay=1.0, concurrency=2)
+    made = a_scheduler(host)
+    (first,) = sent(made)
+    assert made.next_at() == 1.0
+    host.clock.retry_after(60.0, 0.5)
+    assert sent(made, 59.0) == []
+    assert made.next_at() == 60.5
+    done(made, first, 59.0)
+    assert len(sent(made, 60.5)) == 1
+
+
+def test_a_clock_that_is_set_back_brings_the_turn_forward() -> None:
+    host = a_host(delay=10.0, concurrency=2)
+    made = a_scheduler(host)
+    (first,) = sent(made)
+    made.finish(first.id, 0.0)
+    made.put_back(host, cast(Queued, first.queued), 0.0)
+    host.clock.next_at, host.clock.granted = first.before
+    made.relist(host, 0.0)
+    assert ids(sent(made)) == [1]
+
+
+def test_concurrency_of_a_host_without_delay_is_what_its_workers_may_run() -> None:
+    for workers in (1, 2, 3):
+        hosts = [a_host(id, concurrency=5) for id in range(4)]
+        made = a_scheduler(*hosts, workers=workers, each=0)
+        for host in hosts:
+            assert sum(host.slots) == 5
+            assert max(host.slots) - min(host.slots) <= 1
+        assert {host.home for host in hosts} == set(range(workers))
+        del made
+
+
+def test_a_worker_without_a_share_gets_nothing_of_a_host() -> None:
+    host = a_host(concurrency=2)
+    made = a_scheduler(host, workers=3)
+    out = Counter(assignment.worker for assignment in sent(made))
+    assert [host.slots[worker] for worker in sorted(out)] == [1, 1]
+    assert all(number <= 1 + hostqueue.AHEAD for number in out.values())
+    assert made.in_flight == sum(out.values()) == 2 + 2 * hostqueue.AHEAD
+
+
+def test_a_session_that_is_logged_in_lives_in_one_worker() -> None:
+    hosts = [a_host(id, exclusive=True, delay=float(id % 2)) for id in range(6)]
+    made = a_scheduler(*hosts, workers=3, each=5)
+    out = [assignment for _, assignment in worked_off(made)]
+    assert len(out) == 30
+    assert {assignment.worker for assignment in out} == {0}
+
+
+def test_hosts_with_a_delay_spread_over_the_workers() -> None:
+    hosts = [a_host(id, delay=1.0) for id in range(8)]
+    made = a_scheduler(*hosts, workers=4, threads=4)
+    assert Counter(a.worker for a in sent(made)) == {0: 2, 1: 2, 2: 2, 3: 2}
+
+
+# Order and fairness
+
+
+def test_the_best_request_of_a_host_goes_first_and_equals_keep_their_order() -> None:
+    host = a_host(delay=1.0)
+    made = a_scheduler(host, each=0)
+    for id, rank in enumerate([0, 0, -5, 3, -5, 0], start=1):
+        made.push(host, queued(id, rank), 0.0)
+    assert ids(a for _, a in worked_off(made)) == [3, 5, 1, 2, 6, 4]
+
+
+def test_hosts_take_turns() -> None:
+    hosts = [a_host(id, delay=1.0) for id in range(5)]
+    made = a_scheduler(*hosts, each=4)
+    order = [(now, assignment.host.id) for now, assignment in worked_off(made)]
+    assert order == [(float(now), id) for now in range(4) for id in range(5)]
+
+
+def test_hosts_without_delay_take_turns_too() -> None:
+    hosts = [a_host(id) for id in range(3)]
+    made = a_scheduler(*hosts, each=10, threads=16)
+    assert [assignment.host.id for assignment in sent(made)][:9] == [0, 1, 2] * 3
+
+
+def test_a_host_with_a_long_queue_does_not_starve_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    long, late = a_host(1), a_host(2)
+    made = a_scheduler(long, each=400)
+    made.add_host(late, 0.0)
+    out = sent(made)
+    made.push(late, queued(1), 0.0)
+    before_late = 0
+    while not any(assignment.host is late for assignment in out):
+        done(made, out.pop(0), 0.0)
+        out += sent(made)
+        before_late += 1
+    assert before_late <= 2
+
+
+# A host that finds every worker full waits for room; it must get it
+
+
+def test_hosts_that_found_no_room_get_it_whatever_else_was_pushed_meanwhile() -> None:
+    first, second, third, last = hosts = [a_host(id) for id in (1, 2, 3, 4)]
+    made = a_scheduler(*hosts, threads=1, each=0)
+    for host in (first, second):
+        for id in range(1, 31):
+            made.push(host, queued(id), 0.0)
+    out = sent(made)
+    assert made.next_at() is None
+    for id in range(1, 400):  # each time it is listed, finds no room, and waits
+        made.push(third, queued(id), 0.0)
+        assert sent(made) == []
+    made.push(last, queued(1), 0.0)
+    assert sent(made) == []
+    seen = set()
+    for _ in range(1000):
+        if not out:
+            break
+        assignment = out.pop(0)
+        seen.add(assignment.host.id)
+        done(made, assignment, 0.0)
+        out += sent(made)
+    assert seen == {1, 2, 3, 4}
+
+
+def test_waiting_for_room_takes_no_more_memory_with_time() -> None:
+    hosts = [a_host(id) for id in range(20)]
+    made = a_scheduler(*hosts, threads=1, each=30)
+    sent(made)
+    for id in range(31, 131):
+        for host in hosts:
+            made.push(host, queued(id), 0.0)
+        sent(made)
+    assert len(made._full) <= len(hosts)
+
+
+# Workers that die
+
+
+def test_what_a_dead_worker_had_goes_out_again_one_at_a_time() -> None:
+    host = a_host(concurrency=4)
+    made = a_scheduler(host, each=4)
+    assert len(sent(made)) == 4
+    for lost in made.lost(0, 0.0):
+        made.suspect(0, host, cast(Queued, lost.queued))
+    assert (made.in_flight, made.suspects) == (0, 4)
+    tried = []
+    while out := sent(made):
+        (alone,) = out
+        assert alone.alone
+        tried.append(alone)
+        done(made, alone, 0.0)
+    assert ids(tried) == [1, 2, 3, 4]
+    assert made.suspects == 0
+
+
+def test_nothing_goes_to_a_worker_that_tries_a_suspect() -> None:
+    suspected, other = a_host(1), a_host(2)
+    made = a_scheduler(suspected, other, workers=2, each=60)
+    out = sent(made)
+    (lost, *more) = made.lost(0, 0.0)
+    made.suspect(0, lost.host, cast(Queued, lost.queued))
+    for assignment in more:
+        made.put_back(assignment.host, cast(Queued, assignment.queued), 0.0)
+    again = sent(made)
+    assert [one for one in again if one.worker == 0] == [one for one in again if one.alone]
+    (alone,) = (one for one in again if one.alone)
+    assert alone.queued == lost.queued
+    for assignment in [*again, *out]:
+        if assignment.worker == 1:
+            made.finish(assignment.id, 0.0)
+    assert {one.worker for one in sent(made)} <= {1}
+    done(made, alone, 0.0)
+    assert {one.worker for one in sent(made)} == {0}
+
+
+def test_a_suspect_keeps_to_the_host_s_delay_too() -> None:
+    host = a_host(delay=1.0)
+    made = a_scheduler(host)
+    (first,) = sent(made)
+    (lost,) = made.lost(0, 0.1)
+    made.suspect(0, host, cast(Queued, lost.queued))
+    assert sent(made, 0.9) == []
+    assert ids(sent(made, 1.0)) == ids([first])
+
+
+def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
+    """Two suspects of one worker: the second's host goes on with another worker meanwhile."""
+    slow, polite = a_host(1), a_host(2, delay=1.0)
+    made = a_scheduler(slow, polite, workers=2, each=3)
+    polite.home = 0
+    out = sent(made)
+    (asked,) = (one for one in out if one.host is polite)
+    lost = made.lost(asked.worker, 0.0)
+    suspects = sorted(lost, key=lambda one: one.host is polite)
+    assert {one.host.id for one in suspects} == {1, 2}, "or this test shows nothing"
+    for one in suspects:
+        made.suspect(asked.worker, one.host, cast(Queued, one.queued))
+    (alone,) = (one for one in sent(made) if one.alone)
+    assert alone.host is slow
+    (meanwhile,) = (one for one in sent(made, 1.0) if one.host is polite)
+    assert meanwhile.worker != asked.worker
+    at = 2.0
+    while made.suspects:
+        if alone.id in made._assigned:
+            done(made, alone, at)
+        for one in sent(made, at):
+            assert one.host is not polite, "two requests in flight at a host with a delay"
+            alone = one if one.alone else alone
+        if at > 10.0:
+            break
+        at += 1.0
+    done(made, meanwhile, at)
+    assert [one.host.id for one in sent(made, at + 1.0) if one.alone] == [2]
+
+
+# Budget, robots.txt, holding
+
+
+def test_no_more_requests_go_out_than_may_still_end() -> None:
+    made = a_scheduler(a_host(), remaining=3)
+    out = sent(made)
+    assert len(out) == 3
+    done(made, out[0], 0.0)
+    assert made.remaining == 3
+    assert len(sent(made)) == 1, "it did not end, so another may go out in its place"
+    made.remaining = 2
+    done(made, out[1], 0.0)
+    assert sent(made) == []
+    made.remaining = 0
+    for assignment in list(made._assigned.values()):
+        done(made, assignment, 0.0)
+    assert sent(made) == []
+
+
+def test_robots_txt_is_asked_for_first_and_alone() -> None:
+    host = a_host(knows_robots=False, concurrency=8)
+    made = a_scheduler(host)
+    (robots,) = sent(made)
+    assert robots.queued is None
+    done(made, robots, 1.0)
+    host.knows_robots = True
+    made.relist(host, 1.0)
+    assert ids(sent(made, 1.0))[:3] == [1, 2, 3]
+
+
+def test_robots_txt_counts_as_a_request() -> None:
+    host = a_host(knows_robots=False, delay=1.0)
+    made = a_scheduler(host)
+    (robots,) = sent(made)
+    done(made, robots, 0.2)
+    host.knows_robots = True
+    made.relist(host, 0.2)
+    assert sent(made, 0.9) == []
+    assert ids(sent(made, 1.0)) == [1]
+
+
+def test_rules_that_have_grown_old_are_asked_for_again() -> None:
+    host = a_host(robots_until=100.0, delay=1.0)
+    made = a_scheduler(host)
+    (first,) = sent(made, 0.0)
+    done(made, first, 0.0)
+    (robots,) = sent(made, 100.0)
+    assert robots.queued is None
+    assert sent(made, 101.0) == []
+
+
+def test_a_host_that_is_held_sends_nothing() -> None:
+    host = a_host()
+    made = a_scheduler(host)
+    host.held = True
+    assert sent(made) == []
+
+
+def test_answers_to_nothing_that_is_in_flight_are_ignored() -> None:
+    made = a_scheduler(a_host())
+    (first, *_) = sent(made)
+    assert made.finish(first.id, 0.0) is first
+    assert made.finish(first.id, 0.0) is None
+    assert made.finish(12345, 0.0) is None
+
+
+# Any sequence of events against a simple model
+
+
+class FakeStore:
+    """What the store would know: committed requests that are pending and do not wait."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[Key, bytes]] = {}
+
+    def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
+        keys = sorted(key for key in self.rows[host] if after is None or key > after)
+        return [Queued(key, self.rows[host][key]) for key in keys[:limit]]
+
+
+HEAD = 8
+
+
+class Crawl(RuleBasedStateMachine):
+    """The scheduler as a run drives it, with small heads so that queues are always longer."""
+
+    @initialize(
+        workers=st.integers(1, 3),
+        threads=st.integers(1, 3),
+        hosts=st.lists(
+            st.tuples(st.sampled_from([0.0, 0.0, 1.0]), st.integers(1, 3), st.booleans()),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    def begin(self, workers: int, threads: int, hosts: list[tuple[float, int, bool]]) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(scheduler, "HEAD_TOTAL", HEAD)
+        self.patch.setattr(scheduler, "AHEAD", 2)
+        self.patch.setattr(hostqueue, "AHEAD", 2)
+        self.now = 0.0
+        self.store = FakeStore()
+        self.scheduler = Scheduler(workers=workers, threads=threads)
+        self.frontier = Frontier(
+            cast(Store, self.store), self.scheduler, Settings(), News(workers), account=False
+        )
+        self.hosts = {}
+        for id, (delay, concurrency, knows_robots) in enumerate(hosts):
+            host = a_host(id, delay=delay, concurrency=concurrency, knows_robots=knows_robots)
+            self.hosts[id] = host
+            self.store.rows[id] = {}
+            self.scheduler.add_host(host, 0.0)
+        self.sequence = 0
+        self.out: dict[int, Assignment] = {}
+        self.sent_at: dict[int, float] = {}
+        self.waiting: dict[tuple[int, Key], bytes] = {}
+        self.gathered: list[tuple[Assignment, str]] = []
+        self.suspected: set[tuple[int, Key]] = set()
+        self.ended: Counter[tuple[int, Key]] = Counter()
+
+    # What happens
+
+    @rule(
+        data=st.data(),
+        ranks=st.lists(st.integers(-2, 2), min_size=1, max_size=25)
+        | st.integers(-2, 2).map(lambda rank: [rank] * 5 * HEAD),
+    )
+    def found(self, data: st.DataObject, ranks: list[int]) -> None:
+        host = data.draw(st.sampled_from(list(self.hosts.values())))
+        new = []
+        for rank in ranks:
+            self.sequence += 1
+            new.append(queued(self.sequence, rank))
+            self.store.rows[host.id][new[-1].key] = new[-1].request
+        for one in new:
+            self.scheduler.push(host, one, self.now)
+
+    @rule()
+    def feed(self) -> None:
+        while assignment := self.scheduler.next(self.now):
+            self.check(assignment)
+            self.out[assignment.id] = assignment
+            if assignment.host.more and not assignment.host.heap:
+                self.frontier.refill(assignment.host, self.now)
+
+    def check(self, assignment: Assignment) -> None:
+        host = assignment.host
+        running = [one for one in self.out.values() if one.host is host]
+        if assignment.queued is None:
+            assert not host.knows_robots
+        else:
+            assert host.knows_robots
+            key = assignment.queued.key
+            assert key not in [one.queued.key for one in running if one.queued]
+            assert (host.id, key) not in self.waiting
+            assert key in self.store.rows[host.id]
+            self.suspected.discard((host.id, key))
+        if host.clock.effective_delay:
+            assert len(running) < host.concurrency
+            since = self.now - self.sent_at.get(host.id, -1e9)
+            assert since >= host.clock.effective_delay
+        else:
+            assert len(running) < host.concurrency + 2 * sum(map(bool, host.slots)) + 1
+        beside = [one for one in self.out.values() if one.worker == assignment.worker]
+        assert not any(one.alone for one in beside)
+        assert not (assignment.alone and beside)
+        self.sent_at[host.id] = self.now
+
+    @rule(data=st.data(), what=st.sampled_from(["done", "done", "again", "later", "returned"]))
+    def answered(self, data: st.DataObject, what: str) -> None:
+        if not self.out:
+            return
+        id = data.draw(st.sampled_from(list(self.out)))
+        assignment = self.out.pop(id)
+        assert self.scheduler.finish(id, self.now) is assignment
+        host = assignment.host
+        if assignment.queued is None:
+            host.knows_robots = True
+            self.scheduler.relist(host, self.now)
+        elif what == "returned":
+            self.scheduler.put_back(host, assignment.queued, self.now)
+        else:
+            self.gathered.append((assignment, what))
+
+    @rule(times=st.integers(1, 5))
+    def workers_are_fast(self, times: int) -> None:
+        """Faster than the commits, so that much is done that the store still has."""
+        for _ in range(times):
+            self.feed()
+            for id, assignment in list(self.out.items()):
+                if assignment.queued is not None:
+                    self.scheduler.finish(id, self.now)
+                    self.gathered.append((self.out.pop(id), "done"))
+
+    @rule()
+    def commit(self) -> None:
+        gathered, self.gathered = self.gathered, []
+        for assignment, what in gathered:
+            assert assignment.queued is not None
+            key, request = assignment.queued
+            rows = self.store.rows[assignment.host.id]
+            if what == "done":
+                self.ended[assignment.host.id, key] += 1
+                del rows[key]
+            elif what == "later":
+                del rows[key]
+                self.waiting[assignment.host.id, key] = request
+        for assignment, _ in gathered:
+            assert assignment.queued is not None
+            self.scheduler.settle(assignment.host, assignment.queued.key)
+        for assignment, what in gathered:
+            assert assignment.queued is not None
+            if what == "again":
+                self.scheduler.put_back(assignment.host, assignment.queued, self.now)
+
+    @rule()
+    def wake(self) -> None:
+        waiting, self.waiting = self.waiting, {}
+        for (id, key), request in waiting.items():
+            self.store.rows[id][key] = request
+        for (id, key), request in waiting.items():
+            self.scheduler.put_back(self.hosts[id], Queued(key, request), self.now)
+
+    @rule(data=st.data())
+    def worker_dies(self, data: st.DataObject) -> None:
+        worker = data.draw(st.integers(0, len(self.scheduler._load) - 1))
+        for assignment in self.scheduler.lost(worker, self.now):
+            del self.out[assignment.id]
+            if assignment.queued is not None:
+                self.scheduler.suspect(worker, assignment.host, assignment.queued)
+                self.suspected.add((assignment.host.id, assignment.queued.key))
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 5.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    # What must hold all the time
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        for host in self.hosts.values():
+            assert len(host.heap) <= 4 * HEAD + 1
+        assert len(self.scheduler._full) <= len(self.hosts)
+
+    @invariant()
+    def a_request_is_in_one_place(self) -> None:
+        for host in self.hosts.values():
+            keys = [one.key for one in host.heap]
+            assert len(keys) == len(set(keys))
+            assert not host.out & set(keys)
+
+    def teardown(self) -> None:
+        """Whatever happened before: if all goes well from now on, every request is done."""
+        for _ in range(2000):
+            if not (any(self.store.rows.values()) or self.waiting or self.gathered or self.out):
+                break
+            self.feed()
+            for id in list(self.out):
+                assignment = self.out.pop(id)
+                self.scheduler.finish(id, self.now)
+                if assignment.queued is None:
+                    assignment.host.knows_robots = True
+                    self.scheduler.relist(assignment.host, self.now)
+                else:
+                    self.gathered.append((assignment, "done"))
+            self.commit()
+            self.wake()
+            self.now += 1.0
+        self.patch.undo()
+        assert sorted(self.ended) == sorted(
+            (id, key) for id, key in self.ended if self.ended[id, key] == 1
+        )
+        assert len(self.ended) == self.sequence, "some requests never go out"
+        assert all(host.is_idle for host in self.hosts.values())
+
+
+Crawl.TestCase.settings = hypothesis_settings(
+    max_examples=60, stateful_step_count=40, deadline=None
+)
+TestCrawl = Crawl.TestCase
