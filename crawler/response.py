@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING, Any
 import requests
 import soupsieve
 from bs4 import BeautifulSoup, Tag
-from lxml import etree
 from lxml import html as lxml_html
 from parsel import Selector, SelectorList
 from requests.structures import CaseInsensitiveDict
 
-from crawler import encoding, forms, links, soup, urls
+from crawler import encoding, forms, links, soup, tree, urls
 from crawler.errors import FetchError, SpiderError
 from crawler.forms import Form
 from crawler.links import Link
 from crawler.request import Hop, Request
+from crawler.targets import LINKING, Target, element_name, reference_of, shown
 
 if TYPE_CHECKING:
     # A generic class in the stubs only.
     Headers = CaseInsensitiveDict[str]
-
-Target = str | Link | Tag | Selector
-"""What ``follow`` takes: a URL as it stands in the page, or the element that has it."""
 
 
 class Response:
@@ -146,7 +143,7 @@ class Response:
         """
         if self._root is _UNREAD:
             markup = encoding.as_utf8(self.body, self.encoding)
-            self._root = soup.parse(markup, xml=self.is_xml)
+            self._root = tree.parse(markup, xml=self.is_xml)
         return self._root
 
     def select(self, css: str) -> list[Tag]:
@@ -203,10 +200,10 @@ class Response:
         ``request_options`` are those of ``Request``. Raises SpiderError if ``target`` is nothing
         that can be fetched.
         """
-        reference = _reference(target)
+        reference = reference_of(target)
         if reference is None:
             raise SpiderError(
-                f"{urls.redacted(self.url)}: follow() was given {_shown(target)}, which has no "
+                f"{urls.redacted(self.url)}: follow() was given {shown(target)}, which has no "
                 "href or src; give it a URL, a link or the element that has the URL"
             )
         url = self._resolve(reference)
@@ -237,7 +234,7 @@ class Response:
         followed: set[str] = set()
         repeat = bool(request_options.get("dont_filter"))
         for target in targets:
-            reference = _reference(target)
+            reference = reference_of(target)
             url = None if reference is None else self._resolve(reference)
             if url is not None and (repeat or url not in followed):
                 followed.add(url)
@@ -245,8 +242,8 @@ class Response:
 
     def _linked(self, css: str) -> Iterator[Target]:
         for target in self._matching(css):
-            name = _element_name(target)
-            if name is not None and name not in _LINKING and _reference(target) is None:
+            name = element_name(target)
+            if name is not None and name not in LINKING and reference_of(target) is None:
                 raise SpiderError(
                     f"{urls.redacted(self.url)}: follow_all({css!r}) matches a <{name}> without "
                     f"href or src; select the link itself, for instance {css + ' a'!r}"
@@ -286,38 +283,6 @@ class Response:
             has_base = b"<base" in self.body.replace(b"\0", b"").lower() and self.is_html
             self._base_url = links.base_url(self.root, self.url) if has_base else self.url
         return self._base_url
-
-
-def _reference(target: Target) -> str | None:
-    """The URL in ``target`` as it is written there, or None."""
-    if isinstance(target, str):
-        return target
-    if isinstance(target, Link):
-        return target.url
-    element: Any = target.root if isinstance(target, Selector) else target
-    if isinstance(element, str):
-        return element
-    if not isinstance(element, _ELEMENTS):
-        return None
-    found = element.get("href") or element.get("src")
-    return found if isinstance(found, str) else None
-
-
-def _element_name(target: object) -> str | None:
-    element = target.root if isinstance(target, Selector) else target
-    if isinstance(element, etree._Element):
-        return str(element.tag)
-    return element.name if isinstance(element, Tag) else None
-
-
-def _shown(target: object) -> str:
-    name = _element_name(target)
-    return f"a {type(target).__name__}" if name is None else f"a <{name}>"
-
-
-_ELEMENTS = (Tag, etree._Element)
-# Elements that may well lack href and src: named anchors, inline scripts.
-_LINKING = {"a", "area", "audio", "embed", "frame", "iframe", "img", "link", "script", "video"}
 
 
 _UNREAD = object()

@@ -21,6 +21,7 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from crawler import encoding, soup
+from crawler.tree import parse
 from tests.conformance import rows
 
 POSTGRES = Path("/usr/share/doc/postgresql-doc-15/html")
@@ -157,7 +158,7 @@ def test_broken_markup_gives_the_same_tree(pieces: list[str]) -> None:
 @given(BROKEN)
 def test_both_trees_have_the_same_elements_and_text(pieces: list[str]) -> None:
     markup = "".join(pieces).encode("utf-8", "replace")
-    root, tree = soup.parse(markup), soup.build(markup)
+    root, tree = parse(markup), soup.build(markup)
     elements = [] if root is None else root.iter(etree.Element)
     assert inner([element.tag for element in elements]) == inner(
         [tag.name for tag in tree.find_all(True)]
@@ -316,37 +317,37 @@ def test_without_the_fast_builder_trees_are_the_same(
 
 
 def test_elements_are_those_of_lxml_html() -> None:
-    root = soup.parse(b"<p>x<!-- y --><a href=z>")
+    root = parse(b"<p>x<!-- y --><a href=z>")
     assert isinstance(root, lxml_html.HtmlElement)
     assert isinstance(root.find(".//a"), lxml_html.HtmlElement)
     assert isinstance(root[0][0][0], lxml_html.HtmlComment)
 
 
 def test_what_follows_the_end_of_the_page_is_in_its_body() -> None:
-    root = soup.parse(
+    root = parse(
         b"<html><body><p>a</p></body></html>\n<!-- c -->b<a href=x>c</a>d</html>e<body f=g>h<i>j"
     )
     assert [link.get("href") for link in root.iter("a")] == ["x"]
     assert [child.tag for child in root] == ["body"]
     assert root.xpath("string(body)") == "abcdehj"
     assert root.getnext().getnext() is None
-    assert soup.parse(b"<frameset></frameset></html><p>x")[-1].tag == "p"
+    assert parse(b"<frameset></frameset></html><p>x")[-1].tag == "p"
 
 
 def test_control_characters_after_the_end_of_the_page_are_no_error() -> None:
-    root = soup.parse(b"<p>a\x01</p>\x02</html>\x08b\x0c")
+    root = parse(b"<p>a\x01</p>\x02</html>\x08b\x0c")
     assert root.xpath("string()").replace("\x01", "") == "ab"
 
 
 def test_markup_without_elements_has_no_root() -> None:
     for markup in (b"", b" ", b"<!-- x -->"):
-        assert soup.parse(markup) is None
+        assert parse(markup) is None
     for markup in (b"", b"x"):
-        assert soup.parse(markup, xml=True) is None
+        assert parse(markup, xml=True) is None
 
 
 def test_deep_nesting_and_long_text_are_kept() -> None:
-    root = soup.parse(b"<div>" * 1000 + b"x" * 11_000_000 + b"<a href=x>")
+    root = parse(b"<div>" * 1000 + b"x" * 11_000_000 + b"<a href=x>")
     assert len(root.xpath("//div")) == 1000
     assert len(root.xpath("//a")) == 1
 
@@ -355,7 +356,7 @@ def test_xml_entities_do_not_read_files(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     markup = f'<!DOCTYPE a [<!ENTITY f SYSTEM "{secret.as_uri()}">]><a>x&f;</a>'.encode()
-    root = soup.parse(markup, xml=True)
+    root = parse(markup, xml=True)
     assert root.xpath("string()") == "x"
     assert "secret" not in etree.tostring(root, encoding="unicode")
     assert "secret" not in str(soup.build(markup, xml=True))
@@ -364,5 +365,5 @@ def test_xml_entities_do_not_read_files(tmp_path: Path) -> None:
 def test_xml_entities_do_not_fill_the_memory() -> None:
     laughs = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
     markup = f'<!DOCTYPE a [<!ENTITY e0 "lol">{laughs}]><a>&e9;</a>'.encode()
-    assert len(soup.parse(markup, xml=True).xpath("string()")) < 1_000_000
+    assert len(parse(markup, xml=True).xpath("string()")) < 1_000_000
     assert len(str(soup.build(markup, xml=True))) < 1_000_000

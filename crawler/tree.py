@@ -1,0 +1,87 @@
+"""A page's lxml tree: parsed once, and shared by css, xpath, links and forms."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+from lxml import etree
+from lxml import html as lxml_html
+
+
+class _Parsers(threading.local):
+    """One parser of each kind a thread: lxml lets only one thread at a time use a parser."""
+
+    def __init__(self) -> None:
+        # Without huge_tree lxml drops, silently, what is nested deeper than 256.
+        self.html = etree.HTMLParser(encoding="utf-8", recover=True, huge_tree=True)
+        # Decided in C; lxml's own HTML lookup calls back into Python for every element.
+        self.html.set_element_class_lookup(
+            etree.ElementDefaultClassLookup(
+                element=lxml_html.HtmlElement,
+                comment=lxml_html.HtmlComment,
+                pi=lxml_html.HtmlProcessingInstruction,
+                entity=lxml_html.HtmlEntity,
+            )
+        )
+        # Entities stay unread: they could name local files or grow without bound.
+        self.xml = etree.XMLParser(
+            encoding="utf-8",
+            recover=True,
+            huge_tree=True,
+            resolve_entities=False,
+            no_network=True,
+        )
+
+
+_parsers = _Parsers()
+
+
+def parse(markup: bytes, *, xml: bool = False) -> Any:
+    """The outermost lxml element of ``markup``, which is UTF-8; None if there is none.
+
+    HTML elements are ``lxml.html.HtmlElement``. What stands after ``</html>`` is in the body.
+    """
+    try:
+        root = etree.fromstring(markup, _parsers.xml if xml else _parsers.html)
+    except etree.XMLSyntaxError:
+        return None
+    if root is not None and root.getnext() is not None and not xml:
+        _gather(root)
+    return root
+
+
+def _gather(root: Any) -> None:
+    """Move what stands after ``</html>`` into the body, as browsers do.
+
+    lxml puts it into more elements ``html`` beside the root, where nobody looks.
+    """
+    body = root.find("body")
+    if body is None:
+        body = root
+    for extra in list(root.itersiblings("html")):
+        _move(extra, body)
+        body.append(extra)
+        body.remove(extra)
+
+
+def _move(source: Any, target: Any) -> None:
+    _add_text(target, source.text)
+    for child in list(source):
+        if child.tag in ("head", "body"):
+            _move(child, target)
+            _add_text(target, child.tail)
+        else:
+            target.append(child)
+
+
+def _add_text(element: Any, text: str | None) -> None:
+    if text and len(element):
+        element[-1].tail = _SETTABLE("", (element[-1].tail or "") + text)
+    elif text:
+        element.text = _SETTABLE("", (element.text or "") + text)
+
+
+# lxml reads control characters but refuses to have them set.
+_SETTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]").sub
