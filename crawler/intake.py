@@ -41,8 +41,8 @@ class Intake:
             self._hold(assignment, outcome, now)
         else:
             self._committer.gather(assignment, outcome, now)
-            if outcome.kind in {"done", "failed"} and self._scheduler.remaining is not None:
-                self._scheduler.remaining -= 1
+            if outcome.kind in {"done", "failed"}:
+                self._scheduler.ended()
 
     def _keep_time(self, team: Team, assignment: Assignment, outcome: Outcome, now: float) -> None:
         host = assignment.host
@@ -51,7 +51,8 @@ class Intake:
             self._counters.fetched += 1
             self._counters.bytes += outcome.size
             clock.asked(outcome.started)
-        elif not any(host.in_flight):  # nothing was asked, so nobody need wait
+        elif clock.ready_at == assignment.ready_at and not any(host.in_flight):
+            # Nothing was asked, so nobody need wait, unless for something else (Retry-After).
             clock.next_at, clock.granted = assignment.before
         if outcome.host_wait is not None:
             clock.backed_off(now)

@@ -235,6 +235,7 @@ class Run:
                 continue
             if assignment.alone and self._crashes.is_deadly(assignment, code):
                 self._committer.gather(assignment, given_up(assignment, code), now)
+                self._scheduler.ended()
             else:
                 self._scheduler.suspect(worker, assignment.host, assignment.queued)
 

@@ -30,7 +30,9 @@ class Assignment:
     queued: Queued | None
     worker: int
     before: tuple[float, float] = (0.0, 0.0)
-    """The host's clock as it was, should the request not be sent after all."""
+    """The host's clock as it was, should the request not be sent after all …"""
+    ready_at: float = 0.0
+    """… and how it was set; if it stands elsewhere by then, something else has moved it."""
     alone: bool = False
     """The worker has nothing else: should it die, this request did it."""
 
@@ -220,7 +222,7 @@ class Scheduler:
         alone: bool = False,
     ) -> Assignment:
         before = (host.clock.next_at, host.clock.granted)
-        assignment = Assignment(next(self._ids), host, queued, worker, before, alone)
+        assignment = Assignment(next(self._ids), host, queued, worker, before, alone=alone)
         self._assigned[assignment.id] = assignment
         if alone:
             self._alone.add(worker)
@@ -231,6 +233,7 @@ class Scheduler:
         else:
             host.out.add(queued.key)
         host.clock.asked(now)
+        assignment.ready_at = host.clock.ready_at
         self._list(host, now)
         return assignment
 
@@ -251,6 +254,11 @@ class Scheduler:
             for _ in range(min(4, len(self._full))):
                 self._list(self._full.popitem(last=False)[0], now)
         return assignment
+
+    def ended(self) -> None:
+        """A request is done or has failed for good, so one less of ``remaining`` may end."""
+        if self.remaining is not None:
+            self.remaining -= 1
 
     def lost(self, worker: int, now: float) -> list[Assignment]:
         """A worker has died: everything that it had, no longer in flight."""

@@ -348,7 +348,8 @@ def test_no_more_requests_go_out_than_may_still_end() -> None:
     done(made, out[0], 0.0)
     assert made.remaining == 3
     assert len(sent(made)) == 1, "it did not end, so another may go out in its place"
-    made.remaining = 2
+    made.ended()
+    assert made.remaining == 2
     done(made, out[1], 0.0)
     assert sent(made) == []
     made.remaining = 0
