@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from msgspec.structs import asdict
 
 from crawler import discovery, jobs, report, seeds, template
 from crawler.errors import CrawlerError, LoginError, UsageError
@@ -222,15 +223,23 @@ def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
 
 @commands.command(short_help="How far a job is.")
 @click.argument("job", required=False)
+@click.option("--failed", is_flag=True, help="List the failed pages by cause.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(job: str | None, as_json: bool) -> None:
+def status(job: str | None, failed: bool, as_json: bool) -> None:
     """Show how far JOB is, be it running, stopped or finished.
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
     folder = jobs.folder_of(job)
     found = job_status(folder)
-    text = report.status_json(found, folder) if as_json else report.status_text(found, folder)
+    if failed and as_json:
+        found["failed_pages"] = list(map(asdict, jobs.failed_pages(folder)))
+    if as_json:
+        text = report.status_json(found, folder)
+    elif failed:
+        text = report.failures_text(jobs.failed_pages(folder))
+    else:
+        text = report.status_text(found, folder)
     click.echo(text)
 
 

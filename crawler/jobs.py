@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import closing
 from pathlib import Path
 
 from crawler.errors import JobError
 from crawler.job import JOBS, STORE, folder_for
+from crawler.messages import FailureReport
+from crawler.store.sqlite import SQLiteStore
+
+MOST_FAILURES = 1000
+"""Failed pages that are looked at, the last ones."""
 
 
 def folder_of(job: str | None) -> Path:
@@ -24,6 +30,12 @@ def folder_of(job: str | None) -> Path:
     hint = f": did you mean {near[0]}?" if near else ""
     known = f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else ""
     raise JobError(f"there is no job {job!r}{hint}{known}")
+
+
+def failed_pages(folder: Path) -> list[FailureReport]:
+    """Why the pages of a job failed, the last ones first."""
+    with closing(SQLiteStore(folder / STORE, read_only=True)) as store:
+        return [failed.report for failed in store.failures(MOST_FAILURES)]
 
 
 def _last_job() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from crawler.discovery import Listing
 from crawler.importing import shown
+from crawler.messages import FailureReport
 from crawler.stats import Counters, Summary
 
 
@@ -25,6 +27,7 @@ def summary_text(summary: Summary) -> str:
         facts["rejected"] = f"{counters.rejected:,} in {shown(summary.rejected)}"
     if counters.failed:
         facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
+        facts["which"] = f"crawl status {shown(summary.log.parent)} --failed"
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
@@ -70,7 +73,9 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
     }
     if status["state"] == "running":
         facts["in flight"] = f"{status['in_flight']:,}"
-    elif status["state"] == "stopped":
+    if status["failed"]:
+        facts["which"] = f"crawl status {shown(folder)} --failed"
+    if status["state"] == "stopped":
         facts["to go on"] = f"crawl resume {shown(folder)}"
     return "\n".join([f"{shown(folder)} is {status['state']}", *_aligned(facts)])
 
@@ -79,6 +84,19 @@ def status_json(status: Mapping[str, Any], folder: Path) -> str:
     """The same for programs: one JSON object, with ``started`` in ISO 8601 (UTC)."""
     started = datetime.fromtimestamp(status["started"], UTC).isoformat(timespec="seconds")
     return json.dumps({**status, "started": started, "job": str(folder.absolute())}, indent=2)
+
+
+def failures_text(reports: Sequence[FailureReport]) -> str:
+    """The failed pages by cause, the most frequent cause first, each with its last traceback."""
+    by_cause: dict[str, list[FailureReport]] = {}
+    for report in reports:
+        by_cause.setdefault(report.cause, []).append(report)
+    parts = []
+    for cause, failed in sorted(by_cause.items(), key=lambda found: -len(found[1])):
+        parts += [f"{len(failed):,} {cause}", *(f"  {report.message}" for report in failed)]
+        if failed[0].traceback:
+            parts += ["", textwrap.indent(failed[0].traceback.rstrip(), "    "), ""]
+    return "\n".join(parts).rstrip() or "no page has failed"
 
 
 def list_text(listings: Sequence[Listing], folder: Path) -> str:

@@ -342,6 +342,19 @@ def test_the_status_of_a_finished_job(pages: Site, crawl: Crawl, project: Path) 
     assert crawl("status").out.startswith("data/jobs/pages is finished\n")
 
 
+def test_the_status_lists_what_failed_and_where_in_the_spider(
+    site: Site, write: Write, crawl: Crawl
+) -> None:
+    site.pages = {"/": links("/missing")}
+    write("spiders/pages.py", PAGES.replace("URL", site.url) + "            1 / 0\n")
+    crawl("run", "pages", *QUICK)
+    failed = crawl("status", "--failed")
+    assert failed.out.startswith("1 ZeroDivisionError in parse()\n  " + site.url)
+    assert 'spiders/pages.py", line 9, in parse\n' in failed.out
+    (page,) = json.loads(crawl("status", "--failed", "--json").out)["failed_pages"]
+    assert (page["url"], page["cause"]) == (f"{site.url}/", "ZeroDivisionError in parse()")
+
+
 def test_without_a_name_it_is_the_job_that_ran_last(pages: Site, crawl: Crawl) -> None:
     crawl("run", "pages", "--job", "data/jobs/first", *QUICK)
     crawl("run", "pages", "--job", "data/jobs/second", *QUICK)

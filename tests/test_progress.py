@@ -12,8 +12,17 @@ from typing import Any
 import pytest
 
 from crawler.discovery import Listing
+from crawler.messages import FailureReport
 from crawler.progress import Progress, Rate, packed
-from crawler.report import duration, list_text, size, status_json, status_text, summary_text
+from crawler.report import (
+    duration,
+    failures_text,
+    list_text,
+    size,
+    status_json,
+    status_text,
+    summary_text,
+)
 from crawler.seeds import BadSeed
 from crawler.stats import Counters, Snapshot, Summary
 
@@ -285,6 +294,7 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
         )
     )
     assert "\n  failed     3: 2 http 404, 1 timeout\n" in text
+    assert f"\n  which      crawl status {tmp_path} --failed\n" in text
     assert "\n  rejected   4 in data/jobs/books/rejected.jsonl\n" in text
     assert "\n  bad seeds  5\n" in text
     assert text.endswith(f"\n  log        {log}")
@@ -343,13 +353,16 @@ def test_the_status_for_people() -> None:
     assert "  spider     /somewhere/books.py:Books" in lines
     assert "  pages      1,234 done, 890 pending" in lines
     assert "  failed     3: 2 http 404, 1 timeout" in lines
-    assert lines[-1] == "  to go on   crawl resume data/jobs/books"
+    assert lines[-2:] == [
+        "  which      crawl status data/jobs/books --failed",
+        "  to go on   crawl resume data/jobs/books",
+    ]
 
 
 def test_the_status_of_a_running_job() -> None:
     lines = status_text({**STATUS, "state": "running", "in_flight": 5}, Path("x")).splitlines()
     assert lines[0] == "x is running"
-    assert lines[-1] == "  in flight  5"
+    assert "  in flight  5" in lines
 
 
 def test_the_status_for_programs(tmp_path: Path) -> None:
@@ -357,6 +370,26 @@ def test_the_status_for_programs(tmp_path: Path) -> None:
     assert found["started"] == "2023-11-14T22:13:20+00:00"
     assert found["job"] == str(tmp_path)
     assert {**found, "started": STATUS["started"]} == {**STATUS, "job": str(tmp_path)}
+
+
+def test_failed_pages_are_listed_by_cause_with_the_last_traceback() -> None:
+    reports = [
+        FailureReport("/a", "http 404", "/a: 404 Not Found"),
+        FailureReport("/b", "KeyError in parse()", "/b: KeyError: 'x'", "Traceback\n  last\n"),
+        FailureReport("/c", "KeyError in parse()", "/c: KeyError: 'y'", "Traceback\n  first\n"),
+    ]
+    assert failures_text(reports) == (
+        "2 KeyError in parse()\n"
+        "  /b: KeyError: 'x'\n"
+        "  /c: KeyError: 'y'\n"
+        "\n"
+        "    Traceback\n"
+        "      last\n"
+        "\n"
+        "1 http 404\n"
+        "  /a: 404 Not Found"
+    )
+    assert failures_text([]) == "no page has failed"
 
 
 def test_the_list_of_spiders() -> None:
