@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -52,38 +56,34 @@ class ItemWriter:
 
     def line(self, item: Any) -> bytes:
         """``item`` as one line with its newline. Raises ItemError saying what does not fit."""
-        if self._validate is not None:
-            item = self._validate(item)
-        if hasattr(type(item), "model_dump"):
-            item = item.model_dump(mode="json")
-        try:
-            return self._encode(item) + b"\n"
-        except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            raise ItemError(f"the item cannot be written as JSON: {error}") from None
+        return self._line(item if self._validate is None else self._validate(item))
 
     def rejected(self, item: Any, url: str, reason: str) -> bytes:
         """The line of ``rejected.jsonl`` for an item that does not fit."""
+        line = {"url": url, "reason": _encodable(reason)}
         try:
-            line = self.line_of({"url": url, "reason": reason, "item": item})
+            return self._line({**line, "item": item})
         except ItemError:
-            line = self.line_of({"url": url, "reason": reason, "item": repr(item)})
-        return line
+            return self._line({**line, "item": repr(item)})
 
-    def line_of(self, value: dict[str, Any]) -> bytes:
-        """A line that is not checked against ``item_type``."""
-        item = value.get("item")
-        if hasattr(type(item), "model_dump"):
-            value = {**value, "item": item.model_dump(mode="json")}  # type: ignore[union-attr]
+    def _line(self, value: Any) -> bytes:
         try:
             return self._encode(value) + b"\n"
         except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            raise ItemError(str(error)) from None
+            raise ItemError(f"the item cannot be written as JSON: {error}") from None
+
+
+def _encodable(text: str) -> str:
+    """``text`` with the halves of characters that UTF-8 has no bytes for written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:
-    """Values that JSON has no word for, as the nearest that it has."""
+    """Values that msgspec has no words for, as the nearest that it has."""
     if isinstance(value, str):  # BeautifulSoup's strings are a subclass
         return str(value)
+    if hasattr(type(value), "model_dump"):
+        return value.model_dump(mode="json")
     raise ItemError(
         f"the item holds a {type(value).__name__}, which JSON cannot say; "
         "convert it, for instance with str() or .text"
@@ -91,28 +91,24 @@ def _plain(value: Any) -> Any:
 
 
 def _validator(item_type: Any) -> Callable[[Any], Any] | None:
+    """What makes an ``item_type`` of an item, or raises ItemError."""
     if item_type is None:
         return None
     if hasattr(item_type, "model_validate"):
-        return lambda item: _checked(item, item_type, item_type.model_validate)
-    return lambda item: _checked(
-        item, item_type, lambda value: msgspec.convert(value, item_type, from_attributes=True)
-    )
+        return lambda item: _fitted(item, item_type.model_validate)
+    plain = partial(msgspec.to_builtins, builtin_types=_KEPT, enc_hook=_plain)
+    fit = partial(msgspec.convert, type=item_type)
+    if dataclasses.is_dataclass(item_type):  # msgspec leaves out fields that have their default
+        return lambda item: dataclasses.asdict(_fitted(item, lambda item: fit(plain(item))))
+    return lambda item: _fitted(item, lambda item: fit(plain(item)))
 
 
-def _checked(item: Any, item_type: Any, convert: Callable[[Any], Any]) -> Any:
-    """``item`` as ``item_type``; strings of BeautifulSoup count as strings."""
+_KEPT = (bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID)
+"""Types that ``item_type`` may ask for, and that need no taking apart."""
+
+
+def _fitted(item: Any, fit: Callable[[Any], Any]) -> Any:
     try:
-        return convert(_with_plain_strings(item) if isinstance(item, dict) else item)
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        return fit(item)
+    except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
         raise ItemError(str(error)) from None
-
-
-def _with_plain_strings(value: Any) -> Any:
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, dict):
-        return {_with_plain_strings(k): _with_plain_strings(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_with_plain_strings(v) for v in value]
-    return value
