@@ -28,7 +28,7 @@ class Reply:
     body: str | bytes = b""
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    raw: Callable[[socket.socket], None] | None = None
+    raw: Callable[[socket.socket], object] | None = None
 
 
 @dataclass(slots=True)
