@@ -6,7 +6,7 @@ import traceback
 
 from crawler import urls
 from crawler.errors import DisallowedError, FetchError, LoginError, StatusError
-from crawler.messages import FailureReport
+from crawler.messages import FailureReport, encodable
 from crawler.request import Request
 from crawler.response import Response
 
@@ -22,14 +22,13 @@ def status_error(request: Request, response: Response) -> StatusError:
 def report_of(request: Request, error: Exception) -> FailureReport:
     """What is kept of a failure: its cause in a few words, and the whole story."""
     url = urls.redacted(request.url)
-    if isinstance(error, FetchError):
-        return FailureReport(url, error.cause, str(error))
-    if isinstance(error, (DisallowedError, LoginError)):
-        return FailureReport(url, error.cause, str(error))
+    if isinstance(error, (DisallowedError, FetchError, LoginError)):
+        return FailureReport(url, error.cause, encodable(str(error)))
     where = f"{type(error).__name__} in {request.callback}()"
-    return FailureReport(url, where, f"{url}: {where}: {error}", traceback_of(error))
+    message = encodable(f"{url}: {where}: {error}")
+    return FailureReport(url, where, message, traceback_of(error))
 
 
 def traceback_of(error: Exception) -> str:
     """The whole traceback as text."""
-    return "".join(traceback.format_exception(error))
+    return encodable("".join(traceback.format_exception(error)))

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from crawler.errors import ItemError, SpiderError
+from crawler.messages import encodable
 from crawler.request import Request
 
 
@@ -60,7 +61,7 @@ class ItemWriter:
 
     def rejected(self, item: Any, url: str, reason: str) -> bytes:
         """The line of ``rejected.jsonl`` for an item that does not fit."""
-        line = {"url": url, "reason": _encodable(reason)}
+        line = {"url": url, "reason": encodable(reason)}
         try:
             return self._line({**line, "item": item})
         except ItemError:
@@ -71,11 +72,6 @@ class ItemWriter:
             return self._encode(value) + b"\n"
         except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise ItemError(f"the item cannot be written as JSON: {error}") from None
-
-
-def _encodable(text: str) -> str:
-    """``text`` with the halves of characters that UTF-8 has no bytes for written out."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:

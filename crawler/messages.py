@@ -158,3 +158,8 @@ class Outcome(msgspec.Struct, array_like=True):
 decode_order = msgspec.msgpack.Decoder(Order).decode
 decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 encode = msgspec.msgpack.Encoder().encode
+
+
+def encodable(text: str) -> str:
+    """``text`` with halves of characters, which UTF-8 has no bytes for, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
