@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from benchmarks import machine, report
 from benchmarks.crawlers import CRAWLEE, USUAL, Crawler
@@ -31,12 +32,14 @@ class Table:
     pages: int
     runs: int
     rows: list[report.Row]
+    others: float
 
     def __str__(self) -> str:
         package = SOURCES[self.site].package
         times = "once" if self.runs == 1 else f"{self.runs} times"
         heading = f"## {package}: {self.pages:,} pages, each crawler {times}"
-        return f"{heading}\n\n{report.table(self.rows)}\n"
+        note = f"Meanwhile other work on the machine took {self.others:.1f} cores (median)."
+        return f"{heading}\n\n{report.table(self.rows)}\n\n{note}\n"
 
 
 def compare(name: str, crawlers: Sequence[Crawler], runs: int) -> Table:
@@ -51,7 +54,13 @@ def compare(name: str, crawlers: Sequence[Crawler], runs: int) -> Table:
                 _check(measured, output, wanted)
                 measurements.append(measured)
                 print(_progress(turn, site, measured), file=sys.stderr, flush=True)
-    return Table(name, measurements[0].pages, runs, report.rows(measurements))
+    return Table(
+        site=name,
+        pages=measurements[0].pages,
+        runs=runs,
+        rows=report.rows(measurements),
+        others=median(one.others for one in measurements),
+    )
 
 
 def _variants(crawlers: Sequence[Crawler]) -> Iterator[tuple[Crawler, int]]:
@@ -74,7 +83,8 @@ def _check(measured: Measurement, output: Output, wanted: Output) -> None:
 def _progress(turn: int, site: Site, one: Measurement) -> str:
     return (
         f"run {turn + 1}, {site.name}: {one.crawler.name}, {one.concurrency} at a time: "
-        f"{one.rate:,.0f} pages/s, {one.wall:.1f} s, {one.requests} requests"
+        f"{one.rate:,.0f} pages/s, {one.wall:.1f} s, {one.requests} requests, "
+        f"others {one.others:.1f} cores"
     )
 
 

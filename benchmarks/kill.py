@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from benchmarks.crawlers import OURS, OURS_SOUP, SCRAPY_DURABLE, Crawler
 from benchmarks.environments import python
@@ -22,15 +23,12 @@ _SCRAPY_NOTE = """\
   (Scrapy's documentation promises a resume after a stop that it is asked for, not after a kill.)"""
 
 
-def torture(
-    crawler: Crawler, site_name: str, kills: int, seed: int, while_starting: float = 0.2
-) -> Toll:
+def torture(crawler: Crawler, site_name: str, kills: int, seed: int, **options: Any) -> Toll:
     """Kill a crawler at a site, with a server of its own; arguments as those of ``Victim``."""
     python(crawler.environment)
     with serve(site_name) as site:
         untouched = reference(crawler, site)
-        victim = Victim(crawler, site, untouched, kills, seed, while_starting=while_starting)
-        return victim.suffer()
+        return Victim(crawler, site, untouched, kills, seed, **options).suffer()
 
 
 def summary(toll: Toll, site_name: str) -> str:
@@ -43,7 +41,7 @@ def summary(toll: Toll, site_name: str) -> str:
         f"crawled {_times(toll.crawls)}\n"
         f"  {toll.pages:,} pages in each crawl, {toll.again:,} fetched again in all\n"
         f"  lost {toll.total('lost')}, twice {toll.total('twice')}, torn {toll.total('torn')}, "
-        f"foreign {toll.total('foreign')}"
+        f"foreign {toll.total('foreign')}, processes left behind {toll.left_behind}"
     )
 
 
@@ -55,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the test; 1 if our crawler lost or doubled anything, 2 if something is not installed."""
     options = _parser().parse_args(arguments)
     try:
-        toll = torture(_KNOWN[options.crawler], options.site, options.kills, options.seed)
+        chosen = _KNOWN[options.crawler], options.site, options.kills, options.seed
+        toll = torture(*chosen, first_only=options.first_only)
         print(summary(toll, options.site), flush=True)
         if options.peer:
-            peer = torture(SCRAPY_DURABLE, options.site, 1, options.seed, while_starting=0)
+            peer = torture(SCRAPY_DURABLE, options.site, 1, options.seed, aims={FETCHING: 1})
             print(summary(peer, options.site), _SCRAPY_NOTE, sep="\n")
     except PackagesError as error:
         print(error, file=sys.stderr)
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CrawlError as error:
         print(error, file=sys.stderr)
         return 1
-    return 1 if any(toll.found) else 0
+    return 1 if any(toll.found) or toll.left_behind else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crawler", choices=list(_KNOWN), default=OURS.key)
     parser.add_argument("--kills", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="decides the instants (default: 1)")
+    parser.add_argument(
+        "--first-only", action="store_true", help="kill the first process and not its workers"
+    )
     parser.add_argument(
         "--peer", choices=["scrapy"], help="kill Scrapy with a JOBDIR once, for comparison"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.crawlers import Crawler, Work
 from benchmarks.environments import WORK
 from benchmarks.items import Output, read
-from benchmarks.processes import Launched
+from benchmarks.processes import Launched, children_busy, machine_busy
 from benchmarks.site import Hit, Site
 
 
@@ -35,6 +36,8 @@ class Measurement:
     wall: float
     cpu: float
     memory: int
+    others: float
+    """Cores that other work on the machine took meanwhile."""
 
 
 def measure(crawler: Crawler, concurrency: int, site: Site) -> tuple[Measurement, Output]:
@@ -42,6 +45,7 @@ def measure(crawler: Crawler, concurrency: int, site: Site) -> tuple[Measurement
     with scratch() as folder:
         work = Work(site.seed, folder / "items.jsonl", folder / "job", concurrency)
         since = site.log_end()
+        others = _others_busy(site)
         launched = Launched(crawler.command(work), folder, folder / "run.log")
         try:
             end = launched.finish()
@@ -51,6 +55,7 @@ def measure(crawler: Crawler, concurrency: int, site: Site) -> tuple[Measurement
                 )
         finally:
             launched.close()
+        others = (_others_busy(site) - others - end.cpu) / end.seconds
         output = read(work.output)
     hits = site.hits(since)
     pages = pages_of(hits)
@@ -64,6 +69,7 @@ def measure(crawler: Crawler, concurrency: int, site: Site) -> tuple[Measurement
         wall=end.seconds,
         cpu=end.cpu,
         memory=end.memory,
+        others=max(others, 0.0),
     ), output
 
 
@@ -73,6 +79,11 @@ def scratch() -> Iterator[Path]:
     WORK.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=WORK, prefix="run-") as folder:
         yield Path(folder)
+
+
+def _others_busy(site: Site) -> float:
+    """Seconds of CPU spent by all but the server and the benchmark itself."""
+    return machine_busy() - children_busy(site.server) - time.process_time()
 
 
 def pages_of(hits: list[Hit]) -> set[str]:

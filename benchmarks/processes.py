@@ -22,6 +22,7 @@ from uuid import uuid4
 SAMPLE_EVERY = 0.1
 """Seconds between two looks at the memory."""
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 _MARK = "CRAWLER_BENCHMARK_RUN"
 
 
@@ -97,6 +98,11 @@ class Launched:
             killed.update(pids)
         return len(killed)
 
+    def kill_first(self) -> None:
+        """SIGKILL the process that was started, and none of those that it has started."""
+        self._process.kill()
+        self._reap()
+
     def close(self) -> None:
         """Leave nothing behind, however the run went."""
         self.kill()
@@ -113,6 +119,25 @@ class Launched:
     def last_words(self, lines: int = 15) -> str:
         """The end of what the command printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def machine_busy() -> float:
+    """Seconds of CPU that the machine has spent on anything, over all cores, since it started."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = (
+        int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
+def children_busy(pid: int) -> float:
+    """Seconds of CPU that the living children of ``pid`` have spent."""
+    children = Path("/proc", str(pid), "task", str(pid), "children").read_text().split()
+    return sum(map(_busy, children))
+
+
+def _busy(pid: str) -> float:
+    fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _pss(pid: int) -> int:

@@ -55,6 +55,8 @@ class Site:
     name: str
     port: int
     log: Path
+    server: int
+    """The process of nginx that has the others for children."""
 
     @property
     def seed(self) -> str:
@@ -90,15 +92,15 @@ def serve(name: str) -> Iterator[Site]:
     """Serve one of ``SOURCES`` on a free port of the loopback until the block ends."""
     check_packages([name])
     with TemporaryDirectory(prefix="benchmark-nginx-") as prefix:
-        site = Site(name, _free_port(), Path(prefix, "access.log"))
-        Path(prefix, "nginx.conf").write_text(_config(SOURCES[name].folder, site.port))
+        port = _free_port()
+        Path(prefix, "nginx.conf").write_text(_config(SOURCES[name].folder, port))
         server = subprocess.Popen(
             [str(_nginx()), "-p", prefix, "-c", "nginx.conf", "-e", "error.log"],
             stderr=subprocess.DEVNULL,  # as a normal user it warns that `user` means nothing
         )
         try:
-            _wait_until_up(server, site.port, Path(prefix, "error.log"))
-            yield site
+            _wait_until_up(server, port, Path(prefix, "error.log"))
+            yield Site(name, port, Path(prefix, "access.log"), server.pid)
         finally:
             server.terminate()
             server.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,13 @@ from benchmarks.site import Site
 STARTING, FETCHING, ENDING = "starting", "fetching", "ending"
 """Before a run's first request; while there were pages left to ask for; after that."""
 
+EVERYWHERE = {STARTING: 2, FETCHING: 6, ENDING: 2}
+"""How often a kill aims at which part of a run."""
+
 _PATIENCE = 0.002
-"""Seconds between two looks at whether the server has been asked."""
+"""Seconds between two looks at how far a run has come."""
+_FAREWELL = 5.0
+"""Seconds that a worker has to notice that the process it works for was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,7 @@ class Reference:
     """An uninterrupted crawl: its output, and how long (seconds) its parts took."""
 
     output: Output
-    until_first_request: float
-    fetching: float
+    parts: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -39,6 +44,8 @@ class Toll:
     crawls: int = 0
     resumes: int = 0
     again: int = 0
+    left_behind: int = 0
+    """Processes that went on although the one that they worked for was killed."""
     found: list[Difference] = field(default_factory=list)
 
     def total(self, what: str) -> int:
@@ -49,7 +56,8 @@ class Toll:
 class Victim:
     """One crawler at one site, to be killed ``kills`` times at instants that ``seed`` decides.
 
-    About one kill in ``1 / while_starting`` comes before the first request, the others after it.
+    ``aims`` says how often a kill is meant for which part of a run. With ``first_only`` just the
+    process that was started is killed, and its workers have to notice.
     """
 
     def __init__(
@@ -60,14 +68,17 @@ class Victim:
         kills: int,
         seed: int,
         *,
-        while_starting: float = 0.2,
+        aims: dict[str, int] = EVERYWHERE,
+        first_only: bool = False,
     ) -> None:
         self.toll = Toll(crawler, len(reference.output.items))
         self._crawler = crawler
         self._site = site
         self._reference = reference
         self._kills = kills
-        self._while_starting = while_starting
+        self._aims = aims
+        self._first_only = first_only
+        self._orphaned: list[Launched] = []
         self._random = random.Random(seed)
 
     def suffer(self) -> Toll:
@@ -85,8 +96,11 @@ class Victim:
         since = self._site.log_end()
         with scratch() as folder:
             work = _work(self._crawler, self._site, folder)
-            while not self._finish_or_kill(work, folder, since):
-                self.toll.resumes += 1
+            try:
+                while not self._finish_or_kill(work, folder, since):
+                    self.toll.resumes += 1
+            finally:
+                self._count_left_behind()
             self.toll.found.append(difference(read(work.output), self._reference.output))
         hits = self._site.hits(since)
         self.toll.again += sum(hit.is_page for hit in hits) - len(pages_of(hits))
@@ -96,34 +110,59 @@ class Victim:
         since = self._site.log_end()
         launched = Launched(self._crawler.command(work), folder, folder / "run.log")
         try:
-            if self.toll.kills.total() >= self._kills or self._outlived(launched, since):
-                if (end := launched.finish()).status != 0:
-                    raise CrawlError(
-                        f"{self._crawler.name} ended with status {end.status} after "
-                        f"{self.toll.kills.total()} kills:\n{launched.last_words()}"
-                    )
+            if self.toll.kills.total() >= self._kills or self._outlived(launched, since, job_since):
+                self._check_end(launched)
                 return True
-            launched.kill(self._random)
-        finally:
+            self._kill(launched)
+        except BaseException:
             launched.close()
+            raise
         self.toll.kills[self._moment(since, job_since)] += 1
         return False
 
-    def _outlived(self, launched: Launched, since: int) -> bool:
+    def _check_end(self, launched: Launched) -> None:
+        end = launched.finish()
+        launched.close()
+        if end.status != 0:
+            raise CrawlError(
+                f"{self._crawler.name} ended with status {end.status} after "
+                f"{self.toll.kills.total()} kills:\n{launched.last_words()}"
+            )
+
+    def _kill(self, launched: Launched) -> None:
+        if self._first_only:
+            launched.kill_first()
+            self._orphaned.append(launched)
+        else:
+            launched.kill(self._random)
+            launched.close()
+
+    def _outlived(self, launched: Launched, since: int, job_since: int) -> bool:
         """Wait for the instant of the kill; True if the run has ended before it."""
-        if self._random.random() < self._while_starting:
-            return launched.ended(self._random.uniform(0, self._reference.until_first_request))
-        while self._site.log_end() == since:
+        (aim,) = self._random.choices(list(self._aims), list(self._aims.values()))
+        parts = (STARTING, FETCHING, ENDING)
+        while parts.index(self._moment(since, job_since)) < parts.index(aim):
             if launched.ended(_PATIENCE):
                 return True
-        return launched.ended(self._random.uniform(0, self._reference.fetching / 2))
+        # Half of the fetching at most, so that one crawl takes several kills.
+        span = self._reference.parts[aim] / (2 if aim == FETCHING else 1)
+        return launched.ended(self._random.uniform(0, span))
 
     def _moment(self, since: int, job_since: int) -> str:
-        """What the run was doing when it was killed, going by the server's log."""
-        if not self._site.hits(since):
+        """What the run is doing, going by the server's log."""
+        if self._site.log_end() == since:
             return STARTING
         asked_for = len(pages_of(self._site.hits(job_since)))
         return FETCHING if asked_for < len(self._reference.output.items) else ENDING
+
+    def _count_left_behind(self) -> None:
+        deadline = time.monotonic() + _FAREWELL
+        while any(one.pids() for one in self._orphaned) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for one in self._orphaned:
+            self.toll.left_behind += len(one.pids())
+            one.close()
+        self._orphaned.clear()
 
 
 def reference(crawler: Crawler, site: Site) -> Reference:
@@ -134,7 +173,8 @@ def reference(crawler: Crawler, site: Site) -> Reference:
         launched = Launched(crawler.command(work), folder, folder / "run.log")
         try:
             starting = _until_asked(launched, site, since)
-            if launched.finish().status != 0:
+            end = launched.finish()
+            if end.status != 0:
                 raise CrawlError(f"{crawler.name} failed:\n{launched.last_words()}")
         finally:
             launched.close()
@@ -142,14 +182,16 @@ def reference(crawler: Crawler, site: Site) -> Reference:
     hits = site.hits(since)
     if not output.items or output.twice or output.torn:
         raise CrawlError(f"{crawler.name} wrote a bad output without having been killed at all")
-    return Reference(output, starting, hits[-1].at - hits[0].at)
+    fetching = hits[-1].at - hits[0].at
+    ending = end.seconds - starting - fetching
+    return Reference(output, {STARTING: starting, FETCHING: fetching, ENDING: ending})
 
 
 def _until_asked(launched: Launched, site: Site, since: int) -> float:
-    waited = 0.0
+    began = time.monotonic()
     while site.log_end() == since and not launched.ended(_PATIENCE):
-        waited += _PATIENCE
-    return waited
+        pass
+    return time.monotonic() - began
 
 
 def _work(crawler: Crawler, site: Site, folder: Path) -> Work:

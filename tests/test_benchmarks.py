@@ -100,7 +100,7 @@ def test_an_end_tells_status_time_and_cpu(tmp_path: Path) -> None:
 
 
 def measured(crawler: Crawler, concurrency: int, rate: float) -> Measurement:
-    return Measurement(crawler, concurrency, 10, 11, 8, rate, 2.0, 0.1, 1024**2)
+    return Measurement(crawler, concurrency, 10, 11, 8, rate, 2.0, 0.1, 1024**2, 0.0)
 
 
 def test_a_row_is_the_median_at_the_better_concurrency() -> None:
