@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.cookiejar
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from requests.cookies import RequestsCookieJar
@@ -15,34 +16,40 @@ from crawler.messages import Cookie
 class RecordingJar(RequestsCookieJar):
     """A jar that remembers each cookie set or deleted until ``drain`` is called.
 
-    Deques append and pop atomically, so threads that share a session may change it while
-    another one drains.
+    Threads that share a session may change and read it while another one drains or loads it.
     """
+
+    _cookies_lock: AbstractContextManager[Any]  # made by the standard library's jar
 
     def __init__(self, policy: http.cookiejar.CookiePolicy | None = None) -> None:
         super().__init__(policy)
-        self._changes: deque[Cookie] = deque()
+        self._changes: list[Cookie] = []
         self._unheard: deque[Cookie] = deque()
         self._drained = 0
 
+    def __iter__(self) -> Iterator[Any]:
+        with self._cookies_lock:  # requests copies a jar by iterating over it
+            return iter(list(super().__iter__()))
+
     def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
-        super().set_cookie(cookie, *args, **kwargs)
-        self._changes.append(_as_data(cookie))
+        with self._cookies_lock:
+            super().set_cookie(cookie, *args, **kwargs)
+            self._changes.append(_as_data(cookie))
 
     def clear(
         self, domain: str | None = None, path: str | None = None, name: str | None = None
     ) -> None:
-        gone = [c for c in self if _covers(c, domain, path, name)]
-        super().clear(domain, path, name)
-        self._changes.extend(_as_data(cookie, deleted=True) for cookie in gone)
+        with self._cookies_lock:
+            gone = [c for c in self if _covers(c, domain, path, name)]
+            super().clear(domain, path, name)
+            self._changes.extend(_as_data(cookie, deleted=True) for cookie in gone)
 
     def drain(self) -> list[Cookie]:
         """The changes since the last call, in order."""
-        changes: list[Cookie] = []
-        while self._changes:
-            changes.append(self._changes.popleft())
-        self._drained += len(changes)
-        self._unheard.extend(changes)
+        with self._cookies_lock:
+            changes, self._changes = self._changes, []
+            self._drained += len(changes)
+            self._unheard.extend(changes)
         return changes
 
     def load(self, cookies: Iterable[Cookie], heard: int = 0) -> None:
@@ -50,19 +57,15 @@ class RecordingJar(RequestsCookieJar):
 
         ``heard`` counts the drained changes that are in ``cookies`` already.
         """
-        while self._unheard and self._drained - len(self._unheard) < heard:
-            self._unheard.popleft()
-        newer = [*self._unheard, *list(self._changes)]
-        with self._cookies_lock:  # type: ignore[attr-defined]
-            self._cookies: dict[str, Any] = {}
-            for cookie in [*cookies, *newer]:
-                self._put(cookie)
-
-    def _put(self, cookie: Cookie) -> None:
-        if cookie.value is None:
-            self._cookies.get(cookie.domain, {}).get(cookie.path, {}).pop(cookie.name, None)
-        else:
-            http.cookiejar.CookieJar.set_cookie(self, _as_cookie(cookie))
+        with self._cookies_lock:
+            while self._unheard and self._drained - len(self._unheard) < heard:
+                self._unheard.popleft()
+            known = {cookie.key: cookie for cookie in cookies}
+            known.update((change.key, change) for change in (*self._unheard, *self._changes))
+            self._cookies: dict[str, dict[str, dict[str, http.cookiejar.Cookie]]] = {}
+            for cookie in known.values():
+                if cookie.value is not None:
+                    http.cookiejar.CookieJar.set_cookie(self, _as_cookie(cookie))
 
 
 def _covers(
