@@ -10,14 +10,12 @@ import msgspec
 from crawler import urls
 from crawler.errors import SpiderError
 from crawler.messages import Found
-from crawler.request import Request, fingerprint
+from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider
 
 MOST_SENT = 100_000
 """URLs that a worker remembers having found, so that it need not send them again."""
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Finder:
@@ -32,6 +30,7 @@ class Finder:
         self._max_depth = max_depth
         self._sent: set[str] = set()
         self._callbacks: dict[str, inspect.Signature] = {}
+        self._called_bare: set[str] = set()
 
     def find(self, request: Request, depth: int) -> Found | None:
         """``request`` for the frontier, or None where it is too deep, off scope or sent before.
@@ -39,12 +38,12 @@ class Finder:
         Raises SpiderError when it names no callback of the spider or no http(s) URL, or carries
         what is no plain data.
         """
+        if request.cb_kwargs or request.callback not in self._called_bare:
+            self._check_callback(request)
         plain = request.is_plain and not request.dont_filter
         if plain and request.url in self._sent:
             return None
-        if request.callback not in self._callbacks or request.cb_kwargs:
-            self._check_callback(request)
-        url = urls.normalise(request.url)
+        url = urls.normalise(str(request.url))  # a string of BeautifulSoup would keep its tree
         if url is None:
             raise SpiderError(
                 f"the request for {request.url!r} has no absolute http(s) URL; "
@@ -62,7 +61,7 @@ class Finder:
         return found
 
     def forget(self) -> None:
-        """What was found last will not be sent, as its page failed: remember nothing."""
+        """What was found last may not get into the frontier: remember nothing."""
         self._sent.clear()
 
     def _remember(self, url: str) -> None:
@@ -77,6 +76,8 @@ class Finder:
             signature = callback_signature(self._spider, name)
             self._callbacks[name] = signature
         check_arguments(signature, name, request.cb_kwargs or {})
+        if not request.cb_kwargs:
+            self._called_bare.add(name)
 
 
 def encoded(request: Request) -> Found:
@@ -87,7 +88,7 @@ def encoded(request: Request) -> Found:
             origin=urls.origin(request.url),
             rank=-request.priority,
             callback=request.callback,
-            request=msgspec.Raw(_encode(request)),
+            request=msgspec.Raw(packed(request)),
             dont_filter=request.dont_filter,
         )
     except (TypeError, ValueError, OverflowError) as error:

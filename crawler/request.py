@@ -46,6 +46,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     history: list[Hop] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.method = self.method.upper()
         if not isinstance(self.callback, str):
             self.callback = _name_of(self.callback)
 
@@ -73,11 +74,22 @@ def fingerprint(request: Request) -> bytes:
     """
     digest = hashlib.blake2b(urls.canonical(request.url).encode(), digest_size=12)
     if request.method != "GET" or request.data is not None or request.json is not None:
-        body = msgspec.msgpack.encode((request.method, request.data, request.json), order="sorted")
-        digest.update(b"\0" + body)
+        digest.update(b"\0" + _sorted((request.method, request.data, request.json)))
     return _host_prefix(urls.origin(request.url)) + digest.digest()
 
 
 @lru_cache(maxsize=4096)
 def _host_prefix(origin: str) -> bytes:
     return hashlib.blake2b(origin.encode(), digest_size=4).digest()
+
+
+def _plain(value: Any) -> str:
+    """Strings of BeautifulSoup count as strings. Raises TypeError for all else."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"there is a {type(value).__name__} in it")
+
+
+packed = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+"""A request as bytes. Raises TypeError, ValueError or OverflowError for what is no plain data."""
+_sorted = msgspec.msgpack.Encoder(enc_hook=_plain, order="sorted").encode

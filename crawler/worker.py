@@ -190,8 +190,9 @@ class Worker:
             self._login.has_worked(session)
         with self._one_callback:
             self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
-        if request.history and self._login is not None and _may_be_dropped(request):
-            outcome.arrived = encoded(request)
+            if request.history and self._login is not None and _may_be_dropped(request):
+                outcome.arrived = encoded(request)
+                self._finder.forget()  # where the page is known, what it found is dropped
 
     def _collect(self, result: Any, request: Request, outcome: Outcome) -> None:
         """Items become lines and requests become frontier entries; all of them, or none."""
