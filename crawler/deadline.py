@@ -21,19 +21,24 @@ _current = threading.local()
 
 
 class Deadline:
-    """One fetch's limit: the connection that it uses, and whether it was cut."""
+    """One fetch's limit: the connection that it uses, and whether it was cut.
 
-    __slots__ = ("at", "connection", "passed")
+    ``sock`` is kept beside the connection, which forgets it as soon as the headers of an answer
+    say that its end is the end of the connection; the body still comes through it.
+    """
+
+    __slots__ = ("at", "connection", "passed", "sock")
 
     def __init__(self, at: float) -> None:
         self.at = at
         self.connection: HTTPConnection | None = None
+        self.sock: socket.socket | None = None
         self.passed = False
 
     def cut(self) -> None:
         """End the fetch: its blocked read sees the end of the stream."""
         self.passed = True
-        sock = getattr(self.connection, "sock", None)
+        sock = self.sock or getattr(self.connection, "sock", None)
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -87,6 +92,12 @@ class _Tracked:
         if deadline is not None:
             deadline.connection = self
         return super().request(*args, **kwargs)  # type: ignore[misc]
+
+    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        deadline = getattr(_current, "deadline", None)
+        if deadline is not None:
+            deadline.sock = self.sock  # type: ignore[attr-defined]
+        return super().getresponse(*args, **kwargs)  # type: ignore[misc]
 
 
 class TrackedHTTPConnection(_Tracked, HTTPConnection):
