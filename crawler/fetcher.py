@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import IncompleteRead
 from typing import Any
 
 import requests
@@ -131,11 +132,11 @@ _CAUSES: tuple[tuple[type[BaseException], str, str, bool], ...] = (
     (lower.ProxyError, "proxy", "the proxy does not answer", True),
     (lower.SSLError, "tls", "the server's certificate or TLS is not valid", False),
     (requests.exceptions.SSLError, "tls", "the server's certificate or TLS is not valid", False),
-    (lower.ConnectTimeoutError, "connect timeout", "the host does not answer", True),
     (lower.NewConnectionError, "refused", "the host refuses the connection", True),
+    (lower.ConnectTimeoutError, "connect timeout", "the host does not answer", True),
     (lower.ReadTimeoutError, "timeout", "the server stopped sending", True),
     (TimeoutError, "timeout", "the server stopped sending", True),
-    (lower.IncompleteRead, "truncated", "the connection ended before the body did", True),
+    (IncompleteRead, "truncated", "the connection ended before the body did", True),
     (lower.DecodeError, "decoding", "the body is not in the encoding that its headers say", False),
     (requests.exceptions.ContentDecodingError, "decoding", "the body cannot be decoded", False),
     (lower.ProtocolError, "connection", "the server broke the connection", True),
