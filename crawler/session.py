@@ -35,6 +35,13 @@ class PoolAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def close(self) -> None:
+        """Close the connections now; urllib3 would leave that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 (it is no dict, and cannot be iterated)
+                manager.pools[key].close()
+        super().close()
+
 
 _POOLS = {"http": TrackedHTTPConnectionPool, "https": TrackedHTTPSConnectionPool}
 
