@@ -46,7 +46,8 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     history: list[Hop] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.method = self.method.upper()
+        if self.method != "GET":
+            self.method = self.method.upper()
         if not isinstance(self.callback, str):
             self.callback = _name_of(self.callback)
 
@@ -69,7 +70,7 @@ def _name_of(callback: Callable[..., object]) -> str:
 def fingerprint(request: Request) -> bytes:
     """The 16 bytes by which two requests are the same: host, method, canonical URL and body.
 
-    The first four bytes depend on the host alone, so that one host's fingerprints stand side by
+    ``request.url`` must be normalised. The first four bytes depend on the host alone, so that one host's fingerprints stand side by
     side in the store. A GET without a body needs its URL only.
     """
     digest = hashlib.blake2b(urls.canonical(request.url).encode(), digest_size=12)
