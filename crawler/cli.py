@@ -162,10 +162,10 @@ def resume(job: str | None) -> int:
     with StopSignal() as stop:
         folder = jobs.folder_of(job)
         record = recorded(folder)
-        if seeds.STDIN in record.seeds:
+        if seeds.STDIN in record.seeds and not record.seeded:
             raise UsageError(
-                f"the seeds of {shown(folder)} came from standard input, which cannot be read "
-                "again: repeat the run with the same input"
+                f"not all seeds of {shown(folder)} had been read from standard input, which "
+                "cannot be read again: repeat the run with the same input"
             )
         source = discovery.find(record.spider)
         plan = Plan(
@@ -175,6 +175,7 @@ def resume(job: str | None) -> int:
             seeds=tuple(record.seeds),
             arguments=record.arguments,
             overrides=record.overrides,
+            go_on=seeds.STDIN in record.seeds,
         )
         return _run(plan, stop)
 

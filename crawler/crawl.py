@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from crawler.discovery import of_class
+from crawler.errors import LoginError
 from crawler.job import Job, Plan
 from crawler.log import log_to
 from crawler.run import Run
@@ -33,16 +34,17 @@ def crawl(
     unless told otherwise. With ``job``, a folder, state and output are kept there: a crawl that
     was not finished goes on, and only what is new is yielded. Without it nothing is kept.
 
-    Raises CrawlerError. Leaving the loop early stops the crawl.
+    Raises CrawlerError; a LoginError after all that could be had without it. Leaving the loop
+    early stops the crawl.
     """
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
         plan = Plan(
             source=of_class(spider),
             settings=resolve(
-                {"workers": 0},
                 from_pyproject(Path("pyproject.toml")),
                 from_spider(spider),
+                {"workers": 0},
                 check(settings, where="crawl()"),
             ),
             folder=folder,
@@ -52,6 +54,8 @@ def crawl(
         open_job = cleanup.enter_context(Job(plan, spider.name))
         if job is not None:
             cleanup.enter_context(log_to(folder / "run.log"))
-        run = cleanup.enter_context(contextlib.closing(Run(open_job, spider).steps()))
-        for lines in run:
+        run = Run(open_job, spider)
+        for lines in cleanup.enter_context(contextlib.closing(run.steps())):
             yield from map(msgspec.json.decode, lines.splitlines())
+        if errors := run.summary().login_errors:
+            raise LoginError("; ".join(errors))

@@ -24,6 +24,8 @@ from crawler.store import Host, Queued, SessionRecord, Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
+TRY_AGAIN = 600.0
+"""Seconds after which a robots.txt that could not be had is asked for again."""
 MOST_IDLE = 1_000
 """Hosts in memory that have nothing to do, kept since they may soon have."""
 
@@ -89,7 +91,8 @@ class Frontier:
 
     def _activate(self, row: Host, now: float) -> None:
         settings = self._settings
-        clock = HostClock(settings.delay, row.crawl_delay if settings.obey_robots else None)
+        robots = row.robots if settings.obey_robots else None
+        clock = HostClock(settings.delay, None if robots is None else robots.crawl_delay)
         clock.restore(row.next_at, time.time(), now, row.granted)
         if self._was_killed:
             clock.asked(now)
@@ -105,7 +108,7 @@ class Frontier:
         host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
         host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
         self._rows[row.id] = row
-        self._news.set_robots(row.id, row.robots if settings.obey_robots else None)
+        self._news.set_robots(row.id, robots)
         self._load_session(host.session)
         self._set_wake(host, now)
         self._scheduler.add_host(host, now)
@@ -182,12 +185,12 @@ class Frontier:
         """A host's robots.txt has come."""
         row = self._rows[host.id]
         self._rows[host.id] = row._replace(
-            robots=robots.body, robots_at=time.time(), crawl_delay=robots.crawl_delay
+            robots=robots, robots_at=0.0 if robots.cause else time.time()
         )
         host.knows_robots = True
-        host.robots_until = now + MAX_AGE
+        host.robots_until = now + (MAX_AGE if not robots.cause else TRY_AGAIN)
         self._scheduler.set_delay(host, robots.crawl_delay)
-        self._news.set_robots(host.id, robots.body)
+        self._news.set_robots(host.id, robots)
         self.touch(host)
 
     def save_hosts(self, now: float) -> None:

@@ -48,7 +48,7 @@ class Intake:
         host = assignment.host
         clock = host.clock
         if outcome.started:
-            self._counters.fetched += 1
+            self._counters.fetched += outcome.answered
             self._counters.bytes += outcome.size
             clock.asked(outcome.started)
         elif clock.ready_at == assignment.ready_at and not any(host.in_flight):

@@ -27,6 +27,8 @@ REJECTED = "rejected.jsonl"
 LOG = "run.log"
 LOCK = "job.lock"
 JOBS = Path("data") / "jobs"
+LOCK_WAIT = 0.3
+"""Seconds to wait for a lock, which somebody may hold just to see whether the job is running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Plan:
     arguments: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     output: Path | None = None
+    go_on: bool = False
+    """Nothing is to be added: the seeds are in the job already."""
     fresh: bool = False
     overwrite: bool = False
 
@@ -59,6 +63,8 @@ class JobRecord(msgspec.Struct):
     overrides: dict[str, str]
     output: str
     created: float
+    seeded: bool = False
+    """All seeds of the first run are in the frontier."""
 
 
 class Job:
@@ -86,7 +92,8 @@ class Job:
         if new:
             _refuse_foreign_output(_output(self.plan))
         self.store: Store = SQLiteStore(self.folder / STORE)
-        if self.store.get("record") is None:
+        counters = self.store.get("counters")
+        if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
             _create(self.store, self.plan)
         self.record = msgspec.convert(self.store.get("record"), JobRecord)
         _refuse_other_job(self.record, self.plan)
@@ -138,7 +145,9 @@ def recorded(folder: Path) -> JobRecord:
     """How the job in ``folder`` was started. Raises JobError if there is none."""
     store = _reader(folder)
     try:
-        return msgspec.convert(store.get("record"), JobRecord)
+        record = msgspec.convert(store.get("record"), JobRecord)
+        record.seeded = bool(store.get("seeds_added"))
+        return record
     finally:
         store.close()
 
@@ -180,7 +189,7 @@ def _locked(folder: Path) -> FileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOCK_WAIT)
     except Timeout:
         raise JobLockedError(
             f"the job in {folder} is being run by {_runner(folder)}; "
@@ -242,12 +251,22 @@ def _refuse_other_job(record: JobRecord, plan: Plan) -> None:
             f"this job writes to {record.output}, not to {plan.output}; leave -o away to go on, "
             "or use another folder with --job"
         )
+    if _spider_of(plan.source.spec) != _spider_of(record.spider):
+        raise JobError(
+            f"the job in {plan.folder} is one of {_spider_of(record.spider)}, not of "
+            f"{_spider_of(plan.source.spec)}; use another folder with --job"
+        )
     if plan.arguments != record.arguments:
         raise JobError(
             f"the job in {plan.folder} was started with {_arguments(record.arguments)}, not with "
             f"{_arguments(plan.arguments)}; use another folder with --job, or start again "
             "with --fresh"
         )
+
+
+def _spider_of(spec: str) -> str:
+    """The spider's file and class, or module and class; projects may be moved."""
+    return spec.replace("\\", "/").rpartition("/")[2]
 
 
 def _arguments(arguments: dict[str, str]) -> str:

@@ -42,6 +42,17 @@ class SessionNews(msgspec.Struct, array_like=True):
     logged_in_at: float | None = None
 
 
+class RobotsFile(msgspec.Struct, array_like=True):
+    """A host's robots.txt: its rules as bytes and the crawl-delay (seconds) meant for us."""
+
+    body: bytes
+    crawl_delay: float | None = None
+    cause: str = ""
+    """Why there are no rules to go by, in a word; nothing may be asked then."""
+    message: str = ""
+    """The same in a sentence."""
+
+
 class HostNews(msgspec.Struct, array_like=True):
     """A host as a worker needs to know it: how many requests at once, its session, its rules."""
 
@@ -49,7 +60,8 @@ class HostNews(msgspec.Struct, array_like=True):
     origin: str
     session: str
     slots: int
-    robots: bytes | None = None
+    robots: RobotsFile | None = None
+    """None if nobody asks for rules."""
 
 
 class Task(msgspec.Struct, array_like=True):
@@ -115,13 +127,6 @@ class SessionChange(msgspec.Struct, array_like=True):
     logged_in_at: float | None = None
 
 
-class RobotsFile(msgspec.Struct, array_like=True):
-    """A host's robots.txt: its rules as bytes and the crawl-delay (seconds) meant for us."""
-
-    body: bytes
-    crawl_delay: float | None = None
-
-
 class Outcome(msgspec.Struct, array_like=True):
     """What became of one task.
 
@@ -135,6 +140,8 @@ class Outcome(msgspec.Struct, array_like=True):
     kind: Literal["done", "failed", "again", "moved", "returned", "robots", "login"]
     started: float = 0.0
     """When the request was sent, on the monotonic clock; 0 when it was not sent."""
+    answered: bool = False
+    """A response came."""
     size: int = 0
     """Bytes of the response's body, decoded."""
     items: bytes = b""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from crawler.hostqueue import HostQueue
-from crawler.messages import Cookie, Feed, HostNews, SessionChange, SessionNews
+from crawler.messages import Cookie, Feed, HostNews, RobotsFile, SessionChange, SessionNews
 from crawler.store import SessionRecord
 
 
@@ -45,14 +45,14 @@ class News:
         self._sessions: dict[str, SessionState] = {}
         self._hosts: list[dict[int, int]] = [{} for _ in range(workers)]
         self._versions: dict[int, int] = {}
-        self._robots: dict[int, bytes | None] = {}
+        self._robots: dict[int, RobotsFile | None] = {}
         self._scope: list[list[str]] = [[] for _ in range(workers)]
         self._netlocs: set[str] = set()
         self._forgotten: list[list[int]] = [[] for _ in range(workers)]
 
     # Hosts
 
-    def set_robots(self, host: int, rules: bytes | None) -> None:
+    def set_robots(self, host: int, rules: RobotsFile | None) -> None:
         """A host's robots.txt, to be told with the next task; ``None`` if nobody asked for it."""
         self._robots[host] = rules
         self._versions[host] = self._versions.get(host, 0) + 1

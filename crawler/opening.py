@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from crawler import seeds, urls
@@ -15,6 +16,8 @@ from crawler.scope import Scope
 from crawler.seeds import BadSeed
 from crawler.spider import Spider
 from crawler.team import Assembly
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 10_000
 """Seeds that are committed together."""
@@ -44,6 +47,8 @@ class Opening:
         identity = seeds.identity(plan.seeds) if plan.seeds else None
         if identity is not None and identity == store.get("seeds"):
             return  # the same unchanged files: their seeds are in the frontier since the last run
+        if plan.go_on and self._added_before:
+            return
         requests = self._requests()
         good = 0
         while batch := list(itertools.islice(requests, AT_ONCE)):
@@ -76,8 +81,7 @@ class Opening:
         """The seeds that can be asked for; the others are reported and counted."""
         for seed in self._read():
             if isinstance(seed, BadSeed):
-                self.bad += 1
-                self._report(seed)
+                self._refuse(seed)
             else:
                 yield seed
 
@@ -90,9 +94,8 @@ class Opening:
         # A finder of its own: seeds are checked as requests are, but no seed is too deep.
         found = Finder(self._spider, self._scope, None).find(seed, depth=0)
         if found is None:
-            self.bad += 1
             text = urls.redacted(seed.url)
-            self._report(BadSeed("seeds", text, "it is not in allowed_domains"))
+            self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
             return
         # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
         is_new = self._job.store.mark_seen(found) if found.dont_filter else True
@@ -103,6 +106,11 @@ class Opening:
             counters.sequence += 1
             counters.pending += 1
             self.new += 1
+
+    def _refuse(self, seed: BadSeed) -> None:
+        self.bad += 1
+        log.warning("bad seed %s", seed)
+        self._report(seed)
 
     def _domains(self) -> tuple[str, ...] | None:
         declared = self._spider.allowed_domains

@@ -57,7 +57,7 @@ class Spider:
         """The first requests; by default one for each of ``start_urls``."""
         return list(self.start_urls)
 
-    def parse(self, response: Response) -> Any:
+    def parse(self, response: Response, *args: Any, **kwargs: Any) -> Any:
         """Yield items and requests, or return one or a list of them."""
         raise NotImplementedError(f"{type(self).__name__} has no method parse(self, response)")
 

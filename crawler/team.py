@@ -15,7 +15,7 @@ from crawler.discovery import SpiderSource
 from crawler.errors import CrawlerError
 from crawler.log import log_to
 from crawler.messages import Order, Outcome, Recall, Stop, decode_outcomes, encode
-from crawler.process import Workshop, settle_in
+from crawler.process import Workshop, settle_in, signals_blocked
 from crawler.scope import Scope
 from crawler.settings import Settings
 from crawler.worker import Worker
@@ -143,7 +143,8 @@ class Team:
             name=f"worker-{number + 1}",
             daemon=True,
         )
-        process.start()
+        with signals_blocked():
+            process.start()
         theirs.close()
         self._processes[number] = process
         return ours

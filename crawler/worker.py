@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 POOLS = 256
 """Hosts to which a worker keeps connections open."""
-NOTHING = b"User-agent: *\nDisallow: /\n"
-"""The rules of a host whose robots.txt cannot be read."""
 
 _request_of = msgspec.msgpack.Decoder(Request).decode
 
@@ -58,11 +56,16 @@ class Host:
         self.origin = news.origin
         self.session = news.session
         self._agent = agent
-        self._rules = None if news.robots is None else Robots(news.robots)
+        self._robots = news.robots
+        self._rules = None if news.robots is None else Robots(news.robots.body)
 
-    def allows(self, url: str) -> bool:
-        """True when the host's robots.txt lets us ask for ``url``."""
-        return self._rules is None or self._rules.allows(url, self._agent)
+    def check(self, url: str) -> None:
+        """Raises DisallowedError, or FetchError while nobody can know what is allowed."""
+        if self._robots is not None and self._robots.cause:
+            message = f"{urls.redacted(url)} is not asked: {self._robots.message}"
+            raise FetchError(self._robots.cause, message)
+        if self._rules is not None and not self._rules.allows(url, self._agent):
+            raise DisallowedError(f"{urls.redacted(url)}: robots.txt disallows it")
 
 
 class Worker:
@@ -130,7 +133,9 @@ class Worker:
         try:
             if task.robots:
                 outcome.started = time.monotonic()
-                self._set_robots(outcome, *self._fetcher.fetch_robots(request, session))
+                status, body = self._fetcher.fetch_robots(request, session)
+                outcome.answered = True
+                self._set_robots(outcome, Robots.of_response(status, body))
             else:
                 self._obey_robots(request, host, session, outcome)
         except Exception as error:
@@ -143,8 +148,7 @@ class Worker:
     def _obey_robots(
         self, request: Request, host: Host, session: Session, outcome: Outcome
     ) -> None:
-        if not host.allows(request.url):
-            raise DisallowedError(f"{urls.redacted(request.url)}: robots.txt disallows it")
+        host.check(request.url)
         self._log_in(request, session, outcome)
 
     def _log_in(self, request: Request, session: Session, outcome: Outcome) -> None:
@@ -155,16 +159,20 @@ class Worker:
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
         outcome.started = time.monotonic()
         response = self._fetcher.fetch(request, session)
-        outcome.size = len(response.body)
+        outcome.answered, outcome.size = True, len(response.body)
         if is_redirect(response.status, response.headers):
             self._redirect(request, response, outcome)
-        elif self._login is not None and self._spider.is_logged_out(response):
+        elif self._login is not None and self._is_logged_out(response):
             again = self._login.has_ended(session, request, outcome.started)
             outcome.kind, outcome.request = "again", encode(again)
         elif response.status >= 400 and response.status not in self._settings.accept_status:
             raise status_error(request, response)
         else:
             self._parse(request, response, session, outcome)
+
+    def _is_logged_out(self, response: Response) -> bool:
+        with self._one_callback:
+            return self._spider.is_logged_out(response)
 
     def _redirect(self, request: Request, response: Response, outcome: Outcome) -> None:
         """The next hop waits for its own host's turn, in the place of this request."""
@@ -234,11 +242,11 @@ class Worker:
             session = self._sessions.setdefault(key, session)
         return session
 
-    def _set_robots(self, outcome: Outcome, status: int | None, body: bytes) -> None:
-        rules = Robots.of_response(status, body)
-        kept = NOTHING if not rules.reachable else body if status and status < 300 else b""
+    def _set_robots(self, outcome: Outcome, rules: Robots) -> None:
+        delay = rules.crawl_delay(self._settings.user_agent)
+        cause = "" if rules.reachable else "robots.txt"
         outcome.kind = "robots"
-        outcome.robots = RobotsFile(kept, rules.crawl_delay(self._settings.user_agent))
+        outcome.robots = RobotsFile(rules.body, delay, cause, cause and "its redirects do not end")
 
     # What goes wrong
 
@@ -258,7 +266,9 @@ class Worker:
             outcome.request = encode(replace(request, tries=request.tries + 1))
         elif task.robots:
             log.warning("%s; nothing is asked of this host", error)
-            self._set_robots(outcome, None, b"")
+            outcome.kind = "robots"
+            report = report_of(request, error)
+            outcome.robots = RobotsFile(b"", None, report.cause, report.message)
         else:
             outcome.kind = "failed"
             outcome.failure = report_of(request, error)

@@ -227,11 +227,12 @@ def test_resume_repeats_the_run_from_any_folder(
     assert len(items("../job/items.jsonl")) == 2
 
 
-def test_resume_cannot_read_standard_input_again(pages: Site, crawl: Crawl) -> None:
-    start("run", "pages", "-", *QUICK).communicate(f"{pages.url}/a\n", timeout=PATIENCE)
+def test_resume_needs_no_standard_input_once_all_of_it_was_read(pages: Site, crawl: Crawl) -> None:
+    command = ["run", "pages", "-", "-s", "max_pages=1", *QUICK]
+    start(*command).communicate(f"{pages.url}/a\n{pages.url}/b\n", timeout=PATIENCE)
     resumed = crawl("resume")
-    assert resumed.status == 2
-    assert resumed.line.endswith("cannot be read again: repeat the run with the same input")
+    assert resumed.status == 0
+    assert "max_pages allows, 2 pending" in resumed.err
 
 
 # Stopping

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from crawler.messages import Cookie, FailureReport, Found
+from crawler.messages import Cookie, FailureReport, Found, RobotsFile
 
 
 class Key(NamedTuple):
@@ -36,9 +36,8 @@ class Host(NamedTuple):
     """No request before this time."""
     granted: float = 0.0
     """The wait, in seconds, that led to ``next_at``."""
-    robots: bytes | None = None
+    robots: RobotsFile | None = None
     robots_at: float = 0.0
-    crawl_delay: float | None = None
 
 
 class SessionRecord(NamedTuple):

@@ -12,8 +12,7 @@ MIGRATIONS: tuple[str, ...] = (
         next_at REAL NOT NULL DEFAULT 0,
         granted REAL NOT NULL DEFAULT 0,
         robots BLOB,
-        robots_at REAL NOT NULL DEFAULT 0,
-        crawl_delay REAL
+        robots_at REAL NOT NULL DEFAULT 0
     );
 
     -- Every fingerprint ever known, with the callback that asked for it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,17 @@ from typing import Any
 import msgspec
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, Found
+from crawler.messages import Cookie, FailureReport, Found, RobotsFile
 from crawler.store import Failed, Host, Key, Queued, SessionRecord
 from crawler.store.schema import MIGRATIONS
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-HOST = "SELECT id, origin, next_at, granted, robots, robots_at, crawl_delay FROM hosts"
+HOST = "SELECT id, origin, next_at, granted, robots, robots_at FROM hosts"
 HOST_BY_ORIGIN = f"{HOST} WHERE origin = ?"
 HOST_BY_ID = f"{HOST} WHERE id = ?"
 ADD_HOST = "INSERT INTO hosts (origin) VALUES (?) RETURNING id"
-SAVE_HOST = (
-    "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ?, crawl_delay = ?"
-    " WHERE id = ?"
-)
+SAVE_HOST = "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ? WHERE id = ?"
 # One seek into ``pending`` for each host, so that the cost does not grow with the queues.
 HOSTS_WITH_WORK = (
     f"{HOST} WHERE EXISTS (SELECT 1 FROM pending WHERE host = hosts.id) ORDER BY next_at, id"
@@ -62,6 +59,7 @@ SAVE_SESSION = (
 
 _FIRST = Key(-(2**63), -1)
 _cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
+_robots = msgspec.msgpack.Decoder(RobotsFile).decode
 
 
 class SQLiteStore:
@@ -131,10 +129,10 @@ class SQLiteStore:
 
     def host(self, origin: str) -> Host | None:
         row = self._db.execute(HOST_BY_ORIGIN, (origin,)).fetchone()
-        return None if row is None else Host(*row)
+        return None if row is None else _host(row)
 
     def host_by_id(self, id: int) -> Host:
-        return Host(*self._db.execute(HOST_BY_ID, (id,)).fetchone())
+        return _host(self._db.execute(HOST_BY_ID, (id,)).fetchone())
 
     def origins(self) -> Iterable[str]:
         return (origin for (origin,) in self._db.execute("SELECT origin FROM hosts"))
@@ -149,7 +147,7 @@ class SQLiteStore:
     def save_host(self, host: Host) -> None:
         self._db.execute(
             SAVE_HOST,
-            (host.next_at, host.granted, host.robots, host.robots_at, host.crawl_delay, host.id),
+            (host.next_at, host.granted, _robots_row(host), host.robots_at, host.id),
         )
 
     def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
@@ -157,7 +155,7 @@ class SQLiteStore:
         found: list[Host] = []
         for row in self._db.execute(HOSTS_WITH_WORK):
             if row[0] not in known:
-                found.append(Host(*row))
+                found.append(_host(row))
                 if len(found) == limit:
                     break
         return found
@@ -233,6 +231,15 @@ class SQLiteStore:
     def sessions(self) -> list[SessionRecord]:
         rows = self._db.execute(SESSION)
         return [SessionRecord(key, _cookies(cookies), at) for key, cookies, at in rows]
+
+
+def _host(row: Sequence[Any]) -> Host:
+    id, origin, next_at, granted, robots, robots_at = row
+    return Host(id, origin, next_at, granted, robots and _robots(robots), robots_at)
+
+
+def _robots_row(host: Host) -> bytes | None:
+    return None if host.robots is None else msgspec.msgpack.encode(host.robots)
 
 
 def _seen_row(found: Found) -> tuple[bytes, str | None]:
