@@ -70,8 +70,8 @@ def _name_of(callback: Callable[..., object]) -> str:
 def fingerprint(request: Request) -> bytes:
     """The 16 bytes by which two requests are the same: host, method, canonical URL and body.
 
-    ``request.url`` must be normalised. The first four bytes depend on the host alone, so that one host's fingerprints stand side by
-    side in the store. A GET without a body needs its URL only.
+    ``request.url`` must be normalised. The first four bytes depend on the host alone, so that one
+    host's fingerprints stand side by side in the store. A GET without a body needs its URL only.
     """
     digest = hashlib.blake2b(urls.canonical(request.url).encode(), digest_size=12)
     if request.method != "GET" or request.data is not None or request.json is not None:
