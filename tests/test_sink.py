@@ -1,0 +1,124 @@
+"""JSON lines, cut back to the committed byte."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.errors import JobError
+from crawler.sink import JSONLines
+
+
+def test_lines_are_appended_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "items.jsonl"
+    with JSONLines(path, 0) as sink:
+        assert path.read_bytes() == b""
+        sink.append(b'{"a":1}\n')
+        sink.append(b"")
+        sink.append('{"b":"ö"}\n{}\n'.encode())
+        assert sink.length == path.stat().st_size == 8 + 11 + 3
+    assert path.read_text("utf-8") == '{"a":1}\n{"b":"ö"}\n{}\n'
+
+
+def test_what_was_not_committed_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(b"{}\n{}\n" + b'{"half')
+    with JSONLines(path, 3) as sink:
+        assert path.read_bytes() == b"{}\n"
+        sink.append(b"[]\n")
+    assert path.read_bytes() == b"{}\n[]\n"
+
+
+def test_a_file_that_has_lost_bytes_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(b"{}\n")
+    with pytest.raises(JobError, match=r"has 3 bytes, but 1,234 had been written.*--fresh"):
+        JSONLines(path, 1234)
+    assert path.read_bytes() == b"{}\n"
+
+
+def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="0 bytes, but 5 had been"):
+        JSONLines(tmp_path / "items.jsonl", 5)
+
+
+@pytest.mark.parametrize("where", ["folder", "file/below"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    path = tmp_path / where
+    with pytest.raises(JobError, match=rf"^cannot write to {path}: .*give another file with -o"):
+        JSONLines(path, 0)
+
+
+def test_a_partial_write_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:3]))
+    path = tmp_path / "items.jsonl"
+    with JSONLines(path, 0) as sink:
+        sink.append(b'{"title":"Emma"}\n')
+    assert path.read_bytes() == b'{"title":"Emma"}\n'
+
+
+def test_lines_are_synced_before_they_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JSONLines(tmp_path / "items.jsonl", 0) as sink:
+        seen = []
+        monkeypatch.setattr(os, "fsync", lambda file: seen.append(sink.length))
+        sink.append(b"{}\n")
+        assert seen == [0]
+        assert sink.length == 3
+
+
+def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "items.jsonl"
+    with JSONLines(path, 0) as sink:
+        sink.append(b"{}\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", _no_space)
+            with pytest.raises(OSError, match="No space"):
+                sink.append(b"[1]\n")
+        assert sink.length == 3
+    with JSONLines(path, 3):
+        assert path.read_bytes() == b"{}\n"
+
+
+def _no_space(file: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    umask = os.umask(0o022)
+    try:
+        JSONLines(path, 0).close()
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.binary(max_size=9), max_size=3), st.integers(0, 20)), max_size=5)
+)
+def test_however_often_it_is_killed_the_file_holds_what_was_committed(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[list[bytes], int]]
+) -> None:
+    """Each run commits some lines and is killed when it has written a part of the next ones."""
+    path = tmp_path_factory.mktemp("sink") / "items.jsonl"
+    committed = b""
+    for lines, more in runs:
+        with JSONLines(path, len(committed)) as sink:
+            assert path.read_bytes() == committed
+            for line in lines:
+                sink.append(line + b"\n")
+                committed += line + b"\n"
+            assert sink.length == len(committed)
+            sink.append(b"x" * more)
