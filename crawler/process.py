@@ -76,6 +76,7 @@ class Workshop:
         """Work until told to stop, or until the other end of the pipe is gone."""
         threading.Thread(target=self._send_late, name="sender", daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
+            self._connection.send_bytes(encode([]))  # says that this process has come up well
             while not isinstance(order := decode_order(self._connection.recv_bytes()), Stop):
                 self._obey(order)
         self._closed = True
