@@ -1,0 +1,209 @@
+"""SIGKILL at any instant: the same command resumes, and its output is exact."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.errors import CrawlerError
+from tests.commands import Command, wait_until_gone
+from tests.conftest import wait_until
+from tests.jobs import items, rows, run_job, values
+from tests.sites import JITTER, PATIENCE, Site, Visit, links, web
+
+
+def expected(urls: set[str]) -> list[str]:
+    """What `Follow` writes for pages."""
+    return sorted([*urls, *(url + "#second" for url in urls)])
+
+
+def check_whole(folder: Path, urls: set[str]) -> None:
+    """The output is exact, and the store agrees with it."""
+    assert values(items(folder)) == expected(urls)
+    assert rows(folder, "SELECT count(*) FROM pending") == [(0,)]
+    assert rows(folder, "SELECT count(*) FROM failed") == [(0,)]
+
+
+def slowed(site: Site, seconds: float) -> None:
+    """Make pages take their time, so that there is a crawl to be killed."""
+    page = site.otherwise
+
+    def slow(visit: Visit) -> object:
+        time.sleep(seconds)
+        return page(visit)
+
+    site.otherwise = slow  # type: ignore[assignment]
+
+
+def test_all_processes_killed_at_random_instants(tmp_path: Path, site: Site, other: Site) -> None:
+    urls = web([site, other], 220)
+    slowed(site, 0.03)
+    slowed(other, 0.03)
+    folder = tmp_path / "job"
+    chance = random.Random(2)
+
+    def command() -> Command:
+        seeds = (site.url + "/0", other.url + "/0")
+        return Command("Follow", folder, *seeds, workers=2, concurrency_per_host=2)
+
+    def wait_for_pages(victim: Command, count: int) -> None:
+        until = len(site.log) + len(other.log) + count
+        wait_until(
+            lambda: len(site.log) + len(other.log) >= until or victim.process.poll() is not None,
+            lambda: f"the crawl stands still; it said:\n{victim.said}",
+        )
+
+    for kill in range(10):
+        victim = command()
+        if kill % 5:
+            wait_for_pages(victim, chance.randint(1, 14))
+            time.sleep(chance.uniform(0.0, 0.03))
+        else:
+            time.sleep(chance.uniform(0.0, 1.0))  # while it starts
+        assert victim.process.poll() is None, "it ended before it could be killed"
+        victim.kill()
+    last = command()
+    assert last.wait() == 0, last.said
+    check_whole(folder, urls)
+
+
+POINTS = [
+    "append:1",
+    "half:3",
+    "synced:1",
+    "commit:1",
+    "committed:1",
+    "commit:6",
+    "committed:4",
+    "half:1",
+    "synced:5",
+    "append:4",
+]
+
+
+def test_killed_at_each_point_of_a_commit(tmp_path: Path, site: Site) -> None:
+    urls = web([site], 60)
+    folder = tmp_path / "job"
+    page_by_page: dict[str, Any] = {"delay": 0.001, "commit_interval": 0}
+    for point in POINTS:
+        command = Command("Follow", folder, site.url + "/0", kill=point, **page_by_page)
+        assert command.wait() == -signal.SIGKILL, f"{point} was never reached: {command.said}"
+    last = Command("Follow", folder, site.url + "/0", **page_by_page)
+    assert last.wait() == 0, last.said
+    check_whole(folder, urls)
+
+
+def test_the_delay_is_kept_over_a_kill(tmp_path: Path, site: Site) -> None:
+    """Also when the killed process had no time to note that it had asked."""
+    web([site], 4)
+    folder = tmp_path / "job"
+    for path in ("/robots.txt", "/0"):
+        command = Command("Follow", folder, site.url + "/0", delay=1.2)
+        site.wait_for(path)
+        command.kill()
+    last = Command("Follow", folder, site.url + "/0", delay=1.2, max_pages=2)
+    assert last.wait() == 0, last.said
+    assert len(site.log) >= 4
+    assert site.least_gap >= 1.2 - JITTER
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_workers_end_when_the_main_process_is_killed_alone(
+    tmp_path: Path, site: Site, number: signal.Signals
+) -> None:
+    web([site], 200)
+    slowed(site, 0.02)
+    command = Command("Follow", tmp_path / "job", site.url + "/0", workers=2)
+    site.wait_for("/0")
+    workers = command.children
+    assert len(workers) >= 2
+    os.kill(command.pid, number)
+    command.process.wait(PATIENCE)
+    wait_until_gone(workers)
+
+
+# Workers that die
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(
+    tmp_path: Path, site: Site, which: int
+) -> None:
+    urls = web([site], 120)
+    slowed(site, 0.005)
+    command = Command(
+        "Follow", tmp_path / "job", site.url + "/0", workers=2, concurrency_per_host=4
+    )
+    for path in ("/10", "/40"):
+        site.wait_for(path)
+        workers = sorted(pid for pid in command.children if _is_worker(pid))
+        os.kill(workers[which], signal.SIGKILL)
+        wait_until_gone([workers[which]])
+    assert command.wait() == 0, command.said
+    check_whole(tmp_path / "job", urls)
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("way", ["exit", "abort", "kill"])
+def test_a_page_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, way: str) -> None:
+    urls = web([site], 30)
+    site.pages["/0"] = links(f"/{way}", *(f"/{n}" for n in range(1, 30)))
+    site.pages[f"/{way}"] = "deadly"
+    folder = tmp_path / "job"
+    command = Command("Dying", folder, site.url + "/0", workers=2, concurrency_per_host=4)
+    assert command.wait() == 0, command.said
+    assert values(items(folder)) == expected(urls)
+    assert rows(folder, "SELECT url, cause FROM failed") == [(f"{site.url}/{way}", "worker died")]
+
+
+def test_many_deadly_pages_at_once_fail_alone(tmp_path: Path, site: Site) -> None:
+    deadly = [f"/exit/{n}" for n in range(6)]
+    site.pages["/0"] = links(*deadly, *(f"/{n}" for n in range(1, 10)))
+    site.otherwise = lambda visit: "x"
+    folder = tmp_path / "job"
+    command = Command("Dying", folder, site.url + "/0", workers=1, concurrency_per_host=4)
+    assert command.wait() == 0, command.said
+    assert values(items(folder)) == expected({f"{site.url}/{n}" for n in range(10)})
+    assert rows(folder, "SELECT cause, count(*) FROM failed") == [("worker died", 6)]
+
+
+def test_a_host_is_not_asked_twice_at_a_time_while_a_worker_is_replaced(
+    tmp_path: Path, site: Site
+) -> None:
+    site.pages["/0"] = links(
+        *(f"/{n}" for n in range(1, 8)), "/exit", *(f"/{n}" for n in range(8, 40))
+    )
+    site.otherwise = lambda visit: "x"
+    slowed(site, 0.05)
+    folder = tmp_path / "job"
+    command = Command("Dying", folder, site.url + "/0", workers=2, delay=0.01)
+    assert command.wait() == 0, command.said
+    assert len(items(folder)) == 2 * 40
+    assert site.most_at_once == 1
+
+
+def test_workers_that_cannot_start_are_an_error_and_not_started_for_ever(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.victims import Stillborn
+
+    monkeypatch.setenv("MAIN", str(os.getpid()))
+    site.pages["/"] = "x"
+    with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 5"):
+        run_job(Stillborn, tmp_path, site.url + "/", workers=2)
+    assert site.log == []
+    monkeypatch.delenv("MAIN")
+    run_job(Stillborn, tmp_path, site.url + "/", workers=2)
+    assert len(items(tmp_path)) == 2
