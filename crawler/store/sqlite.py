@@ -7,11 +7,12 @@ so the store is never ahead of the output, which is synced before each commit.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,32 @@ class SQLiteStore:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        try:
-            self._db = self._connect(read_only)
-            if not read_only:
-                self._migrate()
-            self._check_version()
-        except sqlite3.DatabaseError as error:
-            raise JobError(
-                f"{path} cannot be used as a job's store ({error}); restore it from a backup, "
-                "or start again with --fresh"
-            ) from None
+        with contextlib.ExitStack() as opened:
+            try:
+                self._db = self._connect(read_only)
+                opened.callback(self._db.close)
+                self._db.execute("PRAGMA busy_timeout = 10000")
+                if not read_only:
+                    self._tune()
+                    self._migrate()
+                self._check_version()
+            except (sqlite3.DatabaseError, OSError) as error:
+                raise JobError(
+                    f"{path} cannot be used as a job's store ({error}); restore it from a backup, "
+                    "or start again with --fresh"
+                ) from None
+            opened.pop_all()
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
         if read_only:
-            db = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
-        else:
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA cache_size = -65536")
-        db.execute("PRAGMA busy_timeout = 10000")
-        return db
+            return sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+
+    def _tune(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA cache_size = -65536")
 
     def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -103,13 +108,14 @@ class SQLiteStore:
                 f"{len(MIGRATIONS)}; use the crawler that made it, or start again with --fresh"
             )
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has rolled it back already
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -152,13 +158,8 @@ class SQLiteStore:
 
     def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
         known = set(without)
-        found: list[Host] = []
-        for row in self._db.execute(HOSTS_WITH_WORK):
-            if row[0] not in known:
-                found.append(_host(row))
-                if len(found) == limit:
-                    break
-        return found
+        rows = (row for row in self._db.execute(HOSTS_WITH_WORK) if row[0] not in known)
+        return [_host(row) for row in itertools.islice(rows, limit)]
 
     def host_count(self) -> int:
         (count,) = self._db.execute("SELECT count(*) FROM hosts").fetchone()

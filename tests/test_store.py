@@ -1,0 +1,587 @@
+"""What a store does; every store must pass this."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from crawler.errors import JobError
+from crawler.messages import Cookie, FailureReport, Found, RobotsFile
+from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
+from crawler.store.schema import MIGRATIONS
+from crawler.store.sqlite import SQLiteStore
+
+A, B = "https://a.example", "https://b.example"
+NOW = 1_700_000_000.0
+
+Opened = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    """Opens the same store, as often as wanted: each time as a new process would."""
+    stores: list[Store] = []
+
+    def open_store() -> Store:
+        assert request.param == "sqlite"
+        stores.append(SQLiteStore(tmp_path / "job.db"))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(opened: Opened) -> Store:
+    return opened()
+
+
+def found(
+    name: str, *, origin: str = A, rank: int = 0, callback: str = "parse", **more: Any
+) -> Found:
+    request = msgspec.Raw(msgspec.msgpack.encode(name))
+    return Found(name.encode().ljust(16), origin, rank, callback, request, **more)
+
+
+def request(name: str) -> bytes:
+    return bytes(msgspec.msgpack.encode(name))
+
+
+def queued(id: int, name: str, rank: int = 0) -> Queued:
+    return Queued(Key(rank, id), request(name))
+
+
+def with_host(store: Store, origin: str = A) -> int:
+    with store.transaction():
+        return store.add_host(origin).id
+
+
+# The job's own record
+
+
+def test_values_are_kept_by_name(store: Store) -> None:
+    assert store.get("pages") is None
+    assert store.get("pages", 7) == 7
+    with store.transaction():
+        store.set("pages", 1)
+        store.set("other", {"a": [1, None, "ö", 1.5]})
+        store.set("pages", 2)
+        store.set("none", None)
+    assert store.get("pages", 7) == 2
+    assert store.get("other") == {"a": [1, None, "ö", 1.5]}
+    assert store.get("none", 7) is None
+
+
+# Hosts
+
+
+def test_hosts_are_made_once_and_found_again(store: Store) -> None:
+    assert store.host(A) is None
+    a, b = with_host(store, A), with_host(store, B)
+    assert a != b
+    assert with_host(store, A) == a
+    assert store.host(A) == store.host_by_id(a) == Host(a, A)
+    assert sorted(store.origins()) == [A, B]
+    assert store.host_count() == 2
+
+
+@pytest.mark.parametrize(
+    "robots",
+    [
+        None,
+        RobotsFile(b""),
+        RobotsFile(b"User-agent: *\n\xff", 2.5),
+        RobotsFile(b"", None, "dns", "no"),
+    ],
+)
+def test_a_host_keeps_its_clock_and_rules(opened: Opened, robots: RobotsFile | None) -> None:
+    store = opened()
+    host = Host(with_host(store), A, NOW + 0.25, 30.5, robots, NOW)
+    with store.transaction():
+        store.save_host(host)
+    store.close()
+    assert opened().host(A) == host
+
+
+def test_saving_one_host_leaves_the_others(store: Store) -> None:
+    a, b = with_host(store, A), with_host(store, B)
+    with store.transaction():
+        store.save_host(Host(a, A, NOW))
+    assert store.host_by_id(b) == Host(b, B)
+
+
+def test_hosts_with_work_come_in_the_order_in_which_they_may_be_asked(store: Store) -> None:
+    ids = [with_host(store, f"https://{number}.example") for number in range(5)]
+    with store.transaction():
+        for number, id in enumerate(ids):
+            store.save_host(Host(id, f"https://{number}.example", NOW - number))
+            if number != 2:
+                store.add(id, number + 1, found(str(number)))
+    in_order = [ids[4], ids[3], ids[1], ids[0]]
+    assert [host.id for host in store.hosts_with_work(10)] == in_order
+    assert [host.id for host in store.hosts_with_work(2)] == in_order[:2]
+    assert [host.id for host in store.hosts_with_work(2, without=[ids[3]])] == [ids[4], ids[1]]
+    assert store.hosts_with_work(0) == []
+
+
+def test_a_host_whose_requests_all_wait_has_work(store: Store) -> None:
+    host = with_host(store)
+    with store.transaction():
+        store.add(host, 1, found("a"))
+        store.replace(host, Key(0, 1), request("a"), NOW)
+    assert [one.id for one in store.hosts_with_work(1)] == [host]
+
+
+# The frontier
+
+
+def test_a_fingerprint_is_taken_once(store: Store) -> None:
+    a, b = with_host(store, A), with_host(store, B)
+    with store.transaction():
+        assert store.add(a, 1, found("page"))
+        assert not store.add(a, 2, found("page"))
+        assert not store.add(b, 2, found("page", callback="other"))
+        assert store.add(a, 2, found("page2"))
+    assert store.pending() == 2
+    assert store.head(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
+    with store.transaction():
+        store.finish(a, Key(0, 1))
+        assert not store.add(a, 3, found("page")), "what is done stays known"
+    assert store.pending() == 1
+
+
+def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
+    host = with_host(store)
+    with store.transaction():
+        assert store.add(host, 1, found("page", dont_filter=True))
+        assert store.add(host, 2, found("page", dont_filter=True))
+        assert store.add(host, 3, found("page"))
+        assert store.add(host, 4, found("page", dont_filter=True))
+    assert store.pending() == 4
+
+
+def test_a_redirect_s_target_is_seen_once_by_each_callback(store: Store) -> None:
+    host = with_host(store)
+    with store.transaction():
+        assert store.mark_seen(found("target"))
+        assert not store.mark_seen(found("target"))
+        assert store.mark_seen(found("target", callback="other"))
+        assert not store.add(host, 1, found("target"))
+        assert store.add(host, 1, found("page", callback="other"))
+        assert not store.mark_seen(found("page", callback="other"))
+        assert store.mark_seen(found("page"))
+
+
+def test_the_head_comes_in_order_behind_a_key(store: Store) -> None:
+    host, other = with_host(store, A), with_host(store, B)
+    ranks = {1: 0, 2: -5, 3: 7, 4: 0, 5: -(2**62)}
+    with store.transaction():
+        for id, rank in ranks.items():
+            store.add(host, id, found(str(id), rank=rank))
+        store.add(other, 6, found("6", origin=B))
+    order = [queued(id, str(id), ranks[id]) for id in (5, 2, 1, 4, 3)]
+    assert store.head(host, None, 10) == order
+    assert store.head(host, None, 2) == order[:2]
+    for number, one in enumerate(order):
+        assert store.head(host, one.key, 10) == order[number + 1 :]
+    assert store.head(host, Key(-1, 10**9), 10) == order[2:]
+
+
+def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
+    host, other = with_host(store, A), with_host(store, B)
+    with store.transaction():
+        for id in (1, 2, 3):
+            store.add(host, id, found(str(id)))
+        store.add(other, 4, found("4", origin=B))
+        store.replace(host, Key(0, 1), request("one"), NOW + 10)
+        store.replace(host, Key(0, 2), request("two"), NOW + 5)
+        store.replace(other, Key(0, 4), request("four"), NOW)
+    assert store.head(host, None, 10) == [queued(3, "3")]
+    assert store.next_due(host) == NOW + 5
+    assert store.pending() == 4
+    with store.transaction():
+        assert store.due(host, NOW + 4.9) == []
+        assert store.due(host, NOW + 5) == [queued(2, "two")]
+        assert store.due(host, NOW + 5) == []
+    assert store.head(host, None, 10) == [queued(2, "two"), queued(3, "3")]
+    assert store.next_due(host) == NOW + 10
+    assert store.next_due(other) == NOW
+    with store.transaction():
+        assert store.due(host, NOW + 99) == [queued(1, "one")]
+    assert store.next_due(host) is None
+
+
+def test_a_request_that_changed_may_go_on_at_once(store: Store) -> None:
+    host = with_host(store)
+    with store.transaction():
+        store.add(host, 1, found("a"))
+        store.replace(host, Key(0, 1), request("b"), NOW)
+        store.replace(host, Key(0, 1), request("c"))
+    assert store.next_due(host) is None
+    assert store.head(host, None, 10) == [queued(1, "c")]
+
+
+def test_a_request_moves_to_another_host_with_its_place(store: Store) -> None:
+    a, b = with_host(store, A), with_host(store, B)
+    with store.transaction():
+        store.add(a, 1, found("a", rank=-3))
+        store.add(b, 2, found("b", origin=B))
+        store.replace(a, Key(-3, 1), request("a"), NOW)
+        store.move(a, Key(-3, 1), b, request("moved"))
+    assert store.head(a, None, 10) == []
+    assert store.head(b, None, 10) == [queued(1, "moved", -3), queued(2, "b")]
+    assert store.next_due(b) is None
+    with store.transaction():
+        store.move(b, Key(-3, 1), b, request("here"))
+    assert store.head(b, None, 1) == [queued(1, "here", -3)]
+
+
+# Failures
+
+
+def test_failures_are_kept_the_newest_first(store: Store) -> None:
+    reports = [
+        FailureReport(f"https://a.example/{n}", cause, f"message {n}", "trace" * n)
+        for n, cause in enumerate(["timeout", "http 404", "http 404", "dns"])
+    ]
+    with store.transaction():
+        for n, report in enumerate(reports):
+            store.fail(report, b"request", NOW + n)
+    kept = [Failed(report, NOW + n) for n, report in enumerate(reports)]
+    assert store.failures() == kept[::-1]
+    assert store.failures(2) == kept[:1:-1]
+    assert list(store.failures_by_cause().items()) == [("http 404", 2), ("dns", 1), ("timeout", 1)]
+
+
+# Sessions
+
+
+def test_sessions_are_kept(opened: Opened) -> None:
+    store = opened()
+    assert store.session("a") is None
+    cookies = [
+        Cookie("id", "ö=1", ".a.example", "/x", NOW, secure=True, http_only=True, host_only=False),
+        Cookie("b", "", "a.example", "/"),
+    ]
+    one, other = SessionRecord("a", cookies, NOW), SessionRecord("b", [])
+    with store.transaction():
+        store.save_session(SessionRecord("a", []))
+        store.save_session(one)
+        store.save_session(other)
+    store.close()
+    store = opened()
+    assert store.session("a") == one
+    assert sorted(store.sessions()) == [one, other]
+
+
+# Transactions
+
+
+def do_a_bit_of_everything(store: Store, host: int) -> None:
+    store.set("name", "value")
+    store.add_host(B)
+    store.save_host(Host(host, A, NOW))
+    store.add(host, 2, found("new"))
+    store.mark_seen(found("seen"))
+    store.finish(host, Key(0, 1))
+    store.fail(FailureReport(A, "dns", "no"), b"", NOW)
+    store.save_session(SessionRecord("a", [], NOW))
+
+
+def contents(store: Store) -> Any:
+    hosts = sorted(store.hosts_with_work(100))
+    queues = [store.head(host.id, None, 100) for host in hosts]
+    return (
+        store.get("name"),
+        sorted(store.origins()),
+        hosts,
+        queues,
+        store.failures(),
+        store.sessions(),
+        store.pending(),
+    )
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_transaction_that_fails_leaves_nothing(
+    opened: Opened, error: type[BaseException]
+) -> None:
+    store = opened()
+    host = with_host(store)
+    with store.transaction():
+        store.add(host, 1, found("old"))
+    before = contents(store)
+
+    def fail() -> None:
+        with store.transaction():
+            do_a_bit_of_everything(store, host)
+            assert contents(store) != before
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert contents(store) == before
+    with store.transaction():
+        assert store.add(host, 2, found("new"))
+        assert store.mark_seen(found("seen"))
+    store.close()
+    assert opened().pending() == 2
+
+
+def test_what_is_not_committed_is_not_there_for_others(opened: Opened) -> None:
+    store = opened()
+    host = with_host(store)
+    with store.transaction():
+        store.add(host, 1, found("a"))
+        assert opened().pending() == 0
+    assert opened().pending() == 1
+
+
+# Any sequence of changes against plain Python
+
+NAMES = st.sampled_from([f"page {number}" for number in range(8)])
+ORIGINS = st.sampled_from([A, B])
+
+
+class Model(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "job.db"
+        self.store: Store = SQLiteStore(self.path)
+        self.hosts: dict[str, int] = {}
+        self.rows: dict[Key, tuple[int, bytes, float | None]] = {}
+        self.seen: dict[bytes, str] = {}
+        self.id = 0
+
+    def host(self, origin: str) -> int:
+        self.hosts[origin] = self.store.add_host(origin).id
+        return self.hosts[origin]
+
+    @rule(
+        name=NAMES,
+        origin=ORIGINS,
+        rank=st.integers(-2, 2),
+        callback=st.sampled_from(["parse", "other"]),
+        dont_filter=st.booleans(),
+    )
+    def add(self, name: str, origin: str, rank: int, callback: str, dont_filter: bool) -> None:
+        one = found(name, origin=origin, rank=rank, callback=callback, dont_filter=dont_filter)
+        self.id += 1
+        with self.store.transaction():
+            host = self.host(origin)
+            added = self.store.add(host, self.id, one)
+        assert added is (dont_filter or one.fingerprint not in self.seen)
+        if added:
+            self.rows[Key(rank, self.id)] = (host, bytes(one.request), None)
+            if not dont_filter:
+                self.seen[one.fingerprint] = callback
+
+    @rule(name=NAMES, callback=st.sampled_from(["parse", "other"]))
+    def mark_seen(self, name: str, callback: str) -> None:
+        one = found(name, callback=callback)
+        with self.store.transaction():
+            new = self.store.mark_seen(one)
+        assert new is (self.seen.setdefault(one.fingerprint, "") != callback)
+        self.seen[one.fingerprint] = self.seen[one.fingerprint] or callback
+
+    @rule(data=st.data(), what=st.sampled_from(["finish", "replace", "wait", "move"]), name=NAMES)
+    def change(self, data: st.DataObject, what: str, name: str) -> None:
+        if not self.rows:
+            return
+        key = data.draw(st.sampled_from(sorted(self.rows)))
+        host, _, _ = self.rows[key]
+        due = data.draw(st.floats(0, 10)) if what == "wait" else None
+        target = data.draw(ORIGINS)
+        with self.store.transaction():
+            if what == "finish":
+                self.store.finish(host, key)
+                del self.rows[key]
+            elif what == "move":
+                new_host = self.host(target)
+                self.store.move(host, key, new_host, request(name))
+                self.rows[key] = (new_host, request(name), None)
+            else:
+                self.store.replace(host, key, request(name), due)
+                self.rows[key] = (host, request(name), due)
+
+    @rule(origin=ORIGINS, now=st.floats(0, 10))
+    def due(self, origin: str, now: float) -> None:
+        with self.store.transaction():
+            host = self.host(origin)
+            woken = self.store.due(host, now)
+        expected = {}
+        for key, (at, what, due) in self.rows.items():
+            if at == host and due is not None and due <= now:
+                expected[key] = what
+                self.rows[key] = (at, what, None)
+        assert {one.key: one.request for one in woken} == expected
+
+    @rule()
+    def open_again(self) -> None:
+        self.store.close()
+        self.store = SQLiteStore(self.path)
+
+    @rule(name=NAMES, origin=ORIGINS)
+    def roll_back(self, name: str, origin: str) -> None:
+        with contextlib.suppress(ZeroDivisionError), self.store.transaction():
+            host = self.store.add_host(origin).id
+            self.store.add(host, self.id + 1, found(name))
+            for key, (at, _, _) in self.rows.items():
+                self.store.finish(at, key)
+            raise ZeroDivisionError
+
+    @invariant()
+    def both_have_the_same(self) -> None:
+        assert self.store.pending() == len(self.rows)
+        with_work = {host.id for host in self.store.hosts_with_work(10)}
+        assert with_work == {host for host, _, _ in self.rows.values()}
+        for host in self.hosts.values():
+            mine = {key: row for key, row in self.rows.items() if row[0] == host}
+            ready = [Queued(k, row[1]) for k, row in sorted(mine.items()) if row[2] is None]
+            assert self.store.head(host, None, 100) == ready
+            dues = [row[2] for row in mine.values() if row[2] is not None]
+            assert self.store.next_due(host) == min(dues, default=None)
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.folder.cleanup()
+
+
+Model.TestCase.settings = hypothesis_settings(
+    deadline=None, max_examples=40, stateful_step_count=25
+)
+TestModel = Model.TestCase
+
+
+# SQLite's own promises
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "job.db"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_may_read_the_files(path: Path, umask: int) -> None:
+    """They hold cookies."""
+    before = os.umask(umask)
+    try:
+        with closing(SQLiteStore(path)) as store, store.transaction():
+            store.set("a", 1)
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"job.db": 0o600, "job.db-wal": 0o600, "job.db-shm": 0o600}
+
+
+def test_a_kill_loses_nothing_that_was_committed(path: Path) -> None:
+    """The file as another process sees it while the first one has not closed it."""
+    with closing(SQLiteStore(path)) as store:
+        with store.transaction():
+            store.set("a", 1)
+        with closing(SQLiteStore(path)) as other:
+            assert other.get("a") == 1
+
+
+def test_a_reader_changes_nothing(path: Path) -> None:
+    with closing(SQLiteStore(path)) as store, store.transaction():
+        store.set("a", 1)
+    with closing(SQLiteStore(path, read_only=True)) as reader:
+        assert reader.get("a") == 1
+        with pytest.raises(sqlite3.OperationalError, match="readonly"), reader.transaction():
+            reader.set("a", 2)
+
+
+def test_a_reader_does_not_make_a_store(path: Path) -> None:
+    with pytest.raises(JobError):
+        SQLiteStore(path, read_only=True)
+    assert not path.exists()
+
+
+def test_a_reader_reads_while_another_process_writes(path: Path) -> None:
+    with closing(SQLiteStore(path)) as store, store.transaction():
+        store.set("a", 1)
+        with closing(SQLiteStore(path, read_only=True)) as reader:
+            assert reader.get("a") is None
+
+
+def with_version(path: Path, version: int) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_newer_store_is_refused_with_both_versions(path: Path, read_only: bool) -> None:
+    SQLiteStore(path).close()
+    newer = len(MIGRATIONS) + 7
+    with_version(path, newer)
+    before = path.read_bytes()
+    with pytest.raises(
+        JobError, match=rf"version {newer}, but this crawler knows version {len(MIGRATIONS)};"
+    ):
+        SQLiteStore(path, read_only=read_only)
+    assert path.read_bytes() == before
+
+
+def test_migrations_are_applied_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SQLiteStore(path).close()
+    more = (*MIGRATIONS, "CREATE TABLE extra (id INTEGER)", "INSERT INTO extra VALUES (1)")
+    monkeypatch.setattr("crawler.store.sqlite.MIGRATIONS", more)
+    for _ in range(2):
+        SQLiteStore(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT id FROM extra").fetchall() == [(1,)]
+
+
+def test_a_migration_that_fails_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SQLiteStore(path).close()
+    broken = (*MIGRATIONS, "CREATE TABLE extra (id INTEGER); INSERT INTO nowhere VALUES (1)")
+    with monkeypatch.context() as patch:
+        patch.setattr("crawler.store.sqlite.MIGRATIONS", broken)
+        with pytest.raises(JobError, match="no such table: nowhere"):
+            SQLiteStore(path)
+    with closing(SQLiteStore(path)) as store:
+        assert store.get("a") is None
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_what_is_no_database_is_refused_and_left_as_it_is(path: Path, read_only: bool) -> None:
+    path.write_bytes(b"This is a text, and a long one. " * 200)
+    before = path.read_bytes()
+    with pytest.raises(JobError, match=rf"{path} cannot be used.*not a database.*--fresh"):
+        SQLiteStore(path, read_only=read_only)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_folder_is_no_store(path: Path, read_only: bool) -> None:
+    path.mkdir()
+    with pytest.raises(JobError, match=rf"{path} cannot be used"):
+        SQLiteStore(path, read_only=read_only)
+
+
+def test_a_database_that_is_damaged_is_refused(path: Path) -> None:
+    with closing(SQLiteStore(path)) as store, store.transaction():
+        store.set("a", 1)
+    data = bytearray(path.read_bytes())
+    data[100:200] = os.urandom(100)
+    path.write_bytes(data)
+    with pytest.raises(JobError, match="cannot be used"):
+        SQLiteStore(path)
