@@ -78,22 +78,21 @@ class Job:
         self.plan = plan
         self.folder = plan.folder
         self.name = spider_name
-        self._lock = _locked(self.folder)
-        try:
-            self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+        with contextlib.ExitStack() as opened:
+            opened.callback(_locked(self.folder).release)
+            self._open(opened)
+            self._opened = opened.pop_all()
 
-    def _open(self) -> None:
+    def _open(self, opened: contextlib.ExitStack) -> None:
         if self.plan.fresh:
             _clear(self.folder, self.plan)
-        new = not (self.folder / STORE).exists()
-        if new:
+        if not (self.folder / STORE).exists():
             _refuse_foreign_output(_output(self.plan))
         self.store: Store = SQLiteStore(self.folder / STORE)
+        opened.callback(self.store.close)
         counters = self.store.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
+            _refuse_foreign_output(_output(self.plan))
             _create(self.store, self.plan)
         self.record = msgspec.convert(self.store.get("record"), JobRecord)
         _refuse_other_job(self.record, self.plan)
@@ -101,7 +100,9 @@ class Job:
         self.was_killed = bool(self.store.get("running", False))
         self.output = Path(self.record.output)
         self.items = JSONLines(self.output, self.counters.output_length)
+        opened.callback(self.items.close)
         self.rejected = JSONLines(self.folder / REJECTED, self.counters.rejected_length)
+        opened.callback(self.rejected.close)
 
     def begin(self) -> None:
         """Mark the job as being run by this process."""
@@ -124,10 +125,7 @@ class Job:
 
     def close(self) -> None:
         """Close the store and the files and let others run the job."""
-        self.items.close()
-        self.rejected.close()
-        self.store.close()
-        self._lock.release()
+        self._opened.close()
 
     def __enter__(self) -> Job:
         return self

@@ -1,0 +1,367 @@
+"""A job on disk: its folder, its lock, its store and its output."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import Spider
+from crawler.discovery import of_class
+from crawler.errors import JobError, JobLockedError
+from crawler.job import ITEMS, LOCK, REJECTED, STORE, Job, Plan, job_status, recorded
+from crawler.settings import Settings
+from crawler.stats import Counters
+
+
+class Books(Spider):
+    pass
+
+
+class Films(Spider):
+    pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "jobs" / "books"
+
+
+def a_plan(folder: Path, spider: type[Spider] = Books, **fields: Any) -> Plan:
+    return Plan(source=of_class(spider), settings=Settings(), folder=folder, **fields)
+
+
+def a_job(folder: Path, spider: type[Spider] = Books, **fields: Any) -> Job:
+    return Job(a_plan(folder, spider, **fields), spider.name)
+
+
+def add(job: Job, line: bytes = b"{}\n") -> None:
+    """A commit with one request and one line."""
+    job.items.append(line)
+    job.counters.sequence += 1
+    job.counters.items += 1
+    with job.store.transaction():
+        job.save_counters()
+
+
+def files(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+# Opening and closing
+
+
+def test_a_new_job_makes_its_folder(folder: Path) -> None:
+    with a_job(folder, seeds=("https://a.example/",), arguments={"a": "1"}) as job:
+        assert job.name == "books"
+        assert job.counters == Counters(started=job.record.created)
+        assert not job.was_killed
+        assert {STORE, ITEMS, REJECTED, LOCK} <= files(folder)
+    record = recorded(folder)
+    assert record.seeds == ["https://a.example/"]
+    assert record.arguments == {"a": "1"}
+    assert record.output == str(folder / ITEMS)
+
+
+def test_a_job_goes_on_where_it_was(folder: Path) -> None:
+    with a_job(folder) as job:
+        job.begin()
+        add(job, b"[1]\n")
+        job.counters.done = 7
+        job.end()
+    with a_job(folder) as job:
+        assert job.counters.done == 7
+        assert not job.was_killed
+        add(job, b"[2]\n")
+    assert (folder / ITEMS).read_bytes() == b"[1]\n[2]\n"
+
+
+def test_what_was_not_committed_is_cut_off_both_outputs(folder: Path) -> None:
+    with a_job(folder) as job:
+        add(job)
+        job.items.append(b"[1]\n")
+        job.rejected.append(b"[2]\n")
+    with a_job(folder):
+        assert (folder / ITEMS).read_bytes() == b"{}\n"
+        assert (folder / REJECTED).read_bytes() == b""
+
+
+def test_a_job_that_was_not_left_in_good_order_says_so(folder: Path) -> None:
+    with a_job(folder) as job:
+        job.begin()
+    with a_job(folder) as job:
+        assert job.was_killed
+        job.begin()
+        job.end()
+    with a_job(folder) as job:
+        assert not job.was_killed
+
+
+def test_the_store_is_for_its_owner_alone(folder: Path) -> None:
+    with a_job(folder):
+        assert (folder / STORE).stat().st_mode & 0o777 == 0o600
+
+
+# The lock
+
+
+LOCKER = """
+import sys
+from pathlib import Path
+from tests.test_job import a_job
+with a_job(Path(sys.argv[1])) as job:
+    job.begin()
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def run_elsewhere(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the job open."""
+    root = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-c", LOCKER, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "open\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_only_one_process_may_run_a_job_and_the_other_is_named(folder: Path) -> None:
+    with run_elsewhere(folder) as process:
+        with pytest.raises(JobLockedError, match=rf"being run by process {process.pid};.*--job"):
+            a_job(folder)
+        with pytest.raises(JobLockedError):
+            a_job(folder, fresh=True, overwrite=True)
+        assert job_status(folder)["state"] == "running"
+        with a_job(folder.with_name("other")):
+            pass
+
+
+def test_a_killed_process_holds_no_lock(folder: Path) -> None:
+    with run_elsewhere(folder) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with a_job(folder) as job:
+            assert job.was_killed
+
+
+def test_one_process_may_not_run_a_job_twice_either(folder: Path) -> None:
+    with a_job(folder), pytest.raises(JobLockedError):
+        a_job(folder)
+    a_job(folder).close()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"arguments": {"shelf": "2"}},
+        {"output": Path("other.jsonl")},
+        {"spider": Films},
+    ],
+)
+def test_a_job_that_cannot_be_opened_is_let_go(folder: Path, plan: dict[str, Any]) -> None:
+    with a_job(folder) as job:
+        add(job)
+    before = _open_files()
+    with pytest.raises(JobError):
+        a_job(folder, **plan)
+    assert _open_files() == before
+    a_job(folder).close()
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+# Other commands must not get into a job by mistake
+
+
+def test_another_output_is_refused(folder: Path) -> None:
+    with a_job(folder, output=folder / "mine.jsonl") as job:
+        add(job)
+    with pytest.raises(JobError, match=r"writes to .*mine\.jsonl, not to .*other\.jsonl"):
+        a_job(folder, output=folder / "other.jsonl")
+    for same in (None, folder / "mine.jsonl"):
+        with a_job(folder, output=same) as job:
+            assert job.output == folder / "mine.jsonl"
+
+
+def test_other_arguments_are_refused(folder: Path) -> None:
+    with a_job(folder, arguments={"shelf": "1"}) as job:
+        add(job)
+    with pytest.raises(JobError, match=r"started with -a shelf=1, not with -a shelf=2"):
+        a_job(folder, arguments={"shelf": "2"})
+    with pytest.raises(JobError, match=r"started with -a shelf=1, not with no -a"):
+        a_job(folder)
+
+
+def test_another_spider_is_refused(folder: Path) -> None:
+    with a_job(folder) as job:
+        add(job)
+    with pytest.raises(JobError, match=r"is one of \S*Books, not of \S*Films"):
+        a_job(folder, Films)
+
+
+def test_a_job_of_which_nothing_has_come_takes_another_command(folder: Path) -> None:
+    a_job(folder, arguments={"shelf": "1"}, seeds=("nonsense",)).close()
+    a_job(folder, Films, arguments={"shelf": "2"}, output=folder / "other.jsonl").close()
+    assert recorded(folder).output == str(folder / "other.jsonl")
+
+
+def test_new_seeds_and_settings_are_what_a_resume_repeats(folder: Path) -> None:
+    for seeds, overrides in ((("a",), {"delay": "1"}), (("b",), {}), ((), {"delay": "2"})):
+        with a_job(folder, seeds=seeds, overrides=overrides) as job:
+            job.begin()
+            add(job)
+    assert recorded(folder).seeds == ["b"]
+    assert recorded(folder).overrides == {"delay": "2"}
+
+
+# Outputs that hold something already
+
+
+def test_an_output_of_somebody_else_s_is_refused_and_left_as_it_is(folder: Path) -> None:
+    output = folder.parent / "mine.jsonl"
+    output.parent.mkdir(parents=True)
+    output.write_bytes(b"precious\n")
+    for _ in range(2):
+        with pytest.raises(JobError, match=r"holds something that is not of this job"):
+            a_job(folder, output=output)
+    assert output.read_bytes() == b"precious\n"
+
+
+def test_it_is_refused_too_when_an_earlier_command_came_to_nothing(folder: Path) -> None:
+    """For instance since none of its seeds could be used; the folder is there by then."""
+    a_job(folder, seeds=("nonsense",)).close()
+    output = folder.parent / "mine.jsonl"
+    output.write_bytes(b"precious\n")
+    with pytest.raises(JobError, match=r"holds something that is not of this job"):
+        a_job(folder, output=output)
+    assert output.read_bytes() == b"precious\n"
+
+
+def test_an_empty_output_is_nobody_s(folder: Path) -> None:
+    output = folder.parent / "mine.jsonl"
+    output.parent.mkdir(parents=True)
+    output.touch()
+    a_job(folder, output=output).close()
+
+
+@pytest.mark.parametrize("name", [ITEMS, REJECTED])
+def test_an_output_that_has_lost_lines_is_refused(folder: Path, name: str) -> None:
+    with a_job(folder) as job:
+        job.rejected.append(b"{}\n")
+        add(job)
+    (folder / name).write_bytes(b"{")
+    with pytest.raises(JobError, match=rf"{name} has 1 bytes, but 3 had been written"):
+        a_job(folder)
+    assert (folder / name).read_bytes() == b"{"
+
+
+# Starting again
+
+
+def test_fresh_does_not_overwrite_results_unless_told_to(folder: Path) -> None:
+    with a_job(folder) as job:
+        add(job)
+    with pytest.raises(JobError, match=r"items\.jsonl holds results; add --yes"):
+        a_job(folder, fresh=True)
+    with a_job(folder) as job:
+        assert job.counters.items == 1
+    with a_job(folder, fresh=True, overwrite=True) as job:
+        assert job.counters.items == 0
+        assert (folder / ITEMS).read_bytes() == b""
+
+
+def test_fresh_does_not_overwrite_where_the_job_wrote_before(folder: Path) -> None:
+    output = folder.parent / "mine.jsonl"
+    with a_job(folder, output=output) as job:
+        add(job)
+    with pytest.raises(JobError, match=r"mine\.jsonl holds results"):
+        a_job(folder, fresh=True)
+    a_job(folder, fresh=True, overwrite=True).close()
+    assert not output.exists()
+
+
+def test_fresh_takes_other_arguments_and_nothing_that_is_not_the_job_s(folder: Path) -> None:
+    with a_job(folder, arguments={"shelf": "1"}) as job:
+        add(job, b"")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "data").mkdir()
+    with a_job(folder, fresh=True, arguments={"shelf": "2"}) as job:
+        assert job.record.arguments == {"shelf": "2"}
+    assert {"notes.txt", "data"} <= files(folder)
+
+
+def test_fresh_helps_where_the_store_is_damaged(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / STORE).write_text("This is no database at all, whatever it may look like. " * 50)
+    with pytest.raises(JobError, match=r"not a database.*--fresh"):
+        a_job(folder)
+    a_job(folder, fresh=True).close()
+
+
+# Status
+
+
+def test_status_of_a_job(folder: Path) -> None:
+    with a_job(folder) as job:
+        job.begin()
+        add(job)
+        job.counters.pending, job.counters.in_flight, job.counters.bytes = 3, 2, 100
+        with job.store.transaction():
+            job.store.add_host("https://a.example")
+            job.save_counters()
+        running = job_status(folder)
+        assert running["state"] == "running"
+        assert running["in_flight"] == 2
+    stopped = job_status(folder)
+    assert stopped["state"] == "stopped"
+    assert stopped["in_flight"] == 0
+    assert {"pending": 3, "items": 1, "bytes": 100, "hosts": 1}.items() <= stopped.items()
+    assert stopped["output"] == str(folder / ITEMS)
+    with a_job(folder) as job:
+        job.counters.finished = True
+        job.end()
+    assert job_status(folder)["state"] == "finished"
+
+
+def test_status_disturbs_nobody(folder: Path) -> None:
+    a_job(folder).close()
+    before = (folder / STORE).read_bytes()
+    for _ in range(3):
+        job_status(folder)
+        a_job(folder).close()
+    assert (folder / STORE).stat().st_size == len(before)
+
+
+@pytest.mark.parametrize("ask", [job_status, recorded])
+def test_a_folder_without_a_job_is_named(folder: Path, ask: Any) -> None:
+    with pytest.raises(JobError, match=rf"^{folder} holds no job; `crawl run` starts one"):
+        ask(folder)
+    assert not folder.exists()
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match=r"cannot use .*file as a job's folder"):
+        a_job(tmp_path / "file")
+
+
+def test_plans_cannot_be_changed(folder: Path) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        a_plan(folder).fresh = True  # type: ignore[misc]
