@@ -60,7 +60,7 @@ class LoginError(CrawlerError):
 class DisallowedError(CrawlerError):
     """robots.txt does not let us ask for this URL."""
 
-    cause = "robots.txt"
+    cause = "disallowed by robots.txt"
 
 
 class FetchError(CrawlerError):

@@ -29,7 +29,7 @@ def failed(error: Exception) -> FailureReport:
         (FetchError("timeout", "it took too long"), "timeout"),
         (status_error(Request(URL), Response(URL, b"", status=404)), "http 404"),
         (StatusError(503, "busy"), "http 503"),
-        (DisallowedError("no"), "robots.txt"),
+        (DisallowedError("no"), "disallowed by robots.txt"),
         (LoginError("no"), "login"),
         (KeyError("price"), "KeyError in page()"),
     ],

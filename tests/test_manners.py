@@ -216,8 +216,8 @@ def test_what_robots_txt_disallows_is_not_asked(tmp_path: Path, site: Site) -> N
     site.otherwise = lambda visit: "x"
     summary = run_job(Title, tmp_path, site.url + "/")
     assert set(site.asked) == {"/", "/private/not/really", "/open"}
-    assert failures(tmp_path) == {"/private/page": "robots.txt"}
-    assert summary.failures == {"robots.txt": 1}
+    assert failures(tmp_path) == {"/private/page": "disallowed by robots.txt"}
+    assert summary.failures == {"disallowed by robots.txt": 1}
     assert site.log[0].path == "/robots.txt"
 
 
@@ -251,7 +251,7 @@ def test_robots_txt_is_asked_once_by_all_workers(tmp_path: Path, site: Site) -> 
         (Reply("none", 403), 1, None),
         (Reply("<html>no rules</html>"), 1, None),
         (Reply(b"\xff\xfe\x00binary", headers=(("Content-Type", "image/png"),)), 1, None),
-        (Reply("", 302, (("Location", "/rules"),)), 1, "robots.txt"),
+        (Reply("", 302, (("Location", "/rules"),)), 1, "disallowed by robots.txt"),
         (Reply("", 302, (("Location", "/robots.txt"),)), 6, "too many redirects"),
         (Reply("broken", 500), 3, "http 500"),
     ],

@@ -66,7 +66,7 @@ def test_a_redirect_to_another_host_waits_for_that_hosts_turn_and_keeps_to_its_r
     assert reached in items(tmp_path)
     assert sorted(visit.path for visit in other.log) == ["/first", "/open", "/robots.txt"]
     assert other.least_gap >= 0.3 - JITTER
-    assert failures(tmp_path) == {"/closed/page": "robots.txt"}
+    assert failures(tmp_path) == {"/closed/page": "disallowed by robots.txt"}
 
 
 def test_a_seed_that_redirects_brings_its_new_host_into_scope(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 from crawler.demo.sessions import Sessions
-from crawler.demo.shop import URL, Shop
+from crawler.demo.shop import Shop
 from crawler.demo.site import Answer, Ask, Site
 from crawler.demo.wire import WireServer
 from crawler.errors import UsageError
@@ -164,7 +164,8 @@ A bookshop to crawl is open at {url}
 
 In another terminal:
 
-  {variable}crawl run spiders/bookshop.py
+  crawl new shop {url}/
+  crawl run shop
 
 Ctrl-C closes the shop."""
 
@@ -179,7 +180,6 @@ def serve(host: str = "127.0.0.1", port: int = 8765) -> None:
                 user=shop.user,
                 password=shop.password,
                 order=shop.orders[0].number,
-                variable="" if server.url == URL else f"SHOP_URL={server.url} ",
             ),
             flush=True,
         )
