@@ -16,7 +16,8 @@ class Failure:
     """Why a request came to nothing, as ``Spider.failed`` gets it.
 
     ``cause`` is the short word under which the failure is counted (``http 404``, ``timeout``,
-    ``disallowed by robots.txt``); ``message`` says it in a sentence; ``response`` is there when one came.
+    ``disallowed by robots.txt``); ``message`` says it in a sentence; ``response`` is there when
+    one came.
     """
 
     request: Request
