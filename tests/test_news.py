@@ -1,0 +1,314 @@
+"""What each worker is told: hosts, rules, scope, and above all cookies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from crawler.cookies import RecordingJar
+from crawler.hostqueue import HostQueue
+from crawler.messages import Cookie, Feed, RobotsFile, SessionChange
+from crawler.news import News
+from crawler.politeness import HostClock
+from crawler.store import SessionRecord
+
+SITE = "site:example"
+
+
+def a_host(id: int = 1, session: str = SITE, workers: int = 2) -> HostQueue:
+    host = HostQueue(id, f"https://{id}.example", session, HostClock())
+    host.in_flight = [0] * workers
+    host.share_out(workers)
+    return host
+
+
+def a_news(*hosts: HostQueue, workers: int = 2) -> News:
+    news = News(workers)
+    for host in hosts:
+        at_work(news, host)
+    return news
+
+
+def at_work(news: News, host: HostQueue, record: SessionRecord | None = None) -> None:
+    """As the frontier makes a host known."""
+    news.set_robots(host.id, None)
+    if not news.knows_session(host.session):
+        news.load_session(record or SessionRecord(host.session, []))
+    news.use_session(host.session)
+
+
+def told(news: News, worker: int, *hosts: HostQueue) -> Feed:
+    feed = Feed([])
+    for host in hosts:
+        news.add_to(feed, worker, host)
+    return feed
+
+
+def cookie(name: str, value: str | None) -> Cookie:
+    return Cookie(name, value, "example", "/")
+
+
+def change(name: str, value: str | None, at: float | None = None) -> SessionChange:
+    return SessionChange(SITE, [cookie(name, value)], at)
+
+
+# Hosts and rules
+
+
+def test_a_host_is_told_once_to_each_worker() -> None:
+    host = a_host()
+    news = a_news(host)
+    for worker in (0, 1):
+        (one,) = told(news, worker, host).hosts
+        assert (one.id, one.origin, one.session, one.robots) == (1, "https://1.example", SITE, None)
+        assert told(news, worker, host).hosts == []
+
+
+def test_new_rules_are_told_to_everyone() -> None:
+    host, other = a_host(1), a_host(2)
+    news = a_news(host, other)
+    for worker in (0, 1):
+        told(news, worker, host, other)
+    rules = RobotsFile(b"User-agent: *")
+    news.set_robots(1, rules)
+    for worker in (0, 1):
+        (one,) = told(news, worker, host, other).hosts
+        assert one.robots == rules
+        assert told(news, worker, host, other).hosts == []
+
+
+def test_a_host_that_was_forgotten_is_told_as_such_and_then_anew() -> None:
+    host, other = a_host(1), a_host(2)
+    news = a_news(host, other)
+    told(news, 0, host, other)
+    news.forget_host(host)
+    at_work(news, host)
+    for worker, forgotten in ((0, [1]), (1, [])):
+        feed = told(news, worker, host)
+        assert feed.forget == forgotten
+        assert [one.id for one in feed.hosts] == [1]
+    assert told(news, 0, host).forget == []
+
+
+def test_a_worker_in_the_place_of_a_dead_one_is_told_everything() -> None:
+    host = a_host()
+    news = a_news(host)
+    news.add_netloc("b.example")
+    told(news, 0, host)
+    news.apply(0, change("a", "1"))
+    news.forget_worker(0)
+    feed = told(news, 0, host)
+    assert [one.id for one in feed.hosts] == [1]
+    assert feed.scope == ["b.example"]
+    assert feed.forget == []
+    (session,) = feed.sessions
+    assert session.cookies == [cookie("a", "1")]
+    assert session.heard == 0, "the new one has reported nothing"
+
+
+# Scope
+
+
+def test_each_netloc_is_told_once_to_each_worker() -> None:
+    host = a_host()
+    news = a_news(host)
+    news.add_netloc("a.example")
+    assert told(news, 0, host).scope == ["a.example"]
+    news.add_netloc("a.example")
+    news.add_netloc("b.example")
+    assert told(news, 0, host).scope == ["b.example"]
+    assert told(news, 1, host).scope == ["a.example", "b.example"]
+
+
+# Sessions
+
+
+def test_a_session_comes_with_the_first_task() -> None:
+    host = a_host()
+    news = News(2)
+    at_work(news, host, SessionRecord(SITE, [cookie("a", "1")], 5.0))
+    (session,) = told(news, 0, host).sessions
+    assert (session.key, session.cookies, session.logged_in_at) == (SITE, [cookie("a", "1")], 5.0)
+    assert told(news, 0, host).sessions == []
+
+
+def test_hosts_of_one_site_share_their_session_and_are_told_of_it_once() -> None:
+    one, two, other = a_host(1), a_host(2), a_host(3, "site:other")
+    news = a_news(one, two, other)
+    assert [session.key for session in told(news, 0, one, two, other).sessions] == [
+        SITE,
+        "site:other",
+    ]
+
+
+def test_a_worker_is_not_told_what_it_has_reported_itself() -> None:
+    host = a_host()
+    news = a_news(host)
+    told(news, 0, host)
+    news.apply(0, change("a", "1", 7.0))
+    assert told(news, 0, host).sessions == []
+    (session,) = told(news, 1, host).sessions
+    assert session.cookies == [cookie("a", "1")]
+    assert session.logged_in_at == 7.0
+    assert session.heard == 0
+
+
+def test_what_two_workers_change_reaches_both() -> None:
+    host = a_host()
+    news = a_news(host)
+    for worker in (0, 1):
+        told(news, worker, host)
+    news.apply(0, change("a", "1"))
+    news.apply(1, change("b", "2"))
+    news.apply(0, change("a", None))
+    for worker, heard in ((0, 2), (1, 1)):
+        (session,) = told(news, worker, host).sessions
+        assert session.cookies == [cookie("b", "2")]
+        assert session.heard == heard
+        assert told(news, worker, host).sessions == []
+
+
+def test_what_has_changed_is_kept_once() -> None:
+    host = a_host()
+    news = a_news(host)
+    assert list(news.changed_sessions()) == []
+    news.apply(0, change("a", "1", 7.0))
+    news.apply(0, change("b", "2", 8.0))
+    assert list(news.changed_sessions()) == [
+        SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], 8.0)
+    ]
+    assert list(news.changed_sessions()) == []
+
+
+def test_a_session_that_nobody_uses_is_not_kept_in_memory() -> None:
+    one, two = a_host(1), a_host(2)
+    news = a_news(one, two)
+    news.forget_host(one)
+    assert news.knows_session(SITE)
+    news.forget_host(two)
+    assert not news.knows_session(SITE)
+
+
+def test_a_session_that_is_not_in_the_store_yet_stays() -> None:
+    host = a_host()
+    news = a_news(host)
+    news.apply(0, change("a", "1"))
+    news.forget_host(host)
+    assert [record.key for record in news.changed_sessions()] == [SITE]
+
+
+# A request sees at least the cookies of the page that it was found on
+
+
+class Causality(RuleBasedStateMachine):
+    """Pages, whose answers may set or delete a cookie, and whose children go to any worker.
+
+    What two pages set at the same time has no order, so each worker has cookies of its own, whose
+    values are numbers that only grow; the cookie ``shared`` is set by all and never deleted.
+    Messages between the process and a worker keep their order, and may take their time.
+    """
+
+    @initialize(workers=st.integers(1, 3))
+    def begin(self, workers: int) -> None:
+        self.host = a_host(workers=workers)
+        self.news = a_news(self.host, workers=workers)
+        self.jars = [RecordingJar() for _ in range(workers)]
+        self.to_worker: list[list[Any]] = [[] for _ in range(workers)]
+        self.to_process: list[list[Any]] = [[] for _ in range(workers)]
+        self.pending: list[dict[str, int]] = [{}]
+        """Requests that may go out, each with the cookies that it must see."""
+        self.deleted: dict[str, int] = {}
+        """When each cookie was last deleted."""
+        self.number = 0
+
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        if not self.pending:
+            self.pending.append({})
+        request = self.pending.pop(data.draw(st.integers(0, len(self.pending) - 1)))
+        worker = data.draw(st.integers(0, len(self.jars) - 1))
+        feed = told(self.news, worker, self.host)
+        self.to_worker[worker].append((feed, request))
+
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["nothing", "set", "set", "share", "delete"]),
+        children=st.integers(1, 2),
+    )
+    def fetch(self, data: st.DataObject, what: str, children: int) -> None:
+        busy = [number for number, messages in enumerate(self.to_worker) if messages]
+        if not busy:
+            return
+        worker = data.draw(st.sampled_from(busy))
+        feed, must_see = self.to_worker[worker].pop(0)
+        jar = self.jars[worker]
+        for session in feed.sessions:
+            jar.load(session.cookies, session.heard)
+        self.check(must_see, self.values(jar))
+        self.number += 1
+        name = "shared" if what == "share" else f"of {worker}"
+        if what in {"set", "share"}:
+            jar.set(name, str(self.number), domain="example", path="/")
+        must_go = what == "delete" and name in self.values(jar)
+        if must_go:
+            jar.clear("example", "/", name)
+            self.deleted[name] = self.number
+        child = {**must_see, **self.values(jar)}
+        if "shared" in child:
+            child["shared"] = 0  # any value will do
+        if must_go:
+            child[name] = self.number
+        self.to_process[worker].append((jar.drain(), [child] * children))
+
+    def check(self, must_see: dict[str, int], seen: dict[str, int]) -> None:
+        for name, least in must_see.items():
+            if name in seen:
+                assert seen[name] >= least, "a child has an older cookie than its parent"
+            else:
+                assert self.deleted.get(name, -1) >= least, "a child lacks its parent's cookie"
+
+    @staticmethod
+    def values(jar: RecordingJar) -> dict[str, int]:
+        return {one.name: int(one.value) for one in jar}
+
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        talking = [number for number, messages in enumerate(self.to_process) if messages]
+        if not talking:
+            return
+        worker = data.draw(st.sampled_from(talking))
+        changes, children = self.to_process[worker].pop(0)
+        if changes:
+            self.news.apply(worker, SessionChange(SITE, changes))
+        self.pending += children
+
+    @rule(data=st.data())
+    def worker_dies(self, data: st.DataObject) -> None:
+        worker = data.draw(st.integers(0, len(self.jars) - 1))
+        lost = [request for _, request in self.to_worker[worker]]
+        while self.to_process[worker]:  # what it had sent is read before its end is seen
+            changes, children = self.to_process[worker].pop(0)
+            if changes:
+                self.news.apply(worker, SessionChange(SITE, changes))
+            self.pending += children
+        self.jars[worker] = RecordingJar()
+        self.to_worker[worker] = []
+        self.news.forget_worker(worker)
+        self.pending += lost
+
+    @invariant()
+    def when_nothing_is_on_its_way_all_who_are_told_have_the_same(self) -> None:
+        if any(self.to_worker) or any(self.to_process):
+            return
+        known = self.news._sessions[SITE]
+        kept = {one.name: one.value for one in known.cookies.values()}
+        for worker, jar in enumerate(self.jars):
+            if known.told[worker] == known.version:
+                assert {one.name: one.value for one in jar} == kept
+
+
+Causality.TestCase.settings = hypothesis_settings(deadline=None, stateful_step_count=40)
+TestCausality = Causality.TestCase
