@@ -69,8 +69,10 @@ class Watchdog:
             del self._running[key]
 
     def close(self) -> None:
-        """End the watchdog's thread."""
+        """End the watchdog's thread, and with it what is still being fetched."""
         self._closed.set()
+        for deadline in list(self._running.values()):
+            deadline.cut()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
