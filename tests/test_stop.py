@@ -1,0 +1,143 @@
+"""Stopping: Ctrl-C once and twice, SIGTERM, and a server that does not let go."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crawler.stop import StopSignal
+from tests.commands import Command, children_of, wait_until_gone
+from tests.jobs import Title, items, rows, run_job, values
+from tests.sites import Site, Visit, web
+from tests.test_crash import check_whole, slowed
+
+
+@pytest.fixture
+def gate(site: Site) -> Iterator[threading.Event]:
+    """Holds back the answer to /slow until it is set."""
+    event = threading.Event()
+
+    def slow(visit: Visit) -> str:
+        event.wait(60)
+        return "slow"
+
+    site.pages["/slow"] = slow
+    yield event
+    event.set()
+
+
+def stop_when_asked(stop: StopSignal, site: Site, path: str) -> threading.Thread:
+    """Stop the crawl as soon as ``path`` is asked for."""
+
+    def watch() -> None:
+        site.wait_for(path)
+        stop.stop()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("way", ["ctrl-c", "SIGTERM"])
+def test_one_signal_finishes_what_is_in_flight_and_a_resume_does_the_rest(
+    tmp_path: Path, site: Site, workers: int, way: str
+) -> None:
+    urls = web([site], 150)
+    slowed(site, 0.02)
+    folder = tmp_path / "job"
+    command = Command("Follow", folder, site.url + "/0", workers=workers, concurrency_per_host=3)
+    site.wait_for("/5")
+    workers_then = command.children
+    if way == "ctrl-c":
+        command.press_ctrl_c()
+    else:
+        command.signal(signal.SIGTERM)
+    assert command.wait() == 3, command.said
+    wait_until_gone(workers_then)
+    # What had been asked for was finished and committed: nothing of it is asked for again.
+    done = len(items(folder)) // 2
+    assert done == len(site.asked) < 150
+    assert rows(folder, "SELECT value FROM job WHERE name = 'running'") == [("false",)]
+    last = Command("Follow", folder, site.url + "/0", workers=workers, concurrency_per_host=8)
+    assert last.wait() == 0, last.said
+    check_whole(folder, urls)
+    assert set(site.asked.values()) == {1}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_two_signals_stop_at_once_and_lose_nothing(
+    tmp_path: Path, site: Site, workers: int, gate: threading.Event
+) -> None:
+    site.pages["/"] = "x"
+    folder = tmp_path / "job"
+    seeds = (site.url + "/", site.url + "/slow")
+    command = Command("Follow", folder, *seeds, workers=workers, stop_timeout=600)
+    site.wait_for("/slow")
+    children = command.children
+    presses = 0
+    while command.process.poll() is None:  # two that come together count as one
+        command.press_ctrl_c()
+        presses += 1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.process.wait(0.3)
+    assert presses >= 2
+    assert command.wait() == 3, command.said
+    wait_until_gone(children)
+    gate.set()
+    last = Command("Follow", folder, *seeds, workers=workers)
+    assert last.wait() == 0, last.said
+    check_whole(folder, set(seeds))
+    assert site.asked == {"/": 1, "/slow": 2}
+
+
+def test_a_slow_server_does_not_hold_the_stop_longer_than_stop_timeout(
+    tmp_path: Path, site: Site, gate: threading.Event
+) -> None:
+    site.pages["/"] = "x"
+    stop = StopSignal()
+    starter = stop_when_asked(stop, site, "/slow")
+    seeds = (site.url + "/", site.url + "/slow")
+    summary = run_job(Title, tmp_path, *seeds, stop=stop, stop_timeout=0.3, timeout=1000)
+    starter.join()
+    stop.close()
+    assert not gate.is_set()  # it ended without the answer
+    assert (summary.exit_status, summary.counters.reason) == (3, "stopped")
+    assert values(items(tmp_path)) == [site.url + "/"]
+
+
+def test_a_stop_while_a_host_waits_for_its_turn_does_not_wait_for_it(
+    tmp_path: Path, site: Site
+) -> None:
+    web([site], 3)
+    stop = StopSignal()
+    starter = stop_when_asked(stop, site, "/0")
+    summary = run_job(Title, tmp_path, site.url + "/0", stop=stop, delay=0.5, stop_timeout=600)
+    starter.join()
+    stop.close()
+    assert summary.exit_status == 3
+    assert len(items(tmp_path)) == 1
+    assert len(site.visits()) == 1
+
+
+def test_a_stopped_job_leaves_no_children_behind(tmp_path: Path, site: Site) -> None:
+    """Also when the signal comes while the workers are only starting."""
+    web([site], 50)
+    folder = tmp_path / "job"
+    for _ in range(3):
+        command = Command("Follow", folder, site.url + "/0", workers=2)
+        while not command.children and command.process.poll() is None:
+            pass
+        children = children_of(command.pid) if command.process.poll() is None else []
+        command.press_ctrl_c()
+        assert command.wait() in (0, 3), command.said
+        wait_until_gone(children)
+    last = Command("Follow", folder, site.url + "/0", workers=2)
+    assert last.wait() == 0, last.said
+    assert len(items(folder)) == 100
