@@ -422,6 +422,32 @@ class FakeStore:
 HEAD = 8
 
 
+def test_a_refill_that_brings_only_what_is_out_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faster pages than commits, then many that overtake: the head starts before what is out."""
+    monkeypatch.setattr(scheduler, "HEAD_TOTAL", HEAD)
+    store, host = FakeStore(), a_host(concurrency=4)
+    made = a_scheduler(host, each=0)
+    frontier = Frontier(cast(Store, store), made, Settings(), News(1), account=False)
+    late = [queued(id) for id in range(1, 3 * HEAD)]
+    store.rows[host.id] = dict(late)
+    made.refill(host, store.head(host.id, None, 2 * HEAD), more=True, now=0.0)
+    out = sent(made)
+    assert ids(out) == list(range(1, 2 * HEAD + 1))
+    for assignment in out:
+        made.finish(assignment.id, 0.0)  # not committed yet, so the store still has them
+    soon = [queued(id, -1) for id in range(100, 100 + 5 * HEAD)]
+    store.rows[host.id] |= dict(soon)
+    for one in soon:
+        made.push(host, one, 0.0)
+    seen = []
+    while (one_more := made.next(0.0)) is not None:
+        seen.append(one_more)
+        made.finish(one_more.id, 0.0)
+        if host.more and not host.heap:
+            frontier.refill(host, 0.0)
+    assert ids(seen) == [one.key.id for one in [*soon, *late[2 * HEAD :]]]
+
+
 class Crawl(RuleBasedStateMachine):
     """The scheduler as a run drives it, with small heads so that queues are always longer."""
 
@@ -616,6 +642,6 @@ class Crawl(RuleBasedStateMachine):
 
 
 Crawl.TestCase.settings = hypothesis_settings(
-    max_examples=60, stateful_step_count=40, deadline=None
+    max_examples=150, stateful_step_count=40, deadline=None
 )
 TestCrawl = Crawl.TestCase
