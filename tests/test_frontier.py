@@ -1,0 +1,414 @@
+"""The frontier at work: hosts and the heads of their queues between store and scheduler."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from crawler import frontier, scheduler
+from crawler.frontier import Frontier
+from crawler.hostqueue import HostQueue
+from crawler.messages import Cookie, Feed, Found, RobotsFile
+from crawler.news import News
+from crawler.robots import MAX_AGE
+from crawler.scheduler import Assignment, Scheduler
+from crawler.settings import Settings
+from crawler.store import Host, Key, Queued, SessionRecord
+from crawler.store.sqlite import SQLiteStore
+
+A, B = "https://a.example", "https://b.example"
+
+
+class Bench:
+    """A store and a frontier on it; ``now`` is the monotonic clock, ``wall`` the other one."""
+
+    def __init__(self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = store
+        self.now, self.wall = 100.0, 1_700_000_000.0
+        monkeypatch.setattr(time, "time", lambda: self.wall)
+        self.ids = itertools.count(1)
+        self.start()
+
+    def start(self, *, was_killed: bool = False, account: bool = False, **settings: Any) -> None:
+        """As a new process would, with what the store has."""
+        self.scheduler = Scheduler(workers=1, threads=4)
+        self.news = News(1)
+        settings = {"obey_robots": False, "delay": 0.0, **settings}
+        self.frontier = Frontier(
+            self.store, self.scheduler, Settings(**settings), self.news, account=account
+        )
+        self.frontier.load(self.now, was_killed=was_killed)
+
+    def add(self, origin: str, count: int = 1, rank: int = 0) -> list[tuple[int, Queued]]:
+        """Commit new requests; the scheduler has not seen them yet."""
+        new = []
+        with self.store.transaction():
+            host = self.frontier.host_id(origin)
+            for id in itertools.islice(self.ids, count):
+                request = msgspec.Raw(msgspec.msgpack.encode(id))
+                found = Found(b"%016d" % id, origin, rank, "parse", request)
+                assert self.store.add(host, id, found)
+                new.append((host, Queued(Key(rank, id), bytes(request))))
+        return new
+
+    def host(self, origin: str) -> HostQueue:
+        row = self.store.host(origin)
+        assert row is not None
+        host = self.scheduler.host(row.id)
+        assert host is not None
+        return host
+
+    def sent(self) -> Iterator[Assignment]:
+        """Everything that goes out now, as a run feeds it."""
+        while (assignment := self.scheduler.next(self.now)) is not None:
+            if assignment.host.more and not assignment.host.heap:
+                self.frontier.refill(assignment.host, self.now)
+            yield assignment
+
+    def ids_sent(self) -> list[int]:
+        return [one.queued.key.id for one in self.sent() if one.queued is not None]
+
+    def work_off(self) -> list[int]:
+        """Send everything, each done as soon as it is out."""
+        ids: list[int] = []
+        while True:
+            batch = list(self.sent())
+            if not batch:
+                return ids
+            with self.store.transaction():
+                for one in batch:
+                    assert one.queued is not None
+                    ids.append(one.queued.key.id)
+                    self.store.finish(one.host.id, one.queued.key)
+            for one in batch:
+                assert one.queued is not None
+                self.scheduler.finish(one.id, self.now)
+                self.scheduler.settle(one.host, one.queued.key)
+
+    def save(self) -> None:
+        with self.store.transaction():
+            self.frontier.save_hosts(self.now)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += seconds
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with closing(SQLiteStore(tmp_path / "job.db")) as store:
+        yield Bench(store, monkeypatch)
+
+
+# Requests come in
+
+
+@pytest.mark.parametrize("number", [1, 8, 9, 16, 17, 100])
+def test_a_queue_longer_than_its_head_comes_in_bit_by_bit_and_in_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(scheduler, "HEAD_TOTAL", 1)  # heads of 8
+    bench.add(A, number)
+    bench.start()
+    assert len(bench.host(A).heap) == min(8, number)
+    assert bench.work_off() == list(range(1, number + 1))
+    assert bench.host(A).is_idle
+
+
+def test_new_requests_enter_the_scheduler(bench: Bench) -> None:
+    bench.frontier.admit([*bench.add(A, 3), *bench.add(B, 2), *bench.add(A, 1)], bench.now)
+    assert sorted(bench.work_off()) == [1, 2, 3, 4, 5, 6]
+    bench.frontier.admit(bench.add(A, 1), bench.now)
+    assert bench.work_off() == [7]
+
+
+def test_the_number_of_a_host_is_always_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MOST_HOSTS", 3)
+    origins = [f"https://{number}.example" for number in range(10)]
+    with bench.store.transaction():
+        first = [bench.frontier.host_id(origin) for origin in origins]
+        assert [bench.frontier.host_id(origin) for origin in origins] == first
+    assert len(bench.frontier._ids) <= 3
+
+
+def test_more_hosts_than_fit_into_memory_get_their_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MOST_HOSTS", 5)
+    monkeypatch.setattr(frontier, "MOST_IDLE", 2)
+    for number in range(23):
+        bench.add(f"https://{number}.example", 2)
+    bench.start()
+    done: list[int] = []
+    for _ in range(30):
+        assert len(list(bench.scheduler.hosts)) <= 5
+        done += bench.work_off()
+        bench.frontier.put_away_idle(bench.now)
+    assert sorted(done) == list(range(1, 47))
+
+
+def test_hosts_found_when_memory_is_full_are_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MOST_HOSTS", 2)
+    monkeypatch.setattr(frontier, "MOST_IDLE", 0)
+    for number in range(6):
+        bench.frontier.admit(bench.add(f"https://{number}.example"), bench.now)
+    done = []
+    for _ in range(6):
+        done += bench.work_off()
+        bench.frontier.put_away_idle(bench.now)
+    assert sorted(done) == [1, 2, 3, 4, 5, 6]
+
+
+# Waiting for another try
+
+
+def wait(bench: Bench, assignment: Assignment, seconds: float) -> None:
+    """As the commit does with what is to be tried again."""
+    assert assignment.queued is not None
+    host, key = assignment.host, assignment.queued.key
+    bench.scheduler.finish(assignment.id, bench.now)
+    with bench.store.transaction():
+        bench.store.replace(host.id, key, b"again", bench.wall + seconds)
+    bench.scheduler.settle(host, key)
+    bench.frontier.wait(host, bench.now + seconds)
+
+
+def test_a_request_waits_until_it_is_due_and_others_go_on(bench: Bench) -> None:
+    bench.add(A, 3)
+    bench.start()
+    first, second, third = bench.sent()
+    wait(bench, second, 60.0)
+    wait(bench, first, 30.0)
+    assert bench.frontier.wake_at() == bench.now + 30.0
+    bench.frontier.wake(bench.now + 29.9)
+    assert bench.ids_sent() == []
+    bench.pass_time(31.0)
+    bench.frontier.wake(bench.now)
+    (again,) = bench.sent()
+    assert again.queued == Queued(Key(0, 1), b"again")
+    assert not first.host.is_idle
+    bench.pass_time(60.0)
+    bench.frontier.wake(bench.now)
+    assert bench.ids_sent() == [2]
+    assert bench.frontier.wake_at() is None
+    del third
+
+
+def test_a_wait_survives_a_restart(bench: Bench) -> None:
+    bench.add(A, 1)
+    bench.start()
+    (only,) = bench.sent()
+    wait(bench, only, 60.0)
+    bench.wall += 20.0
+    bench.start()
+    assert bench.ids_sent() == []
+    at = bench.frontier.wake_at()
+    assert at == pytest.approx(bench.now + 40.0, abs=0.01)
+    bench.pass_time(41.0)
+    bench.frontier.wake(bench.now)
+    assert bench.ids_sent() == [1]
+
+
+def test_a_wait_is_no_longer_than_was_granted_when_the_clock_is_set_back(bench: Bench) -> None:
+    bench.add(A, 1)
+    bench.start()
+    (only,) = bench.sent()
+    wait(bench, only, 60.0)
+    bench.wall -= 10 * 365 * 86400
+    bench.start(max_retry_wait=100.0)
+    at = bench.frontier.wake_at()
+    assert at is not None
+    assert at <= bench.now + 101.0
+
+
+def test_many_that_are_due_at_once_do_not_fill_the_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "HEAD_TOTAL", 1)
+    new = bench.add(A, 200)
+    with bench.store.transaction():
+        for host, queued in new:
+            bench.store.replace(host, queued.key, queued.request, bench.wall + 5.0)
+    bench.start()
+    assert bench.ids_sent() == []
+    bench.pass_time(6.0)
+    bench.frontier.wake(bench.now)
+    assert len(bench.host(A).heap) <= 4 * 8 + 1
+    assert bench.work_off() == list(range(1, 201))
+
+
+# Clocks
+
+
+def test_the_clock_of_a_host_survives_a_restart(bench: Bench) -> None:
+    bench.add(A, 2)
+    bench.start(delay=10.0)
+    (first,) = bench.sent()
+    bench.frontier.touch(first.host)
+    bench.save()
+    bench.wall += 4.0
+    bench.start(delay=10.0)
+    assert bench.ids_sent() == []
+    assert bench.scheduler.next_at() == pytest.approx(bench.now + 6.0)
+
+
+def test_a_retry_after_of_a_host_survives_a_restart(bench: Bench) -> None:
+    bench.add(A, 2)
+    bench.start()
+    host = bench.host(A)
+    host.clock.retry_after(3600.0, bench.now)
+    bench.frontier.touch(host)
+    bench.save()
+    bench.wall += 600.0
+    bench.start()
+    assert bench.ids_sent() == []
+    assert bench.scheduler.next_at() == pytest.approx(bench.now + 3000.0)
+
+
+def test_after_a_kill_each_host_rests_first(bench: Bench) -> None:
+    """The last requests before a kill are in nobody's books."""
+    bench.add(A, 2)
+    bench.start(delay=10.0, was_killed=True)
+    assert bench.ids_sent() == []
+    assert bench.scheduler.next_at() == pytest.approx(bench.now + 10.0)
+
+
+def test_a_kill_is_no_reason_for_new_hosts_to_rest(bench: Bench) -> None:
+    bench.start(delay=10.0, was_killed=True)
+    bench.frontier.admit(bench.add(A, 1), bench.now)
+    assert bench.ids_sent() == [1]
+
+
+def test_only_clocks_that_have_moved_are_written(bench: Bench) -> None:
+    bench.add(A)
+    bench.add(B)
+    bench.start(delay=10.0)
+    (first, second) = bench.sent()
+    bench.frontier.touch(first.host)
+    bench.save()
+    assert bench.store.host_by_id(first.host.id).next_at > bench.wall
+    assert bench.store.host_by_id(second.host.id).next_at == 0.0
+
+
+# robots.txt
+
+
+def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
+    bench.add(A, 1)
+    bench.start(obey_robots=True)
+    (robots,) = bench.sent()
+    assert robots.queued is None
+    bench.scheduler.finish(robots.id, bench.now)
+    rules = RobotsFile(b"User-agent: *\nCrawl-delay: 7", 7.0)
+    bench.frontier.set_robots(robots.host, rules, bench.now)
+    assert robots.host.clock.effective_delay == 7.0
+    bench.save()
+    assert bench.store.host(A) == Host(robots.host.id, A, bench.wall, 0.0, rules, bench.wall)
+    bench.pass_time(7.0)
+    bench.start(obey_robots=True)
+    host = bench.host(A)
+    assert host.knows_robots
+    assert host.clock.effective_delay == 7.0
+    assert bench.ids_sent() == [1]
+    feed = Feed([])
+    bench.news.add_to(feed, 0, host)
+    assert feed.hosts[0].robots == rules
+
+
+def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
+    bench.add(A, 1)
+    with bench.store.transaction():
+        id = bench.frontier.host_id(A)
+        bench.store.save_host(Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE))
+    bench.start(obey_robots=True)
+    assert not bench.host(A).knows_robots
+    bench.wall -= 10.0
+    bench.start(obey_robots=True)
+    host = bench.host(A)
+    assert host.knows_robots
+    assert host.robots_until == pytest.approx(bench.now + 10.0)
+
+
+def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
+    bench.add(A, 1)
+    with bench.store.transaction():
+        id = bench.frontier.host_id(A)
+        bench.store.save_host(Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99))
+    bench.start(obey_robots=True)
+    assert not bench.host(A).knows_robots
+
+
+def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
+    bench.add(A, 1)
+    with bench.store.transaction():
+        id = bench.frontier.host_id(A)
+        rules = RobotsFile(b"User-agent: *\nDisallow: /", 7.0)
+        bench.store.save_host(Host(id, A, robots=rules, robots_at=bench.wall))
+    bench.start(obey_robots=False)
+    host = bench.host(A)
+    assert host.clock.effective_delay == 0.0
+    feed = Feed([])
+    bench.news.add_to(feed, 0, host)
+    assert feed.hosts[0].robots is None
+
+
+# Sessions
+
+
+def test_hosts_of_one_site_share_a_session_and_an_account_is_everywhere(bench: Bench) -> None:
+    origins = ["https://www.a.example", "http://shop.a.example:8080", B]
+    for origin in origins:
+        bench.add(origin)
+    bench.start()
+    assert [bench.host(o).session for o in origins] == ["site:a.example"] * 2 + ["site:b.example"]
+    assert not any(bench.host(o).exclusive for o in origins)
+    bench.start(account=True)
+    assert {bench.host(o).session for o in origins} == {"account"}
+    assert all(bench.host(o).exclusive for o in origins)
+
+
+def test_sessions_come_from_the_store(bench: Bench) -> None:
+    bench.add(A)
+    cookie = Cookie("id", "1", "a.example", "/")
+    with bench.store.transaction():
+        bench.store.save_session(SessionRecord("site:a.example", [cookie]))
+    bench.start()
+    feed = Feed([])
+    bench.news.add_to(feed, 0, bench.host(A))
+    (session,) = feed.sessions
+    assert session.cookies == [cookie]
+
+
+def test_idle_hosts_stay_in_memory_while_there_are_few(bench: Bench) -> None:
+    bench.add(A)
+    bench.start()
+    bench.work_off()
+    bench.frontier.put_away_idle(bench.now)
+    assert bench.host(A).is_idle
+
+
+def test_the_clock_of_a_host_that_was_put_away_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MOST_IDLE", 0)
+    bench.add(A)
+    bench.start(delay=10.0)
+    bench.work_off()
+    bench.frontier.touch(bench.host(A))
+    bench.save()
+    bench.frontier.put_away_idle(bench.now)
+    assert list(bench.scheduler.hosts) == []
+    bench.pass_time(4.0)
+    bench.frontier.admit(bench.add(A), bench.now)
+    assert bench.scheduler.next_at() == pytest.approx(bench.now + 6.0)
