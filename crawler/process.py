@@ -42,6 +42,9 @@ class Handler(Protocol):
     def handle(self, task: Task) -> Outcome:
         """What became of the task; never raises."""
 
+    def seal(self, task: Task, outcome: Outcome) -> None:
+        """Add what has changed in the sessions; ``outcome`` is the next one to be sent."""
+
     def close(self) -> None:
         """Release connections."""
 
@@ -69,6 +72,7 @@ class Workshop:
         self._ready: SimpleQueue[Lane | None] = SimpleQueue()
         self._outbox: deque[Outcome] = deque()
         self._filled = threading.Event()
+        self._reporting = threading.Lock()
         self._sending = threading.Lock()
         self._closed = False
 
@@ -111,7 +115,9 @@ class Workshop:
         if lane.running < lane.slots:
             lane.running += 1
             self._ready.put(lane)
-            if self._ready.qsize() > self._idle and len(self._threads) < self._most:
+            if self._idle:
+                self._idle -= 1
+            elif len(self._threads) < self._most:
                 self._start_thread()
 
     def _start_thread(self) -> None:
@@ -121,14 +127,7 @@ class Workshop:
         thread.start()
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                self._idle += 1
-            lane = self._ready.get()
-            with self._lock:
-                self._idle -= 1
-            if lane is None:
-                return
+        while (lane := self._ready.get()) is not None:
             self._work_off(lane)
 
     def _work_off(self, lane: Lane) -> None:
@@ -137,12 +136,13 @@ class Workshop:
             with self._lock:
                 if not lane.queue:
                     lane.running -= 1
+                    self._idle += 1  # whoever has the next lane takes this thread by counting down
                     break
                 task = lane.queue.popleft()
             outcome = self._handler.handle(task)
             if outcome.host_wait is not None:
                 self._give_back(task.host)
-            self._outbox.append(outcome)
+            self._report(task, outcome)
             if len(self._outbox) >= BATCH or not (lane.queue or self._ready.qsize()):
                 self._flush()
             else:
@@ -150,6 +150,13 @@ class Workshop:
             if self._ready.qsize():
                 self._ready.put(lane)  # it keeps its slot and takes its turn
                 break
+
+    def _report(self, task: Task, outcome: Outcome) -> None:
+        """Into the outbox. A cookie may travel with another page than the one that it came with,
+        of a thread that was quicker; but never behind it, or it could be lost in between."""
+        with self._reporting:
+            self._handler.seal(task, outcome)
+            self._outbox.append(outcome)
 
     def _give_back(self, host: int | None) -> None:
         """What has not been started goes back to the scheduler."""

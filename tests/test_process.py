@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, Pipe
+from queue import SimpleQueue
+from typing import Any
 
 import msgspec
 import pytest
 
 from crawler.messages import (
+    Cookie,
     Feed,
     HostNews,
     Outcome,
     Recall,
+    SessionChange,
     Stop,
     Task,
     decode_outcomes,
@@ -26,11 +31,18 @@ from tests.sites import PATIENCE
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
-class Handling:
-    """A handler that does what its function says."""
+def leave_open(task: Task, outcome: Outcome) -> None:
+    """No session has changed."""
 
-    def __init__(self, handle: Callable[[Task], Outcome]) -> None:
+
+class Handling:
+    """A handler that does what its functions say."""
+
+    def __init__(
+        self, handle: Callable[[Task], Outcome], seal: Callable[[Task, Outcome], None]
+    ) -> None:
         self.handle = handle
+        self.seal = seal
         self.closed = False
 
     def learn(self, feed: Feed) -> None:
@@ -41,10 +53,14 @@ class Handling:
 
 
 @contextmanager
-def workshop(handle: Callable[[Task], Outcome], threads: int) -> Iterator[Connection]:
+def workshop(
+    handle: Callable[[Task], Outcome],
+    threads: int,
+    seal: Callable[[Task, Outcome], None] = leave_open,
+) -> Iterator[Connection]:
     """The scheduler's end of the pipe to a running workshop."""
     ours, theirs = Pipe()
-    handling = Handling(handle)
+    handling = Handling(handle, seal)
     thread = threading.Thread(target=Workshop(theirs, handling, threads).run)
     thread.start()
     with ours, theirs:
@@ -69,20 +85,82 @@ def answers(pipe: Connection, count: int) -> list[Outcome]:
     return found
 
 
-def test_a_host_that_hangs_never_holds_up_another_while_there_are_threads() -> None:
-    for _ in range(300):
-        both = threading.Barrier(2, timeout=5)
+class Sluggish:
+    """A queue whose takers are held up for a moment when they have something."""
 
-        def meet(task: Task, both: threading.Barrier = both) -> Outcome:
-            if task.id:
-                both.wait()
-            return Outcome(task.id, "done")
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self.put = self._queue.put
+        self.qsize = self._queue.qsize
 
-        with workshop(meet, threads=4) as pipe:
-            pipe.send_bytes(feed((0, 1)))  # so that there is one thread, which is idle then
-            answers(pipe, 1)
-            pipe.send_bytes(feed((1, 1), (2, 2)))
-            assert {outcome.task for outcome in answers(pipe, 2)} == {1, 2}
+    def get(self) -> Any:
+        taken = self._queue.get()
+        time.sleep(0.1)
+        return taken
+
+
+def test_a_host_that_hangs_never_holds_up_another_while_there_are_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not even when the thread that takes it has not come so far as to say that it is busy."""
+    monkeypatch.setattr("crawler.process.SimpleQueue", Sluggish)
+    both = threading.Barrier(2, timeout=2)
+
+    def meet(task: Task) -> Outcome:
+        if task.id:
+            both.wait()
+        return Outcome(task.id, "done")
+
+    with workshop(meet, threads=4) as pipe:
+        pipe.send_bytes(feed((0, 1)))  # so that there is one thread, which is idle then
+        answers(pipe, 1)
+        pipe.send_bytes(feed((1, 1)))
+        time.sleep(0.03)  # the thread has taken it, and is still held up
+        pipe.send_bytes(feed((2, 2)))
+        assert {outcome.task for outcome in answers(pipe, 2)} == {1, 2}
+
+
+def test_all_threads_are_used_and_no_more() -> None:
+    together = threading.Barrier(4, timeout=PATIENCE)
+    names: set[str] = set()
+
+    def meet(task: Task) -> Outcome:
+        names.add(threading.current_thread().name)
+        together.wait()
+        return Outcome(task.id, "done")
+
+    with workshop(meet, threads=4) as pipe:
+        for start in range(0, 48, 8):
+            pipe.send_bytes(feed(*((n, n % 8) for n in range(start, start + 8))))
+        assert len(answers(pipe, 48)) == 48
+    assert len(names) == 4
+
+
+def test_a_cookie_is_never_reported_behind_the_page_that_it_came_with() -> None:
+    """The cookie of page 1 is in the session when page 2 is ready to be reported."""
+    change = SessionChange("s", [Cookie("c", "1", "x", "/")])
+    changes = [change]
+    came, taken = threading.Event(), threading.Event()
+
+    def handle(task: Task) -> Outcome:
+        if task.id == 1:
+            came.set()
+            taken.wait(PATIENCE)  # another thread takes the cookie along
+        else:
+            came.wait(PATIENCE)
+        return Outcome(task.id, "done")
+
+    def seal(task: Task, outcome: Outcome) -> None:
+        if changes:
+            outcome.sessions = [changes.pop()]
+            taken.set()
+            time.sleep(0.1)  # time for page 1 to overtake, if it could
+
+    with workshop(handle, threads=2, seal=seal) as pipe:
+        pipe.send_bytes(feed((1, 1), (2, 2)))
+        first, second = answers(pipe, 2)
+    assert (first.task, first.sessions) == (2, [change])
+    assert (second.task, second.sessions) == (1, [])
 
 
 def test_no_more_than_slots_of_one_host_run_at_the_same_time() -> None:
