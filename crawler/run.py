@@ -226,7 +226,7 @@ class Run:
         """A worker has died: another takes its place, and its requests go out again, one by one."""
         team = self._workers
         lost = self._scheduler.lost(worker, now)
-        team.replace(worker)
+        team.replace(worker, alone=any(assignment.alone for assignment in lost))
         self._news.forget_worker(worker)
         code = team.exit_codes[worker]
         log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))

@@ -68,6 +68,7 @@ class Team:
         self._connections: list[Connection] = []
         self._processes: list[Any] = [None] * self.size
         self._early_deaths = 0
+        self._has_come_up = [False] * self.size
         self.exit_codes: list[int | None] = [None] * self.size
 
     def start(self) -> None:
@@ -94,21 +95,30 @@ class Team:
                 continue
             number = self._connections.index(ready)  # type: ignore[arg-type]
             try:
-                heard.append((number, decode_outcomes(self._connections[number].recv_bytes())))
-                self._early_deaths = 0
+                outcomes = decode_outcomes(self._connections[number].recv_bytes())
+                heard.append((number, outcomes))
+                self._has_come_up[number] = True
+                if outcomes:
+                    self._early_deaths = 0
             except (EOFError, OSError):  # also when the sender died in the middle of a message
                 died.append(number)
         return heard, died
 
-    def replace(self, worker: int) -> None:
-        """Put a new worker in the place of a dead one. Raises CrawlerError if they keep dying."""
+    def replace(self, worker: int, *, alone: bool) -> None:
+        """Put a new worker in the place of a dead one. Raises CrawlerError if they keep dying.
+
+        ``alone`` says that it died with one request only, which then is to blame for it, if the
+        worker had come up before.
+        """
         self._connections[worker].close()
         process = self._processes[worker]
         if process is not None:
             process.kill()
             process.join()
             self.exit_codes[worker] = process.exitcode
-        self._early_deaths += 1
+        if not (alone and self._has_come_up[worker]):
+            self._early_deaths += 1
+        self._has_come_up[worker] = False
         if self._early_deaths > MOST_EARLY_DEATHS * self.size:
             raise CrawlerError(
                 "the worker processes die before they have handled a page "
