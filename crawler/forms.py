@@ -75,6 +75,11 @@ class Form:
         copy.attrib.pop("action", None)  # may be anything, and does not matter here
         return _pairs(copy, None, button=False)
 
+    @property
+    def password_names(self) -> set[str]:
+        """The names of the form's password fields."""
+        return {str(field.get("name")) for field in self.element.iter("{*}input") if _hides(field)}
+
     def to_request(
         self,
         data: Data | None = None,
@@ -130,6 +135,10 @@ class Form:
         if url is None:
             raise ValueError(f"its action {urls.redacted(action)!r} is no http or https URL")
         copy.set("action", url)
+
+
+def _hides(field: etree._Element) -> bool:
+    return str(field.get("type", "")).lower() == "password"
 
 
 def _encode(

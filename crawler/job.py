@@ -26,6 +26,7 @@ ITEMS = "items.jsonl"
 REJECTED = "rejected.jsonl"
 LOG = "run.log"
 LOCK = "job.lock"
+PAGES = "pages"
 JOBS = Path("data") / "jobs"
 LOCK_WAIT = 0.3
 """Seconds to wait for a lock, which somebody may hold just to see whether the job is running."""
@@ -284,4 +285,4 @@ def _clear(folder: Path, plan: Plan) -> None:
         output.unlink(missing_ok=True)
     for name in (STORE, f"{STORE}-wal", f"{STORE}-shm", ITEMS, REJECTED, LOG):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "pages", ignore_errors=True)
+    shutil.rmtree(folder / PAGES, ignore_errors=True)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import time
+from pathlib import Path
+from threading import Lock
 from typing import NoReturn
 
 from msgspec.structs import replace
@@ -11,6 +15,7 @@ from msgspec.structs import replace
 from crawler import urls
 from crawler.errors import FetchError, LoginError
 from crawler.request import Request
+from crawler.response import Response
 from crawler.session import Session
 from crawler.spider import Spider
 
@@ -24,9 +29,14 @@ MOST_FRUITLESS = 1
 class Login:
     """Keeps the sessions of one spider logged in."""
 
-    def __init__(self, spider: Spider, retries: int) -> None:
+    def __init__(
+        self, spider: Spider, retries: int, one_callback: Lock, pages: Path | None = None
+    ) -> None:
+        """``pages`` is the folder where a page that shows a failed login is kept."""
         self._spider = spider
         self._retries = retries
+        self._one_callback = one_callback
+        self._pages = pages
 
     def ensure(self, session: Session) -> None:
         """Log in unless that has been done. Raises LoginError, also for each later request."""
@@ -34,46 +44,99 @@ class Login:
             if session.logged_in_at is None:
                 self._log_in(session)
 
-    def has_ended(self, session: Session, request: Request, sent: float) -> Request:
-        """A request sent at ``sent`` (monotonic) was answered as if nobody were logged in.
+    def check(
+        self, session: Session, request: Request, response: Response, sent: float
+    ) -> Request | None:
+        """None when ``response``, to what was sent at ``sent`` (monotonic), is that of a page.
 
-        Returns the request that asks for the same once more; the session will log in before,
-        unless it has done so since. Raises LoginError when logging in changes nothing, and
-        FetchError when it helps other pages but not this one.
+        If it shows that nobody is logged in, the request that asks for the same once more; the
+        session will log in before, unless it has done so since. Raises LoginError when logging in
+        changes nothing, and FetchError when it helps other pages but not this one.
         """
         with session.lock:
             sent_at = time.time() - (time.monotonic() - sent)
-            if session.logged_in_at is not None and session.logged_in_at <= sent_at:
-                session.set_logged_in(None)
+            is_current = session.logged_in_at is not None and session.logged_in_at <= sent_at
+            if not self._is_logged_out(session, response, is_current=is_current):
+                self._has_worked(session, request, response)
+                return None
+            if is_current:
+                log.info("%s: logged out (%s)", session.key, urls.redacted(response.url))
+                session.logged_in_at = None
                 session.fruitless_logins += 1
         if session.fruitless_logins > MOST_FRUITLESS:
-            self._give_up(session, f"{urls.redacted(request.url)} came back as if logged out")
+            self._give_up(session, response, "the page after it came back as if logged out")
         if request.tries >= self._retries:
             url = urls.redacted(request.url)
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         first = request.history[0].url if request.history else request.url
         return replace(request, url=first, history=[], tries=request.tries + 1)
 
-    def has_worked(self, session: Session) -> None:
-        """A page came back as it should to somebody who is logged in."""
+    def _is_logged_out(self, session: Session, response: Response, *, is_current: bool) -> bool:
+        if response.status in (401, 403) and not is_current:
+            return True  # it was asked for while the session had ended, which says nothing yet
+        with self._one_callback:
+            return self._spider.is_logged_out(response)
+
+    def _has_worked(self, session: Session, request: Request, response: Response) -> None:
         session.fruitless_logins = 0
+        if response.status != 403:
+            session.forbidden = 0
+            return
+        session.forbidden += 1
+        if request.tries:
+            session.login_cures_403 = False
 
     def _log_in(self, session: Session) -> None:
         """One try; when it fails, all requests of the session wait and none tries again."""
         if session.login_error is not None:
             raise LoginError(session.login_error)
+        session.start_anew()
         try:
             self._spider.login(session)
+        except LoginError as error:
+            self._give_up(session, session.page, str(error))
         except Exception as error:
-            log.exception("login failed")
-            self._give_up(session, f"{type(error).__name__}: {error}")
-        page = session.page
-        if page is not None and self._spider.is_logged_out(page):
-            self._give_up(session, f"it ended on {urls.redacted(page.url)}, still logged out")
+            log.exception("%s: login failed", session.key)
+            self._give_up(session, session.page, f"{type(error).__name__}: {error}")
+        if session.page is not None and self._is_logged_out(session, session.page, is_current=True):
+            self._give_up(session, session.page, "it ended still logged out")
         session.pace()
-        session.set_logged_in(time.time())
-        log.info("logged in (%s)", session.key)
+        session.logged_in_at = time.time()
+        log.info("%s: logged in", session.key)
 
-    def _give_up(self, session: Session, why: str) -> NoReturn:
-        session.login_error = f"login() of {self._spider.name} failed: {why}"
+    def _give_up(self, session: Session, page: Response | None, why: str) -> NoReturn:
+        """No more tries in this run; the message says whose login, where, and what was seen."""
+        account = session.key.partition(":")[2]
+        who = f"{self._spider.name} as {account}" if account else self._spider.name
+        facts = [] if page is None else [*_facts(page), *self._saved(session, page)]
+        seen = f" ({', '.join(facts)})" if facts else ""
+        session.login_error = f"login of {who} failed: {why.rstrip('.')}{seen}"
         raise LoginError(session.login_error)
+
+    def _saved(self, session: Session, page: Response) -> list[str]:
+        """Keep the page for a look, without what was typed into password fields."""
+        if self._pages is None:
+            return []
+        path = self._pages / f"login-{re.sub(r'[^A-Za-z0-9_.-]', '_', session.key)}.html"
+        body = page.body
+        for secret in session.secrets:
+            body = body.replace(secret.encode(), b"*****")
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with open(path, "wb", opener=_private) as file:
+                file.write(body)
+        except OSError as error:
+            log.warning("cannot save %s: %s", path, error)
+            return []
+        return [f"saved as {path}"]
+
+
+def _facts(page: Response) -> list[str]:
+    """A page by its address, status and title."""
+    title = " ".join((page.css("title::text").get() or "").split()) if page.is_html else ""
+    facts = [f"at {urls.redacted(page.url)}", f"status {page.status}"]
+    return [*facts, f"{title!r}"] if title else facts
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

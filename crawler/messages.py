@@ -7,7 +7,7 @@ fetches one, and the worker that found it, ever look inside.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,6 +30,19 @@ class Cookie(msgspec.Struct, frozen=True, array_like=True):
         return (self.domain, self.path, self.name)
 
 
+class LoginState(msgspec.Struct, frozen=True, array_like=True):
+    """What a login has left behind, besides cookies."""
+
+    at: float | None = None
+    """When the session logged in, wall clock; None while it is not logged in."""
+    headers: dict[str, str] = {}
+    """Headers that the spider has set on the session."""
+    state: dict[str, Any] = {}
+    """What the spider keeps in ``session.state``."""
+    pages: tuple[str, ...] = ()
+    """Where the forms of the login stood, without query."""
+
+
 class SessionNews(msgspec.Struct, array_like=True):
     """A session's cookies and login state, for a worker whose copy is older.
 
@@ -39,7 +52,7 @@ class SessionNews(msgspec.Struct, array_like=True):
     key: str
     cookies: list[Cookie]
     heard: int = 0
-    logged_in_at: float | None = None
+    login: LoginState = LoginState()
 
 
 class RobotsFile(msgspec.Struct, array_like=True):
@@ -124,7 +137,8 @@ class SessionChange(msgspec.Struct, array_like=True):
 
     key: str
     cookies: list[Cookie]
-    logged_in_at: float | None = None
+    login: LoginState | None = None
+    """The new login state, if it is another."""
 
 
 class Outcome(msgspec.Struct, array_like=True):

@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from crawler.hostqueue import HostQueue
-from crawler.messages import Cookie, Feed, HostNews, RobotsFile, SessionChange, SessionNews
+from crawler.messages import (
+    Cookie,
+    Feed,
+    HostNews,
+    LoginState,
+    RobotsFile,
+    SessionChange,
+    SessionNews,
+)
 from crawler.store import SessionRecord
 
 
@@ -21,7 +29,7 @@ class SessionState:
 
     key: str
     cookies: dict[tuple[str, str, str], Cookie]
-    logged_in_at: float | None
+    login: LoginState
     version: int = 0
     told: list[int] = field(default_factory=list)
     """The version that each worker has; -1 for none."""
@@ -34,7 +42,7 @@ class SessionState:
 
     def record(self) -> SessionRecord:
         """The session as the store keeps it."""
-        return SessionRecord(self.key, list(self.cookies.values()), self.logged_in_at)
+        return SessionRecord(self.key, list(self.cookies.values()), self.login)
 
 
 class News:
@@ -92,7 +100,7 @@ class News:
     def load_session(self, record: SessionRecord) -> None:
         """A session as the store has it."""
         cookies = {cookie.key: cookie for cookie in record.cookies}
-        state = SessionState(record.key, cookies, record.logged_in_at)
+        state = SessionState(record.key, cookies, record.login)
         state.told = [-1] * self._workers
         state.heard = [0] * self._workers
         self._sessions[record.key] = state
@@ -105,7 +113,7 @@ class News:
                 state.cookies.pop(cookie.key, None)
             else:
                 state.cookies[cookie.key] = cookie
-        state.logged_in_at = change.logged_in_at
+        state.login = change.login or state.login
         up_to_date = state.told[worker] == state.version
         state.version += 1
         state.heard[worker] += len(change.cookies)
@@ -141,7 +149,7 @@ class News:
         if state.told[worker] != state.version:
             state.told[worker] = state.version
             cookies = list(state.cookies.values())
-            told = SessionNews(state.key, cookies, state.heard[worker], state.logged_in_at)
+            told = SessionNews(state.key, cookies, state.heard[worker], state.login)
             feed.sessions = [*(s for s in feed.sessions if s.key != state.key), told]
 
     def forget_worker(self, worker: int) -> None:

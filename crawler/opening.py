@@ -10,7 +10,7 @@ from crawler import seeds, urls
 from crawler.errors import SeedError
 from crawler.finder import Finder
 from crawler.frontier import Frontier
-from crawler.job import LOG, Job
+from crawler.job import LOG, PAGES, Job
 from crawler.request import Request
 from crawler.scope import Scope
 from crawler.seeds import BadSeed
@@ -75,6 +75,7 @@ class Opening:
             netlocs=netlocs,
             threads=threads,
             log=str(self._job.folder / LOG),
+            pages=self._job.folder / PAGES,
         )
 
     def _requests(self) -> Iterator[Request]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from crawler import urls
 from crawler.cookies import RecordingJar
 from crawler.deadline import TrackedHTTPConnectionPool, TrackedHTTPSConnectionPool
 from crawler.forms import Form
-from crawler.messages import SessionChange, SessionNews
+from crawler.messages import LoginState, SessionChange, SessionNews
 from crawler.request import Hop, Request
 from crawler.response import Response
 from crawler.settings import Settings
@@ -52,6 +53,9 @@ class Session(requests.Session):
     What the documentation of ``requests.Session`` says holds here: ``headers``, ``auth``,
     ``proxies``, ``verify``, ``cert``, ``hooks``, ``mount``. ``key`` names the session in the
     store. Proxies and credentials that the environment provides are looked up once a host.
+
+    What must survive a restart besides cookies: headers that ``login`` sets, and ``state``, a
+    small dict of plain data that is the spider's own. Both are kept with the cookies.
     """
 
     cookies: RecordingJar
@@ -63,12 +67,18 @@ class Session(requests.Session):
         self.trust_env = False
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        self.state: dict[str, Any] = {}
         self.logged_in_at: float | None = None
         self.login_error: str | None = None
+        self.login_pages: set[str] = set()
+        self.secrets: set[str] = set()
         self.fruitless_logins = 0
+        self.forbidden = 0
+        self.login_cures_403 = True
         self.lock = threading.RLock()
-        self._login_changed = False
         self._settings = settings
+        self._plain_headers: dict[str, str] = {}
+        self._kept = LoginState()
         self.page: Response | None = None
         self._asked_at = 0.0
         self._environment: dict[str, tuple[dict[str, str], Any]] = {}
@@ -95,7 +105,11 @@ class Session(requests.Session):
 
         ``data`` is for names that are no Python identifiers; ``click`` names the button.
         """
-        request = form.to_request({**(data or {}), **fields}, click=click)
+        values = {**(data or {}), **fields}
+        self.secrets.update(str(values[name]) for name in form.password_names if values.get(name))
+        request = form.to_request(values, click=click)
+        if self.page is not None:
+            self.login_pages.add(_place(self.page.url))
         return self._visit(
             request.method, request.url, data=request.data, headers=request.headers or {}
         )
@@ -107,6 +121,10 @@ class Session(requests.Session):
         raw = self.request(method, url, headers=headers, **kwargs)
         self.page = self.as_response(raw, raw.content, Request(url, method=method))
         return self.page
+
+    def start_anew(self) -> None:
+        """A login begins: no page has been opened."""
+        self.page = None
 
     def pace(self) -> None:
         """Wait until ``delay`` has passed since the last request of a login.
@@ -185,23 +203,56 @@ class Session(requests.Session):
             session=self,
         )
 
+    def settle(self) -> None:
+        """The spider has prepared the session: headers from now on are those of a login."""
+        self._plain_headers = self._text_headers()
+
     def load(self, news: SessionNews) -> None:
         """Take over cookies and login state from the store."""
         self.cookies.load(news.cookies, news.heard)
-        self.logged_in_at = news.logged_in_at
-
-    def set_logged_in(self, at: float | None) -> None:
-        """Remember that the login succeeded (wall-clock seconds), or that it has ended."""
-        self.logged_in_at = at
-        self._login_changed = True
+        self._kept = news.login
+        self.logged_in_at = news.login.at
+        self.headers.update(news.login.headers)
+        self.state = copy.deepcopy(news.login.state)
+        self.login_pages = set(news.login.pages)
 
     def drain(self) -> SessionChange | None:
         """What changed since the last call, or None; part of the next outcome's commit."""
         cookies = self.cookies.drain()
-        if not cookies and not self._login_changed:
+        now = self._login_state()
+        changed = now != self._kept
+        if changed:
+            self._kept = now
+        if not cookies and not changed:
             return None
-        self._login_changed = False
-        return SessionChange(self.key, cookies, self.logged_in_at)
+        return SessionChange(self.key, cookies, now if changed else None)
+
+    def _login_state(self) -> LoginState:
+        plain = self._plain_headers
+        headers = {k: v for k, v in self._text_headers().items() if plain.get(k) != v}
+        return LoginState(
+            self.logged_in_at,
+            headers,
+            copy.deepcopy(self.state),
+            tuple(sorted(self.login_pages)),
+        )
+
+    def _text_headers(self) -> dict[str, str]:
+        return {
+            k: v if isinstance(v, str) else v.decode("latin-1") for k, v in self.headers.items()
+        }
+
+    def looks_logged_out(self, response: Response) -> bool:
+        """True for a redirect to a page of the login, for 401, and for 403 that may be cured.
+
+        A 403 may mean logged out until a new login has changed nothing about one; from then on
+        only the third in a row does.
+        """
+        if response.status == 401:
+            return True
+        if response.status == 403:
+            return self.forbidden == (0 if self.login_cures_403 else 2)
+        return bool(response.history) and _place(response.url) in self.login_pages
 
     def _from_environment(self, url: str) -> tuple[dict[str, str], Any]:
         origin = urls.origin(url)
@@ -210,3 +261,8 @@ class Session(requests.Session):
             found = (get_environ_proxies(url), get_netrc_auth(url))
             self._environment[origin] = found
         return found
+
+
+def _place(url: str) -> str:
+    """Where a page stands: its URL without the query, which often says where to go next."""
+    return url.partition("#")[0].partition("?")[0]

@@ -62,13 +62,29 @@ class Spider:
         """Yield items and requests, or return one or a list of them."""
         raise NotImplementedError(f"{type(self).__name__} has no method parse(self, response)")
 
+    def prepare(self, session: Session) -> None:
+        """Set up each new session: headers, auth, proxies, certificates, adapters, hooks.
+
+        It is called once for a session in each worker, before the first request, and again after
+        a restart. It sends nothing: that is what ``login`` is for.
+        """
+
     def login(self, session: Session) -> None:
-        """Log in through ``session``, a ``requests.Session``. Not called unless overridden."""
+        """Log in through ``session``, a ``requests.Session``. Not called unless overridden.
+
+        It runs before the session's first request, and again when the site has ended the session.
+        Cookies, headers set here and ``session.state`` survive a restart.
+        """
         raise NotImplementedError
 
     def is_logged_out(self, response: Response) -> bool:
-        """True when ``response`` shows that the site has ended the session."""
-        return response.status == 401
+        """True when ``response`` shows that the site has ended the session.
+
+        By default: it was redirected to a page that a form of the login stood on, or has the
+        status 401, or 403 as long as a new login may change that.
+        """
+        session = response.session
+        return isinstance(session, Session) and session.looks_logged_out(response)
 
     def failed(self, failure: Failure) -> Any:
         """Called for a request that failed for good; may yield items and requests."""

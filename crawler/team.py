@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from typing import Any
 
 from crawler.discovery import SpiderSource
@@ -36,6 +37,8 @@ class Assembly:
     netlocs: tuple[str, ...]
     threads: int
     log: str | None
+    pages: Path | None
+    """Where pages that somebody should look at are kept."""
 
     def worker(self) -> Worker:
         """A worker with a spider of its own."""
@@ -45,7 +48,14 @@ class Assembly:
         else:
             scope = Scope.of_domains(self.domains)
         settled = self.domains is not None
-        return Worker(spider, self.settings, scope, threads=self.threads, settled=settled)
+        return Worker(
+            spider,
+            self.settings,
+            scope,
+            threads=self.threads,
+            settled=settled,
+            pages=self.pages,
+        )
 
 
 def _main(connection: Connection, assembly: Assembly, core: int | None) -> None:

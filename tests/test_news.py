@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crawler.cookies import RecordingJar
 from crawler.hostqueue import HostQueue
-from crawler.messages import Cookie, Feed, RobotsFile, SessionChange
+from crawler.messages import Cookie, Feed, LoginState, RobotsFile, SessionChange
 from crawler.news import News
 from crawler.politeness import HostClock
 from crawler.store import SessionRecord
@@ -52,7 +52,7 @@ def cookie(name: str, value: str | None) -> Cookie:
 
 
 def change(name: str, value: str | None, at: float | None = None) -> SessionChange:
-    return SessionChange(SITE, [cookie(name, value)], at)
+    return SessionChange(SITE, [cookie(name, value)], None if at is None else LoginState(at))
 
 
 # Hosts and rules
@@ -129,9 +129,9 @@ def test_each_netloc_is_told_once_to_each_worker() -> None:
 def test_a_session_comes_with_the_first_task() -> None:
     host = a_host()
     news = News(2)
-    at_work(news, host, SessionRecord(SITE, [cookie("a", "1")], 5.0))
+    at_work(news, host, SessionRecord(SITE, [cookie("a", "1")], LoginState(5.0)))
     (session,) = told(news, 0, host).sessions
-    assert (session.key, session.cookies, session.logged_in_at) == (SITE, [cookie("a", "1")], 5.0)
+    assert (session.key, session.cookies, session.login.at) == (SITE, [cookie("a", "1")], 5.0)
     assert told(news, 0, host).sessions == []
 
 
@@ -152,7 +152,7 @@ def test_a_worker_is_not_told_what_it_has_reported_itself() -> None:
     assert told(news, 0, host).sessions == []
     (session,) = told(news, 1, host).sessions
     assert session.cookies == [cookie("a", "1")]
-    assert session.logged_in_at == 7.0
+    assert session.login.at == 7.0
     assert session.heard == 0
 
 
@@ -178,7 +178,7 @@ def test_what_has_changed_is_kept_once() -> None:
     news.apply(0, change("a", "1", 7.0))
     news.apply(0, change("b", "2", 8.0))
     assert list(news.changed_sessions()) == [
-        SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], 8.0)
+        SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], LoginState(8.0))
     ]
     assert list(news.changed_sessions()) == []
 

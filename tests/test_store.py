@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, Found, RobotsFile
+from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
 from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
 from crawler.store.schema import MIGRATIONS
 from crawler.store.sqlite import SQLiteStore
@@ -277,7 +277,7 @@ def test_sessions_are_kept(opened: Opened) -> None:
         Cookie("id", "ö=1", ".a.example", "/x", NOW, secure=True, http_only=True, host_only=False),
         Cookie("b", "", "a.example", "/"),
     ]
-    one, other = SessionRecord("a", cookies, NOW), SessionRecord("b", [])
+    one, other = SessionRecord("a", cookies, LoginState(NOW)), SessionRecord("b", [])
     with store.transaction():
         store.save_session(SessionRecord("a", []))
         store.save_session(one)
@@ -299,7 +299,7 @@ def do_a_bit_of_everything(store: Store, host: int) -> None:
     store.mark_seen(found("seen"))
     store.finish(host, Key(0, 1))
     store.fail(FailureReport(A, "dns", "no"), b"", NOW)
-    store.save_session(SessionRecord("a", [], NOW))
+    store.save_session(SessionRecord("a", [], LoginState(NOW)))
 
 
 def contents(store: Store) -> Any:

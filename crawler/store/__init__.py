@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from crawler.messages import Cookie, FailureReport, Found, RobotsFile
+from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
 
 
 class Key(NamedTuple):
@@ -45,7 +45,7 @@ class SessionRecord(NamedTuple):
 
     key: str
     cookies: list[Cookie]
-    logged_in_at: float | None = None
+    login: LoginState = LoginState()
 
 
 class Failed(NamedTuple):

@@ -46,7 +46,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE sessions (
         key TEXT PRIMARY KEY,
         cookies BLOB NOT NULL,
-        logged_in_at REAL
+        login BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
 )

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, Found, RobotsFile
+from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
 from crawler.store import Failed, Host, Key, Queued, SessionRecord
 from crawler.store.schema import MIGRATIONS
 
@@ -52,14 +52,15 @@ NEXT_DUE = "SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL"
 FAIL = "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
 FAILURES = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
 BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
-SESSION = "SELECT key, cookies, logged_in_at FROM sessions"
+SESSION = "SELECT key, cookies, login FROM sessions"
 SAVE_SESSION = (
     "INSERT INTO sessions VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
-    " SET cookies = excluded.cookies, logged_in_at = excluded.logged_in_at"
+    " SET cookies = excluded.cookies, login = excluded.login"
 )
 
 _FIRST = Key(-(2**63), -1)
 _cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
+_login = msgspec.msgpack.Decoder(LoginState).decode
 _robots = msgspec.msgpack.Decoder(RobotsFile).decode
 
 
@@ -223,20 +224,25 @@ class SQLiteStore:
 
     def session(self, key: str) -> SessionRecord | None:
         row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else SessionRecord(row[0], _cookies(row[1]), row[2])
+        return None if row is None else _session(row)
 
     def save_session(self, session: SessionRecord) -> None:
-        cookies = msgspec.msgpack.encode(session.cookies)
-        self._db.execute(SAVE_SESSION, (session.key, cookies, session.logged_in_at))
+        row = (session.key, *map(msgspec.msgpack.encode, (session.cookies, session.login)))
+        self._db.execute(SAVE_SESSION, row)
 
     def sessions(self) -> list[SessionRecord]:
         rows = self._db.execute(SESSION)
-        return [SessionRecord(key, _cookies(cookies), at) for key, cookies, at in rows]
+        return [_session(row) for row in rows]
 
 
 def _host(row: Sequence[Any]) -> Host:
     id, origin, next_at, granted, robots, robots_at = row
     return Host(id, origin, next_at, granted, robots and _robots(robots), robots_at)
+
+
+def _session(row: Sequence[Any]) -> SessionRecord:
+    key, cookies, login = row
+    return SessionRecord(key, _cookies(cookies), _login(login))
 
 
 def _robots_row(host: Host) -> bytes | None:
