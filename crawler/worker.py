@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -79,15 +80,18 @@ class Worker:
         *,
         threads: int,
         settled: bool = False,
+        pages: Path | None = None,
     ) -> None:
-        """``settled`` says that the scope was declared, so that no seed's redirect widens it."""
+        """``settled`` says that the scope was declared, so that no seed's redirect widens it.
+
+        ``pages`` is the folder for pages that somebody should look at.
+        """
         self._spider = spider
         self._settings = settings
         self._scope = scope
         self._settled = settled
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
-        self._login = Login(spider, settings.retries) if spider.logs_in() else None
         self._finder = Finder(spider, scope, settings.max_depth)
         self._writer = ItemWriter(type(spider).item_type)
         self._retry = RetryPolicy(settings)
@@ -96,6 +100,9 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._uses: Counter[str] = Counter()
         self._one_callback = threading.Lock()
+        self._login = (
+            Login(spider, settings.retries, self._one_callback, pages) if spider.logs_in() else None
+        )
 
     def learn(self, feed: Feed) -> None:
         """Take over what the scheduling process says of hosts, sessions and scope."""
@@ -165,17 +172,14 @@ class Worker:
         outcome.answered, outcome.size = True, len(response.body)
         if is_redirect(response.status, response.headers):
             self._redirect(request, response, outcome)
-        elif self._login is not None and self._is_logged_out(response):
-            again = self._login.has_ended(session, request, outcome.started)
+        elif self._login is not None and (
+            again := self._login.check(session, request, response, outcome.started)
+        ):
             outcome.kind, outcome.request = "again", encode(again)
         elif response.status >= 400 and response.status not in self._settings.accept_status:
             raise status_error(request, response)
         else:
             self._parse(request, response, session, outcome)
-
-    def _is_logged_out(self, response: Response) -> bool:
-        with self._one_callback:
-            return self._spider.is_logged_out(response)
 
     def _redirect(self, request: Request, response: Response, outcome: Outcome) -> None:
         """The next hop waits for its own host's turn, in the place of this request."""
@@ -197,8 +201,6 @@ class Worker:
         self, request: Request, response: Response, session: Session, outcome: Outcome
     ) -> None:
         callback = getattr(self._spider, request.callback)
-        if self._login is not None:
-            self._login.has_worked(session)
         with self._one_callback:
             self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
             if request.history and self._login is not None and _may_be_dropped(request):
@@ -242,7 +244,9 @@ class Worker:
         session = self._sessions.get(key)
         if session is None:
             session = Session(key, self._settings, adapter=self._adapter)
-            session = self._sessions.setdefault(key, session)
+            self._spider.prepare(session)
+            session.settle()
+            self._sessions[key] = session
         return session
 
     def _set_robots(self, outcome: Outcome, rules: Robots) -> None:
