@@ -14,14 +14,19 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import machine, report
-from benchmarks.crawlers import CRAWLEE, USUAL, Crawler
+from benchmarks.crawlers import PEERS, USUAL, Crawler
 from benchmarks.environments import python
 from benchmarks.items import Output, difference
 from benchmarks.measure import CrawlError, Measurement, measure
 from benchmarks.site import SOURCES, PackagesError, Site, check_packages, serve
 
+_NEEDS = (
+    "It needs Linux and the Debian packages\n"
+    f"nginx, {', '.join(source.package for source in SOURCES.values())}; "
+    "Scrapy is installed into a virtualenv of its own."
+)
 RESULTS = Path(__file__).parent / "RESULTS.md"
-_KNOWN = {crawler.key: crawler for crawler in (*USUAL, CRAWLEE)}
+_KNOWN = {crawler.key: crawler for crawler in (*USUAL, *PEERS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def document(tables: Sequence[Table], crawlers: Sequence[Crawler]) -> str:
     return "\n".join(
         [
             "# Side by side\n",
-            "Written by `python -m benchmarks.compare`; do not edit.\n",
+            f"Written by `python -m benchmarks.compare`; do not edit. {_NEEDS}\n",
             report.HOW_TO_READ,
             f"Measured on {datetime.now(UTC):%Y-%m-%d}:\n\n{about}\n",
             *map(str, tables),
@@ -133,7 +138,11 @@ def _parser() -> argparse.ArgumentParser:
         "--crawler", action="append", choices=list(_KNOWN), help="only these (default: the usual)"
     )
     parser.add_argument(
-        "--peer", action="append", default=[], choices=[CRAWLEE.key], help="one more crawler"
+        "--peer",
+        action="append",
+        default=[],
+        choices=[crawler.key for crawler in PEERS],
+        help="one more crawler; may be given several times",
     )
     parser.add_argument(
         "--output", type=Path, default=RESULTS, help="Markdown to write (default: %(default)s)"

@@ -88,6 +88,10 @@ SCRAPY_SOUP = Crawler(
     SCRAPY_CONCURRENCIES,
     "scrapy",
 )
+SCRAPY_LINKS = Crawler(
+    *("scrapy-links", "Scrapy, selectors, LinkExtractor", "selectors"),
+    *(_scrapy("ExtractorPages"), SCRAPY_CONCURRENCIES, "scrapy"),
+)
 SCRAPY_DURABLE = Crawler(
     "scrapy-jobdir",
     "Scrapy with JOBDIR",
@@ -100,5 +104,7 @@ CRAWLEE = Crawler("crawlee", "Crawlee, BeautifulSoup", "soup", _crawlee, environ
 
 USUAL = (OURS, SCRAPY, OURS_SOUP, SCRAPY_SOUP, REQUESTS)
 """What is compared when nothing else is asked for, in the order of the table."""
+PEERS = (SCRAPY_LINKS, CRAWLEE)
+"""What is compared when it is asked for."""
 BASELINES = {"selectors": SCRAPY, "soup": SCRAPY_SOUP}
 """For each parser the crawler whose rate is 1."""
