@@ -7,6 +7,7 @@
     │   ├── SettingsError     a setting's name or value
     │   ├── SeedError         a seed list, or a line of it
     │   ├── SpiderError       the spider class, its callbacks, its arguments
+    │   ├── AccountError      an account, or where its password should be
     │   └── JobError          the job folder, its store or its output
     │       └── JobLockedError     another process runs the job
     ├── LoginError            an account could not be logged in: exit status 4
@@ -41,6 +42,10 @@ class SeedError(UsageError):
 
 class SpiderError(UsageError):
     """A spider that cannot be found or made, or that names a callback it does not have."""
+
+
+class AccountError(UsageError):
+    """An account that means nothing, or whose password cannot be had from where it should be."""
 
 
 class JobError(UsageError):

@@ -36,9 +36,10 @@ FLOORS: dict[str, set[str]] = {
         *("soup", "targets", "tree"),
     },
     "one request": {
-        *("deadline", "messages", "politeness", "redirects", "request", "retry", "urls"),
+        *("accounts", "deadline", "messages", "politeness", "redirects", "request", "retry"),
+        *("urls",),
     },
-    "the ground": {"errors", "log", "settings", "stats", "stop"},
+    "the ground": {"errors", "log", "passwords", "settings", "stats", "stop"},
 }
 
 MOST_LINES = 300
@@ -49,6 +50,8 @@ MOST_FUNCTION_LINES = 60
 LAZY = {
     ("cli", "*"),
     ("links", "lxml.cssselect"),
+    ("passwords", "keyring"),
+    ("passwords", "keyring.errors"),
     ("progress", "rich.console"),
     ("progress", "rich.live"),
     ("progress", "rich.progress_bar"),
@@ -57,8 +60,12 @@ LAZY = {
     ("urls", "publicsuffixlist"),
 }
 
-# What requests itself reads from the environment: proxies and ~/.netrc.
-ENVIRONMENT_HELPERS = {"session": {"get_environ_proxies", "get_netrc_auth"}}
+# What requests itself reads from the environment: proxies and ~/.netrc. And the variables that a
+# reference to a password names, which each process looks up itself so that none travels.
+ENVIRONMENT_HELPERS = {
+    "passwords": {"environ"},
+    "session": {"get_environ_proxies", "get_netrc_auth"},
+}
 
 # Module globals that change: each is a cache, or every thread has its own.
 CHANGING_GLOBALS = {
