@@ -16,7 +16,10 @@ VICTIMS = Path(__file__).with_name("victims.py")
 
 
 class Command:
-    """One `crawl run` of a spider in victims.py, in a process group of its own."""
+    """One `crawl run` of a spider, in a process group of its own.
+
+    Its name is of one in victims.py; another one is named with its file (``FILE:NAME``).
+    """
 
     def __init__(
         self,
@@ -29,7 +32,8 @@ class Command:
     ) -> None:
         chosen = {"workers": workers, **settings}
         options = [part for item in chosen.items() for part in ("-s", "=".join(map(str, item)))]
-        words = ["run", f"{VICTIMS}:{spider}", *seeds, "--job", str(folder), *options]
+        where = spider if ":" in spider else f"{VICTIMS}:{spider}"
+        words = ["run", where, *seeds, "--job", str(folder), *options]
         self.log = folder.with_suffix(".txt")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         if kill:
