@@ -88,6 +88,7 @@ class Committer:
         else:
             self._store.finish(host.id, queued.key)
             counters.pending -= 1
+            counters.skipped += outcome.skipped
             if outcome.kind == "failed" and outcome.failure is not None:
                 counters.failed += 1
                 self._store.fail(outcome.failure, queued.request, time.time())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Any
 
 import msgspec
@@ -11,8 +12,11 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.messages import Found
 from crawler.request import Request, fingerprint, packed
+from crawler.safety import MEANING, WAY_OUT, Safety
 from crawler.scope import Scope
 from crawler.spider import Spider
+
+log = logging.getLogger(__name__)
 
 MOST_SENT = 100_000
 """URLs that a worker remembers having found, so that it need not send them again."""
@@ -21,19 +25,30 @@ MOST_SENT = 100_000
 class Finder:
     """Checks requests where they are yielded, and drops those that cannot be new.
 
-    ``scope`` is None when only the scheduling process knows which hosts are allowed.
+    ``scope`` is None when only the scheduling process knows which hosts are allowed. ``safety``
+    is None in a job that does not log in. ``skipped`` counts the URLs that it was against.
     """
 
-    def __init__(self, spider: Spider, scope: Scope | None, max_depth: int | None) -> None:
+    def __init__(
+        self,
+        spider: Spider,
+        scope: Scope | None,
+        max_depth: int | None,
+        *,
+        safety: Safety | None = None,
+    ) -> None:
         self._spider = spider
         self._scope = scope
         self._max_depth = max_depth
+        self._safety = safety
+        self.skipped = 0
+        self._warned: set[str] = set()
         self._sent: set[str] = set()
         self._callbacks: dict[str, inspect.Signature] = {}
         self._called_bare: set[str] = set()
 
     def find(self, request: Request, depth: int) -> Found | None:
-        """``request`` for the frontier, or None where it is too deep, off scope or sent before.
+        """``request`` for the frontier, or None: too deep, off scope, unsafe, or sent before.
 
         Raises SpiderError when it names no callback of the spider or no http(s) URL, or carries
         what is no plain data.
@@ -55,6 +70,8 @@ class Finder:
             return None
         if self._scope is not None and not self._scope.allows(url):
             return None
+        if self._safety is not None and self._is_unsafe(request, self._safety):
+            return None
         found = encoded(request)
         if plain:
             self._remember(url)
@@ -63,6 +80,19 @@ class Finder:
     def forget(self) -> None:
         """What was found last may not get into the frontier: remember nothing."""
         self._sent.clear()
+
+    def _is_unsafe(self, request: Request, safety: Safety) -> bool:
+        """True for what would log out or destroy something; says so once for each URL."""
+        if request.method != "GET" or request.safe:
+            return False
+        url = request.url
+        why = safety.objection(url)
+        if why and url not in self._warned:
+            log.warning("not followed: %s, %s (%s)", urls.redacted(url), MEANING[why], WAY_OUT[why])
+            self.skipped += 1
+            if len(self._warned) < MOST_SENT:
+                self._warned.add(url)
+        return bool(why)
 
     def _remember(self, url: str) -> None:
         if len(self._sent) >= MOST_SENT:

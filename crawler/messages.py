@@ -162,6 +162,8 @@ class Outcome(msgspec.Struct, array_like=True):
     item_count: int = 0
     rejected: bytes = b""
     rejected_count: int = 0
+    skipped: int = 0
+    """Links that were not followed, as they look as if they logged out or deleted something."""
     found: list[Found] = []
     sessions: list[SessionChange] = []
     failure: FailureReport | None = None

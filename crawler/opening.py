@@ -12,6 +12,7 @@ from crawler.finder import Finder
 from crawler.frontier import Frontier
 from crawler.job import LOG, PAGES, Job
 from crawler.request import Request
+from crawler.safety import Safety
 from crawler.scope import Scope
 from crawler.seeds import BadSeed
 from crawler.spider import Spider
@@ -37,6 +38,7 @@ class Opening:
         self._frontier = frontier
         self._report = report
         self._scope = self._declared_scope()
+        Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
         self._added_before = bool(job.store.get("seeds_added", False))
         self.new = 0
         self.bad = 0

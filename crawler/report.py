@@ -28,6 +28,8 @@ def summary_text(summary: Summary) -> str:
     if counters.failed:
         facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
         facts["which"] = f"crawl status {shown(summary.log.parent)} --failed"
+    if counters.skipped:
+        facts["skipped"] = f"{count(counters.skipped, 'unsafe link')}, named in the log"
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
@@ -71,6 +73,8 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
         "received": f"{size(status['bytes'])} from {count(status['hosts'], 'host')}",
         "time": f"{duration(status['seconds'])} of running, started {_local(status['started'])}",
     }
+    if status["skipped"]:
+        facts["skipped"] = f"{count(status['skipped'], 'unsafe link')}, named in the log"
     if status["state"] == "running":
         facts["in flight"] = f"{status['in_flight']:,}"
     if status["failed"]:

@@ -26,7 +26,8 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     survives a restart. ``data`` and ``json`` are the body as in ``requests`` (form fields or
     bytes; anything that JSON can say). ``cb_kwargs`` are handed to the callback as keyword
     arguments and must be plain data. A higher ``priority`` goes first. ``dont_filter`` fetches
-    the URL even if the job has already seen it.
+    the URL even if the job has already seen it. ``safe`` is your word that a GET may be sent in a
+    logged-in job though its URL looks as if it logged out or deleted something.
 
     ``depth``, ``tries`` and ``history`` are kept by the crawler.
     """
@@ -40,6 +41,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     cookies: dict[str, str] | None = None
     cb_kwargs: dict[str, Any] | None = None
     priority: int = 0
+    safe: bool = False
     dont_filter: bool = False
     depth: int = 0
     tries: int = 0

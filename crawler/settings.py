@@ -46,6 +46,12 @@ class Settings:
     max_depth: int | None = None
     """Links to follow from a seed; 0 fetches the seeds alone."""
 
+    # What is left alone in a job that logs in
+    follow_logout: bool = False
+    """Follow links that look as if they logged out."""
+    follow_destructive: bool = False
+    """Follow links that look as if they deleted or ended something."""
+
     # One fetch
     timeout: float = 60.0
     """For a whole response, from the first byte sent to the last received."""

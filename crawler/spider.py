@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -44,6 +45,8 @@ class Spider:
     """Domains to stay on, subdomains included; by default the seeds' own hosts. ``"*"``: all."""
     item_type: ClassVar[Any] = None
     """What every item must be; one that does not fit goes to ``rejected.jsonl``."""
+    logout_urls: Sequence[str | re.Pattern[str]] = ()
+    """Further links that log out: text that stands in the URL, or ``re.compile(…)``."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

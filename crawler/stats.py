@@ -24,6 +24,8 @@ class Counters(msgspec.Struct):
     items: int = 0
     rejected: int = 0
     """Items that did not fit ``item_type`` or JSON."""
+    skipped: int = 0
+    """Links not followed, as they look as if they logged out or deleted something."""
     fetched: int = 0
     """Responses that came, those of redirects, further tries and robots.txt included."""
     bytes: int = 0
@@ -98,6 +100,7 @@ def status(
         "failed": counters.failed,
         "items": counters.items,
         "rejected": counters.rejected,
+        "skipped": counters.skipped,
         "bytes": counters.bytes,
         "hosts": hosts,
         "started": counters.started,

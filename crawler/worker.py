@@ -37,6 +37,7 @@ from crawler.request import Request
 from crawler.response import Response
 from crawler.retry import RetryPolicy
 from crawler.robots import Robots
+from crawler.safety import Safety
 from crawler.scope import Scope
 from crawler.session import PoolAdapter, Session
 from crawler.settings import Settings
@@ -92,7 +93,8 @@ class Worker:
         self._settled = settled
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
-        self._finder = Finder(spider, scope, settings.max_depth)
+        self._safety = _safety(spider, settings) if spider.logs_in() else None
+        self._finder = Finder(spider, scope, settings.max_depth, safety=self._safety)
         self._writer = ItemWriter(type(spider).item_type)
         self._retry = RetryPolicy(settings)
         self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
@@ -191,6 +193,8 @@ class Worker:
                 "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
             )
             return
+        if self._safety is not None:
+            self._safety.check_redirect(request, target)
         outcome.kind = "moved"
         outcome.moved = encoded(target)
         # Logged in, a redirect may lead to the login page, which is no reason to drop a request:
@@ -212,6 +216,7 @@ class Worker:
         items: list[bytes] = []
         rejected: list[bytes] = []
         found = []
+        skipped = self._finder.skipped
         try:
             for output in outputs(result, request.callback):
                 if isinstance(output, Request):
@@ -228,6 +233,8 @@ class Worker:
         except BaseException:
             self._finder.forget()
             raise
+        finally:
+            outcome.skipped += self._finder.skipped - skipped
         outcome.items, outcome.item_count = b"".join(items), len(items)
         outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
         outcome.found = found
@@ -301,6 +308,14 @@ class Worker:
             log.exception("failed() raised for %s", urls.redacted(request.url))
             report.traceback += f"\nThen failed() raised:\n{traceback_of(another)}"
         outcome.failure = report
+
+
+def _safety(spider: Spider, settings: Settings) -> Safety:
+    return Safety(
+        spider.logout_urls,
+        follow_logout=settings.follow_logout,
+        follow_destructive=settings.follow_destructive,
+    )
 
 
 def _may_be_dropped(request: Request) -> bool:

@@ -32,8 +32,8 @@ FLOORS: dict[str, set[str]] = {
     },
     "one page": {"failures", "fetcher", "finder", "items", "login", "spider"},
     "what is sent and what comes": {
-        *("cookies", "encoding", "forms", "links", "response", "robots", "scope", "session"),
-        *("soup", "targets", "tree"),
+        *("cookies", "encoding", "forms", "links", "response", "robots", "safety", "scope"),
+        *("session", "soup", "targets", "tree"),
     },
     "one request": {
         *("accounts", "deadline", "messages", "politeness", "redirects", "request", "retry"),
