@@ -17,9 +17,13 @@ import click
 from msgspec.structs import asdict
 
 from crawler import discovery, jobs, report, seeds, template
+from crawler.accounts import Account, of_spider
+from crawler.accounts import load as load_accounts
 from crawler.errors import CrawlerError, LoginError, UsageError
 from crawler.importing import shown
-from crawler.job import LOG, Plan, folder_for, job_status, recorded
+from crawler.job import LOG, Plan, folder_for, recorded
+from crawler.masking import Mask
+from crawler.passwords import refuse_in_arguments
 from crawler.progress import Progress
 from crawler.run import run as run_job
 from crawler.settings import (
@@ -28,6 +32,7 @@ from crawler.settings import (
     from_assignments,
     from_pyproject,
     from_spider,
+    key,
     resolve,
 )
 from crawler.stop import StopSignal
@@ -46,8 +51,11 @@ def main() -> None:
 
 def execute(arguments: Sequence[str]) -> int:
     """Run the command with ``arguments``; returns its exit status."""
+    mask = Mask()
     try:
-        status = commands.main(list(arguments) or ["--help"], "crawl", standalone_mode=False)
+        status = commands.main(
+            list(arguments) or ["--help"], "crawl", standalone_mode=False, obj=mask
+        )
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has gone, as with `| head`
@@ -55,22 +63,22 @@ def execute(arguments: Sequence[str]) -> int:
         return UNEXPECTED
     except Exception as error:
         if "--traceback" in arguments:
-            traceback.print_exc()
-        return _explain(error)
+            click.echo(mask(traceback.format_exc()), err=True)
+        return _explain(error, mask)
     return int(status or 0)
 
 
-def _explain(error: Exception) -> int:
-    """Say in one line what went wrong; returns the exit status for it."""
+def _explain(error: Exception, mask: Mask) -> int:
+    """Say in one line what went wrong, masked; returns the exit status for it."""
     if isinstance(error, click.ClickException):
-        return _complain(error.format_message(), BAD_INPUT)
+        return _complain(mask(error.format_message()), BAD_INPUT)
     if isinstance(error, UsageError):
-        return _complain(str(error), BAD_INPUT)
+        return _complain(mask(str(error)), BAD_INPUT)
     if isinstance(error, LoginError):
-        return _complain(str(error), NO_LOGIN)
+        return _complain(mask(str(error)), NO_LOGIN)
     if isinstance(error, CrawlerError):
-        return _complain(str(error), UNEXPECTED)
-    return _complain(str(_unexpected(error)), UNEXPECTED)
+        return _complain(mask(str(error)), UNEXPECTED)
+    return _complain(mask(str(_unexpected(error))), UNEXPECTED)
 
 
 def _complain(message: str, status: int) -> int:
@@ -113,15 +121,19 @@ def commands(traceback: bool) -> None:
 @click.option("--job", metavar="DIR", type=_PATH, help="The job's folder [data/jobs/SPIDER].")
 @click.option("-a", "arguments", metavar="NAME=VALUE", multiple=True, help="To the spider.")
 @click.option("-s", "overrides", metavar="SETTING=VALUE", multiple=True, help="A setting.")
+@click.option("--accounts", metavar="FILE", type=_PATH, help="Who logs in, in TOML.")
 @click.option("--fresh", is_flag=True, help="Start again.")
 @click.option("--yes", is_flag=True, help="Overwrite the output when starting again.")
+@click.pass_obj
 def run(
+    mask: Mask,
     spider: str,
     seed_args: tuple[str, ...],
     output: Path | None,
     job: Path | None,
     arguments: tuple[str, ...],
     overrides: tuple[str, ...],
+    accounts: Path | None,
     fresh: bool,
     yes: bool,
 ) -> int:
@@ -134,6 +146,7 @@ def run(
     with StopSignal() as stop:
         source = discovery.find(spider)
         given = _pairs("-a", arguments)
+        refuse_in_arguments(given)
         # Before there is a folder for what cannot run.
         source.make(given)
         seeds.check(seed_args)
@@ -145,16 +158,21 @@ def run(
             seeds=tuple(seeds.absolute(seed_args)),
             arguments=given,
             overrides=changed,
+            accounts=_accounts(source, accounts),
+            accounts_file=accounts and accounts.absolute(),
             output=output,
             fresh=fresh,
             overwrite=yes,
+            key=key(),
+            mask=mask,
         )
         return _run(plan, stop)
 
 
 @commands.command(short_help="Go on with a job.")
 @click.argument("job", required=False)
-def resume(job: str | None) -> int:
+@click.pass_obj
+def resume(mask: Mask, job: str | None) -> int:
     """Go on with JOB, the same as repeating its run.
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
@@ -168,6 +186,7 @@ def resume(job: str | None) -> int:
                 "cannot be read again: repeat the run with the same input"
             )
         source = discovery.find(record.spider)
+        accounts = Path(record.accounts) if record.accounts else None
         plan = Plan(
             source=source,
             settings=_settings(source, record.overrides),
@@ -175,7 +194,11 @@ def resume(job: str | None) -> int:
             seeds=tuple(record.seeds),
             arguments=record.arguments,
             overrides=record.overrides,
+            accounts=_accounts(source, accounts),
+            accounts_file=accounts,
             go_on=seeds.STDIN in record.seeds,
+            key=key(),
+            mask=mask,
         )
         return _run(plan, stop)
 
@@ -186,6 +209,14 @@ def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Sett
         from_spider(source.load()),
         from_assignments(overrides),
     )
+
+
+def _accounts(source: discovery.SpiderSource, file: Path | None) -> tuple[Account, ...]:
+    """Who logs in, with what only a person knows asked for."""
+    found = load_accounts(file) if file is not None else of_spider(source.load())
+    for account in found:
+        account.ask()
+    return tuple(found)
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -232,7 +263,7 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
     folder = jobs.folder_of(job)
-    found = job_status(folder)
+    found = jobs.job_status(folder)
     if failed and as_json:
         found["failed_pages"] = list(map(asdict, jobs.failed_pages(folder)))
     if as_json:

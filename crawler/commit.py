@@ -104,7 +104,7 @@ class Committer:
 
     def _add(self, found: Found) -> None:
         counters = self._job.counters
-        host = self._frontier.host_id(found.origin)
+        host = self._frontier.host_id(found.origin, found.account)
         id = counters.sequence + 1
         if self._store.add(host, id, found):
             counters.sequence = id
@@ -123,7 +123,7 @@ class Committer:
         """A redirect's target takes the request's place; False when the job has seen it."""
         if not target.dont_filter and not self._store.mark_seen(target):
             return False
-        new_host = self._frontier.host_id(target.origin)
+        new_host = self._frontier.host_id(target.origin, target.account)
         if new_host != host:  # where a seed redirects to is in scope from now on
             self._news.add_netloc(target.origin.partition("://")[2])
         self._store.move(host, key, new_host, bytes(target.request))

@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from crawler.accounts import of_spider
 from crawler.discovery import of_class
 from crawler.errors import LoginError
 from crawler.job import Job, Plan
 from crawler.log import log_to
+from crawler.passwords import refuse_in_arguments
 from crawler.run import Run
-from crawler.settings import check, from_pyproject, from_spider, resolve
+from crawler.settings import check, from_pyproject, from_spider, key, resolve
 from crawler.spider import Spider
 
 
@@ -37,6 +39,7 @@ def crawl(
     Raises CrawlerError; a LoginError after all that could be had without it. Leaving the loop
     early stops the crawl.
     """
+    refuse_in_arguments(arguments or {})
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
         plan = Plan(
@@ -50,10 +53,12 @@ def crawl(
             folder=folder,
             seeds=tuple([seeds] if isinstance(seeds, str) else seeds),
             arguments=arguments or {},
+            key=key(),
+            accounts=tuple(of_spider(spider)),
         )
         open_job = cleanup.enter_context(Job(plan, spider.name))
         if job is not None:
-            cleanup.enter_context(log_to(folder / "run.log"))
+            cleanup.enter_context(log_to(folder / "run.log", plan.mask))
         run = Run(open_job, spider)
         for lines in cleanup.enter_context(contextlib.closing(run.steps())):
             yield from map(msgspec.json.decode, lines.splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 from crawler import urls
 from crawler.errors import DisallowedError, FetchError, LoginError, StatusError
@@ -19,16 +20,18 @@ def status_error(request: Request, response: Response) -> StatusError:
     )
 
 
-def report_of(request: Request, error: Exception) -> FailureReport:
-    """What is kept of a failure: its cause in a few words, and the whole story."""
-    url = urls.redacted(request.url)
+def report_of(
+    request: Request, error: Exception, mask: Callable[[str], str] = str
+) -> FailureReport:
+    """What is kept of a failure: its cause in a few words, and the whole story, masked."""
+    url = mask(urls.redacted(request.url))
     if isinstance(error, (DisallowedError, FetchError, LoginError)):
-        return FailureReport(url, error.cause, encodable(str(error)))
+        return FailureReport(url, error.cause, encodable(mask(str(error))))
     where = f"{type(error).__name__} in {request.callback}()"
-    message = encodable(f"{url}: {where}: {error}")
-    return FailureReport(url, where, message, traceback_of(error))
+    message = encodable(mask(f"{url}: {where}: {error}"))
+    return FailureReport(url, where, message, traceback_of(error, mask))
 
 
-def traceback_of(error: Exception) -> str:
-    """The whole traceback as text."""
-    return encodable("".join(traceback.format_exception(error)))
+def traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
+    """The whole traceback as text, masked."""
+    return encodable(mask("".join(traceback.format_exception(error))))

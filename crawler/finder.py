@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -34,9 +35,11 @@ class Finder:
         spider: Spider,
         scope: Scope | None,
         max_depth: int | None,
+        accounts: Collection[str] = (),
         *,
         safety: Safety | None = None,
     ) -> None:
+        self._accounts = accounts
         self._spider = spider
         self._scope = scope
         self._max_depth = max_depth
@@ -50,12 +53,12 @@ class Finder:
     def find(self, request: Request, depth: int) -> Found | None:
         """``request`` for the frontier, or None: too deep, off scope, unsafe, or sent before.
 
-        Raises SpiderError when it names no callback of the spider or no http(s) URL, or carries
-        what is no plain data.
+        Raises SpiderError when it names no callback of the spider, no http(s) URL or an account
+        that there is not, or carries what is no plain data.
         """
         if request.cb_kwargs or request.callback not in self._called_bare:
             self._check_callback(request)
-        plain = request.is_plain and not request.dont_filter
+        plain = request.is_plain and not (request.dont_filter or request.account)
         if plain and request.url in self._sent:
             return None
         url = urls.normalise(str(request.url))  # a string of BeautifulSoup would keep its tree
@@ -70,6 +73,8 @@ class Finder:
             return None
         if self._scope is not None and not self._scope.allows(url):
             return None
+        if request.account and request.account not in self._accounts:
+            raise SpiderError(_no_account(request.account, self._accounts))
         if self._safety is not None and self._is_unsafe(request, self._safety):
             return None
         found = encoded(request)
@@ -120,12 +125,19 @@ def encoded(request: Request) -> Found:
             callback=request.callback,
             request=msgspec.Raw(packed(request)),
             dont_filter=request.dont_filter,
+            account=request.account,
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise SpiderError(
             f"the request for {urls.redacted(request.url)} cannot be kept: its fields must hold "
             f"plain data such as text, numbers, lists and dicts ({error})"
         ) from None
+
+
+def _no_account(name: str, accounts: Collection[str]) -> str:
+    if not accounts:
+        return f"a request names the account {name!r}, but there are no accounts with names"
+    return f"a request names the account {name!r}, but there are only {', '.join(accounts)}"
 
 
 def callback_signature(spider: Spider, name: str) -> inspect.Signature:

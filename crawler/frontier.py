@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 
 from crawler import urls
+from crawler.accounts import Account
 from crawler.hostqueue import HostQueue
 from crawler.messages import RobotsFile
 from crawler.news import News
@@ -24,6 +25,8 @@ from crawler.store import Host, Queued, SessionRecord, Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
+ACCOUNT = "account"
+"""How the keys of sessions begin that log in."""
 TRY_AGAIN = 600.0
 """Seconds after which a robots.txt that could not be had is asked for again."""
 MOST_IDLE = 1_000
@@ -34,14 +37,22 @@ class Frontier:
     """Hosts and requests between store and scheduler. Times are monotonic seconds."""
 
     def __init__(
-        self, store: Store, scheduler: Scheduler, settings: Settings, news: News, *, account: bool
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        settings: Settings,
+        news: News,
+        *,
+        logs_in: bool,
+        accounts: Iterable[Account] = (),
     ) -> None:
         self._store = store
         self._scheduler = scheduler
         self._settings = settings
         self._news = news
-        self._account = account
-        self._ids: dict[str, int] = {}
+        self._logs_in = logs_in
+        self._accounts = {account.name: account for account in accounts}
+        self._ids: dict[tuple[str, str], int] = {}
         self._rows: dict[int, Host] = {}
         self._touched: set[int] = set()
         self._wakes: list[tuple[float, int]] = []
@@ -59,13 +70,13 @@ class Frontier:
         self._bring_in(now)
         self._was_killed = False
 
-    def host_id(self, origin: str) -> int:
-        """The number of the host with this origin; part of a transaction, as it may be new."""
-        id = self._ids.get(origin)
+    def host_id(self, origin: str, account: str = "") -> int:
+        """The number of a host, as an account asks it; part of a transaction, as it may be new."""
+        id = self._ids.get((origin, account))
         if id is None:
             if len(self._ids) >= MOST_HOSTS:
                 self._ids.clear()
-            id = self._ids[origin] = self._store.add_host(origin).id
+            id = self._ids[origin, account] = self._store.add_host(origin, account).id
         return id
 
     def admit(self, new: Iterable[tuple[int, Queued]], now: float) -> None:
@@ -92,35 +103,44 @@ class Frontier:
     def _activate(self, row: Host, now: float) -> None:
         settings = self._settings
         robots = row.robots if settings.obey_robots else None
-        clock = HostClock(settings.delay, None if robots is None else robots.crawl_delay)
+        account = self._accounts.get(row.account)
+        delay = settings.delay if account is None or account.delay is None else account.delay
+        clock = HostClock(delay, None if robots is None else robots.crawl_delay)
         clock.restore(row.next_at, time.time(), now, row.granted)
         if self._was_killed:
             clock.asked(now)
         host = HostQueue(
             row.id,
             row.origin,
-            self._session_of(row.origin),
+            self._session_of(row),
             clock,
             concurrency=settings.concurrency_per_host,
-            exclusive=self._account,
+            account=row.account,
+            exclusive=self._logs_in,
+            home=list(self._accounts).index(row.account) if account else 0,
+            held=account is None and (bool(row.account) or bool(self._accounts)),
         )
         robots_age = time.time() - row.robots_at
         host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
         host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
         self._rows[row.id] = row
         self._news.set_robots(row.id, robots)
-        self._load_session(host.session)
+        self._load_session(host.session, account)
+        clock.retry_after(self._news.quota_wait(host.session, time.time()), now)
         self._set_wake(host, now)
         self._scheduler.add_host(host, now)
         self.refill(host, now)
 
-    def _session_of(self, origin: str) -> str:
-        """A job that logs in has one identity everywhere; without one, each site has its own."""
-        return "account" if self._account else f"site:{urls.site(origin)}"
+    def _session_of(self, row: Host) -> str:
+        """An account is one identity everywhere; without one, each site has its own."""
+        if row.account:
+            return f"{ACCOUNT}:{row.account}"
+        return ACCOUNT if self._logs_in else f"site:{urls.site(row.origin)}"
 
-    def _load_session(self, key: str) -> None:
+    def _load_session(self, key: str, account: Account | None) -> None:
         if not self._news.knows_session(key):
-            self._news.load_session(self._store.session(key) or SessionRecord(key, []))
+            record = self._store.session(key) or SessionRecord(key, [])
+            self._news.load_session(record, account)
         self._news.use_session(key)
 
     def put_away_idle(self, now: float) -> None:

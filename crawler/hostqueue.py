@@ -25,6 +25,7 @@ class HostQueue:
     session: str
     clock: HostClock
     concurrency: int = 1
+    account: str = ""
     exclusive: bool = False
     """The session lives in one worker."""
     knows_robots: bool = True

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 from crawler.commit import Committer
-from crawler.frontier import Frontier
+from crawler.frontier import ACCOUNT, Frontier
+from crawler.hostqueue import HostQueue
 from crawler.job import Job
 from crawler.messages import Outcome
 from crawler.news import News
 from crawler.scheduler import Assignment, Scheduler
 from crawler.team import Team
+
+TOO_MUCH = (403, 429)
+"""Status codes after which an account rests for its cool-down."""
 
 
 class Intake:
@@ -48,7 +54,7 @@ class Intake:
         host = assignment.host
         clock = host.clock
         if outcome.started:
-            self._counters.fetched += outcome.answered
+            self._counters.fetched += bool(outcome.status)
             self._counters.bytes += outcome.size
             clock.asked(outcome.started)
         elif clock.ready_at == assignment.ready_at and not any(host.in_flight):
@@ -60,8 +66,25 @@ class Intake:
             team.recall(host.id, without=assignment.worker)
         elif outcome.started:
             clock.answered()
+        if outcome.status and assignment.queued is not None:
+            self._use_account(host, outcome.status, now)
         self._frontier.touch(host)
         self._scheduler.relist(host, now)
+
+    def _use_account(self, host: HostQueue, status: int, now: float) -> None:
+        """Count the page for the account; all its hosts rest when it has had enough."""
+        if not host.session.startswith(ACCOUNT):
+            return
+        self._news.count_page(host.session, time.time())
+        rest = self._news.quota_wait(host.session, time.time())
+        if status in TOO_MUCH:
+            rest = max(rest, self._news.cooldown(host.session))
+        if rest:
+            for other in self._scheduler.hosts:
+                if other.session == host.session:
+                    other.clock.retry_after(rest, now)
+                    self._frontier.touch(other)
+                    self._scheduler.relist(other, now)
 
     def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         host = assignment.host
@@ -86,6 +109,10 @@ class Intake:
     def robots_tries(self, host: int) -> int:
         """How often a host's robots.txt could not be had so far."""
         return self._robots_tries.get(host, 0)
+
+    def note_login_error(self, message: str) -> None:
+        """An account cannot be used in this run."""
+        self._login_errors[message] = None
 
     @property
     def login_errors(self) -> list[str]:

@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
+from crawler.accounts import Account
 from crawler.discovery import SpiderSource
 from crawler.errors import JobError, JobLockedError
+from crawler.masking import Mask
 from crawler.settings import Settings
 from crawler.sink import JSONLines
-from crawler.stats import Counters, State, status
+from crawler.stats import Counters
 from crawler.store import Store
 from crawler.store.sqlite import SQLiteStore
 
@@ -49,10 +51,17 @@ class Plan:
     arguments: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     output: Path | None = None
+    accounts: tuple[Account, ...] = ()
+    accounts_file: Path | None = None
+    """Where they stand, for ``crawl resume``."""
     go_on: bool = False
     """Nothing is to be added: the seeds are in the job already."""
     fresh: bool = False
     overwrite: bool = False
+    key: str | None = field(default=None, repr=False)
+    """What sessions are encrypted with in the store."""
+    mask: Mask = field(default_factory=Mask, repr=False)
+    """What keeps secrets out of the log and of failures."""
 
 
 class JobRecord(msgspec.Struct):
@@ -64,6 +73,7 @@ class JobRecord(msgspec.Struct):
     overrides: dict[str, str]
     output: str
     created: float
+    accounts: str | None = None
     seeded: bool = False
     """All seeds of the first run are in the frontier."""
 
@@ -89,7 +99,7 @@ class Job:
             _clear(self.folder, self.plan)
         if not (self.folder / STORE).exists():
             _refuse_foreign_output(_output(self.plan))
-        self.store: Store = SQLiteStore(self.folder / STORE)
+        self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
         opened.callback(self.store.close)
         counters = self.store.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
@@ -142,7 +152,7 @@ def folder_for(name: str) -> Path:
 
 def recorded(folder: Path) -> JobRecord:
     """How the job in ``folder`` was started. Raises JobError if there is none."""
-    store = _reader(folder)
+    store = reader(folder)
     try:
         record = msgspec.convert(store.get("record"), JobRecord)
         record.seeded = bool(store.get("seeds_added"))
@@ -151,30 +161,8 @@ def recorded(folder: Path) -> JobRecord:
         store.close()
 
 
-def job_status(folder: Path) -> dict[str, Any]:
-    """What ``crawl status --json`` prints, of a running, stopped or finished job."""
-    store = _reader(folder)
-    try:
-        counters = msgspec.convert(store.get("counters"), Counters)
-        record = msgspec.convert(store.get("record"), JobRecord)
-        state = _state(folder, counters)
-        found = status(state, counters, store.host_count(), Path(record.output), record.spider)
-        return {**found, "failures": store.failures_by_cause()}
-    finally:
-        store.close()
-
-
-def _state(folder: Path, counters: Counters) -> State:
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return "running"
-    lock.release()
-    return "finished" if counters.finished else "stopped"
-
-
-def _reader(folder: Path) -> SQLiteStore:
+def reader(folder: Path) -> SQLiteStore:
+    """The store of the job in ``folder``, for looking only. Raises JobError if there is none."""
     if not (folder / STORE).exists():
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
     store = SQLiteStore(folder / STORE, read_only=True)
@@ -201,7 +189,7 @@ def _locked(folder: Path) -> FileLock:
 
 def _runner(folder: Path) -> str:
     try:
-        store = _reader(folder)
+        store = reader(folder)
     except JobError:
         return "another process"
     pid = store.get("pid")
@@ -221,6 +209,7 @@ def _create(store: Store, plan: Plan) -> None:
         overrides=plan.overrides,
         output=str(_output(plan)),
         created=time.time(),
+        accounts=_text(plan.accounts_file),
     )
     with store.transaction():
         store.set("record", msgspec.to_builtins(record))
@@ -231,8 +220,13 @@ def _updated(record: JobRecord, plan: Plan) -> dict[str, Any]:
     """What ``crawl resume`` repeats is what was asked for last."""
     record.seeds = list(plan.seeds) or record.seeds
     record.overrides = plan.overrides
+    record.accounts = _text(plan.accounts_file)
     found: dict[str, Any] = msgspec.to_builtins(record)
     return found
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _refuse_foreign_output(output: Path) -> None:

@@ -1,14 +1,19 @@
-"""Jobs by name: which job folder the user means."""
+"""Jobs by name: which job folder the user means, and how far the job in it is."""
 
 from __future__ import annotations
 
 import difflib
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
 
 from crawler.errors import JobError
-from crawler.job import JOBS, STORE, folder_for
+from crawler.job import JOBS, LOCK, STORE, JobRecord, folder_for, reader
 from crawler.messages import FailureReport
+from crawler.stats import Counters, State, status
 from crawler.store.sqlite import SQLiteStore
 
 MOST_FAILURES = 1000
@@ -30,6 +35,26 @@ def folder_of(job: str | None) -> Path:
     hint = f": did you mean {near[0]}?" if near else ""
     known = f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else ""
     raise JobError(f"there is no job {job!r}{hint}{known}")
+
+
+def job_status(folder: Path) -> dict[str, Any]:
+    """What ``crawl status --json`` prints, of a running, stopped or finished job."""
+    with closing(reader(folder)) as store:
+        counters = msgspec.convert(store.get("counters"), Counters)
+        record = msgspec.convert(store.get("record"), JobRecord)
+        state = _state(folder, counters)
+        found = status(state, counters, store.host_count(), Path(record.output), record.spider)
+        return {**found, "failures": store.failures_by_cause()}
+
+
+def _state(folder: Path, counters: Counters) -> State:
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return "running"
+    lock.release()
+    return "finished" if counters.finished else "stopped"
 
 
 def failed_pages(folder: Path) -> list[FailureReport]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import NoReturn
@@ -14,6 +16,7 @@ from msgspec.structs import replace
 
 from crawler import urls
 from crawler.errors import FetchError, LoginError
+from crawler.failures import traceback_of
 from crawler.request import Request
 from crawler.response import Response
 from crawler.session import Session
@@ -92,17 +95,27 @@ class Login:
             raise LoginError(session.login_error)
         session.start_anew()
         try:
-            self._spider.login(session)
+            self._call(session)
         except LoginError as error:
             self._give_up(session, session.page, str(error))
         except Exception as error:
-            log.exception("%s: login failed", session.key)
+            session.hide_credentials()
+            log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
             self._give_up(session, session.page, f"{type(error).__name__}: {error}")
         if session.page is not None and self._is_logged_out(session, session.page, is_current=True):
             self._give_up(session, session.page, "it ended still logged out")
+        session.hide_credentials()
         session.pace()
         session.logged_in_at = time.time()
         log.info("%s: logged in", session.key)
+
+    def _call(self, session: Session) -> None:
+        """Call ``login`` with the account too, if it takes one."""
+        login: Callable[..., None] = self._spider.login
+        if len(inspect.signature(login).parameters) > 1:
+            login(session, session.account)
+        else:
+            login(session)
 
     def _give_up(self, session: Session, page: Response | None, why: str) -> NoReturn:
         """No more tries in this run; the message says whose login, where, and what was seen."""
@@ -110,7 +123,7 @@ class Login:
         who = f"{self._spider.name} as {account}" if account else self._spider.name
         facts = [] if page is None else [*_facts(page), *self._saved(session, page)]
         seen = f" ({', '.join(facts)})" if facts else ""
-        session.login_error = f"login of {who} failed: {why.rstrip('.')}{seen}"
+        session.login_error = session.mask(f"login of {who} failed: {why.rstrip('.')}{seen}")
         raise LoginError(session.login_error)
 
     def _saved(self, session: Session, page: Response) -> list[str]:
@@ -118,9 +131,7 @@ class Login:
         if self._pages is None:
             return []
         path = self._pages / f"login-{re.sub(r'[^A-Za-z0-9_.-]', '_', session.key)}.html"
-        body = page.body
-        for secret in session.secrets:
-            body = body.replace(secret.encode(), b"*****")
+        body = session.mask.page(page.body)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with open(path, "wb", opener=_private) as file:

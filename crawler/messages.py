@@ -43,6 +43,19 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """Where the forms of the login stood, without query."""
 
 
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """How much a session has been used, and when."""
+
+    pages: int = 0
+    """Responses that came through it."""
+    window_at: float = 0.0
+    """When the time began that a quota is counted for, wall clock."""
+    window_pages: int = 0
+    logins: int = 0
+    logged_out_at: float | None = None
+    """When a page last came back as if nobody were logged in, wall clock."""
+
+
 class SessionNews(msgspec.Struct, array_like=True):
     """A session's cookies and login state, for a worker whose copy is older.
 
@@ -75,6 +88,8 @@ class HostNews(msgspec.Struct, array_like=True):
     slots: int
     robots: RobotsFile | None = None
     """None if nobody asks for rules."""
+    account: str = ""
+    """Whose requests these are; empty where there is only one identity."""
 
 
 class Task(msgspec.Struct, array_like=True):
@@ -121,6 +136,8 @@ class Found(msgspec.Struct, array_like=True):
     callback: str
     request: msgspec.Raw
     dont_filter: bool = False
+    account: str = ""
+    """The account that asks; empty where there is only one identity."""
 
 
 class FailureReport(msgspec.Struct, array_like=True):
@@ -154,8 +171,8 @@ class Outcome(msgspec.Struct, array_like=True):
     kind: Literal["done", "failed", "again", "moved", "returned", "robots", "login"]
     started: float = 0.0
     """When the request was sent, on the monotonic clock; 0 when it was not sent."""
-    answered: bool = False
-    """A response came."""
+    status: int = 0
+    """The response's status code; 0 when none came."""
     size: int = 0
     """Bytes of the response's body, decoded."""
     items: bytes = b""

@@ -7,9 +7,14 @@ there when the page that it was found on came.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
+from crawler import quota
+from crawler.accounts import Account
 from crawler.hostqueue import HostQueue
 from crawler.messages import (
     Cookie,
@@ -19,6 +24,7 @@ from crawler.messages import (
     RobotsFile,
     SessionChange,
     SessionNews,
+    Usage,
 )
 from crawler.store import SessionRecord
 
@@ -30,6 +36,8 @@ class SessionState:
     key: str
     cookies: dict[tuple[str, str, str], Cookie]
     login: LoginState
+    usage: Usage
+    account: Account | None
     version: int = 0
     told: list[int] = field(default_factory=list)
     """The version that each worker has; -1 for none."""
@@ -42,7 +50,7 @@ class SessionState:
 
     def record(self) -> SessionRecord:
         """The session as the store keeps it."""
-        return SessionRecord(self.key, list(self.cookies.values()), self.login)
+        return SessionRecord(self.key, list(self.cookies.values()), self.login, self.usage)
 
 
 class News:
@@ -97,10 +105,10 @@ class News:
         """One more host at work belongs to the session."""
         self._sessions[key].hosts += 1
 
-    def load_session(self, record: SessionRecord) -> None:
-        """A session as the store has it."""
+    def load_session(self, record: SessionRecord, account: Account | None = None) -> None:
+        """A session as the store has it, and whose it is."""
         cookies = {cookie.key: cookie for cookie in record.cookies}
-        state = SessionState(record.key, cookies, record.login)
+        state = SessionState(record.key, cookies, record.login, record.usage, account)
         state.told = [-1] * self._workers
         state.heard = [0] * self._workers
         self._sessions[record.key] = state
@@ -113,13 +121,38 @@ class News:
                 state.cookies.pop(cookie.key, None)
             else:
                 state.cookies[cookie.key] = cookie
-        state.login = change.login or state.login
+        if change.login is not None:
+            self._note_login(state, change.login)
         up_to_date = state.told[worker] == state.version
         state.version += 1
         state.heard[worker] += len(change.cookies)
         if up_to_date:
             state.told[worker] = state.version
         state.changed = True
+
+    def _note_login(self, state: SessionState, login: LoginState) -> None:
+        was_in, is_in = state.login.at is not None, login.at is not None
+        if is_in and login.at != state.login.at:
+            state.usage = replace(state.usage, logins=state.usage.logins + 1)
+        elif was_in and not is_in:
+            state.usage = replace(state.usage, logged_out_at=time.time())
+        state.login = login
+
+    def count_page(self, key: str, at: float) -> None:
+        """A response came through a session, at wall-clock time ``at``."""
+        state = self._sessions[key]
+        state.usage = quota.counted(state.usage, at, state.account)
+        state.changed = True
+
+    def cooldown(self, key: str) -> float:
+        """Seconds that the session's account rests after it was told that it is too much."""
+        account = self._sessions[key].account
+        return 0.0 if account is None else account.cooldown
+
+    def quota_wait(self, key: str, at: float) -> float:
+        """Seconds until the session's account may have another page."""
+        state = self._sessions[key]
+        return quota.wait(state.usage, at, state.account)
 
     def changed_sessions(self) -> Iterable[SessionRecord]:
         """What must be in the next commit."""
@@ -143,7 +176,7 @@ class News:
             self._hosts[worker][host.id] = version
             slots = host.slots[worker] or host.concurrency
             robots = self._robots.get(host.id)
-            news = HostNews(host.id, host.origin, host.session, slots, robots)
+            news = HostNews(host.id, host.origin, host.session, slots, robots, host.account)
             feed.hosts = [*feed.hosts, news]
         state = self._sessions[host.session]
         if state.told[worker] != state.version:

@@ -38,6 +38,8 @@ class Opening:
         self._frontier = frontier
         self._report = report
         self._scope = self._declared_scope()
+        names = [account.name for account in job.plan.accounts]
+        self._finder = Finder(spider, self._scope, None, names)  # no seed is too deep
         Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
         self._added_before = bool(job.store.get("seeds_added", False))
         self.new = 0
@@ -65,6 +67,22 @@ class Opening:
             store.set("seeds", identity)
             store.set("seeds_added", True)
 
+    def retire_accounts(self) -> list[str]:
+        """What is to be said of accounts that have requests but are no longer given.
+
+        Their requests go to the others if the spider allows it, or wait until they are back.
+        """
+        store, names = self._job.store, [account.name for account in self._job.plan.accounts]
+        retired = [name for name in store.accounts_with_work() if name not in names]
+        if not names and retired == [""]:
+            return []
+        if names and self._spider.shares_requests:
+            with store.transaction():
+                for number, name in enumerate(retired):
+                    store.hand_over(name, names[number % len(names)])
+            return []
+        return [f"there is no account {name!r} any more, whose requests wait" for name in retired]
+
     def assembly(self, threads: int) -> Assembly:
         """What workers are made of."""
         domains = self._domains()
@@ -77,7 +95,9 @@ class Opening:
             netlocs=netlocs,
             threads=threads,
             log=str(self._job.folder / LOG),
+            accounts=self._job.plan.accounts,
             pages=self._job.folder / PAGES,
+            mask=self._job.plan.mask,
         )
 
     def _requests(self) -> Iterator[Request]:
@@ -94,8 +114,8 @@ class Opening:
     def _add(self, seed: Request) -> None:
         """Seeds keep their order; one that the job has seen adds nothing."""
         counters = self._job.counters
-        # A finder of its own: seeds are checked as requests are, but no seed is too deep.
-        found = Finder(self._spider, self._scope, None).find(seed, depth=0)
+        found = self._finder.find(seed, depth=0)
+        self._finder.forget()
         if found is None:
             text = urls.redacted(seed.url)
             self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
@@ -104,11 +124,17 @@ class Opening:
         is_new = self._job.store.mark_seen(found) if found.dont_filter else True
         if self._added_before and not is_new:
             return
-        host = self._frontier.host_id(found.origin)
+        account = found.account or self._next_account()
+        host = self._frontier.host_id(found.origin, account)
         if self._job.store.add(host, counters.sequence + 1, found):
             counters.sequence += 1
             counters.pending += 1
             self.new += 1
+
+    def _next_account(self) -> str:
+        """Seeds are dealt out to the accounts in turn."""
+        accounts = self._job.plan.accounts
+        return accounts[self._job.counters.sequence % len(accounts)].name if accounts else ""
 
     def _refuse(self, seed: BadSeed) -> None:
         self.bad += 1

@@ -10,14 +10,19 @@ from __future__ import annotations
 import difflib
 import getpass
 import os
+import re
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import AccountError
 
+SECRET_WORDS = frozenset(
+    ("apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd")
+    + ("secret", "secrets", "token")
+)
 INSTALL = "pip install 'crawler[secrets]'"
 
 
@@ -75,6 +80,20 @@ class Secret:
     def __reduce__(self) -> tuple[Any, ...]:
         travels = self._value if self.kind in {"prompt", "given"} else None
         return _restored, (self.kind, self.place, self.what, self.user, travels)
+
+
+def refuse_in_arguments(names: Iterable[str]) -> None:
+    """Raises AccountError where an argument of the spider is called as a secret would be.
+
+    Arguments are kept in the job, and shown with it.
+    """
+    for name in names:
+        words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().replace("-", "_").split("_")
+        if not SECRET_WORDS.isdisjoint(words) or "api_key" in "_".join(words):
+            raise AccountError(
+                f"-a {name}=… would be recorded in the job: give secrets in the environment, "
+                "or with --accounts"
+            )
 
 
 def given(value: str, what: str) -> Secret:

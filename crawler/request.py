@@ -26,8 +26,10 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     survives a restart. ``data`` and ``json`` are the body as in ``requests`` (form fields or
     bytes; anything that JSON can say). ``cb_kwargs`` are handed to the callback as keyword
     arguments and must be plain data. A higher ``priority`` goes first. ``dont_filter`` fetches
-    the URL even if the job has already seen it. ``safe`` is your word that a GET may be sent in a
-    logged-in job though its URL looks as if it logged out or deleted something.
+    the URL even if the job has already seen it. ``account`` names the account to ask with, by
+    default the one that asked for the page that this was found on. ``safe`` is your
+    word that a GET may be sent in a logged-in job though its URL looks as if it logged out or
+    deleted something.
 
     ``depth``, ``tries`` and ``history`` are kept by the crawler.
     """
@@ -43,6 +45,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     priority: int = 0
     safe: bool = False
     dont_filter: bool = False
+    account: str = ""
     depth: int = 0
     tries: int = 0
     history: list[Hop] = msgspec.field(default_factory=list)
@@ -78,6 +81,8 @@ def fingerprint(request: Request) -> bytes:
     digest = hashlib.blake2b(urls.canonical(request.url).encode(), digest_size=12)
     if request.method != "GET" or request.data is not None or request.json is not None:
         digest.update(b"\0" + _sorted((request.method, request.data, request.json)))
+    if request.account:  # named by the spider: what one account sees is not what another does
+        digest.update(b"\1" + request.account.encode())
     return _host_prefix(urls.origin(request.url)) + digest.digest()
 
 

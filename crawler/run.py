@@ -50,7 +50,7 @@ def run(
 ) -> Summary:
     """Run a job until it is finished or stopped. Raises CrawlerError."""
     spider = plan.source.load()
-    with Job(plan, spider.name) as job, log_to(job.folder / LOG):
+    with Job(plan, spider.name) as job, log_to(job.folder / LOG, plan.mask):
         try:
             current = Run(job, spider, stop, report_seed)
             seen = -math.inf
@@ -78,6 +78,8 @@ class Run:
         self._job = job
         self._plan = plan
         self._settings = plan.settings
+        for account in plan.accounts:
+            plan.mask.watch(account.secrets)
         self._spider = plan.source.make(plan.arguments)
         if plan.settings.worker_count and not plan.source.is_importable:
             raise SpiderError(
@@ -91,7 +93,12 @@ class Run:
         self._scheduler = Scheduler(workers=workers or 1, threads=threads)
         self._news = News(workers or 1)
         self._frontier = Frontier(
-            job.store, self._scheduler, plan.settings, self._news, account=spider.logs_in()
+            job.store,
+            self._scheduler,
+            plan.settings,
+            self._news,
+            logs_in=spider.logs_in(),
+            accounts=plan.accounts,
         )
         self._committer = Committer(job, self._frontier, self._scheduler, self._news)
         self._intake = Intake(job, self._scheduler, self._frontier, self._news, self._committer)
@@ -132,6 +139,8 @@ class Run:
     def _open(self) -> None:
         self._job.begin()
         self._opening.add_seeds()
+        for message in self._opening.retire_accounts():
+            self._intake.note_login_error(message)
         limit = self._settings.max_pages
         counters = self._job.counters
         if limit is not None:

@@ -64,7 +64,7 @@ class Scheduler:
         """A host comes to work; its home is the next worker in turn."""
         workers = len(self._load)
         host.in_flight = [0] * workers
-        host.home = 0 if host.exclusive else len(self._hosts) % workers
+        host.home = (host.home if host.exclusive else len(self._hosts)) % workers
         host.share_out(workers)
         self._hosts[host.id] = host
         self._list(host, now)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -15,9 +16,11 @@ from requests.hooks import dispatch_hook
 from requests.utils import get_environ_proxies, get_netrc_auth
 
 from crawler import urls
+from crawler.accounts import Account
 from crawler.cookies import RecordingJar
 from crawler.deadline import TrackedHTTPConnectionPool, TrackedHTTPSConnectionPool
 from crawler.forms import Form
+from crawler.masking import Mask
 from crawler.messages import LoginState, SessionChange, SessionNews
 from crawler.request import Hop, Request
 from crawler.response import Response
@@ -60,18 +63,25 @@ class Session(requests.Session):
 
     cookies: RecordingJar
 
-    def __init__(self, key: str, settings: Settings, adapter: HTTPAdapter | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        settings: Settings,
+        adapter: HTTPAdapter | None = None,
+        mask: Mask | None = None,
+    ) -> None:
         super().__init__()
         self.key = key
         self.cookies = RecordingJar()
         self.trust_env = False
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        self.account: Account | None = None
         self.state: dict[str, Any] = {}
         self.logged_in_at: float | None = None
         self.login_error: str | None = None
         self.login_pages: set[str] = set()
-        self.secrets: set[str] = set()
+        self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.forbidden = 0
         self.login_cures_403 = True
@@ -106,7 +116,8 @@ class Session(requests.Session):
         ``data`` is for names that are no Python identifiers; ``click`` names the button.
         """
         values = {**(data or {}), **fields}
-        self.secrets.update(str(values[name]) for name in form.password_names if values.get(name))
+        for name in form.password_names:
+            self.mask.add(str(values.get(name) or ""))
         request = form.to_request(values, click=click)
         if self.page is not None:
             self.login_pages.add(_place(self.page.url))
@@ -206,6 +217,15 @@ class Session(requests.Session):
     def settle(self) -> None:
         """The spider has prepared the session: headers from now on are those of a login."""
         self._plain_headers = self._text_headers()
+        self.hide_credentials()
+
+    def hide_credentials(self) -> None:
+        """Mask the passwords that the spider has set on the session."""
+        auth = self.auth[1] if isinstance(self.auth, tuple) else getattr(self.auth, "password", "")
+        proxies = (urlsplit(proxy).password for proxy in self.proxies.values())
+        for password in (auth, *proxies):
+            if isinstance(password, str):
+                self.mask.add(password)
 
     def load(self, news: SessionNews) -> None:
         """Take over cookies and login state from the store."""

@@ -43,6 +43,10 @@ class Spider:
     """Where to start, unless seeds are given."""
     allowed_domains: Sequence[str] = ()
     """Domains to stay on, subdomains included; by default the seeds' own hosts. ``"*"``: all."""
+    accounts: Sequence[Any] = ()
+    """Who logs in; by default one account that ``login`` knows by itself."""
+    shares_requests: ClassVar[bool] = False
+    """Requests of an account that is no longer given may be asked by the others."""
     item_type: ClassVar[Any] = None
     """What every item must be; one that does not fit goes to ``rejected.jsonl``."""
     logout_urls: Sequence[str | re.Pattern[str]] = ()
@@ -72,8 +76,10 @@ class Spider:
         a restart. It sends nothing: that is what ``login`` is for.
         """
 
-    def login(self, session: Session) -> None:
+    def login(self, session: Session, *args: Any) -> None:
         """Log in through ``session``, a ``requests.Session``. Not called unless overridden.
+
+        It may be written as ``login(self, session, account)`` to be told whose login it is.
 
         It runs before the session's first request, and again when the site has ended the session.
         Cookies, headers set here and ``session.state`` survive a restart.

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any
 
+from crawler.accounts import Account
 from crawler.discovery import SpiderSource
 from crawler.errors import CrawlerError
+from crawler.failures import traceback_of
 from crawler.log import log_to
+from crawler.masking import Mask
 from crawler.messages import Order, Outcome, Recall, Stop, decode_outcomes, encode
 from crawler.process import Workshop, settle_in, signals_blocked
 from crawler.scope import Scope
 from crawler.settings import Settings
 from crawler.worker import Worker
+
+log = logging.getLogger(__name__)
 
 MOST_EARLY_DEATHS = 3
 """Workers in a row that may die before they have done anything."""
@@ -37,8 +43,10 @@ class Assembly:
     netlocs: tuple[str, ...]
     threads: int
     log: str | None
+    accounts: tuple[Account, ...]
     pages: Path | None
     """Where pages that somebody should look at are kept."""
+    mask: Mask
 
     def worker(self) -> Worker:
         """A worker with a spider of its own."""
@@ -55,16 +63,29 @@ class Assembly:
             threads=self.threads,
             settled=settled,
             pages=self.pages,
+            mask=self.mask,
+            accounts=self.accounts,
         )
 
 
 def _main(connection: Connection, assembly: Assembly, core: int | None) -> None:
     """A worker process, from start to end."""
-    with contextlib.nullcontext() if assembly.log is None else log_to(assembly.log):
+    with _log_of(assembly):
         worker = assembly.worker()
         settle_in(core)
         Workshop(connection, worker, assembly.threads).run()
     os._exit(0)  # nothing here is worth waiting for, least of all a thread within a slow fetch
+
+
+@contextlib.contextmanager
+def _log_of(assembly: Assembly) -> Iterator[None]:
+    """What goes wrong is told to the log, masked, and not to whoever looks at standard error."""
+    with contextlib.nullcontext() if assembly.log is None else log_to(assembly.log, assembly.mask):
+        try:
+            yield
+        except Exception as error:
+            log.error("the worker ended with an error\n%s", traceback_of(error, assembly.mask))
+            os._exit(1)
 
 
 class Team:

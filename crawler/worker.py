@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from crawler import urls
+from crawler.accounts import Account
 from crawler.deadline import Watchdog
 from crawler.errors import (
     DisallowedError,
@@ -31,6 +33,7 @@ from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.items import ItemWriter, is_item, outputs
 from crawler.login import Login
+from crawler.masking import Mask
 from crawler.messages import Feed, HostNews, Outcome, RobotsFile, Task, encode
 from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
@@ -57,6 +60,7 @@ class Host:
     def __init__(self, news: HostNews, agent: str) -> None:
         self.origin = news.origin
         self.session = news.session
+        self.account = news.account
         self._agent = agent
         self._robots = news.robots
         self._rules = None if news.robots is None else Robots(news.robots.body)
@@ -82,19 +86,26 @@ class Worker:
         threads: int,
         settled: bool = False,
         pages: Path | None = None,
+        mask: Mask | None = None,
+        accounts: Iterable[Account] = (),
     ) -> None:
         """``settled`` says that the scope was declared, so that no seed's redirect widens it.
 
-        ``pages`` is the folder for pages that somebody should look at.
+        ``pages`` is the folder for pages that somebody should look at, ``mask`` what keeps secrets
+        out of it and out of failures.
         """
         self._spider = spider
         self._settings = settings
         self._scope = scope
         self._settled = settled
+        self._mask = mask or Mask()
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
+        self._accounts = {account.name: account for account in accounts}
         self._safety = _safety(spider, settings) if spider.logs_in() else None
-        self._finder = Finder(spider, scope, settings.max_depth, safety=self._safety)
+        self._finder = Finder(
+            spider, scope, settings.max_depth, self._accounts, safety=self._safety
+        )
         self._writer = ItemWriter(type(spider).item_type)
         self._retry = RetryPolicy(settings)
         self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
@@ -143,12 +154,14 @@ class Worker:
             if task.robots:
                 outcome.started = time.monotonic()
                 status, body = self._fetcher.fetch_robots(request, session)
-                outcome.answered = True
+                outcome.status = status
                 self._set_robots(outcome, Robots.of_response(status, body))
             else:
                 self._obey_robots(request, host, session, outcome)
         except Exception as error:
             self._fail(outcome, task, request, error)
+        for found in outcome.found if outcome.moved is None else (outcome.moved,):
+            found.account = found.account or host.account
         return outcome
 
     def seal(self, task: Task, outcome: Outcome) -> None:
@@ -171,7 +184,7 @@ class Worker:
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
         outcome.started = time.monotonic()
         response = self._fetcher.fetch(request, session)
-        outcome.answered, outcome.size = True, len(response.body)
+        outcome.status, outcome.size = response.status, len(response.body)
         if is_redirect(response.status, response.headers):
             self._redirect(request, response, outcome)
         elif self._login is not None and (
@@ -250,7 +263,8 @@ class Worker:
     def _session(self, key: str) -> Session:
         session = self._sessions.get(key)
         if session is None:
-            session = Session(key, self._settings, adapter=self._adapter)
+            session = Session(key, self._settings, adapter=self._adapter, mask=self._mask)
+            session.account = self._accounts.get(key.partition(":")[2])
             self._spider.prepare(session)
             session.settle()
             self._sessions[key] = session
@@ -272,7 +286,7 @@ class Worker:
             wait = self._retry.wait(error, request)
         if isinstance(error, LoginError):
             outcome.kind = "login"
-            outcome.failure = report_of(request, error)
+            outcome.failure = report_of(request, error, self._mask)
         elif wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
             outcome.kind = "again"
@@ -281,11 +295,11 @@ class Worker:
         elif task.robots:
             log.warning("%s; nothing is asked of this host", error)
             outcome.kind = "robots"
-            report = report_of(request, error)
+            report = report_of(request, error, self._mask)
             outcome.robots = RobotsFile(b"", None, report.cause, report.message)
         else:
             outcome.kind = "failed"
-            outcome.failure = report_of(request, error)
+            outcome.failure = report_of(request, error, self._mask)
             self._tell_spider(outcome, request, error)
 
     def _host_wait(self, error: FetchError) -> float | None:
@@ -296,7 +310,7 @@ class Worker:
 
     def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
         """``Spider.failed`` may make items and requests of a failure."""
-        report = report_of(request, error)
+        report = report_of(request, error, self._mask)
         response = error.response if isinstance(error, StatusError) else None
         try:
             with self._one_callback:
@@ -305,8 +319,9 @@ class Worker:
                 )
                 self._collect(result, request, outcome)
         except Exception as another:
-            log.exception("failed() raised for %s", urls.redacted(request.url))
-            report.traceback += f"\nThen failed() raised:\n{traceback_of(another)}"
+            story = traceback_of(another, self._mask)
+            log.error("failed() raised for %s\n%s", report.url, story)
+            report.traceback += f"\nThen failed() raised:\n{story}"
         outcome.failure = report
 
 

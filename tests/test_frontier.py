@@ -42,7 +42,7 @@ class Bench:
         self.news = News(1)
         settings = {"obey_robots": False, "delay": 0.0, **settings}
         self.frontier = Frontier(
-            self.store, self.scheduler, Settings(**settings), self.news, account=account
+            self.store, self.scheduler, Settings(**settings), self.news, logs_in=account
         )
         self.frontier.load(self.now, was_killed=was_killed)
 

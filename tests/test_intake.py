@@ -32,7 +32,7 @@ class Desk:
         store = SQLiteStore(folder / "job.db")
         self.scheduler = Scheduler(workers=1, threads=4)
         news = News(1)
-        frontier = Frontier(store, self.scheduler, settings, news, account=False)
+        frontier = Frontier(store, self.scheduler, settings, news, logs_in=False)
         job = cast(Job, SimpleNamespace(store=store, counters=Counters()))
         committer = Committer(job, frontier, self.scheduler, news)
         self.intake = Intake(job, self.scheduler, frontier, news, committer)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crawler.cookies import RecordingJar
 from crawler.hostqueue import HostQueue
-from crawler.messages import Cookie, Feed, LoginState, RobotsFile, SessionChange
+from crawler.messages import Cookie, Feed, LoginState, RobotsFile, SessionChange, Usage
 from crawler.news import News
 from crawler.politeness import HostClock
 from crawler.store import SessionRecord
@@ -178,7 +178,7 @@ def test_what_has_changed_is_kept_once() -> None:
     news.apply(0, change("a", "1", 7.0))
     news.apply(0, change("b", "2", 8.0))
     assert list(news.changed_sessions()) == [
-        SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], LoginState(8.0))
+        SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], LoginState(8.0), Usage(logins=2))
     ]
     assert list(news.changed_sessions()) == []
 

@@ -427,7 +427,7 @@ def test_a_refill_that_brings_only_what_is_out_goes_on(monkeypatch: pytest.Monke
     monkeypatch.setattr(scheduler, "HEAD_TOTAL", HEAD)
     store, host = FakeStore(), a_host(concurrency=4)
     made = a_scheduler(host, each=0)
-    frontier = Frontier(cast(Store, store), made, Settings(), News(1), account=False)
+    frontier = Frontier(cast(Store, store), made, Settings(), News(1), logs_in=False)
     late = [queued(id) for id in range(1, 3 * HEAD)]
     store.rows[host.id] = dict(late)
     made.refill(host, store.head(host.id, None, 2 * HEAD), more=True, now=0.0)
@@ -469,7 +469,7 @@ class Crawl(RuleBasedStateMachine):
         self.store = FakeStore()
         self.scheduler = Scheduler(workers=workers, threads=threads)
         self.frontier = Frontier(
-            cast(Store, self.store), self.scheduler, Settings(), News(workers), account=False
+            cast(Store, self.store), self.scheduler, Settings(), News(workers), logs_in=False
         )
         self.hosts = {}
         for id, (delay, concurrency, knows_robots) in enumerate(hosts):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
+from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
 
 
 class Key(NamedTuple):
@@ -38,6 +38,8 @@ class Host(NamedTuple):
     """The wait, in seconds, that led to ``next_at``."""
     robots: RobotsFile | None = None
     robots_at: float = 0.0
+    account: str = ""
+    """Whose requests these are; each account has queues and clocks of its own."""
 
 
 class SessionRecord(NamedTuple):
@@ -46,6 +48,7 @@ class SessionRecord(NamedTuple):
     key: str
     cookies: list[Cookie]
     login: LoginState = LoginState()
+    usage: Usage = Usage()
 
 
 class Failed(NamedTuple):
@@ -70,8 +73,8 @@ class Store(Protocol):
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value under ``name`` in the job's own record."""
 
-    def host(self, origin: str) -> Host | None:
-        """The host with this origin, if the job knows it."""
+    def host(self, origin: str, account: str = "") -> Host | None:
+        """The host with this origin, as one account asks it, if the job knows it."""
 
     def host_by_id(self, id: int) -> Host:
         """The host with this number."""
@@ -79,8 +82,14 @@ class Store(Protocol):
     def origins(self) -> Iterable[str]:
         """The origins of all hosts that the job knows."""
 
-    def add_host(self, origin: str) -> Host:
+    def add_host(self, origin: str, account: str = "") -> Host:
         """The host with this origin, made known where it was not."""
+
+    def accounts_with_work(self) -> list[str]:
+        """The accounts that have pending requests."""
+
+    def hand_over(self, old: str, new: str) -> None:
+        """All pending requests of one account are another's from now on."""
 
     def save_host(self, host: Host) -> None:
         """Keep a host's clock and rules."""

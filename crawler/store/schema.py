@@ -8,11 +8,13 @@ MIGRATIONS: tuple[str, ...] = (
 
     CREATE TABLE hosts (
         id INTEGER PRIMARY KEY,
-        origin TEXT NOT NULL UNIQUE,
+        origin TEXT NOT NULL,
+        account TEXT NOT NULL DEFAULT '',
         next_at REAL NOT NULL DEFAULT 0,
         granted REAL NOT NULL DEFAULT 0,
         robots BLOB,
-        robots_at REAL NOT NULL DEFAULT 0
+        robots_at REAL NOT NULL DEFAULT 0,
+        UNIQUE (origin, account)
     );
 
     -- Every fingerprint ever known, with the callback that asked for it.
@@ -46,7 +48,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE sessions (
         key TEXT PRIMARY KEY,
         cookies BLOB NOT NULL,
-        login BLOB NOT NULL
+        login BLOB NOT NULL,
+        usage BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
 )

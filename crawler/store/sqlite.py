@@ -19,21 +19,26 @@ from typing import Any
 import msgspec
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
+from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
 from crawler.store import Failed, Host, Key, Queued, SessionRecord
 from crawler.store.schema import MIGRATIONS
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-HOST = "SELECT id, origin, next_at, granted, robots, robots_at FROM hosts"
-HOST_BY_ORIGIN = f"{HOST} WHERE origin = ?"
+HOST = "SELECT id, origin, next_at, granted, robots, robots_at, account FROM hosts"
+HOST_BY_ORIGIN = f"{HOST} WHERE origin = ? AND account = ?"
 HOST_BY_ID = f"{HOST} WHERE id = ?"
-ADD_HOST = "INSERT INTO hosts (origin) VALUES (?) RETURNING id"
+ADD_HOST = "INSERT INTO hosts (origin, account) VALUES (?, ?) RETURNING id"
 SAVE_HOST = "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ? WHERE id = ?"
 # One seek into ``pending`` for each host, so that the cost does not grow with the queues.
 HOSTS_WITH_WORK = (
     f"{HOST} WHERE EXISTS (SELECT 1 FROM pending WHERE host = hosts.id) ORDER BY next_at, id"
 )
+ACCOUNTS_WITH_WORK = (
+    "SELECT DISTINCT account FROM hosts"
+    " WHERE EXISTS (SELECT 1 FROM pending WHERE host = hosts.id) ORDER BY account"
+)
+HAND_OVER = "UPDATE pending SET host = ? WHERE host = ?"
 SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
 PUSH = "INSERT INTO pending (host, rank, id, request) VALUES (?, ?, ?, ?)"
@@ -52,15 +57,16 @@ NEXT_DUE = "SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL"
 FAIL = "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
 FAILURES = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
 BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
-SESSION = "SELECT key, cookies, login FROM sessions"
+SESSION = "SELECT key, cookies, login, usage FROM sessions"
 SAVE_SESSION = (
-    "INSERT INTO sessions VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
-    " SET cookies = excluded.cookies, login = excluded.login"
+    "INSERT INTO sessions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
 )
 
 _FIRST = Key(-(2**63), -1)
 _cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
 _login = msgspec.msgpack.Decoder(LoginState).decode
+_usage = msgspec.msgpack.Decoder(Usage).decode
 _robots = msgspec.msgpack.Decoder(RobotsFile).decode
 
 
@@ -134,22 +140,30 @@ class SQLiteStore:
 
     # Hosts
 
-    def host(self, origin: str) -> Host | None:
-        row = self._db.execute(HOST_BY_ORIGIN, (origin,)).fetchone()
+    def host(self, origin: str, account: str = "") -> Host | None:
+        row = self._db.execute(HOST_BY_ORIGIN, (origin, account)).fetchone()
         return None if row is None else _host(row)
 
     def host_by_id(self, id: int) -> Host:
         return _host(self._db.execute(HOST_BY_ID, (id,)).fetchone())
 
     def origins(self) -> Iterable[str]:
-        return (origin for (origin,) in self._db.execute("SELECT origin FROM hosts"))
+        return (origin for (origin,) in self._db.execute("SELECT DISTINCT origin FROM hosts"))
 
-    def add_host(self, origin: str) -> Host:
-        known = self.host(origin)
+    def add_host(self, origin: str, account: str = "") -> Host:
+        known = self.host(origin, account)
         if known is not None:
             return known
-        (id,) = self._db.execute(ADD_HOST, (origin,)).fetchone()
-        return Host(id, origin)
+        (id,) = self._db.execute(ADD_HOST, (origin, account)).fetchone()
+        return Host(id, origin, account=account)
+
+    def accounts_with_work(self) -> list[str]:
+        return [account for (account,) in self._db.execute(ACCOUNTS_WITH_WORK)]
+
+    def hand_over(self, old: str, new: str) -> None:
+        rows = self._db.execute("SELECT id, origin FROM hosts WHERE account = ?", (old,)).fetchall()
+        for id, origin in rows:
+            self._db.execute(HAND_OVER, (self.add_host(origin, new).id, id))
 
     def save_host(self, host: Host) -> None:
         self._db.execute(
@@ -227,7 +241,7 @@ class SQLiteStore:
         return None if row is None else _session(row)
 
     def save_session(self, session: SessionRecord) -> None:
-        row = (session.key, *map(msgspec.msgpack.encode, (session.cookies, session.login)))
+        row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
         self._db.execute(SAVE_SESSION, row)
 
     def sessions(self) -> list[SessionRecord]:
@@ -236,13 +250,13 @@ class SQLiteStore:
 
 
 def _host(row: Sequence[Any]) -> Host:
-    id, origin, next_at, granted, robots, robots_at = row
-    return Host(id, origin, next_at, granted, robots and _robots(robots), robots_at)
+    id, origin, next_at, granted, robots, robots_at, account = row
+    return Host(id, origin, next_at, granted, robots and _robots(robots), robots_at, account)
 
 
 def _session(row: Sequence[Any]) -> SessionRecord:
-    key, cookies, login = row
-    return SessionRecord(key, _cookies(cookies), _login(login))
+    key, cookies, login, usage = row
+    return SessionRecord(key, _cookies(cookies), _login(login), _usage(usage))
 
 
 def _robots_row(host: Host) -> bytes | None:

@@ -1,0 +1,210 @@
+"""Several accounts in one job: each has its session, its requests, its delay and its quota."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import LoginError, Request, Spider, crawl
+from crawler.accounts import Account
+from crawler.run import run
+from tests.jobs import failures, items, plan, values
+from tests.sites import Reply, Site, Visit, links
+
+ALICE = Account(name="alice", user="alice", password="a")
+BOB = Account(name="bob", user="bob", password="b")
+
+
+class Members(Spider):
+    """Logs in, and tells who asked for each page."""
+
+    name = "members"
+    site = ""
+
+    def login(self, session: Any, account: Account) -> None:
+        page = session.open(f"{self.site}/login/{account.user}")
+        if page.status != 200:
+            raise LoginError(f"{account.user} is locked out")
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {"url": response.url, "by": response.css("b::text").get()}
+        yield from response.follow_all()
+
+
+def member(visit: Visit) -> str | None:
+    return visit.cookies.get("user")
+
+
+def members_only(site: Site, *locked_out: str) -> None:
+    """Six pages, each with links to two more; who asks is their first word."""
+
+    def login(visit: Visit) -> Reply:
+        user = visit.path.rpartition("/")[2]
+        if user in locked_out:
+            return Reply("no", 403)
+        return Reply("welcome", headers=(("Set-Cookie", f"user={user}; Path=/"),))
+
+    def page(visit: Visit) -> Reply:
+        user = member(visit)
+        if user is None:
+            return Reply("who?", 401)
+        number = int(visit.path[1:])
+        more = links(*(f"/{n}" for n in (2 * number, 2 * number + 1) if n < 40))
+        return Reply(f"<b>{user}</b> {more}")
+
+    site.otherwise = lambda visit: login(visit) if "/login/" in visit.path else page(visit)
+
+
+def run_members(folder: Path, site: Site, *accounts: Account, **settings: Any) -> Any:
+    seeds = (f"{site.url}/2", f"{site.url}/3")
+    given = plan(Members, folder, *seeds, arguments={"site": site.url}, **settings)
+    return run(replace(given, accounts=accounts))
+
+
+def logins(site: Site) -> list[Visit]:
+    return [visit for visit in site.log if "/login/" in visit.path]
+
+
+def by(folder: Path) -> Counter[str]:
+    return Counter(item["by"] for item in items(folder))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_seeds_are_dealt_out_and_links_stay_with_who_found_them(
+    tmp_path: Path, site: Site, workers: int
+) -> None:
+    members_only(site)
+    assert run_members(tmp_path, site, ALICE, BOB, workers=workers).exit_status == 0
+    found = items(tmp_path)
+    assert values(found) == sorted(f"{site.url}/{n}" for n in range(2, 40))
+    root = {2: "alice", 3: "bob"}
+    for item in found:
+        number = int(item["url"].rpartition("/")[2])
+        while number > 3:
+            number //= 2
+        assert item["by"] == root[number]
+    assert len(logins(site)) == 2
+
+
+def test_an_account_that_cannot_log_in_does_not_hold_up_the_others(
+    tmp_path: Path, site: Site
+) -> None:
+    members_only(site, "bob")
+    summary = run_members(tmp_path, site, ALICE, BOB)
+    assert summary.exit_status == 4
+    assert "members as bob failed: bob is locked out" in summary.login_errors[0]
+    assert set(by(tmp_path)) == {"alice"}
+    members_only(site)
+    assert run_members(tmp_path, site, ALICE, BOB).exit_status == 0
+    assert values(items(tmp_path)) == sorted(f"{site.url}/{n}" for n in range(2, 40))
+
+
+def test_a_resumed_job_is_still_logged_in_with_each_account(tmp_path: Path, site: Site) -> None:
+    members_only(site)
+    run_members(tmp_path, site, ALICE, BOB, max_pages=5)
+    assert run_members(tmp_path, site, ALICE, BOB).exit_status == 0
+    assert len(logins(site)) == 2
+    assert len(items(tmp_path)) == 38
+
+
+def test_requests_of_an_account_that_is_gone_wait_for_it(tmp_path: Path, site: Site) -> None:
+    members_only(site)
+    run_members(tmp_path, site, ALICE, BOB, max_pages=4)
+    summary = run_members(tmp_path, site, ALICE)
+    assert summary.exit_status == 4
+    assert "no account 'bob' any more" in summary.login_errors[0]
+    assert summary.counters.pending > 0
+
+
+def test_requests_of_an_account_that_is_gone_move_if_the_spider_lets_them(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Members, "shares_requests", True)
+    members_only(site)
+    run_members(tmp_path, site, ALICE, BOB, max_pages=4)
+    assert run_members(tmp_path, site, ALICE).exit_status == 0
+    assert values(items(tmp_path)) == sorted(f"{site.url}/{n}" for n in range(2, 40))
+
+
+def test_a_request_may_name_its_account(tmp_path: Path, site: Site) -> None:
+    class Both(Members):
+        name = "both"
+
+        def start(self) -> Iterator[Request]:
+            for account in ("alice", "bob"):
+                yield Request(f"{self.site}/30", account=account)
+
+    members_only(site)
+    given = plan(Both, tmp_path, arguments={"site": site.url})
+    run(replace(given, accounts=(ALICE, BOB)))
+    assert by(tmp_path) == {"alice": 1, "bob": 1}
+
+
+def test_a_request_for_an_account_that_there_is_not_is_an_error(tmp_path: Path, site: Site) -> None:
+    class Wrong(Members):
+        name = "wrong"
+
+        def parse(self, response: Any) -> Iterator[Any]:
+            yield response.follow("/4", account="carol")
+
+    members_only(site)
+    given = plan(Wrong, tmp_path, f"{site.url}/2", arguments={"site": site.url})
+    run(replace(given, accounts=(ALICE, BOB)))
+    assert failures(tmp_path) == {"/2": "SpiderError in parse()"}
+
+
+def test_each_account_keeps_its_own_delay(tmp_path: Path, site: Site) -> None:
+    members_only(site)
+    slow = Account(name="bob", user="bob", password="b", delay=0.15)
+    run_members(tmp_path, site, ALICE, slow, max_pages=10)
+    asked = [visit.came for visit in site.log if member(visit) == "bob"]
+    assert all(later - earlier >= 0.14 for earlier, later in itertools.pairwise(asked))
+
+
+def test_an_account_that_has_had_its_pages_waits_for_the_next_day(
+    tmp_path: Path, site: Site
+) -> None:
+    members_only(site)
+    few = Account(name="bob", user="bob", password="b", max_pages=3)
+    stopped = crawl_until_quiet(tmp_path, site, few)
+    assert stopped["bob"] == 3
+    with closing(sqlite3.connect(tmp_path / "job.db")) as db:
+        (next_at,) = db.execute("SELECT next_at FROM hosts WHERE account = 'bob'").fetchone()
+    assert next_at > site.log[-1].came  # both a day from now and on another clock
+
+
+def crawl_until_quiet(folder: Path, site: Site, few: Account) -> Counter[str]:
+    """Run until alice, who may have every page, is through and only bob is left to wait."""
+    from crawler.job import Job
+    from crawler.run import Run
+
+    given = plan(Members, folder, f"{site.url}/2", f"{site.url}/3", arguments={"site": site.url})
+    given = replace(given, accounts=(ALICE, few))
+    with Job(given, "members") as job:
+        steps = Run(job, Members).steps()
+        quiet = 0
+        for lines in steps:
+            quiet = 0 if lines else quiet + 1
+            if quiet == 4:  # turns of half a second in which nothing came
+                break
+        steps.close()
+    return by(folder)
+
+
+def test_crawl_takes_the_accounts_of_the_spider(site: Site) -> None:
+    class Two(Members):
+        name = "two"
+        accounts = [ALICE, BOB]
+        delay = 0.0
+
+    members_only(site)
+    found = list(crawl(Two, [f"{site.url}/2", f"{site.url}/3"], arguments={"site": site.url}))
+    assert {item["by"] for item in found} == {"alice", "bob"}
