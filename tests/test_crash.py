@@ -16,6 +16,7 @@ from tests.commands import Command, wait_until_gone
 from tests.conftest import wait_until
 from tests.jobs import items, rows, run_job, values
 from tests.sites import JITTER, PATIENCE, Site, Visit, links, web
+from tests.victims import Stillborn, Unprepared
 
 
 def expected(urls: set[str]) -> list[str]:
@@ -169,41 +170,41 @@ def test_a_page_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, wa
 
 
 def test_many_deadly_pages_at_once_fail_alone(tmp_path: Path, site: Site) -> None:
-    deadly = [f"/exit/{n}" for n in range(6)]
+    deadly = [f"/exit/{n}" for n in range(4)]
     site.pages["/0"] = links(*deadly, *(f"/{n}" for n in range(1, 10)))
     site.otherwise = lambda visit: "x"
     folder = tmp_path / "job"
     command = Command("Dying", folder, site.url + "/0", workers=1, concurrency_per_host=4)
     assert command.wait() == 0, command.said
     assert values(items(folder)) == expected({f"{site.url}/{n}" for n in range(10)})
-    assert rows(folder, "SELECT cause, count(*) FROM failed") == [("worker died", 6)]
+    assert rows(folder, "SELECT cause, count(*) FROM failed") == [("worker died", 4)]
 
 
 def test_a_host_is_not_asked_twice_at_a_time_while_a_worker_is_replaced(
     tmp_path: Path, site: Site
 ) -> None:
     site.pages["/0"] = links(
-        *(f"/{n}" for n in range(1, 8)), "/exit", *(f"/{n}" for n in range(8, 40))
+        *(f"/{n}" for n in range(1, 8)), "/exit", *(f"/{n}" for n in range(8, 25))
     )
     site.otherwise = lambda visit: "x"
     slowed(site, 0.05)
     folder = tmp_path / "job"
     command = Command("Dying", folder, site.url + "/0", workers=2, delay=0.01)
     assert command.wait() == 0, command.said
-    assert len(items(folder)) == 2 * 40
+    assert len(items(folder)) == 2 * 25
     assert site.most_at_once == 1
 
 
 def test_workers_that_cannot_start_are_an_error_and_not_started_for_ever(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.victims import Stillborn
-
     monkeypatch.setenv("MAIN", str(os.getpid()))
     site.pages["/"] = "x"
     with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 5"):
-        run_job(Stillborn, tmp_path, site.url + "/", workers=2)
+        run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
+    with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 6"):
+        run_job(Unprepared, tmp_path / "b", site.url + "/", workers=2)
     assert site.log == []
     monkeypatch.delenv("MAIN")
-    run_job(Stillborn, tmp_path, site.url + "/", workers=2)
-    assert len(items(tmp_path)) == 2
+    run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
+    assert len(items(tmp_path / "a")) == 2

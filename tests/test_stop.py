@@ -130,7 +130,7 @@ def test_a_stopped_job_leaves_no_children_behind(tmp_path: Path, site: Site) -> 
     """Also when the signal comes while the workers are only starting."""
     web([site], 50)
     folder = tmp_path / "job"
-    for _ in range(3):
+    for _ in range(2):
         command = Command("Follow", folder, site.url + "/0", workers=2)
         while not command.children and command.process.poll() is None:
             pass

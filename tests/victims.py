@@ -55,8 +55,20 @@ class Stillborn(Follow):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        if "MAIN" in os.environ and os.environ["MAIN"] != str(os.getpid()):
+        if _is_worker():
             os._exit(5)
+
+
+class Unprepared(Follow):
+    """Its workers come up, and die as soon as they are given anything."""
+
+    def prepare(self, session: Any) -> None:
+        if _is_worker():
+            os._exit(6)
+
+
+def _is_worker() -> bool:
+    return "MAIN" in os.environ and os.environ["MAIN"] != str(os.getpid())
 
 
 def die_at(point: str, number: int) -> None:
