@@ -11,29 +11,21 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from msgspec.structs import asdict
 
-from crawler import discovery, jobs, report, seeds, template
-from crawler.accounts import Account, of_spider
-from crawler.accounts import load as load_accounts
+from crawler import discovery, jobs, plans, report, template
 from crawler.errors import CrawlerError, LoginError, UsageError
 from crawler.importing import shown
-from crawler.job import LOG, Plan, folder_for, recorded
+from crawler.job import LOG, Plan
 from crawler.masking import Mask
-from crawler.passwords import refuse_in_arguments
 from crawler.progress import Progress
 from crawler.run import run as run_job
 from crawler.settings import (
     VERSION,
-    Settings,
-    from_assignments,
-    from_pyproject,
-    from_spider,
-    key,
-    resolve,
 )
 from crawler.stop import StopSignal
 
@@ -51,11 +43,9 @@ def main() -> None:
 
 def execute(arguments: Sequence[str]) -> int:
     """Run the command with ``arguments``; returns its exit status."""
-    mask = Mask()
+    words, mask = list(arguments) or ["--help"], Mask()
     try:
-        status = commands.main(
-            list(arguments) or ["--help"], "crawl", standalone_mode=False, obj=mask
-        )
+        status = commands.main(words, "crawl", standalone_mode=False, obj=mask)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has gone, as with `| head`
@@ -144,28 +134,16 @@ def run(
     column url, or - for standard input; without any, the spider's start_urls.
     """
     with StopSignal() as stop:
-        source = discovery.find(spider)
-        given = _pairs("-a", arguments)
-        refuse_in_arguments(given)
-        # Before there is a folder for what cannot run.
-        source.make(given)
-        seeds.check(seed_args)
-        changed = _pairs("-s", overrides)
-        plan = Plan(
-            source=source,
-            settings=_settings(source, changed),
-            folder=job or folder_for(source.load().name),
-            seeds=tuple(seeds.absolute(seed_args)),
-            arguments=given,
-            overrides=changed,
-            accounts=_accounts(source, accounts),
-            accounts_file=accounts and accounts.absolute(),
-            output=output,
-            fresh=fresh,
-            overwrite=yes,
-            key=key(),
+        plan = plans.for_run(
+            spider,
+            seed_args,
+            arguments=arguments,
+            overrides=overrides,
+            job=job,
+            accounts=accounts,
             mask=mask,
         )
+        plan = replace(plan, output=output, fresh=fresh, overwrite=yes)
         return _run(plan, stop)
 
 
@@ -178,54 +156,8 @@ def resume(mask: Mask, job: str | None) -> int:
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
     with StopSignal() as stop:
-        folder = jobs.folder_of(job)
-        record = recorded(folder)
-        if seeds.STDIN in record.seeds and not record.seeded:
-            raise UsageError(
-                f"not all seeds of {shown(folder)} had been read from standard input, which "
-                "cannot be read again: repeat the run with the same input"
-            )
-        source = discovery.find(record.spider)
-        accounts = Path(record.accounts) if record.accounts else None
-        plan = Plan(
-            source=source,
-            settings=_settings(source, record.overrides),
-            folder=folder,
-            seeds=tuple(record.seeds),
-            arguments=record.arguments,
-            overrides=record.overrides,
-            accounts=_accounts(source, accounts),
-            accounts_file=accounts,
-            go_on=seeds.STDIN in record.seeds,
-            key=key(),
-            mask=mask,
-        )
+        plan = plans.for_resume(jobs.folder_of(job), mask)
         return _run(plan, stop)
-
-
-def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Settings:
-    return resolve(
-        from_pyproject(Path("pyproject.toml")),
-        from_spider(source.load()),
-        from_assignments(overrides),
-    )
-
-
-def _accounts(source: discovery.SpiderSource, file: Path | None) -> tuple[Account, ...]:
-    """Who logs in, with what only a person knows asked for."""
-    found = load_accounts(file) if file is not None else of_spider(source.load())
-    for account in found:
-        account.ask()
-    return tuple(found)
-
-
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE`` texts as a dictionary; the last one of a name wins."""
-    pairs = [text.partition("=") for text in texts]
-    for (name, mark, _), text in zip(pairs, texts, strict=True):
-        if not mark or not name.strip():
-            raise UsageError(f"{option} {text}: write it as {option} NAME=VALUE")
-    return {name.strip(): value for name, _, value in pairs}
 
 
 def _run(plan: Plan, stop: StopSignal) -> int:

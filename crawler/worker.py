@@ -21,7 +21,6 @@ from crawler import urls
 from crawler.accounts import Account
 from crawler.deadline import Watchdog
 from crawler.errors import (
-    DisallowedError,
     FetchError,
     ItemError,
     LoginError,
@@ -32,9 +31,10 @@ from crawler.failures import report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.items import ItemWriter, is_item, outputs
+from crawler.knownhost import KnownHost
 from crawler.login import Login
 from crawler.masking import Mask
-from crawler.messages import Feed, HostNews, Outcome, RobotsFile, Task, encode
+from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
 from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
 from crawler.response import Response
@@ -52,26 +52,6 @@ POOLS = 256
 """Hosts to which a worker keeps connections open."""
 
 _request_of = msgspec.msgpack.Decoder(Request).decode
-
-
-class Host:
-    """What a worker knows of a host."""
-
-    def __init__(self, news: HostNews, agent: str) -> None:
-        self.origin = news.origin
-        self.session = news.session
-        self.account = news.account
-        self._agent = agent
-        self._robots = news.robots
-        self._rules = None if news.robots is None else Robots(news.robots.body)
-
-    def check(self, url: str) -> None:
-        """Raises DisallowedError, or FetchError while nobody can know what is allowed."""
-        if self._robots is not None and self._robots.cause:
-            message = f"{urls.redacted(url)} is not asked: {self._robots.message}"
-            raise FetchError(self._robots.cause, message)
-        if self._rules is not None and not self._rules.allows(url, self._agent):
-            raise DisallowedError(f"{urls.redacted(url)}: robots.txt disallows it")
 
 
 class Worker:
@@ -109,7 +89,7 @@ class Worker:
         self._writer = ItemWriter(type(spider).item_type)
         self._retry = RetryPolicy(settings)
         self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
-        self._hosts: dict[int, Host] = {}
+        self._hosts: dict[int, KnownHost] = {}
         self._sessions: dict[str, Session] = {}
         self._uses: Counter[str] = Counter()
         self._one_callback = threading.Lock()
@@ -125,7 +105,7 @@ class Worker:
             self._forget(id)
         for host in feed.hosts:
             self._uses[host.session] += host.id not in self._hosts
-            self._hosts[host.id] = Host(host, self._settings.user_agent)
+            self._hosts[host.id] = KnownHost(host, self._settings.user_agent)
         for news in feed.sessions:
             self._session(news.key).load(news)
 
@@ -171,7 +151,7 @@ class Worker:
             outcome.sessions = [change]
 
     def _obey_robots(
-        self, request: Request, host: Host, session: Session, outcome: Outcome
+        self, request: Request, host: KnownHost, session: Session, outcome: Outcome
     ) -> None:
         host.check(request.url)
         self._log_in(request, session, outcome)

@@ -1,0 +1,100 @@
+"""Plans: what the user has typed, or what a job has recorded, becomes one run's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crawler import discovery, seeds
+from crawler.accounts import Account, of_spider
+from crawler.accounts import load as load_accounts
+from crawler.errors import UsageError
+from crawler.importing import shown
+from crawler.job import Plan, folder_for, recorded
+from crawler.masking import Mask
+from crawler.passwords import refuse_in_arguments
+from crawler.settings import Settings, from_assignments, from_pyproject, from_spider, key, resolve
+
+
+def for_run(
+    spider: str,
+    seed_args: Sequence[str] = (),
+    *,
+    arguments: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    job: Path | None = None,
+    accounts: Path | None = None,
+    mask: Mask,
+) -> Plan:
+    """The plan of a command; ``arguments`` and ``overrides`` are ``NAME=VALUE``.
+
+    Raises UsageError for whatever of it cannot be, before there is a folder for it.
+    """
+    source = discovery.find(spider)
+    given = _pairs("-a", arguments)
+    refuse_in_arguments(given)
+    source.make(given)
+    seeds.check(seed_args)
+    changed = _pairs("-s", overrides)
+    return Plan(
+        source=source,
+        settings=_settings(source, changed),
+        folder=job or folder_for(source.load().name),
+        seeds=tuple(seeds.absolute(seed_args)),
+        arguments=given,
+        overrides=changed,
+        accounts=_accounts(source, accounts),
+        accounts_file=accounts and accounts.absolute(),
+        key=key(),
+        mask=mask,
+    )
+
+
+def for_resume(folder: Path, mask: Mask) -> Plan:
+    """The plan that goes on with the job in ``folder`` as it was run last. Raises UsageError."""
+    record = recorded(folder)
+    if seeds.STDIN in record.seeds and not record.seeded:
+        raise UsageError(
+            f"not all seeds of {shown(folder)} had been read from standard input, which "
+            "cannot be read again: repeat the run with the same input"
+        )
+    source = discovery.find(record.spider)
+    accounts = Path(record.accounts) if record.accounts else None
+    return Plan(
+        source=source,
+        settings=_settings(source, record.overrides),
+        folder=folder,
+        seeds=tuple(record.seeds),
+        arguments=record.arguments,
+        overrides=record.overrides,
+        accounts=_accounts(source, accounts),
+        accounts_file=accounts,
+        go_on=seeds.STDIN in record.seeds,
+        key=key(),
+        mask=mask,
+    )
+
+
+def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Settings:
+    return resolve(
+        from_pyproject(Path("pyproject.toml")),
+        from_spider(source.load()),
+        from_assignments(overrides),
+    )
+
+
+def _accounts(source: discovery.SpiderSource, file: Path | None) -> tuple[Account, ...]:
+    """Who logs in, with what only a person knows asked for."""
+    found = load_accounts(file) if file is not None else of_spider(source.load())
+    for account in found:
+        account.ask()
+    return tuple(found)
+
+
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a dictionary; the last one of a name wins."""
+    pairs = [text.partition("=") for text in texts]
+    for (name, mark, _), text in zip(pairs, texts, strict=True):
+        if not mark or not name.strip():
+            raise UsageError(f"{option} {text}: write it as {option} NAME=VALUE")
+    return {name.strip(): value for name, _, value in pairs}
