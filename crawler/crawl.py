@@ -15,7 +15,6 @@ from crawler.discovery import of_class
 from crawler.errors import LoginError
 from crawler.job import Job, Plan
 from crawler.log import log_to
-from crawler.passwords import refuse_in_arguments
 from crawler.run import Run
 from crawler.settings import check, from_pyproject, from_spider, key, resolve
 from crawler.spider import Spider
@@ -39,7 +38,6 @@ def crawl(
     Raises CrawlerError; a LoginError after all that could be had without it. Leaving the loop
     early stops the crawl.
     """
-    refuse_in_arguments(arguments or {})
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
         plan = Plan(

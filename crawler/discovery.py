@@ -16,6 +16,7 @@ from typing import Any
 
 from crawler.errors import SpiderError
 from crawler.importing import import_file, import_module, shown
+from crawler.passwords import refuse_in_arguments
 from crawler.settings import NAMES as SETTINGS
 from crawler.spider import Spider
 
@@ -45,8 +46,9 @@ class SpiderSource:
         return _spider_in(module, self.class_name, where)
 
     def make(self, arguments: Mapping[str, str]) -> Spider:
-        """An instance, constructed with ``arguments``. Raises SpiderError if it takes no such."""
+        """An instance, constructed with ``arguments``. Raises UsageError if it takes no such."""
         spider = self.load()
+        refuse_in_arguments(arguments)
         _check_arguments(spider, arguments)
         try:
             return spider(**arguments)

@@ -20,8 +20,8 @@ from typing import Any
 from crawler.errors import AccountError
 
 SECRET_WORDS = frozenset(
-    ("apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd")
-    + ("secret", "secrets", "token")
+    {"apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd"}
+    | {"secret", "secrets", "token"}
 )
 INSTALL = "pip install 'crawler[secrets]'"
 

@@ -18,7 +18,7 @@ import pytest
 from crawler import cli
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
-from crawler.job import job_status
+from crawler.jobs import job_status
 from tests.conftest import wait_until
 from tests.sites import PATIENCE, Reply, Site, links
 

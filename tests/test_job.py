@@ -17,7 +17,8 @@ import pytest
 from crawler import Spider
 from crawler.discovery import of_class
 from crawler.errors import JobError, JobLockedError
-from crawler.job import ITEMS, LOCK, REJECTED, STORE, Job, Plan, job_status, recorded
+from crawler.job import ITEMS, LOCK, REJECTED, STORE, Job, Plan, recorded
+from crawler.jobs import job_status
 from crawler.settings import Settings
 from crawler.stats import Counters
 

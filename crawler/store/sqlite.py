@@ -22,6 +22,7 @@ from crawler.errors import JobError
 from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
 from crawler.store import Failed, Host, Key, Queued, SessionRecord
 from crawler.store.schema import MIGRATIONS
+from crawler.store.sealing import Seal
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -73,8 +74,10 @@ _robots = msgspec.msgpack.Decoder(RobotsFile).decode
 class SQLiteStore:
     """A job's state in one file, made with mode 0600. Raises JobError for a file it cannot use."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, key: str | None = None) -> None:
+        """With ``key`` what sessions consist of is encrypted, from now on if it was not."""
         self._path = path
+        self._seal = Seal(path)
         with contextlib.ExitStack() as opened:
             try:
                 self._db = self._connect(read_only)
@@ -84,6 +87,8 @@ class SQLiteStore:
                     self._tune()
                     self._migrate()
                 self._check_version()
+                if self._seal.unlock(self, key, read_only=read_only):
+                    self._wipe()
             except (sqlite3.DatabaseError, OSError) as error:
                 raise JobError(
                     f"{path} cannot be used as a job's store ({error}); restore it from a backup, "
@@ -114,6 +119,13 @@ class SQLiteStore:
                 f"{self._path} has store version {version}, but this crawler knows version "
                 f"{len(MIGRATIONS)}; use the crawler that made it, or start again with --fresh"
             )
+
+    def _wipe(self) -> None:
+        """What was overwritten would stay in the file, or in its log, until the room is used."""
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self.transaction():
+            self.set("is_wiped", True)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -238,15 +250,15 @@ class SQLiteStore:
 
     def session(self, key: str) -> SessionRecord | None:
         row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else _session(row)
+        return None if row is None else _session(self._seal.open(row))
 
     def save_session(self, session: SessionRecord) -> None:
         row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
-        self._db.execute(SAVE_SESSION, row)
+        self._db.execute(SAVE_SESSION, self._seal.close(row))
 
     def sessions(self) -> list[SessionRecord]:
         rows = self._db.execute(SESSION)
-        return [_session(row) for row in rows]
+        return [_session(self._seal.open(row)) for row in rows]
 
 
 def _host(row: Sequence[Any]) -> Host:
