@@ -115,9 +115,9 @@ def test_killed_five_times_and_logged_in_once(
         command = crawl(app)
         if kill == 0:  # a login is kept with the first page that is committed
             wait(command, lambda: _size(folder / "items.jsonl"), "an item")
-        until = before + chance.randint(1, 50)
+        until = before + chance.randint(1, 30)
         wait(command, lambda: app.pages >= until, f"{until} pages")  # noqa: B023 (called at once)
-        time.sleep(chance.uniform(0.0, 0.05))
+        time.sleep(chance.uniform(0.0, 0.03))
         assert command.process.poll() is None, f"it ended before it was killed:\n{command.said}"
         command.kill()
     check_whole(app, folder, crawl(app))
@@ -136,7 +136,7 @@ def test_logged_out_five_times_and_logged_in_as_often(
     command = crawl(app)
     for end in range(TIMES):
         wait(command, lambda: len(app.logins) > end, f"login {end + 1}")  # noqa: B023
-        until = app.pages + chance.randint(5, 45)
+        until = app.pages + chance.randint(5, 30)
         wait(command, lambda: app.pages >= until, f"{until} pages")  # noqa: B023
         app.end_sessions()
     check_whole(app, folder, command)
