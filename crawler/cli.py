@@ -22,6 +22,7 @@ from crawler.errors import CrawlerError, LoginError, UsageError
 from crawler.importing import shown
 from crawler.job import LOG, Plan
 from crawler.masking import Mask
+from crawler.passwords import in_environment
 from crawler.progress import Progress
 from crawler.run import run as run_job
 from crawler.settings import (
@@ -43,7 +44,7 @@ def main() -> None:
 
 def execute(arguments: Sequence[str]) -> int:
     """Run the command with ``arguments``; returns its exit status."""
-    words, mask = list(arguments) or ["--help"], Mask()
+    words, mask = list(arguments) or ["--help"], Mask(in_environment())
     try:
         status = commands.main(words, "crawl", standalone_mode=False, obj=mask)
     except (KeyboardInterrupt, click.Abort):

@@ -17,6 +17,7 @@ from crawler.accounts import Account
 from crawler.discovery import SpiderSource
 from crawler.errors import JobError, JobLockedError
 from crawler.masking import Mask
+from crawler.passwords import in_environment
 from crawler.settings import Settings
 from crawler.sink import JSONLines
 from crawler.stats import Counters
@@ -62,6 +63,11 @@ class Plan:
     """What sessions are encrypted with in the store."""
     mask: Mask = field(default_factory=Mask, repr=False)
     """What keeps secrets out of the log and of failures."""
+
+    def __post_init__(self) -> None:
+        self.mask.watch(in_environment())
+        for account in self.accounts:
+            self.mask.watch(account.secrets)
 
 
 class JobRecord(msgspec.Struct):

@@ -33,7 +33,8 @@ class Mask(logging.Filter):
 
     def watch(self, secrets: Iterable[Secret]) -> None:
         """Mask these too, each as soon as it can be known."""
-        self._watched.extend(secrets)
+        known = set(map(id, self._watched))
+        self._watched += [secret for secret in secrets if id(secret) not in known]
 
     def add(self, secret: str) -> None:
         """Mask this text from now on."""

@@ -2,7 +2,8 @@
 
 A reference says where: ``{"env": "SHOP_PASSWORD"}``, ``{"file": "shop.secret"}`` (mode 0600),
 ``{"keyring": "shop.example"}`` or ``{"prompt": True}``. This is the one module below the settings
-that reads the environment, and only the variables that the user has named for it.
+that reads the environment: the variables that the user has named for it, and those that are
+called as secrets are, so that they can be masked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ SECRET_WORDS = frozenset(
     {"apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd"}
     | {"secret", "secrets", "token"}
 )
+SHORTEST_GUESS = 6
+"""Characters; what is shorter may be a ``true`` or a number that is no secret."""
 INSTALL = "pip install 'crawler[secrets]'"
 
 
@@ -82,18 +85,29 @@ class Secret:
         return _restored, (self.kind, self.place, self.what, self.user, travels)
 
 
+def in_environment() -> list[Secret]:
+    """The environment variables whose names say that they are secret, but for very short ones."""
+    named = [name for name in os.environ if _is_called_secret(name)]
+    long = [name for name in named if len(os.environ[name]) >= SHORTEST_GUESS]
+    return [Secret("env", name, name) for name in long]
+
+
 def refuse_in_arguments(names: Iterable[str]) -> None:
     """Raises AccountError where an argument of the spider is called as a secret would be.
 
     Arguments are kept in the job, and shown with it.
     """
     for name in names:
-        words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().replace("-", "_").split("_")
-        if not SECRET_WORDS.isdisjoint(words) or "api_key" in "_".join(words):
+        if _is_called_secret(name):
             raise AccountError(
                 f"-a {name}=… would be recorded in the job: give secrets in the environment, "
                 "or with --accounts"
             )
+
+
+def _is_called_secret(name: str) -> bool:
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().replace("-", "_").split("_")
+    return not SECRET_WORDS.isdisjoint(words) or "api_key" in "_".join(words)
 
 
 def given(value: str, what: str) -> Secret:

@@ -33,9 +33,12 @@ def for_run(
     source = discovery.find(spider)
     given = _pairs("-a", arguments)
     refuse_in_arguments(given)
+    who = _accounts(source, accounts, mask)
     source.make(given)
     seeds.check(seed_args)
     changed = _pairs("-s", overrides)
+    for account in who:
+        account.ask()
     return Plan(
         source=source,
         settings=_settings(source, changed),
@@ -43,7 +46,7 @@ def for_run(
         seeds=tuple(seeds.absolute(seed_args)),
         arguments=given,
         overrides=changed,
-        accounts=_accounts(source, accounts),
+        accounts=who,
         accounts_file=accounts and accounts.absolute(),
         key=key(),
         mask=mask,
@@ -60,6 +63,9 @@ def for_resume(folder: Path, mask: Mask) -> Plan:
         )
     source = discovery.find(record.spider)
     accounts = Path(record.accounts) if record.accounts else None
+    who = _accounts(source, accounts, mask)
+    for account in who:
+        account.ask()
     return Plan(
         source=source,
         settings=_settings(source, record.overrides),
@@ -67,7 +73,7 @@ def for_resume(folder: Path, mask: Mask) -> Plan:
         seeds=tuple(record.seeds),
         arguments=record.arguments,
         overrides=record.overrides,
-        accounts=_accounts(source, accounts),
+        accounts=who,
         accounts_file=accounts,
         go_on=seeds.STDIN in record.seeds,
         key=key(),
@@ -83,11 +89,11 @@ def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Sett
     )
 
 
-def _accounts(source: discovery.SpiderSource, file: Path | None) -> tuple[Account, ...]:
-    """Who logs in, with what only a person knows asked for."""
+def _accounts(source: discovery.SpiderSource, file: Path | None, mask: Mask) -> tuple[Account, ...]:
+    """Who logs in; whatever goes wrong from now on, no message shows their passwords."""
     found = load_accounts(file) if file is not None else of_spider(source.load())
     for account in found:
-        account.ask()
+        mask.watch(account.secrets)
     return tuple(found)
 
 

@@ -78,8 +78,6 @@ class Run:
         self._job = job
         self._plan = plan
         self._settings = plan.settings
-        for account in plan.accounts:
-            plan.mask.watch(account.secrets)
         self._spider = plan.source.make(plan.arguments)
         if plan.settings.worker_count and not plan.source.is_importable:
             raise SpiderError(

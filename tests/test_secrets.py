@@ -1,0 +1,355 @@
+"""Secrets stay secret: after real crawls nothing that they left behind has the password in it."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import io
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from crawler import cli, crawl, passwords
+from crawler.accounts import Account
+from crawler.demo.server import DemoServer
+from crawler.demo.shop import Shop
+from crawler.demo.site import Answer, Ask
+from crawler.errors import AccountError
+from crawler.masking import MASK, Mask
+from tests.commands import wait_until_gone
+from tests.conftest import wait_until
+from tests.jobs import Title
+from tests.sites import PATIENCE
+
+PASSWORD = "p&ss \"w<rd>'ü\\!"
+KEY = "a key that nobody knows"
+FORMS = {
+    PASSWORD,
+    html.escape(PASSWORD),
+    html.escape(PASSWORD, quote=False),
+    quote(PASSWORD),
+    quote_plus(PASSWORD),
+    repr(PASSWORD)[1:-1],
+    ascii(PASSWORD)[1:-1],
+    PASSWORD.replace("\\", "\\\\").replace('"', '\\"'),
+}
+
+ORDERS = """
+    import logging
+    import os
+
+    from crawler import Spider
+
+
+    class Orders(Spider):
+        start_urls = ["{url}/orders"]
+        delay = 0
+        retries = 1
+        commit_interval = 0.01
+
+        def login(self, session, account=None):
+            password = account.password if account else os.environ["SHOP_PASSWORD"]
+            self.password = password
+            form = session.open("{url}/login").form("#login")
+            page = session.submit(form, user="reader", password=password)
+            logging.getLogger("crawler.orders").warning("%s and %r", password, {{"p": password}})
+            if "Wrong" in page.text:
+                raise {error}(f"{{password}} is wrong, and {{password!r}} too")
+
+        def parse(self, response):
+            if response.url.endswith("/7"):
+                raise ValueError(f"no order for {{self.password}}")
+            if response.url.endswith("/8"):
+                raise KeyError(self.password)
+            yield {{"url": response.url, "order": response.url.rpartition("/")[2]}}
+            yield from response.follow_all("main a")
+            logging.getLogger("crawler.orders").info("seen with %s", self.password)
+
+        def failed(self, failure):
+            raise RuntimeError(self.password)
+"""
+ACCOUNTS = """
+    [alice]
+    user = "reader"
+    password = { env = "ALICE_PASSWORD" }
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command said."""
+
+    status: int
+    said: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRAWL_KEY", raising=False)
+    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
+    monkeypatch.setenv("ALICE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    (tmp_path / "accounts.toml").write_text(textwrap.dedent(ACCOUNTS))
+    return tmp_path
+
+
+def echo(ask: Ask) -> Answer | None:
+    """The worst of sites: the page of a login that failed shows what was typed."""
+    if (ask.method, ask.path) != ("POST", "/login") or ask.form["password"] == "demo":
+        return None
+    typed = html.escape(ask.form["password"])
+    return Answer(body=f"<title>{typed}</title>Wrong: {typed}", status=401)
+
+
+@pytest.fixture
+def shop() -> Iterator[DemoServer]:
+    shop = Shop(seed=7, books=4, orders=12)
+    shop.password = PASSWORD
+    with DemoServer(shop) as server:
+        yield server
+
+
+@pytest.fixture
+def strict_shop() -> Iterator[DemoServer]:
+    with DemoServer(Shop(seed=7, books=4, orders=12), instead=echo) as server:
+        yield server
+
+
+def write(url: str, text: str = ORDERS, error: str = "ValueError") -> None:
+    path = Path("spiders/orders.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(textwrap.dedent(text.format(url=url, error=error)))
+
+
+def command(*words: str) -> Ended:
+    """The command, in a process of its own, with all that it says."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "crawler", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout.decode())
+
+
+def left_behind() -> dict[str, bytes]:
+    """Every file of the job."""
+    files = [path for path in Path("data").rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def asked_about() -> str:
+    """What can be asked about the job."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        for options in ([], ["--json"], ["--failed"], ["--failed", "--json"]):
+            assert cli.execute(["status", *options]) == 0
+    return said.getvalue()
+
+
+def leaks(*said: str) -> dict[str, str]:
+    """Where the password is, in whatever form."""
+    texts = left_behind()
+    texts["said"] = "".join([*said, asked_about()]).encode()
+    assert any(name.endswith("job.db") for name in texts)
+    return {name: form for name, data in texts.items() for form in FORMS if form.encode() in data}
+
+
+# Real crawls
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("accounts", [[], ["--accounts", "accounts.toml"]])
+def test_a_crawl_whose_callbacks_tell_the_password(
+    shop: DemoServer, workers: int, accounts: list[str]
+) -> None:
+    write(shop.url)
+    ended = command("run", "orders", "-s", f"workers={workers}", *accounts)
+    assert ended.status == 0, ended.said
+    assert shop.counters.logins == 1
+    assert leaks(ended.said) == {}
+    log = Path("data/jobs/orders/run.log").read_text()
+    assert f"WARNING {'MainProcess' if not workers else 'worker'}" in log
+    assert f"{MASK} and {{'p': '{MASK}'}}" in log
+    assert f"RuntimeError: {MASK}" in log
+    if shop.shop.order("7"):
+        assert f"no order for {MASK}" in command("status", "--failed").said
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("error", ["ValueError", "LoginError"])
+def test_a_login_that_fails(strict_shop: DemoServer, workers: int, error: str) -> None:
+    text = ORDERS.replace("import Spider", "import LoginError, Spider")
+    write(strict_shop.url, text, error)
+    ended = command("run", "orders", "-s", f"workers={workers}", "-s", "obey_robots=false")
+    assert ended.status == 4, ended.said
+    assert f"{MASK} is wrong, and '{MASK}' too" in ended.said
+    (page,) = Path("data/jobs/orders/pages").iterdir()
+    assert f"Wrong: {MASK}" in page.read_text()
+    assert leaks(ended.said) == {}
+
+
+def test_a_killed_crawl(shop: DemoServer) -> None:
+    write(shop.url)
+    words = ["run", "orders", "-s", "workers=1", "-s", "delay=0.2", "--accounts", "accounts.toml"]
+    with Path("said.txt").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "crawler", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        items = Path("data/jobs/orders/items.jsonl")
+        wait_until(lambda: items.exists() and items.stat().st_size > 0, "there was no item")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+        wait_until_gone([process.pid])
+    assert Path("data/jobs/orders/job.db-wal").stat().st_size
+    assert leaks(Path("said.txt").read_text()) == {}
+
+
+@pytest.mark.parametrize("where", ["start", "__init__"])
+def test_a_spider_that_cannot_begin(shop: DemoServer, where: str) -> None:
+    body = f"""
+        def {where}(self):
+            raise ValueError(f"{{{{os.environ['SHOP_PASSWORD']}}}}")
+    """
+    write(shop.url, ORDERS + textwrap.indent(textwrap.dedent(body), " " * 8))
+    ended = command("--traceback", "run", "orders", "-s", "workers=0")
+    assert ended.status in (1, 2)
+    assert f"ValueError: {MASK}" in ended.said
+    texts = [ended.said.encode(), *left_behind().values()]
+    assert not [form for form in FORMS for text in texts if form.encode() in text]
+
+
+# Encrypted sessions
+
+
+def test_with_a_key_the_cookies_are_secret_too(
+    shop: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(shop.url)
+    first = command("run", "orders", "-s", "max_pages=3", "-s", "workers=0")
+    cookies = {visit.cookie for visit in shop.log if visit.cookie} - {""}
+    assert cookies_in(left_behind(), cookies), "the test would not see a cookie"
+    monkeypatch.setenv("CRAWL_KEY", KEY)
+    second = command("run", "orders", "-s", "workers=2")
+    assert (first.status, second.status) == (0, 0), first.said + second.said
+    assert shop.counters.logins == 1
+    cookies |= {visit.cookie for visit in shop.log if visit.cookie}
+    assert cookies_in(left_behind(), cookies) == []
+    assert leaks(first.said, second.said) == {}
+    assert not [name for name, data in left_behind().items() if KEY.encode() in data]
+    monkeypatch.delenv("CRAWL_KEY")
+    ended = command("run", "orders", "-s", "workers=2")
+    assert ended.status == 2
+    assert "has encrypted sessions: set CRAWL_KEY" in ended.said
+    assert command("status").status == 0
+
+
+def cookies_in(files: dict[str, bytes], cookies: set[str]) -> list[str]:
+    return [name for name, data in files.items() for one in cookies if one.encode() in data]
+
+
+# Arguments
+
+
+@pytest.mark.parametrize("name", ["password", "shop_password", "api-key", "authToken", "SECRET"])
+def test_secrets_are_no_arguments(
+    shop: DemoServer, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(shop.url)
+    assert cli.execute(["run", "orders", "-a", f"{name}=hunter2"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"crawl: -a {name}=… would be recorded in the job: give secrets in")
+    assert "--accounts" in said
+    assert "hunter2" not in said
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("name", ["tokens", "passport", "keyword", "secretary", "compass"])
+def test_other_words_are_arguments(name: str) -> None:
+    passwords.refuse_in_arguments([name])
+
+
+def test_secrets_are_no_arguments_of_a_function() -> None:
+    with pytest.raises(AccountError, match="-a token=… would be recorded"):
+        list(crawl(Title, arguments={"token": "hunter2"}))
+
+
+# The mask
+
+
+def test_what_is_masked() -> None:
+    mask = Mask()
+    assert mask(PASSWORD) == PASSWORD
+    mask.add(PASSWORD)
+    for form in FORMS:
+        assert mask(f"<{form}>") == f"<{MASK}>"
+    mask.add(PASSWORD + "!!")
+    assert mask(f"<{PASSWORD}!!>") == f"<{MASK}>"
+
+
+def test_what_is_in_half_of_all_words_is_not() -> None:
+    mask = Mask()
+    mask.add("")
+    mask.add("ab")
+    assert mask("about") == "about"
+
+
+def test_secrets_of_accounts_are_masked_as_soon_as_they_are_known() -> None:
+    account = Account(name="alice", password={"env": "ALICE_PASSWORD"}, fields={"pin": "123"})
+    mask = Mask(account.secrets)
+    there = pickle.loads(pickle.dumps(mask))
+    assert mask(PASSWORD) == there(PASSWORD) == MASK
+    assert mask("pin 123") == "pin 123"  # plain data
+
+
+def test_variables_that_are_called_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_API_KEY", "hunter2")
+    monkeypatch.setenv("A_TOKEN", "true")
+    mask = Mask(passwords.in_environment())
+    assert mask(f"{PASSWORD} hunter2 true") == f"{MASK} {MASK} true"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_a_page_in_any_encoding(encoding: str) -> None:
+    mask = Mask()
+    mask.add(PASSWORD)
+    body = f"<p>{PASSWORD} {html.escape(PASSWORD)}</p>".encode(encoding)
+    assert mask.page(body).decode(encoding) == f"<p>{MASK} {MASK}</p>"
+
+
+def test_the_log_and_whoever_listens_after_it(caplog: pytest.LogCaptureFixture) -> None:
+    mask = Mask()
+    mask.add(PASSWORD)
+    log = logging.getLogger("tests.secrets")
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(mask)
+    log.addHandler(handler)
+    try:
+        raise ValueError(PASSWORD)
+    except ValueError:
+        log.exception("it was %s", PASSWORD, stack_info=True)
+    finally:
+        log.removeHandler(handler)
+    assert f"it was {MASK}" in caplog.text
+    assert f"ValueError: {MASK}" in caplog.text
+    assert PASSWORD not in caplog.text
