@@ -94,7 +94,7 @@ class Committer:
                 self._store.fail(outcome.failure, queued.request, time.time())
             else:
                 counters.done += 1
-            if outcome.arrived is None or self._store.mark_seen(outcome.arrived):
+            if outcome.arrived is None or self._store.arrive(outcome.arrived):
                 lines.append(outcome.items)
                 rejected.append(outcome.rejected)
                 counters.items += outcome.item_count
@@ -120,8 +120,12 @@ class Committer:
         self._job.counters.retried += 1
 
     def _move(self, host: int, key: Key, target: Found) -> bool:
-        """A redirect's target takes the request's place; False when the job has seen it."""
-        if not target.dont_filter and not self._store.mark_seen(target):
+        """A redirect's target takes the request's place; False when others have arrived there.
+
+        A target that is only known, or is passed on the way, is no reason to drop the request:
+        many may pass one page that sets a cookie, or asks for a login.
+        """
+        if not target.dont_filter and self._store.has_arrived(target):
             return False
         new_host = self._frontier.host_id(target.origin, target.account)
         if new_host != host:  # where a seed redirects to is in scope from now on

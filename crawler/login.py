@@ -47,32 +47,49 @@ class Login:
             if session.logged_in_at is None:
                 self._log_in(session)
 
-    def check(
-        self, session: Session, request: Request, response: Response, sent: float
-    ) -> Request | None:
-        """None when ``response``, to what was sent at ``sent`` (monotonic), is that of a page.
+    def check(self, session: Session, request: Request, response: Response) -> Request | None:
+        """None when ``response`` is that of a page, to somebody who is logged in.
 
-        If it shows that nobody is logged in, the request that asks for the same once more; the
-        session will log in before, unless it has done so since. Raises LoginError when logging in
-        changes nothing, and FetchError when it helps other pages but not this one.
+        Otherwise the request that asks for the same once more; the session will log in before,
+        unless it has done so since. Raises LoginError when logging in changes nothing, and
+        FetchError when it helps other pages but not this one.
         """
         with session.lock:
-            sent_at = time.time() - (time.monotonic() - sent)
-            is_current = session.logged_in_at is not None and session.logged_in_at <= sent_at
+            is_current = _is_current(session, request)
             if not self._is_logged_out(session, response, is_current=is_current):
                 self._has_worked(session, request, response)
                 return None
-            if is_current:
-                log.info("%s: logged out (%s)", session.key, urls.redacted(response.url))
-                session.logged_in_at = None
-                session.fruitless_logins += 1
+            return self._again(session, request, response, is_current=is_current)
+
+    def check_redirect(
+        self, session: Session, request: Request, response: Response, target: Request
+    ) -> Request | None:
+        """As ``check``, for a redirect to ``target``: it may lead to a page of the login."""
+        if not session.is_login_page(target.url):
+            return None
+        with session.lock:
+            is_current = _is_current(session, request)
+            return self._again(session, request, response, is_current=is_current)
+
+    def _again(
+        self, session: Session, request: Request, response: Response, *, is_current: bool
+    ) -> Request:
+        last = request.tries >= self._retries
+        if is_current and request.tries and not session.has_worked:
+            # A new login did not bring this page back; whether it does others, they will tell.
+            if last:
+                self._give_up(session, response, "pages still come back as if logged out")
+        elif is_current:
+            log.info("%s: logged out (%s)", session.key, urls.redacted(response.url))
+            session.logged_in_at = None
+            session.fruitless_logins += not session.has_worked
         if session.fruitless_logins > MOST_FRUITLESS:
-            self._give_up(session, response, "the page after it came back as if logged out")
-        if request.tries >= self._retries:
+            self._give_up(session, response, "the pages after it came back as if logged out")
+        if last:
             url = urls.redacted(request.url)
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         first = request.history[0].url if request.history else request.url
-        return replace(request, url=first, history=[], tries=request.tries + 1)
+        return replace(request, url=first, history=[], tries=request.tries + 1, asked=0.0)
 
     def _is_logged_out(self, session: Session, response: Response, *, is_current: bool) -> bool:
         if response.status in (401, 403) and not is_current:
@@ -82,6 +99,7 @@ class Login:
 
     def _has_worked(self, session: Session, request: Request, response: Response) -> None:
         session.fruitless_logins = 0
+        session.has_worked = True
         if response.status != 403:
             session.forbidden = 0
             return
@@ -106,6 +124,7 @@ class Login:
             self._give_up(session, session.page, "it ended still logged out")
         session.hide_credentials()
         session.pace()
+        session.has_worked = False
         session.logged_in_at = time.time()
         log.info("%s: logged in", session.key)
 
@@ -147,6 +166,11 @@ def _facts(page: Response) -> list[str]:
     title = " ".join((page.css("title::text").get() or "").split()) if page.is_html else ""
     facts = [f"at {urls.redacted(page.url)}", f"status {page.status}"]
     return [*facts, f"{title!r}"] if title else facts
+
+
+def _is_current(session: Session, request: Request) -> bool:
+    """False when ``request``, or a hop on its way, was sent before the last login."""
+    return session.logged_in_at is not None and session.logged_in_at <= request.asked
 
 
 def _private(path: str, flags: int) -> int:

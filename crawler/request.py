@@ -31,7 +31,8 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     word that a GET may be sent in a logged-in job though its URL looks as if it logged out or
     deleted something.
 
-    ``depth``, ``tries`` and ``history`` are kept by the crawler.
+    ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock) and ``history`` are
+    kept by the crawler.
     """
 
     url: str
@@ -48,6 +49,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     account: str = ""
     depth: int = 0
     tries: int = 0
+    asked: float = 0.0
     history: list[Hop] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:

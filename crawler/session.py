@@ -11,43 +11,20 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.hooks import dispatch_hook
-from requests.utils import get_environ_proxies, get_netrc_auth
 
-from crawler import urls
 from crawler.accounts import Account
 from crawler.cookies import RecordingJar
-from crawler.deadline import TrackedHTTPConnectionPool, TrackedHTTPSConnectionPool
+from crawler.environment import Environment
 from crawler.forms import Form
 from crawler.masking import Mask
 from crawler.messages import LoginState, SessionChange, SessionNews
+from crawler.pools import PoolAdapter
 from crawler.request import Hop, Request
 from crawler.response import Response
 from crawler.settings import Settings
-
-
-class PoolAdapter(HTTPAdapter):
-    """Connections that stay open for the next request and that a deadline can cut."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    def close(self) -> None:
-        """Close the connections now; urllib3 would leave that to the garbage collector."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 (it is no dict, and cannot be iterated)
-                manager.pools[key].close()
-        super().close()
-
-
-_POOLS = {"http": TrackedHTTPConnectionPool, "https": TrackedHTTPSConnectionPool}
 
 
 class Session(requests.Session):
@@ -55,7 +32,8 @@ class Session(requests.Session):
 
     What the documentation of ``requests.Session`` says holds here: ``headers``, ``auth``,
     ``proxies``, ``verify``, ``cert``, ``hooks``, ``mount``. ``key`` names the session in the
-    store. Proxies and credentials that the environment provides are looked up once a host.
+    store. Proxies, ``netrc`` and certificate authorities of the environment are looked up once a
+    host, unless ``trust_env`` is False.
 
     What must survive a restart besides cookies: headers that ``login`` sets, and ``state``, a
     small dict of plain data that is the spider's own. Both are kept with the cookies.
@@ -73,7 +51,6 @@ class Session(requests.Session):
         super().__init__()
         self.key = key
         self.cookies = RecordingJar()
-        self.trust_env = False
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         self.account: Account | None = None
@@ -83,6 +60,7 @@ class Session(requests.Session):
         self.login_pages: set[str] = set()
         self.mask = mask or Mask()
         self.fruitless_logins = 0
+        self.has_worked = True
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()
@@ -91,7 +69,7 @@ class Session(requests.Session):
         self._kept = LoginState()
         self.page: Response | None = None
         self._asked_at = 0.0
-        self._environment: dict[str, tuple[dict[str, str], Any]] = {}
+        self._environment = Environment()
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -154,12 +132,40 @@ class Session(requests.Session):
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """As in requests, but what is set on the session wins over the environment."""
+        proxies, verify = self._environment.merge(self, url, proxies, verify)
+        return {
+            "proxies": proxies,
+            "stream": self.stream if stream is None else stream,
+            "verify": verify,
+            "cert": self.cert if cert is None else cert,
+        }
+
+    def rebuild_auth(self, prepared_request: Any, response: requests.Response) -> None:
+        """As in requests, and no answer to a stranger's challenge, and no cookie to plain http."""
+        hops = [hop.url for hop in (*response.history, response)]
+        self._shield(prepared_request, hops)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+
+    def _shield(self, prepared: requests.PreparedRequest, hops: list[str]) -> None:
+        """Keep credentials off other hosts, and off http after https, where ``hops`` lead there."""
+        url = prepared.url or ""
+        if self.should_strip_auth(hops[0], url):  # type: ignore[no-untyped-call]
+            prepared.headers.pop("Authorization", None)
+            hooks = prepared.hooks["response"]
+            prepared.hooks["response"] = [hook for hook in hooks if not _is_of_auth(hook)]
+        if url.startswith("http:") and any(hop.startswith("https:") for hop in hops):
+            prepared.headers.pop("Cookie", None)
+
     # What the crawler uses
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
         """``request`` with this session's headers, cookies and auth, ready to be sent."""
-        _, auth = self._from_environment(request.url)
-        return self.prepare_request(
+        auth = self._environment.auth(self, request.url)
+        prepared = self.prepare_request(
             requests.Request(
                 request.method,
                 request.url,
@@ -167,9 +173,13 @@ class Session(requests.Session):
                 data=request.data,
                 json=request.json,
                 cookies=request.cookies,
-                auth=None if self.auth else auth,
+                auth=auth,
             )
         )
+        if request.history:
+            self._shield(prepared, [hop.url for hop in request.history])
+            prepared.prepare_auth(auth)
+        return prepared
 
     def send_once(
         self, prepared: requests.PreparedRequest, timeout: tuple[float, float]
@@ -179,14 +189,8 @@ class Session(requests.Session):
         ``requests.Session.send`` would read a redirect's body whatever its size.
         """
         url = prepared.url or ""
-        proxies = {**self._from_environment(url)[0], **self.proxies}
-        options: dict[str, Any] = {
-            "stream": True,
-            "timeout": timeout,
-            "verify": self.verify,
-            "cert": self.cert,
-            "proxies": proxies,
-        }
+        options: dict[str, Any] = {"timeout": timeout}
+        options |= self.merge_environment_settings(url, None, True, None, None)
         raw: requests.Response = self.get_adapter(url).send(prepared, **options)
         raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
         for response in (*raw.history, raw):
@@ -257,6 +261,10 @@ class Session(requests.Session):
             tuple(sorted(self.login_pages)),
         )
 
+    def is_login_page(self, url: str) -> bool:
+        """True when a form of the login stood at ``url``, whatever its query."""
+        return _place(url) in self.login_pages
+
     def _text_headers(self) -> dict[str, str]:
         return {
             k: v if isinstance(v, str) else v.decode("latin-1") for k, v in self.headers.items()
@@ -274,13 +282,10 @@ class Session(requests.Session):
             return self.forbidden == (0 if self.login_cures_403 else 2)
         return bool(response.history) and _place(response.url) in self.login_pages
 
-    def _from_environment(self, url: str) -> tuple[dict[str, str], Any]:
-        origin = urls.origin(url)
-        found = self._environment.get(origin)
-        if found is None:
-            found = (get_environ_proxies(url), get_netrc_auth(url))
-            self._environment[origin] = found
-        return found
+
+def _is_of_auth(hook: Any) -> bool:
+    """True for what Digest sets up to answer a challenge."""
+    return isinstance(getattr(hook, "__self__", None), AuthBase)
 
 
 def _place(url: str) -> str:

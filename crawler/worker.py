@@ -35,6 +35,7 @@ from crawler.knownhost import KnownHost
 from crawler.login import Login
 from crawler.masking import Mask
 from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
+from crawler.pools import PoolAdapter
 from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
 from crawler.response import Response
@@ -42,7 +43,7 @@ from crawler.retry import RetryPolicy
 from crawler.robots import Robots
 from crawler.safety import Safety
 from crawler.scope import Scope
-from crawler.session import PoolAdapter, Session
+from crawler.session import Session
 from crawler.settings import Settings
 from crawler.spider import Failure, Spider
 
@@ -50,6 +51,9 @@ log = logging.getLogger(__name__)
 
 POOLS = 256
 """Hosts to which a worker keeps connections open."""
+
+NOT_CURED = 1.0
+"""Seconds to wait with a page that a new login has not brought back."""
 
 _request_of = msgspec.msgpack.Decoder(Request).decode
 
@@ -163,24 +167,30 @@ class Worker:
 
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
         outcome.started = time.monotonic()
+        request.asked = request.asked or time.time()
         response = self._fetcher.fetch(request, session)
         outcome.status, outcome.size = response.status, len(response.body)
         if is_redirect(response.status, response.headers):
-            self._redirect(request, response, outcome)
-        elif self._login is not None and (
-            again := self._login.check(session, request, response, outcome.started)
-        ):
-            outcome.kind, outcome.request = "again", encode(again)
+            self._redirect(request, response, session, outcome)
+        elif self._login is not None and (again := self._login.check(session, request, response)):
+            _ask_again(request, again, outcome)
         elif response.status >= 400 and response.status not in self._settings.accept_status:
             raise status_error(request, response)
         else:
             self._parse(request, response, session, outcome)
 
-    def _redirect(self, request: Request, response: Response, outcome: Outcome) -> None:
+    def _redirect(
+        self, request: Request, response: Response, session: Session, outcome: Outcome
+    ) -> None:
         """The next hop waits for its own host's turn, in the place of this request."""
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
+        if self._login is not None and (
+            again := self._login.check_redirect(session, request, response, target)
+        ):
+            _ask_again(request, again, outcome)
+            return
         if (request.depth or self._settled) and not self._scope.allows(target.url):
             log.info(
                 "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
@@ -190,9 +200,7 @@ class Worker:
             self._safety.check_redirect(request, target)
         outcome.kind = "moved"
         outcome.moved = encoded(target)
-        # Logged in, a redirect may lead to the login page, which is no reason to drop a request:
-        # whether its target was seen is looked at when the page is there.
-        outcome.moved.dont_filter = self._login is not None or not _may_be_dropped(target)
+        outcome.moved.dont_filter = not _may_be_dropped(target)
 
     def _parse(
         self, request: Request, response: Response, session: Session, outcome: Outcome
@@ -200,7 +208,7 @@ class Worker:
         callback = getattr(self._spider, request.callback)
         with self._one_callback:
             self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
-            if request.history and self._login is not None and _may_be_dropped(request):
+            if request.history and _may_be_dropped(request):
                 outcome.arrived = encoded(request)
                 self._finder.forget()  # where the page is known, what it found is dropped
 
@@ -311,6 +319,16 @@ def _safety(spider: Spider, settings: Settings) -> Safety:
         follow_logout=settings.follow_logout,
         follow_destructive=settings.follow_destructive,
     )
+
+
+def _ask_again(request: Request, again: Request, outcome: Outcome) -> None:
+    """``again`` takes the place of ``request``, in the queue of its own host."""
+    if urls.same_origin(request.url, again.url):
+        outcome.kind, outcome.request = "again", encode(again)
+        outcome.wait = NOT_CURED * (again.tries > 1)
+    else:
+        outcome.kind, outcome.moved = "moved", encoded(again)
+        outcome.moved.dont_filter = True
 
 
 def _may_be_dropped(request: Request) -> bool:

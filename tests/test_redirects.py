@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,41 @@ def test_pages_that_redirect_to_one_page_give_its_item_once(
     site.otherwise = lambda visit: redirect("/goal")
     summary = run_job(Title, tmp_path, site.url + "/", workers=workers, concurrency_per_host=4)
     assert values(items(tmp_path)) == [site.url + path for path in ("/", "/after", "/goal")]
-    assert site.asked["/goal"] == 1
+    assert site.asked["/after"] == 1
     assert summary.counters.pending == 0
     assert summary.failures == {}
+
+
+def test_a_page_that_redirects_have_led_to_is_not_fetched_for_each_further_one(
+    tmp_path: Path, site: Site
+) -> None:
+    ways = [f"/way-{n}" for n in range(40)]
+    site.pages = {"/": links(*ways), "/goal": "goal"}
+    site.otherwise = lambda visit: redirect("/goal")
+    run_job(Title, tmp_path, site.url + "/", concurrency_per_host=1, delay=0.01)
+    assert values(items(tmp_path)) == [site.url + "/", site.url + "/goal"]
+    assert site.asked["/goal"] < 40
+
+
+def test_pages_that_pass_one_page_on_the_way_all_come_back(tmp_path: Path, site: Site) -> None:
+    """A page for consent, say: it sends everyone back to where somebody came from."""
+    passing: deque[str] = deque()
+    agreed: set[str] = set()
+
+    def page(visit: Visit) -> Reply | str:
+        if visit.path == "/consent":
+            agreed.add(passing[0])
+            return redirect(passing.popleft())
+        if visit.path in agreed:
+            return visit.path
+        passing.append(visit.path)
+        return redirect("/consent")
+
+    pages = [f"/{n}" for n in range(12)]
+    site.pages = {"/": links(*pages)}
+    site.otherwise = page
+    run_job(Title, tmp_path, site.url + "/", concurrency_per_host=1)
+    assert values(items(tmp_path)) == sorted(site.url + path for path in ("/", *pages))
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,12 @@ class Store(Protocol):
     def mark_seen(self, found: Found) -> bool:
         """Remember a redirect's target as seen; False when it was, with the same callback."""
 
+    def arrive(self, found: Found) -> bool:
+        """A redirect has led to this page; False when the job has its results anyway."""
+
+    def has_arrived(self, found: Found) -> bool:
+        """True when redirects have led to this page before, for the same callback."""
+
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         """The first ``limit`` requests of a host's queue after a key; waiting ones left out."""
 

@@ -23,6 +23,12 @@ MIGRATIONS: tuple[str, ...] = (
         callback TEXT
     ) WITHOUT ROWID;
 
+    -- The pages that redirects have led to.
+    CREATE TABLE arrived (
+        fingerprint BLOB PRIMARY KEY,
+        callback TEXT
+    ) WITHOUT ROWID;
+
     -- The queues of all hosts, each in the order in which it is worked off.
     CREATE TABLE pending (
         host INTEGER NOT NULL,

@@ -42,6 +42,8 @@ ACCOUNTS_WITH_WORK = (
 HAND_OVER = "UPDATE pending SET host = ? WHERE host = ?"
 SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
+ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
+ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
 PUSH = "INSERT INTO pending (host, rank, id, request) VALUES (?, ?, ?, ?)"
 HEAD = (
     "SELECT rank, id, request FROM pending"
@@ -207,6 +209,14 @@ class SQLiteStore:
             return True
         (callback,) = self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
         return bool(callback != _seen_row(found)[1])
+
+    def arrive(self, found: Found) -> bool:
+        self._db.execute(ARRIVE, _seen_row(found))
+        return self.mark_seen(found)
+
+    def has_arrived(self, found: Found) -> bool:
+        row = self._db.execute(ARRIVED, (found.fingerprint,)).fetchone()
+        return row is not None and bool(row[0] == _seen_row(found)[1])
 
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
