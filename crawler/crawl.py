@@ -38,6 +38,9 @@ def crawl(
     Raises CrawlerError; a LoginError after all that could be had without it. Leaving the loop
     early stops the crawl.
     """
+    accounts = of_spider(spider)
+    for account in accounts:
+        account.ask()
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
         plan = Plan(
@@ -52,7 +55,7 @@ def crawl(
             seeds=tuple([seeds] if isinstance(seeds, str) else seeds),
             arguments=arguments or {},
             key=key(),
-            accounts=tuple(of_spider(spider)),
+            accounts=tuple(accounts),
         )
         open_job = cleanup.enter_context(Job(plan, spider.name))
         if job is not None:
