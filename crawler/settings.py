@@ -146,6 +146,11 @@ def key() -> str | None:
     return found
 
 
+def ca_bundle() -> str | bool:
+    """The certificate authorities that the environment names, as requests reads it, or True."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
 def usable_cores() -> int:
     """The cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.sites import PATIENCE, Site
+from tests.tls import Authority
 
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile(
@@ -34,6 +35,12 @@ def other() -> Iterator[Site]:
     """A second site, by another name."""
     with Site(address="127.0.0.2") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority that nobody else trusts."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ FLOORS: dict[str, set[str]] = {
         *("session", "soup", "targets", "tree"),
     },
     "one request": {
-        *("accounts", "deadline", "messages", "politeness", "quota", "redirects", "request"),
-        *("retry", "urls"),
+        *("accounts", "deadline", "environment", "messages", "politeness", "pools", "quota"),
+        *("redirects", "request", "retry", "urls"),
     },
     "the ground": {"errors", "log", "masking", "passwords", "settings", "stats", "stop", "vault"},
 }
@@ -68,7 +68,7 @@ LAZY = {
 # reference to a password names, which each process looks up itself so that none travels.
 ENVIRONMENT_HELPERS = {
     "passwords": {"environ"},
-    "session": {"get_environ_proxies", "get_netrc_auth"},
+    "environment": {"get_environ_proxies", "get_netrc_auth"},
 }
 
 # Module globals that change: each is a cache, or every thread has its own.
