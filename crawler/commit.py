@@ -8,13 +8,14 @@ to the length that the store knows when the job is opened again.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from crawler.frontier import Frontier
 from crawler.job import Job
 from crawler.messages import Found, Outcome
 from crawler.news import News
 from crawler.scheduler import Assignment, Scheduler
-from crawler.store import Key, Queued
+from crawler.store import ONCE, SENT, Key, Queued
 
 
 class Committer:
@@ -38,6 +39,22 @@ class Committer:
         self._gathered.append((assignment, outcome))
         self._since = now if self._since is None else self._since
         self.found_any = self.found_any or bool(outcome.found) or outcome.kind in {"moved", "again"}
+
+    def mark_sent(self, assignments: Iterable[Assignment]) -> None:
+        """Commit that these are about to be sent; whatever happens then, they are not sent again.
+
+        It is synced, for not even a loss of power may make the job forget it.
+        """
+        with self._store.transaction(synced=True):
+            for assignment in assignments:
+                assert assignment.queued is not None
+                self._store.mark(assignment.host.id, assignment.queued.key, SENT)
+
+    def mark_unsent(self, assignment: Assignment) -> None:
+        """A worker gave back a request that was surely not sent."""
+        if assignment.queued is not None and assignment.queued.once == ONCE:
+            with self._store.transaction():
+                self._store.mark(assignment.host.id, assignment.queued.key, ONCE)
 
     @property
     def since(self) -> float | None:
@@ -109,7 +126,8 @@ class Committer:
         if self._store.add(host, id, found):
             counters.sequence = id
             counters.pending += 1
-            self._new.append((host, Queued(Key(found.rank, id), bytes(found.request))))
+            queued = Queued(Key(found.rank, id), bytes(found.request), found.once)
+            self._new.append((host, queued))
 
     def _postpone(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         assert assignment.queued is not None
@@ -130,8 +148,9 @@ class Committer:
         new_host = self._frontier.host_id(target.origin, target.account)
         if new_host != host:  # where a seed redirects to is in scope from now on
             self._news.add_netloc(target.origin.partition("://")[2])
-        self._store.move(host, key, new_host, bytes(target.request))
-        self._new.append((new_host, Queued(key, bytes(target.request))))
+        queued = Queued(key, bytes(target.request), target.once)
+        self._store.move(host, key, new_host, queued.request, once=target.once)
+        self._new.append((new_host, queued))
         return True
 
     def _let_in(self, gathered: list[tuple[Assignment, Outcome]], now: float) -> None:
@@ -144,7 +163,7 @@ class Committer:
             if due > now:
                 self._frontier.wait(assignment.host, due)
             else:
-                queued = Queued(assignment.queued.key, request)
+                queued = assignment.queued._replace(request=request)
                 self._scheduler.put_back(assignment.host, queued, now)
         self._frontier.admit(self._new, now)
         self._again, self._new = [], []

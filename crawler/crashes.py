@@ -8,6 +8,7 @@ from collections import Counter
 import msgspec
 
 from crawler import urls
+from crawler.failures import may_have_been_sent, report_of
 from crawler.messages import FailureReport, Outcome
 from crawler.request import Request
 from crawler.scheduler import Assignment
@@ -41,5 +42,9 @@ def given_up(assignment: Assignment, exit_code: int | None) -> Outcome:
     assert assignment.queued is not None, "robots.txt is never tried alone"
     request = msgspec.msgpack.decode(assignment.queued.request, type=Request)
     url = urls.redacted(request.url)
-    message = f"{url}: handling it killed worker processes (exit code {exit_code})"
-    return Outcome(assignment.id, "failed", failure=FailureReport(url, "worker died", message))
+    if not request.replay:
+        report = report_of(request, may_have_been_sent(request, "it killed a worker"))
+    else:
+        message = f"{url}: handling it killed worker processes (exit code {exit_code})"
+        report = FailureReport(url, "worker died", message)
+    return Outcome(assignment.id, "failed", failure=report)

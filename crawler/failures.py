@@ -20,6 +20,15 @@ def status_error(request: Request, response: Response) -> StatusError:
     )
 
 
+def may_have_been_sent(request: Request, when: str) -> FetchError:
+    """What happened to a request with ``replay=False`` of which nobody knows what became."""
+    return FetchError(
+        "may have been sent",
+        f"{urls.redacted(request.url)}: the {request.method} may have been sent when {when}, "
+        "and is not sent again (replay=False)",
+    )
+
+
 def report_of(
     request: Request, error: Exception, mask: Callable[[str], str] = str
 ) -> FailureReport:

@@ -124,6 +124,7 @@ def encoded(request: Request) -> Found:
             rank=-request.priority,
             callback=request.callback,
             request=msgspec.Raw(packed(request)),
+            once=not request.replay,
             dont_filter=request.dont_filter,
             account=request.account,
         )

@@ -83,9 +83,15 @@ class HostQueue:
         running = sum(self.in_flight)
         if self.is_spaced or not self.knows_robots:
             return running < self.concurrency
-        return running < self.concurrency + AHEAD * sum(1 for slots in self.slots if slots)
+        return running < self.concurrency + self._ahead * sum(1 for slots in self.slots if slots)
 
     def room_at(self, worker: int) -> int:
         """How many more requests of a host without a delay ``worker`` may have."""
         slots = self.slots[worker]
-        return slots + AHEAD - self.in_flight[worker] if slots else 0
+        return slots + self._ahead - self.in_flight[worker] if slots else 0
+
+    @property
+    def _ahead(self) -> int:
+        """What must not be sent twice goes out only when it is sent at once: whatever waits in a
+        worker that is killed counts as sent."""
+        return 0 if self.heap and self.heap[0].once else AHEAD

@@ -42,6 +42,7 @@ class Intake:
         if assignment.queued is None:
             self._take_robots(assignment, outcome, now)
         elif outcome.kind == "returned":
+            self._committer.mark_unsent(assignment)
             self._scheduler.put_back(assignment.host, assignment.queued, now)
         elif outcome.kind == "login":
             self._hold(assignment, outcome, now)
@@ -104,6 +105,7 @@ class Intake:
         for host in self._scheduler.hosts:
             host.held = host.held or host.session == assignment.host.session
         assert assignment.queued is not None
+        self._committer.mark_unsent(assignment)
         self._scheduler.put_back(assignment.host, assignment.queued, now)
 
     def robots_tries(self, host: int) -> int:

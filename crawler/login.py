@@ -85,8 +85,14 @@ class Login:
             session.fruitless_logins += not session.has_worked
         if session.fruitless_logins > MOST_FRUITLESS:
             self._give_up(session, response, "the pages after it came back as if logged out")
+        url = urls.redacted(request.url)
+        if not request.replay:
+            raise FetchError(
+                "logged out",
+                f"{url}: the session had ended when it was sent, and it is not sent again "
+                "(replay=False)",
+            )
         if last:
-            url = urls.redacted(request.url)
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         first = request.history[0].url if request.history else request.url
         return replace(request, url=first, history=[], tries=request.tries + 1, asked=0.0)

@@ -99,6 +99,8 @@ class Task(msgspec.Struct, array_like=True):
     host: int
     request: msgspec.Raw
     robots: bool = False
+    sent: bool = False
+    """It must not be sent twice and may have been sent: it fails without being sent."""
 
 
 class Feed(msgspec.Struct, array_like=True, tag=1):
@@ -135,6 +137,8 @@ class Found(msgspec.Struct, array_like=True):
     """Ascending: what has the least rank goes first."""
     callback: str
     request: msgspec.Raw
+    once: bool = False
+    """It must not be sent twice."""
     dont_filter: bool = False
     account: str = ""
     """The account that asks; empty where there is only one identity."""

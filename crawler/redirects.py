@@ -64,7 +64,9 @@ def _as_text(location: str) -> str:
 
 def _without_body(request: Request) -> Request:
     headers = _without(request.headers, _ABOUT_A_BODY)
-    return replace(request, method="GET", data=None, json=None, headers=headers)
+    # What came of a POST may be read twice, but a GET that must not be sent twice stays one.
+    replay = request.replay or request.method != "GET"
+    return replace(request, method="GET", data=None, json=None, headers=headers, replay=replay)
 
 
 def _without_credentials(request: Request) -> Request:

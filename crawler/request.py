@@ -31,6 +31,9 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     word that a GET may be sent in a logged-in job though its URL looks as if it logged out or
     deleted something.
 
+    ``replay=False`` is for what must not happen twice: it is never sent again once it may have
+    been sent, not even after a crash.
+
     ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock) and ``history`` are
     kept by the crawler.
     """
@@ -45,6 +48,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     cb_kwargs: dict[str, Any] | None = None
     priority: int = 0
     safe: bool = False
+    replay: bool = True
     dont_filter: bool = False
     account: str = ""
     depth: int = 0

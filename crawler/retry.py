@@ -45,6 +45,7 @@ class RetryPolicy:
         *,
         tries: int,
         method: str = "GET",
+        replay: bool = True,
         retry_after: str | None = None,
         now: float,
     ) -> float | None:
@@ -54,7 +55,8 @@ class RetryPolicy:
         failed one included, ``retry_after`` is the header's value, and ``now`` is seconds since
         the epoch. Statuses in ``retry_status`` and errors marked as retryable are tried again. A
         POST or PATCH only if the server cannot have acted on it: it was never sent, or was
-        answered 429 or 503 with a Retry-After (RFC 9110, section 9.2.2).
+        answered 429 or 503 with a Retry-After (RFC 9110, section 9.2.2). What must not be sent
+        twice (``replay`` false) only if it was never sent.
 
         A Retry-After is granted up to ``max_retry_wait`` and never shortens the policy's wait.
         """
@@ -62,11 +64,11 @@ class RetryPolicy:
         granted = self.granted(retry_after, now)
         if isinstance(status, int):
             wanted = status in self._settings.retry_status
-            safe = granted is not None and status in _NOT_ACTED_ON
+            safe = replay and granted is not None and status in _NOT_ACTED_ON
         else:
             wanted = status.retryable
             safe = status.cause in _NEVER_SENT
-        if not wanted or not (safe or method.upper() in _IDEMPOTENT):
+        if not wanted or not (safe or (replay and method.upper() in _IDEMPOTENT)):
             return None
         own = self._own_wait(tries)
         return None if own is None else max(own, granted or 0.0)
@@ -78,6 +80,7 @@ class RetryPolicy:
             error,
             tries=request.tries + 1,
             method=request.method,
+            replay=request.replay,
             retry_after=None if headers is None else headers.get("retry-after"),
             now=time.time() if now is None else now,
         )

@@ -31,6 +31,7 @@ from crawler.seeds import BadSeed
 from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 from crawler.stop import StopSignal
+from crawler.store import ONCE, SENT
 from crawler.team import Team
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,6 @@ class Run:
                 f"worker processes cannot import {spider.__name__}: put it into a file of its own, "
                 "or run it in this process with workers=0"
             )
-        self._stop_is_own = stop is None
-        self._stop = stop or StopSignal()
         workers = plan.settings.worker_count
         threads = math.ceil(plan.settings.concurrency / max(1, workers))
         self._scheduler = Scheduler(workers=workers or 1, threads=threads)
@@ -111,6 +110,8 @@ class Run:
         self._done_before = job.counters.done
         self._was_finished = job.counters.finished
         self._stopped_at: float | None = None
+        self._stop_is_own = stop is None
+        self._stop = stop or StopSignal()  # last, for it must be closed
 
     # The loop
 
@@ -172,13 +173,18 @@ class Run:
         """Send every request whose turn it is to the worker that it is for."""
         feeds: dict[int, Feed] = {}
         hosts: set[HostQueue] = set()
+        once: list[Assignment] = []
         while assignment := self._scheduler.next(now):
             feed = feeds.setdefault(assignment.worker, Feed([]))
             self._news.add_to(feed, assignment.worker, assignment.host)
             feed.tasks.append(self._task(assignment))
             hosts.add(assignment.host)
+            if assignment.queued is not None and assignment.queued.once == ONCE:
+                once.append(assignment)
             if assignment.host.more and not assignment.host.heap:
                 self._frontier.refill(assignment.host, now)
+        if once:
+            self._committer.mark_sent(once)
         for worker, feed in feeds.items():
             self._workers.send(worker, feed)
         for host in hosts:
@@ -187,7 +193,8 @@ class Run:
     def _task(self, assignment: Assignment) -> Task:
         host, queued = assignment.host, assignment.queued
         if queued is not None:
-            return Task(assignment.id, host.id, msgspec.Raw(queued.request))
+            sent = queued.once == SENT
+            return Task(assignment.id, host.id, msgspec.Raw(queued.request), sent=sent)
         tries = self._intake.robots_tries(host.id)
         request = Request(f"{host.origin}/robots.txt", tries=tries)
         return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
@@ -244,7 +251,10 @@ class Run:
                 self._committer.gather(assignment, given_up(assignment, code), now)
                 self._scheduler.ended()
             else:
-                self._scheduler.suspect(worker, assignment.host, assignment.queued)
+                queued = assignment.queued
+                if queued.once:  # a worker tells the spider that it may have been sent
+                    queued = queued._replace(once=SENT)
+                self._scheduler.suspect(worker, assignment.host, queued)
 
     # Stopping
 

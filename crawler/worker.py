@@ -27,7 +27,7 @@ from crawler.errors import (
     SpiderError,
     StatusError,
 )
-from crawler.failures import report_of, status_error, traceback_of
+from crawler.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.items import ItemWriter, is_item, outputs
@@ -135,6 +135,8 @@ class Worker:
         session = self._session(host.session)
         request = _request_of(task.request)
         try:
+            if task.sent:
+                raise may_have_been_sent(request, "the crawl or a worker was killed")
             if task.robots:
                 outcome.started = time.monotonic()
                 status, body = self._fetcher.fetch_robots(request, session)
@@ -272,7 +274,7 @@ class Worker:
         if isinstance(error, FetchError):
             outcome.host_wait = self._host_wait(error)
             wait = self._retry.wait(error, request)
-        if isinstance(error, LoginError):
+        if isinstance(error, LoginError) and (request.replay or not outcome.started):
             outcome.kind = "login"
             outcome.failure = report_of(request, error, self._mask)
         elif wait is not None:

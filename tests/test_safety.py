@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crawler import Request, Spider, urls
 from crawler.errors import FetchError, SpiderError
-from crawler.job import job_status
+from crawler.jobs import job_status
 from crawler.report import summary_text
 from crawler.safety import Safety
 from tests.jobs import failures, items, run_job, values

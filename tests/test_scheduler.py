@@ -429,14 +429,14 @@ def test_a_refill_that_brings_only_what_is_out_goes_on(monkeypatch: pytest.Monke
     made = a_scheduler(host, each=0)
     frontier = Frontier(cast(Store, store), made, Settings(), News(1), logs_in=False)
     late = [queued(id) for id in range(1, 3 * HEAD)]
-    store.rows[host.id] = dict(late)
+    store.rows[host.id] = {one.key: one.request for one in late}
     made.refill(host, store.head(host.id, None, 2 * HEAD), more=True, now=0.0)
     out = sent(made)
     assert ids(out) == list(range(1, 2 * HEAD + 1))
     for assignment in out:
         made.finish(assignment.id, 0.0)  # not committed yet, so the store still has them
     soon = [queued(id, -1) for id in range(100, 100 + 5 * HEAD)]
-    store.rows[host.id] |= dict(soon)
+    store.rows[host.id] |= {one.key: one.request for one in soon}
     for one in soon:
         made.push(host, one, 0.0)
     seen = []
@@ -564,7 +564,7 @@ class Crawl(RuleBasedStateMachine):
         gathered, self.gathered = self.gathered, []
         for assignment, what in gathered:
             assert assignment.queued is not None
-            key, request = assignment.queued
+            key, request, _ = assignment.queued
             rows = self.store.rows[assignment.host.id]
             if what == "done":
                 self.ended[assignment.host.id, key] += 1

@@ -20,11 +20,18 @@ class Key(NamedTuple):
     id: int
 
 
+ONCE = 1
+"""``Queued.once`` of a request that must not be sent twice, and has not been sent."""
+SENT = 2
+"""The same of one that a worker was given, so that it may have been sent."""
+
+
 class Queued(NamedTuple):
     """A pending request as the frontier keeps it: its key, and a Request in msgpack."""
 
     key: Key
     request: bytes
+    once: int = 0
 
 
 class Host(NamedTuple):
@@ -61,8 +68,11 @@ class Failed(NamedTuple):
 class Store(Protocol):
     """A job's state. Every verb that changes it must be called inside ``transaction()``."""
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Changes inside are committed together at the end, or rolled back by an exception."""
+    def transaction(self, *, synced: bool = False) -> AbstractContextManager[None]:
+        """Changes inside are committed together at the end, or rolled back by an exception.
+
+        ``synced`` ones outlive a loss of power from then on, and so does all that was before.
+        """
 
     def close(self) -> None:
         """Release the store; what was committed stays."""
@@ -116,10 +126,15 @@ class Store(Protocol):
         """A request is done: only its fingerprint stays."""
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
-        """A request changed; with ``due`` (wall clock) it waits until then."""
+        """A request that was surely not sent, or may be sent twice, changed; with ``due`` (wall
+        clock) it waits until then."""
 
-    def move(self, host: int, key: Key, new_host: int, request: bytes) -> None:
+    def move(self, host: int, key: Key, new_host: int, request: bytes, once: bool = False) -> None:
         """A request goes on, changed, in the queue of another host or of the same one."""
+
+    def mark(self, host: int, key: Key, once: int) -> None:
+        """A request that must not be sent twice goes to a worker (``SENT``) or came back unsent
+        (``ONCE``)."""
 
     def due(self, host: int, now: float) -> list[Queued]:
         """Waiting requests whose time has come; they are ordinary pending ones from now on."""

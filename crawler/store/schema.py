@@ -35,6 +35,7 @@ MIGRATIONS: tuple[str, ...] = (
         rank INTEGER NOT NULL,
         id INTEGER NOT NULL,
         due REAL,
+        once INTEGER NOT NULL DEFAULT 0,  -- 1: must not be sent twice, 2: may have been sent
         request BLOB NOT NULL,
         PRIMARY KEY (host, rank, id)
     ) WITHOUT ROWID;

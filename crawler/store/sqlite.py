@@ -44,17 +44,19 @@ SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
 ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
 ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
-PUSH = "INSERT INTO pending (host, rank, id, request) VALUES (?, ?, ?, ?)"
+PUSH = "INSERT INTO pending (host, rank, id, once, request) VALUES (?, ?, ?, ?, ?)"
 HEAD = (
-    "SELECT rank, id, request FROM pending"
+    "SELECT rank, id, request, once FROM pending"
     " WHERE host = ? AND (rank, id) > (?, ?) AND due IS NULL ORDER BY rank, id LIMIT ?"
 )
-FINISH = "DELETE FROM pending WHERE host = ? AND rank = ? AND id = ?"
-REPLACE = "UPDATE pending SET request = ?, due = ? WHERE host = ? AND rank = ? AND id = ?"
-MOVE = "UPDATE pending SET host = ?, request = ?, due = NULL WHERE host = ? AND rank = ? AND id = ?"
+ONE = "WHERE host = ? AND rank = ? AND id = ?"
+REPLACE = f"UPDATE pending SET request = ?, due = ?, once = min(once, 1) {ONE}"
+MOVE = f"UPDATE pending SET host = ?, request = ?, due = NULL, once = ? {ONE}"
+FINISH = f"DELETE FROM pending {ONE}"
+MARK = f"UPDATE pending SET once = ? {ONE}"
 DUE = (
     "UPDATE pending SET due = NULL WHERE host = ? AND due IS NOT NULL AND due <= ?"
-    " RETURNING rank, id, request"
+    " RETURNING rank, id, request, once"
 )
 NEXT_DUE = "SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL"
 FAIL = "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
@@ -130,7 +132,8 @@ class SQLiteStore:
             self.set("is_wiped", True)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, synced: bool = False) -> Iterator[None]:
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -201,7 +204,7 @@ class SQLiteStore:
             added = self._db.execute(SEE, _seen_row(found)).rowcount
             if not added:
                 return False
-        self._db.execute(PUSH, (host, found.rank, id, bytes(found.request)))
+        self._db.execute(PUSH, (host, found.rank, id, found.once, bytes(found.request)))
         return True
 
     def mark_seen(self, found: Found) -> bool:
@@ -220,7 +223,7 @@ class SQLiteStore:
 
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
-        return [Queued(Key(rank, id), request) for rank, id, request in rows]
+        return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
     def finish(self, host: int, key: Key) -> None:
         self._db.execute(FINISH, (host, *key))
@@ -228,12 +231,15 @@ class SQLiteStore:
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))
 
-    def move(self, host: int, key: Key, new_host: int, request: bytes) -> None:
-        self._db.execute(MOVE, (new_host, request, host, *key))
+    def move(self, host: int, key: Key, new_host: int, request: bytes, once: bool = False) -> None:
+        self._db.execute(MOVE, (new_host, request, once, host, *key))
+
+    def mark(self, host: int, key: Key, once: int) -> None:
+        self._db.execute(MARK, (once, host, *key))
 
     def due(self, host: int, now: float) -> list[Queued]:
         rows = self._db.execute(DUE, (host, now)).fetchall()
-        return [Queued(Key(rank, id), request) for rank, id, request in rows]
+        return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
     def next_due(self, host: int) -> float | None:
         (due,) = self._db.execute(NEXT_DUE, (host,)).fetchone()

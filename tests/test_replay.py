@@ -1,0 +1,391 @@
+"""What must not happen twice: never sent again once it may have been, wherever a crash comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from crawler import Request, Spider
+from crawler.commit import Committer
+from crawler.errors import FetchError
+from crawler.hostqueue import AHEAD
+from crawler.messages import Found
+from crawler.redirects import redirected
+from crawler.retry import RetryPolicy
+from crawler.settings import Settings
+from crawler.store import ONCE, SENT, Key, Queued
+from crawler.store.sqlite import SQLiteStore
+from tests.jobs import failures, items, rows, run_job
+from tests.once import Buyer
+from tests.sites import PATIENCE, Reply, Site, Visit, redirect
+from tests.test_scheduler import a_host, a_scheduler
+
+ONCE_PY = Path(__file__).with_name("once.py")
+NOW = 1.0
+UNSURE = "may have been sent"
+
+
+def start(folder: Path, site: Site, kill: str = "", **settings: Any) -> subprocess.Popen[bytes]:
+    options = [part for item in settings.items() for part in ("-s", "=".join(map(str, item)))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment |= {"KILL": kill} if kill else {}
+    words = ["run", f"{ONCE_PY}:Buyer", site.url + "/", "--job", str(folder), *options]
+    with (folder.parent / "said.txt").open("ab") as said:
+        return subprocess.Popen(
+            [sys.executable, str(ONCE_PY), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def command(folder: Path, site: Site, kill: str = "", **settings: Any) -> int:
+    return start(folder, site, kill, **settings).wait(PATIENCE * 2)
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE)
+
+
+def posts(site: Site) -> int:
+    return sum(visit.method == "POST" for visit in site.log)
+
+
+def a_shop(site: Site, form: str = "/buy") -> None:
+    site.pages["/"] = f"<a href=/1>x</a><form action={form}></form>"
+    site.pages["/1"] = "x"
+    site.pages[form] = "bought"
+
+
+def results(folder: Path) -> list[Any]:
+    """What became of the purchase."""
+    return [item for item in items(folder) if "url" not in item]
+
+
+# Killed at each point
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("point", "sent", "cause"),
+    [
+        ("marking", 1, ""),
+        ("marked", 0, UNSURE),
+        ("answered", 1, UNSURE),
+        ("commit", 1, UNSURE),
+        ("committed", 1, ""),
+    ],
+)
+def test_all_processes_killed(
+    tmp_path: Path, site: Site, workers: int, point: str, sent: int, cause: str
+) -> None:
+    a_shop(site)
+    folder = tmp_path / "job"
+    assert command(folder, site, point, workers=workers) == -signal.SIGKILL
+    assert command(folder, site, workers=workers) == 0
+    assert command(folder, site, workers=workers) == 0
+    assert posts(site) == sent
+    if cause:
+        assert results(folder) == [{"not bought": site.url + "/buy", "cause": cause}]
+        assert failures(folder) == {"/buy": cause}
+    else:
+        assert results(folder) == [{"bought": site.url + "/buy"}]
+        assert failures(folder) == {}
+    assert sorted(item["url"] for item in items(folder) if "url" in item) == [
+        site.url + "/",
+        site.url + "/1",
+    ]
+    assert rows(folder, "SELECT count(*) FROM pending") == [(0,)]
+
+
+def test_all_processes_killed_while_the_server_has_it(tmp_path: Path, site: Site) -> None:
+    a_shop(site)
+    folder = tmp_path / "job"
+    victim: list[subprocess.Popen[bytes]] = []
+
+    def kill(visit: Visit) -> Reply:
+        kill_all(victim[0])
+        return Reply("bought")
+
+    site.pages["/buy"] = kill
+    for _ in range(3):
+        victim[:] = [start(folder, site, workers=2)]
+        victim[0].wait(PATIENCE)
+    assert victim[0].returncode == 0
+    assert posts(site) == 1
+    assert failures(folder) == {"/buy": UNSURE}
+    said = (tmp_path / "said.txt").read_text()
+    assert "1: 1 may have been sent" in said
+    assert results(folder) == [{"not bought": site.url + "/buy", "cause": UNSURE}]
+
+
+def test_a_worker_that_dies_of_it(tmp_path: Path, site: Site) -> None:
+    a_shop(site, "/buy?deadly")
+    folder = tmp_path / "job"
+    assert command(folder, site, workers=2) == 0
+    assert posts(site) == 1
+    assert failures(folder) == {"/buy?deadly": UNSURE}
+    assert results(folder) == [{"not bought": site.url + "/buy?deadly", "cause": UNSURE}]
+
+
+def test_kills_at_random_instants(tmp_path: Path, site: Site) -> None:
+    forms = [f"/buy/{n}" for n in range(30)]
+    site.pages["/"] = "".join(f"<form action={form}></form>" for form in forms)
+
+    def slow(visit: Visit) -> str:
+        time.sleep(0.02)
+        return "bought"
+
+    for form in forms:
+        site.pages[form] = slow
+    folder = tmp_path / "job"
+    for number in range(4):
+        victim = start(folder, site, workers=2, concurrency_per_host=4)
+        until = time.monotonic() + PATIENCE
+        while posts(site) < 5 * (number + 1) and time.monotonic() < until:
+            time.sleep(0.003)
+        kill_all(victim)
+    assert command(folder, site, workers=2, concurrency_per_host=4) == 0
+    sent = site.asked
+    assert all(sent[form] <= 1 for form in forms)
+    ended = results(folder)
+    assert len(ended) == len(forms)
+    for item in ended:
+        if "bought" in item:
+            assert sent[item["bought"].removeprefix(site.url)] == 1
+    assert {item["cause"] for item in ended if "cause" in item} <= {UNSURE}
+
+
+# Given back, and tried again
+
+
+def test_stopped_in_flight_is_not_sent_again(tmp_path: Path, site: Site) -> None:
+    a_shop(site)
+
+    def slow(visit: Visit) -> str:
+        time.sleep(1.5)
+        return "bought"
+
+    site.pages["/buy"] = slow
+    folder = tmp_path / "job"
+    victim = start(folder, site, workers=1, stop_timeout=0.1)
+    site.wait_for("/buy")
+    victim.send_signal(signal.SIGINT)
+    victim.wait(PATIENCE)
+    assert command(folder, site, workers=1) == 0
+    assert posts(site) == 1
+    assert failures(folder) == {"/buy": UNSURE}
+
+
+def test_refused_is_tried_again(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+
+    class Later(Buyer):
+        def start(self) -> Iterator[Any]:
+            url = f"http://127.0.0.1:{port}/buy"
+            yield Request(url, self.bought, method="POST", data={"n": "1"}, replay=False)
+
+        def bought(self, response: Any) -> Iterator[Any]:
+            yield {"bought": response.url}
+
+    run_job(Later, tmp_path / "never", obey_robots=False, retries=2)
+    assert failures(tmp_path / "never") == {"/buy": "refused"}
+    assert rows(tmp_path / "never", "SELECT count(*) FROM pending") == [(0,)]
+    with Site(port=port) as site:
+        site.pages["/buy"] = "bought"
+        run_job(Later, tmp_path / "now", obey_robots=False)
+        assert posts(site) == 1
+
+
+@pytest.mark.parametrize("answer", ["cut", "429", "500"])
+def test_what_was_sent_is_not_tried_again(tmp_path: Path, site: Site, answer: str) -> None:
+    a_shop(site)
+    site.pages["/buy"] = (
+        Reply(raw=socket.socket.close)
+        if answer == "cut"
+        else Reply(status=int(answer), headers=(("Retry-After", "0"),))
+    )
+    run_job(Buyer, tmp_path, site.url + "/", retries=3)
+    assert posts(site) == 1
+    assert failures(tmp_path) == {"/buy": "connection" if answer == "cut" else f"http {answer}"}
+
+
+def test_sent_while_logged_out_is_not_sent_again(tmp_path: Path, site: Site) -> None:
+    class Member(Buyer):
+        def login(self, session: Any) -> None:
+            session.open(site.url + "/login")
+
+        def is_logged_out(self, response: Any) -> bool:
+            return bool(response.status == 401)
+
+    a_shop(site)
+    site.pages["/login"] = "x"
+    site.pages["/buy"] = Reply("", 401)
+    run_job(Member, tmp_path, site.url + "/")
+    assert posts(site) == 1
+    assert failures(tmp_path) == {"/buy": "logged out"}
+
+
+def test_one_that_cannot_log_in_is_sent_by_the_next_run(tmp_path: Path, site: Site) -> None:
+    class Member(Spider):
+        def start(self) -> Iterator[Any]:
+            yield Request(site.url + "/buy", method="POST", replay=False)
+
+        def login(self, session: Any) -> None:
+            if session.open(site.url + "/login").text != "welcome":
+                raise ValueError("wrong password")
+
+        def parse(self, response: Any) -> Iterator[Any]:
+            yield {"bought": response.url}
+
+    site.pages["/login"] = "go away"
+    site.pages["/buy"] = "bought"
+    assert run_job(Member, tmp_path).exit_status == 4
+    assert rows(tmp_path, "SELECT once FROM pending") == [(ONCE,)]
+    assert posts(site) == 0
+    site.pages["/login"] = "welcome"
+    assert run_job(Member, tmp_path).exit_status == 0
+    assert posts(site) == 1
+    assert items(tmp_path) == [{"bought": site.url + "/buy"}]
+
+
+@pytest.mark.parametrize(("status", "expected"), [(302, ["POST", "GET"]), (307, ["POST", "POST"])])
+def test_redirects(tmp_path: Path, site: Site, status: int, expected: list[str]) -> None:
+    a_shop(site)
+    site.pages["/buy"] = redirect("/thanks", status)
+    site.pages["/thanks"] = "x"
+    run_job(Buyer, tmp_path, site.url + "/")
+    methods = [visit.method for visit in site.log if visit.path in {"/buy", "/thanks"}]
+    assert methods == expected
+    assert results(tmp_path) == [{"bought": site.url + "/thanks"}]
+
+
+def test_what_a_redirect_leads_to() -> None:
+    def after(method: str, status: int) -> bool:
+        request = Request("https://x.example/a", method=method, replay=False)
+        return redirected(request, status, "/b", 5).replay
+
+    assert after("POST", 303)
+    assert after("POST", 302)
+    assert not after("POST", 307)
+    assert not after("GET", 302)
+    assert not after("GET", 303)
+
+
+def test_the_retry_policy() -> None:
+    policy = RetryPolicy(Settings())
+    for cause in ("dns", "refused", "connect timeout"):
+        error = FetchError(cause, "x", retryable=True)
+        for method in ("GET", "POST"):
+            assert policy.wait(error, Request("https://x/", method=method, replay=False))
+    for cause in ("timeout", "connection", "truncated"):
+        error = FetchError(cause, "x", retryable=True)
+        assert policy.wait(error, Request("https://x/")) is not None
+        assert policy.wait(error, Request("https://x/", replay=False)) is None
+
+
+# The scheduler and the store
+
+
+def test_none_waits_in_a_worker_beside_others() -> None:
+    """Where it waits in the worker, a kill makes it one that may have been sent."""
+    host = a_host(concurrency=2)
+    made = a_scheduler(host, workers=1, each=0)
+    for id in range(1, 4):
+        made.push(host, Queued(Key(0, id), b""), NOW)
+    made.push(host, Queued(Key(0, 4), b"", ONCE), NOW)
+    for id in range(5, 9):
+        made.push(host, Queued(Key(0, id), b""), NOW)
+    out = []
+    while assignment := made.next(NOW):
+        out.append(assignment)
+    assert [a.queued.key.id for a in out if a.queued] == [1, 2, 3]
+    made.finish(out[0].id, NOW)
+    assert made.next(NOW) is None
+    made.finish(out[1].id, NOW)
+    once = made.next(NOW)
+    assert once is not None
+    assert once.queued == Queued(Key(0, 4), b"", ONCE)
+    more = 0
+    while made.next(NOW):
+        more += 1
+    assert more == 4 <= AHEAD
+
+
+def found(once: bool) -> Found:
+    return Found(b"x" * 16, "https://x.example", 0, "parse", msgspec.Raw(b"r"), once=once)
+
+
+def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "job.db")
+    key = Key(0, 1)
+
+    def state() -> int:
+        (queued,) = store.head(host, None, 9)
+        return queued.once
+
+    with contextlib.closing(store):
+        with store.transaction():
+            host = store.add_host("https://x.example").id
+            store.add(host, 1, found(once=True))
+        assert state() == ONCE
+        with store.transaction(synced=True):
+            store.mark(host, key, SENT)
+        assert state() == SENT
+        with store.transaction():
+            store.replace(host, key, b"again", 5.0)
+        with store.transaction():
+            assert store.due(host, 6.0) == [Queued(key, b"again", ONCE)]
+        with store.transaction():
+            store.mark(host, key, SENT)
+            store.move(host, key, host, b"moved", once=True)
+        assert state() == ONCE
+        with store.transaction():
+            store.move(host, key, host, b"moved")
+        assert state() == 0
+
+
+def test_that_it_will_be_sent_is_synced(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "job.db")
+    said: list[str] = []
+    with contextlib.closing(store):
+        store._db.set_trace_callback(said.append)
+        with store.transaction(synced=True):
+            store.set("x", 1)
+        with store.transaction():
+            store.set("x", 2)
+    assert said[:2] == ["PRAGMA synchronous = FULL", "BEGIN IMMEDIATE"]
+    assert said[3:6] == ["COMMIT", "PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE"]
+
+
+def test_ordinary_requests_cost_no_commit(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_shop(site)
+    marked: list[Any] = []
+    mark = Committer.mark_sent
+
+    def counted(self: Committer, assignments: Any) -> None:
+        marked.append(assignments)
+        mark(self, assignments)
+
+    monkeypatch.setattr(Committer, "mark_sent", counted)
+    run_job(Buyer, tmp_path, site.url + "/")
+    assert [len(assignments) for assignments in marked] == [1]
