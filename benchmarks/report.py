@@ -27,8 +27,8 @@ compared, the lines are: all crawlers have found the same pages and written the 
 
 Runs of the crawlers take turns. Scrapy runs with 8 and with 16 requests at a time, and the better
 one is shown; the others with 8, `requests` alone with 1. This crawler has every page durably on
-disk (synced) before it counts as done and could be killed and resumed at any time; the others here
-keep nothing until they end.
+disk (synced) before it counts as done and could be killed and resumed at any time; the others run
+here without anything that they could resume from.
 """
 
 _HEADS = ("", "pages/s", "vs Scrapy", "whole run", "CPU/page", "memory", "conn.", "at a time")
