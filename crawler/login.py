@@ -15,7 +15,7 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from crawler import urls
-from crawler.errors import FetchError, LoginError
+from crawler.errors import AccountError, FetchError, LoginError
 from crawler.failures import traceback_of
 from crawler.request import Request
 from crawler.response import Response
@@ -120,7 +120,7 @@ class Login:
         session.start_anew()
         try:
             self._call(session)
-        except LoginError as error:
+        except (AccountError, LoginError) as error:
             self._give_up(session, session.page, str(error))
         except Exception as error:
             session.hide_credentials()

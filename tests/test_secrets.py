@@ -205,6 +205,21 @@ def test_a_login_that_fails(strict_shop: DemoServer, workers: int, error: str) -
     assert leaks(ended.said) == {}
 
 
+def test_a_password_that_is_gone_is_one_sentence(shop: DemoServer) -> None:
+    write(shop.url)
+    path = Path("alice.secret")
+    path.write_text(PASSWORD)
+    path.chmod(0o600)
+    Path("accounts.toml").write_text("[alice]\npassword = { file = 'alice.secret' }")
+    gone = "password = (os.unlink('alice.secret'), account.password)[1]"
+    text = ORDERS.replace("password = account.password if account else", f"{gone} if account else")
+    write(shop.url, text)
+    ended = command("run", "orders", "-s", "workers=1", "--accounts", "accounts.toml")
+    assert ended.status == 4
+    assert "login of orders as alice failed: the password of account alice cannot" in ended.said
+    assert leaks(ended.said) == {}
+
+
 def test_a_killed_crawl(shop: DemoServer) -> None:
     write(shop.url)
     words = ["run", "orders", "-s", "workers=1", "-s", "delay=0.2", "--accounts", "accounts.toml"]
