@@ -267,7 +267,9 @@ class Session(requests.Session):
 
     def _text_headers(self) -> dict[str, str]:
         return {
-            k: v if isinstance(v, str) else v.decode("latin-1") for k, v in self.headers.items()
+            k: v if isinstance(v, str) else v.decode("latin-1")
+            for k, v in self.headers.items()
+            if v is not None  # which leaves a header out
         }
 
     def looks_logged_out(self, response: Response) -> bool:
