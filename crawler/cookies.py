@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from requests.cookies import RequestsCookieJar
+import requests
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from crawler.messages import Cookie
 
@@ -43,6 +44,22 @@ class RecordingJar(RequestsCookieJar):
             gone = [c for c in self if _covers(c, domain, path, name)]
             super().clear(domain, path, name)
             self._changes.extend(_as_data(cookie, deleted=True) for cookie in gone)
+
+    def take(self, responses: Iterable[requests.Response]) -> bool:
+        """Take over the cookies that responses set; True if one that was there has changed."""
+        setting = [response for response in responses if "set-cookie" in response.headers]
+        if not setting:
+            return False
+        before = self._values()
+        for response in setting:
+            extract_cookies_to_jar(  # type: ignore[no-untyped-call]
+                self, response.request, response.raw
+            )
+        after = self._values()
+        return any(after.get(key, value) != value for key, value in before.items())
+
+    def _values(self) -> dict[tuple[str, str, str], str | None]:
+        return {(cookie.domain, cookie.path, cookie.name): cookie.value for cookie in self}
 
     def drain(self) -> list[Cookie]:
         """The changes since the last call, in order."""

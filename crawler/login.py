@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import NoReturn
@@ -19,7 +20,9 @@ from crawler.errors import AccountError, FetchError, LoginError
 from crawler.failures import traceback_of
 from crawler.request import Request
 from crawler.response import Response
+from crawler.safety import Safety
 from crawler.session import Session
+from crawler.settings import Settings
 from crawler.spider import Spider
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,23 @@ class Login:
         """Log in unless that has been done. Raises LoginError, also for each later request."""
         with session.lock:
             if session.logged_in_at is None:
-                self._log_in(session)
+                with session.gate.alone():
+                    self._log_in(session)
+
+    @contextmanager
+    def inside(self, session: Session) -> Iterator[None]:
+        """Logged in, for one fetch: no login begins before it is over.
+
+        An answer that comes during a login, or after it to what was sent before it, would bring
+        cookies of nobody into the session. Fetches of a session whose last answer has changed a
+        cookie that it had go one by one, so that none is sent with a cookie that has died.
+        """
+        while True:
+            self.ensure(session)
+            with session.gate.alone() if session.rotates else session.gate.together():
+                if session.logged_in_at is not None:
+                    yield
+                    return
 
     def check(self, session: Session, request: Request, response: Response) -> Request | None:
         """None when ``response`` is that of a page, to somebody who is logged in.
@@ -56,16 +75,28 @@ class Login:
         """
         with session.lock:
             is_current = _is_current(session, request)
-            if not self._is_logged_out(session, response, is_current=is_current):
+            # Redirects that began before the login say nothing, wherever they have led since.
+            crossed = bool(request.history) and not is_current
+            if not crossed and not self._is_logged_out(session, response, is_current=is_current):
                 self._has_worked(session, request, response)
                 return None
             return self._again(session, request, response, is_current=is_current)
 
     def check_redirect(
-        self, session: Session, request: Request, response: Response, target: Request
+        self,
+        session: Session,
+        request: Request,
+        response: Response,
+        target: Request,
+        *,
+        is_foreign: bool,
     ) -> Request | None:
-        """As ``check``, for a redirect to ``target``: it may lead to a page of the login."""
-        if not session.is_login_page(target.url):
+        """As ``check``, for a redirect to ``target``: it may lead to a page of the login.
+
+        Such a page need not be opened, unless the spider wants to see it itself.
+        """
+        is_default = type(self._spider).is_logged_out is Spider.is_logged_out
+        if not session.is_login_page(target.url) or not (is_default or is_foreign):
             return None
         with session.lock:
             is_current = _is_current(session, request)
@@ -74,7 +105,8 @@ class Login:
     def _again(
         self, session: Session, request: Request, response: Response, *, is_current: bool
     ) -> Request:
-        last = request.tries >= self._retries
+        tries = request.tries + is_current  # what was sent before the login does not count
+        last = tries > self._retries
         if is_current and request.tries and not session.has_worked:
             # A new login did not bring this page back; whether it does others, they will tell.
             if last:
@@ -95,7 +127,7 @@ class Login:
         if last:
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         first = request.history[0].url if request.history else request.url
-        return replace(request, url=first, history=[], tries=request.tries + 1, asked=0.0)
+        return replace(request, url=first, history=[], tries=tries, asked=0.0)
 
     def _is_logged_out(self, session: Session, response: Response, *, is_current: bool) -> bool:
         if response.status in (401, 403) and not is_current:
@@ -181,3 +213,12 @@ def _is_current(session: Session, request: Request) -> bool:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def safety_of(spider: Spider, settings: Settings) -> Safety:
+    """What a job that logs in does not follow, by its spider and settings."""
+    return Safety(
+        spider.logout_urls,
+        follow_logout=settings.follow_logout,
+        follow_destructive=settings.follow_destructive,
+    )

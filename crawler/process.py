@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol
 
+from crawler.garbage import leave_to_us
 from crawler.messages import (
     Feed,
     HostNews,
@@ -214,6 +214,4 @@ def settle_in(core: int | None) -> None:
     if core is not None and hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, {core})
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    leave_to_us()

@@ -77,3 +77,10 @@ def _without(headers: dict[str, str] | None, names: frozenset[str]) -> dict[str,
     if headers is None:
         return None
     return {name: value for name, value in headers.items() if name.lower() not in names} or None
+
+
+def says_no_more(request: Request) -> bool:
+    """True when a page reached by redirects says no more than the same page asked directly."""
+    page = urls.canonical(request.url)  # many a redirect only leads to another spelling
+    been_there = any(urls.canonical(hop.url) == page for hop in request.history)
+    return request.is_plain and not (been_there or request.dont_filter or request.cb_kwargs)

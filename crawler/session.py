@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.cookies import extract_cookies_to_jar
 from requests.hooks import dispatch_hook
 
 from crawler.accounts import Account
 from crawler.cookies import RecordingJar
 from crawler.environment import Environment
 from crawler.forms import Form
+from crawler.gate import Gate
 from crawler.masking import Mask
 from crawler.messages import LoginState, SessionChange, SessionNews
 from crawler.pools import PoolAdapter
@@ -61,6 +61,8 @@ class Session(requests.Session):
         self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.has_worked = True
+        self.gate = Gate()
+        self.rotates = True
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()
@@ -193,11 +195,7 @@ class Session(requests.Session):
         options |= self.merge_environment_settings(url, None, True, None, None)
         raw: requests.Response = self.get_adapter(url).send(prepared, **options)
         raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
-        for response in (*raw.history, raw):
-            if "set-cookie" in response.headers:
-                extract_cookies_to_jar(  # type: ignore[no-untyped-call]
-                    self.cookies, response.request, response.raw
-                )
+        self.rotates = self.cookies.take((*raw.history, raw))
         return raw
 
     def as_response(

@@ -1,6 +1,6 @@
 """A worker turns one task into one outcome. This is the main path, from top to bottom:
 
-``handle`` → ``_obey_robots`` → ``_log_in`` → ``_fetch`` → ``_redirect`` → ``_parse`` →
+``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` →
 ``_collect``.
 """
 
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,18 @@ from crawler.errors import (
 from crawler.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
+from crawler.garbage import collect_garbage
 from crawler.items import ItemWriter, is_item, outputs
 from crawler.knownhost import KnownHost
-from crawler.login import Login
+from crawler.login import Login, safety_of
 from crawler.masking import Mask
 from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
 from crawler.pools import PoolAdapter
-from crawler.redirects import is_redirect, redirected
+from crawler.redirects import is_redirect, redirected, says_no_more
 from crawler.request import Request
 from crawler.response import Response
 from crawler.retry import RetryPolicy
 from crawler.robots import Robots
-from crawler.safety import Safety
 from crawler.scope import Scope
 from crawler.session import Session
 from crawler.settings import Settings
@@ -86,7 +87,7 @@ class Worker:
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
-        self._safety = _safety(spider, settings) if spider.logs_in() else None
+        self._safety = safety_of(spider, settings) if spider.logs_in() else None
         self._finder = Finder(
             spider, scope, settings.max_depth, self._accounts, safety=self._safety
         )
@@ -160,17 +161,13 @@ class Worker:
         self, request: Request, host: KnownHost, session: Session, outcome: Outcome
     ) -> None:
         host.check(request.url)
-        self._log_in(request, session, outcome)
-
-    def _log_in(self, request: Request, session: Session, outcome: Outcome) -> None:
-        if self._login is not None:
-            self._login.ensure(session)
         self._fetch(request, session, outcome)
 
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
-        outcome.started = time.monotonic()
-        request.asked = request.asked or time.time()
-        response = self._fetcher.fetch(request, session)
+        with nullcontext() if self._login is None else self._login.inside(session):
+            outcome.started = time.monotonic()
+            request.asked = request.asked or time.time()
+            response = self._fetcher.fetch(request, session)
         outcome.status, outcome.size = response.status, len(response.body)
         if is_redirect(response.status, response.headers):
             self._redirect(request, response, session, outcome)
@@ -188,12 +185,15 @@ class Worker:
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
+        is_foreign = not self._scope.allows(target.url)
         if self._login is not None and (
-            again := self._login.check_redirect(session, request, response, target)
+            again := self._login.check_redirect(
+                session, request, response, target, is_foreign=is_foreign
+            )
         ):
             _ask_again(request, again, outcome)
             return
-        if (request.depth or self._settled) and not self._scope.allows(target.url):
+        if (request.depth or self._settled) and is_foreign:
             log.info(
                 "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
             )
@@ -202,15 +202,16 @@ class Worker:
             self._safety.check_redirect(request, target)
         outcome.kind = "moved"
         outcome.moved = encoded(target)
-        outcome.moved.dont_filter = not _may_be_dropped(target)
+        outcome.moved.dont_filter = not says_no_more(target)
 
     def _parse(
         self, request: Request, response: Response, session: Session, outcome: Outcome
     ) -> None:
         callback = getattr(self._spider, request.callback)
         with self._one_callback:
+            collect_garbage()
             self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
-            if request.history and _may_be_dropped(request):
+            if request.history and says_no_more(request):
                 outcome.arrived = encoded(request)
                 self._finder.forget()  # where the page is known, what it found is dropped
 
@@ -315,14 +316,6 @@ class Worker:
         outcome.failure = report
 
 
-def _safety(spider: Spider, settings: Settings) -> Safety:
-    return Safety(
-        spider.logout_urls,
-        follow_logout=settings.follow_logout,
-        follow_destructive=settings.follow_destructive,
-    )
-
-
 def _ask_again(request: Request, again: Request, outcome: Outcome) -> None:
     """``again`` takes the place of ``request``, in the queue of its own host."""
     if urls.same_origin(request.url, again.url):
@@ -331,10 +324,3 @@ def _ask_again(request: Request, again: Request, outcome: Outcome) -> None:
     else:
         outcome.kind, outcome.moved = "moved", encoded(again)
         outcome.moved.dont_filter = True
-
-
-def _may_be_dropped(request: Request) -> bool:
-    """True when a page reached by redirects says no more than the same page asked directly."""
-    page = urls.canonical(request.url)  # many a redirect only leads to another spelling
-    been_there = any(urls.canonical(hop.url) == page for hop in request.history)
-    return request.is_plain and not (been_there or request.dont_filter or request.cb_kwargs)

@@ -37,7 +37,17 @@ FLOORS: dict[str, set[str]] = {
         *("session", "soup", "targets", "tree"),
     },
     "one request": {
-        *("accounts", "deadline", "environment", "messages", "politeness", "pools", "quota"),
+        *(
+            "accounts",
+            "deadline",
+            "environment",
+            "garbage",
+            "gate",
+            "messages",
+            "politeness",
+            "pools",
+            "quota",
+        ),
         *("redirects", "request", "retry", "urls"),
     },
     "the ground": {"errors", "log", "masking", "passwords", "settings", "stats", "stop", "vault"},

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from crawler import Request, Spider
 from tests.jobs import items, rows, run_job, values
 from tests.sites import Reply, Site, Visit, links, redirect
@@ -80,7 +78,6 @@ def crawl(site: Site, folder: Path, *paths: str, **settings: Any) -> None:
     assert values(items(folder)) == sorted(site.url + path for path in ("/", *paths))
 
 
-@pytest.mark.xfail(reason="a redirect from before the login is followed after it", strict=True)
 def test_pages_redirected_to_the_login_are_not_lost_when_another_has_logged_in_meanwhile(
     tmp_path: Path, site: Site
 ) -> None:
@@ -97,7 +94,6 @@ def test_pages_redirected_to_the_login_are_not_lost_when_another_has_logged_in_m
     assert club.logins == 2
 
 
-@pytest.mark.xfail(reason="a login does not wait for what is on its way", strict=True)
 def test_an_answer_from_before_a_login_does_not_take_its_cookies_away(
     tmp_path: Path, site: Site
 ) -> None:
@@ -120,7 +116,6 @@ def test_an_answer_from_before_a_login_does_not_take_its_cookies_away(
     assert club.logins == 2
 
 
-@pytest.mark.xfail(reason="of a redirect only the URL is asked again", strict=True)
 def test_a_post_that_was_redirected_to_the_login_is_sent_again_as_it_was(
     tmp_path: Path, site: Site
 ) -> None:
@@ -141,9 +136,6 @@ def test_a_post_that_was_redirected_to_the_login_is_sent_again_as_it_was(
     assert [(v.method, v.body) for v in site.visits("/search")] == [("POST", b"q=heron")] * 2
 
 
-@pytest.mark.xfail(
-    reason="a redirect to the login that is out of scope drops its request", strict=True
-)
 def test_a_login_on_another_host_than_the_pages(tmp_path: Path, site: Site, other: Site) -> None:
     """Its host is out of scope, which is no reason to drop what the site redirects to it."""
     members = [""]

@@ -29,7 +29,7 @@ class Plain(Spider):
 
 
 class City(Spider):
-    def parse(self, response: Response, city: str, size: int = 0) -> None: ...  # type: ignore[override]
+    def parse(self, response: Response, city: str, size: int = 0) -> None: ...
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,6 @@ ALL = pytest.mark.parametrize("kind", [DJANGO, APPBUILDER, TOKENS], ids=lambda k
 TIMES = 5
 """How often a crawl is killed, or its sessions are ended."""
 
-RACES = pytest.mark.xfail(reason="see tests/test_login_races.py", strict=False)
 
 Serve = Callable[..., Application]
 Crawl = Callable[..., Command]
@@ -124,7 +123,6 @@ def test_killed_five_times_and_logged_in_once(
     assert len(app.logins) == 1
 
 
-@RACES
 @ALL
 def test_logged_out_five_times_and_logged_in_as_often(
     tmp_path: Path, serve: Serve, crawl: Crawl, kind: Kind
@@ -143,7 +141,6 @@ def test_logged_out_five_times_and_logged_in_as_often(
     assert len(app.logins) == 1 + TIMES
 
 
-@RACES
 @pytest.mark.parametrize("kind", [DJANGO, TOKENS], ids=lambda kind: kind.spider)
 def test_sessions_that_live_two_seconds(
     tmp_path: Path, serve: Serve, crawl: Crawl, kind: Kind

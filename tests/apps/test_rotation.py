@@ -47,15 +47,6 @@ def check_whole(shop: DemoServer, folder: Path, last: Command) -> None:
     assert rows(folder, "SELECT url, cause FROM failed") == []
 
 
-EIGHT = pytest.param(
-    8,
-    marks=pytest.mark.xfail(
-        reason="requests at once do not keep the order of cookies", strict=False
-    ),
-)
-
-
-@pytest.mark.xfail(reason="see tests/test_login_races.py", strict=False)
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_site_with_rotating_cookies_is_crawled_whole(
     tmp_path: Path, shop: DemoServer, concurrency: int
@@ -65,7 +56,6 @@ def test_a_site_with_rotating_cookies_is_crawled_whole(
     assert shop.counters.logins == 1
 
 
-@pytest.mark.xfail(reason="see tests/test_login_races.py", strict=False)
 def test_killed_five_times(tmp_path: Path, shop: DemoServer) -> None:
     """A cookie that came with a page that no commit has is lost: at most one login a kill."""
     chance = random.Random(4)
