@@ -38,7 +38,7 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC", "CUR
 
 
 @pytest.fixture
-def folder(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with certificates, in an environment of its own."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
