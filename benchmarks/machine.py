@@ -21,10 +21,8 @@ _PACKAGES: dict[str, tuple[str | None, list[str]]] = {
 def describe(crawlers: list[Crawler]) -> list[str]:
     """Lines about the machine and about the versions of what was compared."""
     lines = [
-        f"{usable_cores()} cores of {_cpu()}, {_memory_gb():.0f} GB of memory, "
-        f"{platform.system()} {platform.release().split('-')[0]}",
-        f"{platform.python_implementation()} {platform.python_version()}, {_nginx()}, "
-        "both ends on the same cores",
+        hardware(),
+        f"{interpreter()}, {_nginx()}, both ends on the same cores",
     ]
     for family in dict.fromkeys(crawler.key.partition("-")[0] for crawler in crawlers):
         environment, names = _PACKAGES[family]
@@ -32,6 +30,19 @@ def describe(crawlers: list[Crawler]) -> list[str]:
         own = f"crawler {VERSION} with " if family == "crawler" else ""
         lines.append(own + ", ".join(f"{name} {version}" for name, version in found.items()))
     return lines
+
+
+def hardware() -> str:
+    """A line about cores, memory and system."""
+    return (
+        f"{usable_cores()} cores of {_cpu()}, {_memory_gb():.0f} GB of memory, "
+        f"{platform.system()} {platform.release().split('-')[0]}"
+    )
+
+
+def interpreter() -> str:
+    """Name and version of the Python that runs."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def _cpu() -> str:

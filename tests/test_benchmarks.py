@@ -19,7 +19,7 @@ if sys.platform != "linux":
 # The benchmarks are no part of what is installed, and `pytest` looks for that alone.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import report, site
+from benchmarks import report, reuse, site
 from benchmarks.crawlers import OURS, SCRAPY, Crawler
 from benchmarks.items import Item, Output, difference, read
 from benchmarks.measure import Measurement
@@ -114,6 +114,15 @@ def test_the_table_compares_with_scrapy() -> None:
     rows = report.rows([measured(OURS, 8, 500), measured(SCRAPY, 8, 200)])
     ours = report.table(rows).splitlines()[2]
     assert [cell.strip() for cell in ours.split("|")[2:5]] == ["500", "2.5 x", "2.0 s"]
+
+
+# What a session saves
+
+
+def test_each_way_gets_every_page_and_only_sessions_reuse_connections() -> None:
+    rows = reuse.compare(pages=5, runs=1)
+    assert [row.connections for row in rows] == [10, 1, 1] * 2
+    assert reuse.table(rows).count("| 1.0 x |") >= 2
 
 
 # The server
