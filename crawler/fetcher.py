@@ -97,11 +97,26 @@ def _read(raw: requests.Response, url: str, limit: int, *, cut: bool) -> bytes:
     except BaseException:
         raw.raw.close()
         raise
+    if size <= limit and _is_cut_short(raw.raw):
+        raw.raw.close()
+        raise FetchError(
+            "truncated", f"{url}: the compressed body ended before its end", retryable=True
+        )
     if size > limit:
         raw.raw.close()
     else:
         raw.raw.release_conn()
     return b"".join(blocks)[:limit]
+
+
+def _is_cut_short(raw: Any) -> bool:
+    """True when a compressed body ended in the middle; urllib3 takes what there is for all of it.
+
+    Its decoders keep the one of the standard library in ``_obj``, which knows whether it has seen
+    the end. One that keeps none is taken at its word.
+    """
+    decompressor = getattr(getattr(raw, "_decoder", None), "_obj", None)
+    return getattr(decompressor, "eof", True) is False
 
 
 def _with_cause(error: Exception, url: str) -> FetchError:

@@ -41,6 +41,8 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """What the spider keeps in ``session.state``."""
     pages: tuple[str, ...] = ()
     """Where the forms of the login stood, without query."""
+    sites: tuple[str, ...] = ()
+    """The sites that the login has visited: auth and its headers go to no other."""
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):

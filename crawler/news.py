@@ -156,10 +156,12 @@ class News:
 
     def changed_sessions(self) -> Iterable[SessionRecord]:
         """What must be in the next commit."""
-        for state in self._sessions.values():
+        for state in list(self._sessions.values()):
             if state.changed:
                 state.changed = False
                 yield state.record()
+                if not state.hosts:
+                    del self._sessions[state.key]
 
     # Telling
 

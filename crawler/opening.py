@@ -56,10 +56,8 @@ class Opening:
         requests = self._requests()
         good = 0
         while batch := list(itertools.islice(requests, AT_ONCE)):
-            good += len(batch)
             with store.transaction():
-                for request in batch:
-                    self._add(request)
+                good += sum(self._add(request) for request in batch)
                 self._job.save_counters()
         if not good:
             raise SeedError(self._nothing_to_start_from())
@@ -111,25 +109,26 @@ class Opening:
     def _read(self) -> Iterable[Request | BadSeed]:
         return seeds.read(self._job.plan.seeds, self._spider)
 
-    def _add(self, seed: Request) -> None:
-        """Seeds keep their order; one that the job has seen adds nothing."""
+    def _add(self, seed: Request) -> bool:
+        """Seeds keep their order; one that the job has seen adds nothing. False for a bad one."""
         counters = self._job.counters
         found = self._finder.find(seed, depth=0)
         self._finder.forget()
         if found is None:
             text = urls.redacted(seed.url)
             self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
-            return
+            return False
         # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
         is_new = self._job.store.mark_seen(found) if found.dont_filter else True
         if self._added_before and not is_new:
-            return
+            return True
         account = found.account or self._next_account()
         host = self._frontier.host_id(found.origin, account)
         if self._job.store.add(host, counters.sequence + 1, found):
             counters.sequence += 1
             counters.pending += 1
             self.new += 1
+        return True
 
     def _next_account(self) -> str:
         """Seeds are dealt out to the accounts in turn."""

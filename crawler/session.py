@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.hooks import dispatch_hook
 
+from crawler import urls
 from crawler.accounts import Account
 from crawler.cookies import RecordingJar
 from crawler.environment import Environment
@@ -58,6 +59,7 @@ class Session(requests.Session):
         self.logged_in_at: float | None = None
         self.login_error: str | None = None
         self.login_pages: set[str] = set()
+        self.home: set[str] = set()
         self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.has_worked = True
@@ -131,6 +133,7 @@ class Session(requests.Session):
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """As in requests, with a timeout even where none is given, and at the crawl's pace."""
         self.pace()
+        self.home.add(urls.site(urls.normalise(str(url)) or ""))
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 
@@ -181,6 +184,8 @@ class Session(requests.Session):
         if request.history:
             self._shield(prepared, [hop.url for hop in request.history])
             prepared.prepare_auth(auth)
+        if self.home and urls.site(request.url) not in self.home:
+            self._shield(prepared, [f"https://{min(self.home)}/"])
         return prepared
 
     def send_once(
@@ -198,12 +203,7 @@ class Session(requests.Session):
         self.rotates = self.cookies.take((*raw.history, raw))
         return raw
 
-    def as_response(
-        self,
-        raw: requests.Response,
-        body: bytes,
-        request: Request,
-    ) -> Response:
+    def as_response(self, raw: requests.Response, body: bytes, request: Request) -> Response:
         """What spiders see of ``raw``."""
         hops = [Hop(hop.url, hop.status_code) for hop in raw.history]
         return Response(
@@ -237,6 +237,7 @@ class Session(requests.Session):
         self.headers.update(news.login.headers)
         self.state = copy.deepcopy(news.login.state)
         self.login_pages = set(news.login.pages)
+        self.home = set(news.login.sites)
 
     def drain(self) -> SessionChange | None:
         """What changed since the last call, or None; part of the next outcome's commit."""
@@ -257,6 +258,7 @@ class Session(requests.Session):
             headers,
             copy.deepcopy(self.state),
             tuple(sorted(self.login_pages)),
+            tuple(sorted(self.home)),
         )
 
     def is_login_page(self, url: str) -> bool:

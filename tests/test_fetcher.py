@@ -320,3 +320,15 @@ def test_a_server_that_closes_idle_connections_costs_no_page(tmp_path: Path, sit
     assert len(items(tmp_path)) == 6
     assert summary.failures == {}
     assert site.connections >= 5
+
+
+def test_a_compressed_page_that_ends_in_the_middle_is_not_taken_for_whole(
+    tmp_path: Path, site: Site
+) -> None:
+    whole = gzip.compress(b"<b>page</b>" * 1000)
+    headers = (("Content-Encoding", "gzip"),)
+    site.pages = {"/": Reply(whole[:-12], headers=headers), "/whole": Reply(whole, headers=headers)}
+    run_job(Title, tmp_path, f"{site.url}/", f"{site.url}/whole", retries=1)
+    assert failures(tmp_path) == {"/": "truncated"}
+    assert values(items(tmp_path)) == [f"{site.url}/whole"]
+    assert len(site.visits("/")) == 2

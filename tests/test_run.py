@@ -469,3 +469,12 @@ def test_a_seed_with_dont_filter_is_not_added_again_by_a_resume(tmp_path: Path, 
     run_job(Here, tmp_path)
     run_job(Here, tmp_path)
     assert len(items(tmp_path)) == 1
+
+
+def test_seeds_that_are_all_out_of_scope_are_an_error(tmp_path: Path, site: Site) -> None:
+    class Elsewhere(Title):
+        name = "elsewhere"
+        allowed_domains = ["elsewhere.example"]
+
+    with pytest.raises(SeedError, match="none of the seeds"):
+        run_job(Elsewhere, tmp_path, f"{site.url}/")

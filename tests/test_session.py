@@ -218,3 +218,24 @@ def test_pages_of_a_login_keep_the_delay_too(tmp_path: Path, site: Site) -> None
     club.crawl(Member, tmp_path, delay=0.2)
     assert len(site.log) == 1 + 1 + 3  # robots.txt, the login, the pages
     assert site.least_gap >= 0.2 - JITTER
+
+
+def test_what_a_login_sets_goes_to_no_other_site(tmp_path: Path, site: Site, other: Site) -> None:
+    class Bearer(Title):
+        name = "bearer"
+        allowed_domains = "*"
+
+        def login(self, session: Any) -> None:
+            session.open(f"{site.url}/login")
+            session.headers["Authorization"] = "Bearer token"
+
+    elsewhere = other.url.replace("127.0.0.1", "localhost")
+    site.pages = {"/": links("/in", f"{elsewhere}/out"), "/in": "in", "/login": "welcome"}
+    other.pages = {"/out": "out"}
+    run_job(Bearer, tmp_path, f"{site.url}/")
+    assert {v.path: v.headers["Authorization"] for v in site.visits()} == {
+        "/login": None,
+        "/": "Bearer token",
+        "/in": "Bearer token",
+    }
+    assert [visit.headers["Authorization"] for visit in other.visits("/out")] == [None]
