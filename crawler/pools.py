@@ -6,7 +6,9 @@ from typing import Any
 
 from requests.adapters import HTTPAdapter
 
+from crawler import urls
 from crawler.deadline import TrackedHTTPConnectionPool, TrackedHTTPSConnectionPool
+from crawler.errors import FetchError
 
 
 class PoolAdapter(HTTPAdapter):
@@ -20,6 +22,16 @@ class PoolAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Raises FetchError where ``verify`` or ``cert`` name a file that is not there.
+
+        ``requests`` raises an OSError, as for a connection that fails, which would be tried again.
+        """
+        try:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise FetchError("certificate", f"{urls.redacted(url)}: {error}") from None
 
     def close(self) -> None:
         """Close the connections now; urllib3 would leave that to the garbage collector."""

@@ -20,6 +20,7 @@ from requests.utils import parse_dict_header
 from crawler import LoginError, Spider, crawl
 from crawler.importing import import_file
 from crawler.settings import Settings
+from tests.jobs import failures, rows
 from tests.proxies import Proxy
 from tests.sites import Reply, Site, Visit
 from tests.test_docs import ROOT, blocks_of
@@ -192,6 +193,22 @@ def test_client_certificates(folder: Path, authority: Authority, stranger: None)
         assert run("private", shop) == []  # it brings none
         assert shop.log == []
         assert len(run("badge", shop)) == 1
+
+
+@pytest.mark.parametrize("name", ["private", "badge"])
+def test_certificates_that_are_not_there_are_named(
+    folder: Path, shop: SecureSite, name: str
+) -> None:
+    missing = "reader.pem" if name == "badge" else "authority.pem"
+    bundle = (folder / "certificates" / "authority.pem").read_bytes()
+    (folder / "certificates").unlink()
+    (folder / "certificates").mkdir()
+    if name == "badge":
+        (folder / "certificates" / "authority.pem").write_bytes(bundle)
+    assert run(name, shop, obey_robots=False) == []
+    assert failures(folder / "jobs" / name) == {"/": "certificate"}
+    (told,) = rows(folder / "jobs" / name, "SELECT message FROM failed")
+    assert f"certificates/{missing}" in told[0]
 
 
 @pytest.mark.parametrize("secure", [False, True])
