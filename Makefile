@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test check format bench bench-quick kill clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -20,6 +20,17 @@ check: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Side by side with Scrapy and plain requests, on sites that nginx serves.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.compare --runs 3 --calm 0.3
+
+bench-quick: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.compare --runs 1 --site postgresql --output benchmarks/work/quick.md
+
+# Kill a crawl twenty times and look at what it leaves.
+kill: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.kill --site postgresql --kills 20
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

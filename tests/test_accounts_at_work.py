@@ -15,7 +15,8 @@ import pytest
 
 from crawler import LoginError, Request, Spider, crawl
 from crawler.accounts import Account
-from crawler.run import run
+from crawler.job import Job
+from crawler.run import Run, run
 from tests.jobs import failures, items, plan, values
 from tests.sites import Reply, Site, Visit, links
 
@@ -182,18 +183,15 @@ def test_an_account_that_has_had_its_pages_waits_for_the_next_day(
 
 
 def crawl_until_quiet(folder: Path, site: Site, few: Account) -> Counter[str]:
-    """Run until alice, who may have every page, is through and only bob is left to wait."""
-    from crawler.job import Job
-    from crawler.run import Run
-
+    """Run until alice, who may have every page, is through, and look a few turns longer."""
     given = plan(Members, folder, f"{site.url}/2", f"{site.url}/3", arguments={"site": site.url})
     given = replace(given, accounts=(ALICE, few))
     with Job(given, "members") as job:
         steps = Run(job, Members).steps()
-        quiet = 0
-        for lines in steps:
-            quiet = 0 if lines else quiet + 1
-            if quiet == 4:  # turns of half a second in which nothing came
+        turns_left = 4
+        for _ in steps:
+            turns_left -= by(folder)["alice"] == 23
+            if not turns_left:
                 break
         steps.close()
     return by(folder)
