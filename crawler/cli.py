@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 from msgspec.structs import asdict
 
-from crawler import discovery, jobs, plans, report, template
+from crawler import cli_sessions, discovery, jobs, plans, report, template
 from crawler.errors import CrawlerError, LoginError, UsageError
 from crawler.importing import shown
 from crawler.job import LOG, Plan
@@ -212,6 +212,13 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
 def list_() -> None:
     """List the spiders in spiders/, and what is wrong with files that cannot be imported."""
     click.echo(report.list_text(discovery.available(), discovery.FOLDER))
+
+
+# Sessions
+
+
+for command in (cli_sessions.login, cli_sessions.sessions, cli_sessions.logout):
+    commands.add_command(command)
 
 
 # Beginning

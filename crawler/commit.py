@@ -56,6 +56,10 @@ class Committer:
             with self._store.transaction():
                 self._store.mark(assignment.host.id, assignment.queued.key, ONCE)
 
+    def keep_sessions(self, now: float) -> None:
+        """What has changed in sessions is part of the next commit, even if nothing else is."""
+        self._since = now if self._since is None else self._since
+
     @property
     def since(self) -> float | None:
         """When the first of the gathered outcomes came; None when there are none."""

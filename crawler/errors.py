@@ -8,9 +8,11 @@
     │   ├── SeedError         a seed list, or a line of it
     │   ├── SpiderError       the spider class, its callbacks, its arguments
     │   ├── AccountError      an account, or where its password should be
+    │   ├── CookieFileError   a file of cookies, or a line of it
     │   └── JobError          the job folder, its store or its output
     │       └── JobLockedError     another process runs the job
     ├── LoginError            an account could not be logged in: exit status 4
+    │   └── NeedsPersonError      … as it asks for what only a person knows
     ├── DisallowedError            robots.txt does not let us ask
     ├── FetchError            one request got no usable response
     │   └── StatusError       … because of its status code
@@ -48,6 +50,10 @@ class AccountError(UsageError):
     """An account that means nothing, or whose password cannot be had from where it should be."""
 
 
+class CookieFileError(UsageError):
+    """A file that is not what browsers export their cookies to, or cannot be written."""
+
+
 class JobError(UsageError):
     """A job folder, a store or an output that cannot be used as it is."""
 
@@ -60,6 +66,19 @@ class LoginError(CrawlerError):
     """An account could not be logged in; the command ends with status 4."""
 
     cause = "login"
+
+
+class NeedsPersonError(LoginError):
+    """A login asks what only a person can answer, and nobody is there.
+
+    ``question`` is what it asks. ``crawl login`` asks it at the terminal.
+    """
+
+    cause = "waiting"
+
+    def __init__(self, question: str, message: str = "") -> None:
+        super().__init__(message or f"nobody has answered: {question}")
+        self.question = question
 
 
 class DisallowedError(CrawlerError):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 from crawler.commit import Committer
+from crawler.errors import NeedsPersonError
 from crawler.frontier import ACCOUNT, Frontier
 from crawler.hostqueue import HostQueue
+from crawler.identities import login_command
 from crawler.job import Job
-from crawler.messages import Outcome
+from crawler.messages import FailureReport, Outcome
 from crawler.news import News
 from crawler.scheduler import Assignment, Scheduler
 from crawler.team import Team
@@ -23,6 +25,7 @@ class Intake:
     def __init__(
         self, job: Job, scheduler: Scheduler, frontier: Frontier, news: News, committer: Committer
     ) -> None:
+        self._plan = job.plan
         self._counters = job.counters
         self._scheduler = scheduler
         self._frontier = frontier
@@ -101,12 +104,18 @@ class Intake:
     def _hold(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         """The session could not log in: its requests stay pending, for the next run."""
         if outcome.failure is not None:
-            self._login_errors[outcome.failure.message] = None
+            self.note_login_error(self._with_way_out(outcome.failure, assignment.host))
+        self._committer.keep_sessions(now)  # what a login waits for, also if nothing else comes
         for host in self._scheduler.hosts:
             host.held = host.held or host.session == assignment.host.session
         assert assignment.queued is not None
         self._committer.mark_unsent(assignment)
         self._scheduler.put_back(assignment.host, assignment.queued, now)
+
+    def _with_way_out(self, failure: FailureReport, host: HostQueue) -> str:
+        if failure.cause != NeedsPersonError.cause:
+            return failure.message
+        return f"{failure.message}: answer it with {login_command(self._plan, host.account)}"
 
     def robots_tries(self, host: int) -> int:
         """How often a host's robots.txt could not be had so far."""

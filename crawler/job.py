@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,15 +168,26 @@ def recorded(folder: Path) -> JobRecord:
         store.close()
 
 
-def reader(folder: Path) -> SQLiteStore:
+def reader(folder: Path, key: str | None = None) -> SQLiteStore:
     """The store of the job in ``folder``, for looking only. Raises JobError if there is none."""
     if not (folder / STORE).exists():
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
-    store = SQLiteStore(folder / STORE, read_only=True)
+    store = SQLiteStore(folder / STORE, read_only=True, key=key)
     if store.get("record") is None:
         store.close()
         raise JobError(f"the job in {folder} has not begun; run it again")
     return store
+
+
+@contextlib.contextmanager
+def writer(folder: Path, key: str | None) -> Iterator[Store]:
+    """The store of the job in ``folder``, which nobody runs meanwhile. Raises JobError."""
+    reader(folder).close()
+    with contextlib.ExitStack() as opened:
+        opened.callback(_locked(folder).release)
+        store = SQLiteStore(folder / STORE, key=key)
+        opened.callback(store.close)
+        yield store
 
 
 def _locked(folder: Path) -> FileLock:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from crawler import urls
-from crawler.errors import AccountError, FetchError, LoginError
+from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonError
 from crawler.failures import traceback_of
 from crawler.request import Request
 from crawler.response import Response
@@ -147,11 +147,16 @@ class Login:
 
     def _log_in(self, session: Session) -> None:
         """One try; when it fails, all requests of the session wait and none tries again."""
+        if session.waiting and session.login_error is None:  # since an earlier run
+            session.login_error = f"login of {self._who(session)} waits for {session.waiting}"
         if session.login_error is not None:
-            raise LoginError(session.login_error)
+            raise _refusal(session)
         session.start_anew()
         try:
             self._call(session)
+        except NeedsPersonError as error:
+            session.waiting = " ".join(session.mask(error.question).split()) or "a person"
+            self._give_up(session, session.page, "", verdict=f"waits for {session.waiting}")
         except (AccountError, LoginError) as error:
             self._give_up(session, session.page, str(error))
         except Exception as error:
@@ -174,14 +179,19 @@ class Login:
         else:
             login(session)
 
-    def _give_up(self, session: Session, page: Response | None, why: str) -> NoReturn:
+    def _give_up(
+        self, session: Session, page: Response | None, why: str, verdict: str = "failed: "
+    ) -> NoReturn:
         """No more tries in this run; the message says whose login, where, and what was seen."""
-        account = session.key.partition(":")[2]
-        who = f"{self._spider.name} as {account}" if account else self._spider.name
         facts = [] if page is None else [*_facts(page), *self._saved(session, page)]
         seen = f" ({', '.join(facts)})" if facts else ""
-        session.login_error = session.mask(f"login of {who} failed: {why.rstrip('.')}{seen}")
-        raise LoginError(session.login_error)
+        said = f"login of {self._who(session)} {verdict}{why.rstrip('.')}{seen}"
+        session.login_error = session.mask(said)
+        raise _refusal(session)
+
+    def _who(self, session: Session) -> str:
+        account = session.key.partition(":")[2]
+        return f"{self._spider.name} as {account}" if account else self._spider.name
 
     def _saved(self, session: Session, page: Response) -> list[str]:
         """Keep the page for a look, without what was typed into password fields."""
@@ -197,6 +207,12 @@ class Login:
             log.warning("cannot save %s: %s", path, error)
             return []
         return [f"saved as {path}"]
+
+
+def _refusal(session: Session) -> LoginError:
+    """Why the session is not logged in."""
+    message = session.login_error or ""
+    return NeedsPersonError(session.waiting, message) if session.waiting else LoginError(message)
 
 
 def _facts(page: Response) -> list[str]:

@@ -43,6 +43,8 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """Where the forms of the login stood, without query."""
     sites: tuple[str, ...] = ()
     """The sites that the login has visited: auth and its headers go to no other."""
+    waiting: str = ""
+    """What only a person can answer; the next login waits for that."""
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):

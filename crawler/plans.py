@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from crawler import discovery, seeds
 from crawler.accounts import Account, of_spider
 from crawler.accounts import load as load_accounts
-from crawler.errors import UsageError
+from crawler.errors import JobError, UsageError
 from crawler.importing import shown
-from crawler.job import Plan, folder_for, recorded
+from crawler.job import STORE, Plan, folder_for, recorded
 from crawler.masking import Mask
 from crawler.passwords import refuse_in_arguments
 from crawler.settings import Settings, from_assignments, from_pyproject, from_spider, key, resolve
@@ -47,6 +48,44 @@ def for_run(
         arguments=given,
         overrides=changed,
         accounts=who,
+        accounts_file=accounts and accounts.absolute(),
+        key=key(),
+        mask=mask,
+    )
+
+
+def for_login(
+    spider: str,
+    *,
+    arguments: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    job: Path | None = None,
+    accounts: Path | None = None,
+    mask: Mask,
+) -> Plan:
+    """The plan of a login by hand: as the job has been run, with what is given in its place.
+
+    Nothing is asked of a person yet. Raises UsageError.
+    """
+    source = discovery.find(spider)
+    folder = job or folder_for(source.load().name)
+    record = None
+    if (folder / STORE).exists():
+        with contextlib.suppress(JobError):  # which opening the job will raise
+            record = recorded(folder)
+    given, changed = _pairs("-a", arguments), _pairs("-s", overrides)
+    refuse_in_arguments(given)
+    if record is not None and record.spider == source.spec:
+        given, changed = given or record.arguments, {**record.overrides, **changed}
+        accounts = accounts or (Path(record.accounts) if record.accounts else None)
+    source.make(given)
+    return Plan(
+        source=source,
+        settings=_settings(source, changed),
+        folder=folder,
+        arguments=given,
+        overrides=changed,
+        accounts=_accounts(source, accounts, mask),
         accounts_file=accounts and accounts.absolute(),
         key=key(),
         mask=mask,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.discovery import Listing
+from crawler.identities import Identity
 from crawler.importing import shown
 from crawler.messages import FailureReport
 from crawler.stats import Counters, Summary
@@ -120,6 +121,65 @@ def list_text(listings: Sequence[Listing], folder: Path) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([*lines, *(listing.error for listing in listings if listing.error)])
+
+
+def sessions_text(found: Sequence[Identity], folder: Path) -> str:
+    """The sessions of a job as ``crawl sessions`` shows them: a line for each, under a header."""
+    if not found:
+        return f"{shown(folder)} has no sessions"
+    rows = [("session", "hosts", "logged in", "first expiry", "pages", "logins", "logged out")]
+    rows += [_session_row(one) for one in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    waiting = [f"{_whose(one)} waits for {one.waiting}" for one in found if one.waiting]
+    return "\n".join([*lines, *waiting])
+
+
+def _session_row(one: Identity) -> tuple[str, str, str, str, str, str, str]:
+    more = f" and {len(one.hosts) - 2:,} more" if len(one.hosts) > 2 else ""
+    return (
+        _whose(one),
+        (", ".join(one.hosts[:2]) + more) or "-",
+        _when(one.logged_in_at) if one.is_account else "-",
+        _when(one.first_expiry),
+        f"{one.pages:,}" if one.is_account else "-",
+        f"{one.logins:,}" if one.is_account else "-",
+        _when(one.logged_out_at),
+    )
+
+
+def _whose(one: Identity) -> str:
+    return one.name or "account"
+
+
+def _when(seconds: float | None) -> str:
+    return "-" if seconds is None else _local(seconds)
+
+
+def sessions_json(found: Sequence[Identity]) -> str:
+    """The same for programs: a JSON list of objects, with times in ISO 8601 (UTC)."""
+    return json.dumps([_session_fields(one) for one in found], indent=2)
+
+
+def _session_fields(one: Identity) -> dict[str, Any]:
+    return {
+        "session": one.key,
+        "account": one.name if one.is_account and one.name else None,
+        "hosts": one.hosts,
+        "cookies": one.cookies,
+        "logged_in": _iso(one.logged_in_at) if one.is_account else None,
+        "first_expiry": _iso(one.first_expiry),
+        "pages": one.pages,
+        "logins": one.logins,
+        "logged_out": _iso(one.logged_out_at),
+        "waiting": one.waiting or None,
+    }
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 # In words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,8 @@ from crawler.forms import Form
 from crawler.gate import Gate
 from crawler.masking import Mask
 from crawler.messages import LoginState, SessionChange, SessionNews
+from crawler.pace import Pace
+from crawler.person import Person, nobody
 from crawler.pools import PoolAdapter
 from crawler.request import Hop, Request
 from crawler.response import Response
@@ -58,6 +59,8 @@ class Session(requests.Session):
         self.state: dict[str, Any] = {}
         self.logged_in_at: float | None = None
         self.login_error: str | None = None
+        self.waiting = ""
+        self.person: Person = nobody
         self.login_pages: set[str] = set()
         self.home: set[str] = set()
         self.mask = mask or Mask()
@@ -72,7 +75,7 @@ class Session(requests.Session):
         self._plain_headers: dict[str, str] = {}
         self._kept = LoginState()
         self.page: Response | None = None
-        self._asked_at = 0.0
+        self.pace = Pace(settings.delay).wait
         self._environment = Environment()
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
@@ -107,6 +110,17 @@ class Session(requests.Session):
             request.method, request.url, data=request.data, headers=request.headers or {}
         )
 
+    def ask(self, question: str, *, hidden: bool = False) -> str:
+        """What a person answers to ``question`` on the terminal of ``crawl login``.
+
+        ``hidden`` does not show the answer, there or anywhere else. Raises NeedsPersonError where
+        nobody is there to be asked: the account waits until somebody is.
+        """
+        answer = self.person(question, hidden)
+        if hidden:
+            self.mask.add(answer)
+        return answer
+
     def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
         headers = dict(kwargs.pop("headers", None) or {})
         if self.page is not None:
@@ -118,17 +132,6 @@ class Session(requests.Session):
     def start_anew(self) -> None:
         """A login begins: no page has been opened."""
         self.page = None
-
-    def pace(self) -> None:
-        """Wait until ``delay`` has passed since the last request of a login.
-
-        A login is a visit like any other: its pages keep the delay between them, and the page
-        that comes after them does too.
-        """
-        wait = self._asked_at + self._settings.delay - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        self._asked_at = time.monotonic()
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """As in requests, with a timeout even where none is given, and at the crawl's pace."""
@@ -238,6 +241,7 @@ class Session(requests.Session):
         self.state = copy.deepcopy(news.login.state)
         self.login_pages = set(news.login.pages)
         self.home = set(news.login.sites)
+        self.waiting = news.login.waiting
 
     def drain(self) -> SessionChange | None:
         """What changed since the last call, or None; part of the next outcome's commit."""
@@ -259,6 +263,7 @@ class Session(requests.Session):
             copy.deepcopy(self.state),
             tuple(sorted(self.login_pages)),
             tuple(sorted(self.home)),
+            waiting=self.waiting,
         )
 
     def is_login_page(self, url: str) -> bool:
