@@ -24,6 +24,8 @@ SECRET_WORDS = frozenset(
     {"apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd"}
     | {"secret", "secrets", "token"}
 )
+FOLDERS = frozenset({"PWD", "OLDPWD"})
+"""Where the shell is and was; their stars would hide every path."""
 SHORTEST_GUESS = 6
 """Characters; what is shorter may be a ``true`` or a number that is no secret."""
 INSTALL = "pip install 'crawler[secrets]'"
@@ -87,7 +89,7 @@ class Secret:
 
 def in_environment() -> list[Secret]:
     """The environment variables whose names say that they are secret, but for very short ones."""
-    named = [name for name in os.environ if _is_called_secret(name)]
+    named = [name for name in os.environ if _is_called_secret(name) and name not in FOLDERS]
     long = [name for name in named if len(os.environ[name]) >= SHORTEST_GUESS]
     return [Secret("env", name, name) for name in long]
 

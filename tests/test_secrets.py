@@ -340,8 +340,10 @@ def test_secrets_of_accounts_are_masked_as_soon_as_they_are_known() -> None:
 def test_variables_that_are_called_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER_API_KEY", "hunter2")
     monkeypatch.setenv("A_TOKEN", "true")
+    monkeypatch.setenv("PWD", "/srv/crawls")
     mask = Mask(passwords.in_environment())
     assert mask(f"{PASSWORD} hunter2 true") == f"{MASK} {MASK} true"
+    assert mask("/srv/crawls/spider.py") == "/srv/crawls/spider.py"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
