@@ -42,13 +42,13 @@ class Intake:
         for change in outcome.sessions:
             self._news.apply(worker, change)
         self._keep_time(team, assignment, outcome, now)
-        if assignment.queued is None:
+        if outcome.kind == "login":
+            self._hold(assignment, outcome, now)
+        elif assignment.queued is None:
             self._take_robots(assignment, outcome, now)
         elif outcome.kind == "returned":
             self._committer.mark_unsent(assignment)
             self._scheduler.put_back(assignment.host, assignment.queued, now)
-        elif outcome.kind == "login":
-            self._hold(assignment, outcome, now)
         else:
             self._committer.gather(assignment, outcome, now)
             if outcome.kind in {"done", "failed"}:
@@ -108,9 +108,9 @@ class Intake:
         self._committer.keep_sessions(now)  # what a login waits for, also if nothing else comes
         for host in self._scheduler.hosts:
             host.held = host.held or host.session == assignment.host.session
-        assert assignment.queued is not None
-        self._committer.mark_unsent(assignment)
-        self._scheduler.put_back(assignment.host, assignment.queued, now)
+        if assignment.queued is not None:
+            self._committer.mark_unsent(assignment)
+            self._scheduler.put_back(assignment.host, assignment.queued, now)
 
     def _with_way_out(self, failure: FailureReport, host: HostQueue) -> str:
         if failure.cause != NeedsPersonError.cause:

@@ -238,3 +238,14 @@ def safety_of(spider: Spider, settings: Settings) -> Safety:
         follow_logout=settings.follow_logout,
         follow_destructive=settings.follow_destructive,
     )
+
+
+def prepare(spider: Spider, session: Session) -> None:
+    """Let the spider set up a new session; where it cannot, the session's requests wait."""
+    try:
+        spider.prepare(session)
+    except Exception as error:
+        log.error("prepare() failed\n%s", traceback_of(error, session.mask))
+        why = f"{type(error).__name__}: {error}"
+        session.login_error = session.mask(f"prepare() of {spider.name} failed: {why}")
+    session.settle()

@@ -34,7 +34,7 @@ from crawler.finder import Finder, encoded
 from crawler.garbage import collect_garbage
 from crawler.items import ItemWriter, is_item, outputs
 from crawler.knownhost import KnownHost
-from crawler.login import Login, safety_of
+from crawler.login import Login, prepare, safety_of
 from crawler.masking import Mask
 from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
 from crawler.pools import PoolAdapter
@@ -119,7 +119,10 @@ class Worker:
         self._uses[session] -= 1
         if not self._uses[session]:
             del self._uses[session]
-            self._sessions.pop(session, None)
+            gone = self._sessions.pop(session, None)
+            for adapter in () if gone is None else gone.adapters.values():
+                if adapter is not self._adapter:  # the spider's own
+                    adapter.close()
 
     def close(self) -> None:
         """Close connections and the watchdog."""
@@ -138,6 +141,8 @@ class Worker:
         try:
             if task.sent:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
+            if session.login_error is not None:
+                raise LoginError(session.login_error)
             if task.robots:
                 outcome.started = time.monotonic()
                 status, body = self._fetcher.fetch_robots(request, session)
@@ -256,8 +261,7 @@ class Worker:
         if session is None:
             session = Session(key, self._settings, adapter=self._adapter, mask=self._mask)
             session.account = self._accounts.get(key.partition(":")[2])
-            self._spider.prepare(session)
-            session.settle()
+            prepare(self._spider, session)
             self._sessions[key] = session
         return session
 

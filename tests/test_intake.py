@@ -33,7 +33,7 @@ class Desk:
         self.scheduler = Scheduler(workers=1, threads=4)
         news = News(1)
         frontier = Frontier(store, self.scheduler, settings, news, logs_in=False)
-        job = cast(Job, SimpleNamespace(store=store, counters=Counters()))
+        job = cast(Job, SimpleNamespace(store=store, counters=Counters(), plan=None))
         committer = Committer(job, frontier, self.scheduler, news)
         self.intake = Intake(job, self.scheduler, frontier, news, committer)
         self.clock = HostClock(delay)

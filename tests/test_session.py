@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,22 @@ def test_what_a_login_sets_goes_to_no_other_site(tmp_path: Path, site: Site, oth
         "/in": "Bearer token",
     }
     assert [visit.headers["Authorization"] for visit in other.visits("/out")] == [None]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_spider_that_cannot_prepare_a_session_loses_nothing(
+    tmp_path: Path, site: Site, workers: int
+) -> None:
+    site.pages = {"/": "home"}
+    summary = run_job(Unprepared, tmp_path, f"{site.url}/", workers=workers, obey_robots=True)
+    assert summary.exit_status == 4
+    assert "prepare() of unprepared failed: KeyError: 'NO_SUCH_VARIABLE'" in summary.login_errors[0]
+    assert summary.counters.pending == 1
+    assert site.log == []
+
+
+class Unprepared(Title):
+    name = "unprepared"
+
+    def prepare(self, session: Session) -> None:
+        session.headers["X-Key"] = os.environ["NO_SUCH_VARIABLE"]
