@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn
 
+import msgspec
 from msgspec.structs import replace
 
 from crawler import urls
@@ -27,6 +28,8 @@ from crawler.spider import Spider
 
 log = logging.getLogger(__name__)
 
+
+_request_of = msgspec.msgpack.Decoder(Request).decode
 
 MOST_FRUITLESS = 1
 """Logins in a row after which the very next page may come back as if logged out."""
@@ -126,6 +129,8 @@ class Login:
             )
         if last:
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
+        if request.first is not None:
+            return replace(_request_of(request.first), tries=tries)
         first = request.history[0].url if request.history else request.url
         return replace(request, url=first, history=[], tries=tries, asked=0.0)
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.request import Hop, Request
+from crawler.request import Hop, Request, packed
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -42,12 +42,22 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
             f"{urls.redacted(request.url)}: the redirect leads to {location[:200]!r}, "
             "which is no http(s) URL",
         )
-    changed = replace(request, url=target, history=[*request.history, Hop(request.url, status)])
+    changed = replace(
+        request,
+        url=target,
+        history=[*request.history, Hop(request.url, status)],
+        first=request.first or (packed(request) if _is_worth_keeping(request) else None),
+    )
     if _becomes_get(request.method, status):
         changed = _without_body(changed)
     if not urls.same_origin(request.url, target):
         changed = _without_credentials(changed)
     return changed
+
+
+def _is_worth_keeping(request: Request) -> bool:
+    """True when the URL alone would not ask for the same once more, and it may be asked again."""
+    return request.replay and not request.is_plain
 
 
 def _becomes_get(method: str, status: int) -> bool:

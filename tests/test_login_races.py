@@ -136,6 +136,28 @@ def test_a_post_that_was_redirected_to_the_login_is_sent_again_as_it_was(
     assert [(v.method, v.body) for v in site.visits("/search")] == [("POST", b"q=heron")] * 2
 
 
+def test_a_post_whose_answer_leads_to_the_login_later_is_sent_again_as_it_was(
+    tmp_path: Path, site: Site
+) -> None:
+    class Searcher(Member):
+        def start(self) -> Iterator[Request]:
+            yield Request(f"{site.url}/search", method="POST", data={"q": "heron"})
+
+    club = Club(site, "/found")
+
+    club.pages["/search"] = redirect("/found", 303)
+
+    def end_once(visit: Visit) -> None:
+        if visit.path == "/found" and club.logins == 1:
+            club.member = ""
+
+    club.before = end_once
+    Searcher.start_urls = [site.url]
+    run_job(Searcher, tmp_path)
+    assert values(items(tmp_path)) == [f"{site.url}/found"]
+    assert [(v.method, v.body) for v in site.visits("/search")] == [("POST", b"q=heron")] * 2
+
+
 def test_a_login_on_another_host_than_the_pages(tmp_path: Path, site: Site, other: Site) -> None:
     """Its host is out of scope, which is no reason to drop what the site redirects to it."""
     members = [""]
