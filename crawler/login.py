@@ -130,7 +130,7 @@ class Login:
         if last:
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         if request.first is not None:
-            return replace(_request_of(request.first), tries=tries)
+            return replace(_request_of(request.first), tries=tries, asked=0.0)
         first = request.history[0].url if request.history else request.url
         return replace(request, url=first, history=[], tries=tries, asked=0.0)
 
