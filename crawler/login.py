@@ -245,12 +245,14 @@ def safety_of(spider: Spider, settings: Settings) -> Safety:
     )
 
 
-def prepare(spider: Spider, session: Session) -> None:
-    """Let the spider set up a new session; where it cannot, the session's requests wait."""
+def prepare(spider: Spider, session: Session) -> str:
+    """Let the spider set up a new session; returns why it could not, if so."""
+    why = ""
     try:
         spider.prepare(session)
     except Exception as error:
         log.error("prepare() failed\n%s", traceback_of(error, session.mask))
-        why = f"{type(error).__name__}: {error}"
-        session.login_error = session.mask(f"prepare() of {spider.name} failed: {why}")
+        what = f"{type(error).__name__}: {error}"
+        why = session.mask(f"prepare() of {spider.name} failed: {what}")
     session.settle()
+    return why

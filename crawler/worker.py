@@ -97,6 +97,7 @@ class Worker:
         self._hosts: dict[int, KnownHost] = {}
         self._sessions: dict[str, Session] = {}
         self._uses: Counter[str] = Counter()
+        self._unprepared: dict[str, str] = {}
         self._one_callback = threading.Lock()
         self._login = (
             Login(spider, settings.retries, self._one_callback, pages) if spider.logs_in() else None
@@ -141,8 +142,8 @@ class Worker:
         try:
             if task.sent:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
-            if session.login_error is not None:
-                raise LoginError(session.login_error)
+            if host.session in self._unprepared:
+                raise LoginError(self._unprepared[host.session])
             if task.robots:
                 outcome.started = time.monotonic()
                 status, body = self._fetcher.fetch_robots(request, session)
@@ -261,7 +262,8 @@ class Worker:
         if session is None:
             session = Session(key, self._settings, adapter=self._adapter, mask=self._mask)
             session.account = self._accounts.get(key.partition(":")[2])
-            prepare(self._spider, session)
+            if why := prepare(self._spider, session):
+                self._unprepared[key] = why
             self._sessions[key] = session
         return session
 
@@ -284,8 +286,7 @@ class Worker:
             outcome.failure = report_of(request, error, self._mask)
         elif wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
-            outcome.kind = "again"
-            outcome.wait = wait
+            outcome.kind, outcome.wait = "again", wait
             outcome.request = encode(replace(request, tries=request.tries + 1))
         elif task.robots:
             log.warning("%s; nothing is asked of this host", error)
@@ -294,7 +295,6 @@ class Worker:
             outcome.robots = RobotsFile(b"", None, report.cause, report.message)
         else:
             outcome.kind = "failed"
-            outcome.failure = report_of(request, error, self._mask)
             self._tell_spider(outcome, request, error)
 
     def _host_wait(self, error: FetchError) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import filelock
 
-from tests.apps.spiders import PASSWORD, USER
+from tests.apps.visitors import PASSWORD, USER
 from tests.sites import PATIENCE
 
 HERE = Path(__file__).parent

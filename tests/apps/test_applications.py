@@ -21,7 +21,7 @@ from tests.apps.applications import (
     NotInstalledError,
     environment,
 )
-from tests.apps.spiders import PASSWORD, USER
+from tests.apps.visitors import PASSWORD, USER
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import items, rows
@@ -29,7 +29,7 @@ from tests.jobs import items, rows
 if sys.platform == "win32":
     pytest.skip("process groups are killed", allow_module_level=True)
 
-SPIDERS = Path(__file__).with_name("spiders.py")
+SPIDERS = Path(__file__).with_name("visitors.py")
 ALL = pytest.mark.parametrize("kind", [DJANGO, APPBUILDER, TOKENS], ids=lambda kind: kind.spider)
 TIMES = 5
 """How often a crawl is killed, or its sessions are ended."""

@@ -14,7 +14,7 @@ from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import items, rows, values
 
-SPIDERS = Path(__file__).with_name("spiders.py")
+SPIDERS = Path(__file__).with_name("visitors.py")
 
 
 @pytest.fixture
