@@ -17,21 +17,19 @@ import msgspec
 from crawler.commit import Committer
 from crawler.crashes import Crashes, given_up
 from crawler.errors import SpiderError
+from crawler.feeder import Feeder
 from crawler.frontier import Frontier
-from crawler.hostqueue import HostQueue
 from crawler.intake import Intake
 from crawler.job import LOG, Job, Plan
 from crawler.log import log_to
-from crawler.messages import Feed, Task, encode
 from crawler.news import News
 from crawler.opening import Opening
-from crawler.request import Request
-from crawler.scheduler import Assignment, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.seeds import BadSeed
 from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 from crawler.stop import StopSignal
-from crawler.store import ONCE, SENT
+from crawler.store import SENT
 from crawler.team import Team
 
 log = logging.getLogger(__name__)
@@ -77,7 +75,6 @@ class Run:
     ) -> None:
         plan = job.plan
         self._job = job
-        self._plan = plan
         self._settings = plan.settings
         self._spider = plan.source.make(plan.arguments)
         if plan.settings.worker_count and not plan.source.is_importable:
@@ -99,6 +96,9 @@ class Run:
         )
         self._committer = Committer(job, self._frontier, self._scheduler, self._news)
         self._intake = Intake(job, self._scheduler, self._frontier, self._news, self._committer)
+        self._feeder = Feeder(
+            self._scheduler, self._frontier, self._news, self._committer, self._intake
+        )
         self._opening = Opening(
             job, self._spider, self._frontier, report_seed or (lambda seed: None)
         )
@@ -123,7 +123,7 @@ class Run:
                 now = time.monotonic()
                 self._frontier.wake(now)
                 if not self._stop.level:
-                    self._feed(now)
+                    self._feeder.feed(self._workers, now)
                 self._listen(now)
                 yield self._commit_if_due(time.monotonic())
                 self._obey_stop()
@@ -168,36 +168,6 @@ class Run:
         return bool(scheduler.suspects) or any(
             not host.held and not host.is_idle for host in scheduler.hosts
         )
-
-    def _feed(self, now: float) -> None:
-        """Send every request whose turn it is to the worker that it is for."""
-        feeds: dict[int, Feed] = {}
-        hosts: set[HostQueue] = set()
-        once: list[Assignment] = []
-        while assignment := self._scheduler.next(now):
-            feed = feeds.setdefault(assignment.worker, Feed([]))
-            self._news.add_to(feed, assignment.worker, assignment.host)
-            feed.tasks.append(self._task(assignment))
-            hosts.add(assignment.host)
-            if assignment.queued is not None and assignment.queued.once == ONCE:
-                once.append(assignment)
-            if assignment.host.more and not assignment.host.heap:
-                self._frontier.refill(assignment.host, now)
-        if once:
-            self._committer.mark_sent(once)
-        for worker, feed in feeds.items():
-            self._workers.send(worker, feed)
-        for host in hosts:
-            self._frontier.touch(host)
-
-    def _task(self, assignment: Assignment) -> Task:
-        host, queued = assignment.host, assignment.queued
-        if queued is not None:
-            sent = queued.once == SENT
-            return Task(assignment.id, host.id, msgspec.Raw(queued.request), sent=sent)
-        tries = self._intake.robots_tries(host.id)
-        request = Request(f"{host.origin}/robots.txt", tries=tries)
-        return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
 
     def _listen(self, now: float) -> None:
         """Wait for outcomes, a host's turn, a commit that is due, or a stop."""
@@ -295,7 +265,6 @@ class Run:
             hosts=sum(1 for host in self._scheduler.hosts if not host.is_idle),
             in_flight=self._scheduler.in_flight,
             stopping=self._stop.level > 0,
-            elapsed=time.monotonic() - self._began,
             done_before=self._done_before,
         )
 

@@ -56,8 +56,6 @@ class Snapshot(msgspec.Struct):
     """Hosts at work."""
     in_flight: int
     stopping: bool
-    elapsed: float
-    """Seconds since this run began."""
     done_before: int
     """Pages that earlier runs had done."""
 

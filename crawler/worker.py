@@ -1,7 +1,6 @@
 """A worker turns one task into one outcome. This is the main path, from top to bottom:
 
-``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` →
-``_collect``.
+``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` → ``Collector.collect``.
 """
 
 from __future__ import annotations
@@ -13,26 +12,24 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from crawler import urls
 from crawler.accounts import Account
+from crawler.collector import Collector
 from crawler.deadline import Watchdog
 from crawler.errors import (
     FetchError,
-    ItemError,
     LoginError,
-    SpiderError,
     StatusError,
 )
 from crawler.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.garbage import collect_garbage
-from crawler.items import ItemWriter, is_item, outputs
+from crawler.items import ItemWriter
 from crawler.knownhost import KnownHost
 from crawler.login import Login, prepare, safety_of
 from crawler.masking import Mask
@@ -88,10 +85,8 @@ class Worker:
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
         self._safety = safety_of(spider, settings) if spider.logs_in() else None
-        self._finder = Finder(
-            spider, scope, settings.max_depth, self._accounts, safety=self._safety
-        )
-        self._writer = ItemWriter(type(spider).item_type)
+        finder = Finder(spider, scope, settings.max_depth, self._accounts, safety=self._safety)
+        self._collector = Collector(finder, ItemWriter(type(spider).item_type))
         self._retry = RetryPolicy(settings)
         self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
         self._hosts: dict[int, KnownHost] = {}
@@ -216,44 +211,12 @@ class Worker:
         callback = getattr(self._spider, request.callback)
         with self._one_callback:
             collect_garbage()
-            self._collect(callback(response, **(request.cb_kwargs or {})), request, outcome)
+            self._collector.collect(
+                callback(response, **(request.cb_kwargs or {})), request, outcome
+            )
             if request.history and says_no_more(request):
                 outcome.arrived = encoded(request)
-                self._finder.forget()  # where the page is known, what it found is dropped
-
-    def _collect(self, result: Any, request: Request, outcome: Outcome) -> None:
-        """Items become lines and requests become frontier entries; all of them, or none."""
-        items: list[bytes] = []
-        rejected: list[bytes] = []
-        found = []
-        skipped = self._finder.skipped
-        try:
-            for output in outputs(result, request.callback):
-                if isinstance(output, Request):
-                    new = self._finder.find(output, request.depth + 1)
-                    if new is not None:
-                        found.append(new)
-                elif is_item(output):
-                    self._add_line(output, request.url, items, rejected)
-                elif output is not None:
-                    raise SpiderError(
-                        f"{request.callback}() yielded {type(output).__name__} {output!r:.60}, "
-                        "which is neither an item nor a request"
-                    )
-        except BaseException:
-            self._finder.forget()
-            raise
-        finally:
-            outcome.skipped += self._finder.skipped - skipped
-        outcome.items, outcome.item_count = b"".join(items), len(items)
-        outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
-        outcome.found = found
-
-    def _add_line(self, item: Any, url: str, items: list[bytes], rejected: list[bytes]) -> None:
-        try:
-            items.append(self._writer.line(item))
-        except ItemError as error:
-            rejected.append(self._writer.rejected(item, url, str(error)))
+                self._collector.forget()  # where the page is known, what it found is dropped
 
     # Sessions and robots.txt
 
@@ -312,7 +275,7 @@ class Worker:
                 result = self._spider.failed(
                     Failure(request, report.cause, report.message, response)
                 )
-                self._collect(result, request, outcome)
+                self._collector.collect(result, request, outcome)
         except Exception as another:
             story = traceback_of(another, self._mask)
             log.error("failed() raised for %s\n%s", report.url, story)

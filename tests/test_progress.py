@@ -65,7 +65,6 @@ def snapshot(done: int = 0, pending: int = 0, **more: Any) -> Snapshot:
         "hosts": 1,
         "in_flight": 2,
         "stopping": False,
-        "elapsed": 1.0,
         "done_before": 0,
         **more,
     }

@@ -1,0 +1,57 @@
+"""Collecting: what a callback gives becomes lines of the output and entries of the frontier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crawler.errors import ItemError, SpiderError
+from crawler.finder import Finder
+from crawler.items import ItemWriter, is_item, outputs
+from crawler.messages import Outcome
+from crawler.request import Request
+
+
+class Collector:
+    """Puts what callbacks give into outcomes; not to be used by two callbacks at a time."""
+
+    def __init__(self, finder: Finder, writer: ItemWriter) -> None:
+        self._finder = finder
+        self._writer = writer
+
+    def forget(self) -> None:
+        """What was found last may not get into the frontier."""
+        self._finder.forget()
+
+    def collect(self, result: Any, request: Request, outcome: Outcome) -> None:
+        """Items become lines and requests become frontier entries; all of them, or none."""
+        items: list[bytes] = []
+        rejected: list[bytes] = []
+        found = []
+        skipped = self._finder.skipped
+        try:
+            for output in outputs(result, request.callback):
+                if isinstance(output, Request):
+                    new = self._finder.find(output, request.depth + 1)
+                    if new is not None:
+                        found.append(new)
+                elif is_item(output):
+                    self._add_line(output, request.url, items, rejected)
+                elif output is not None:
+                    raise SpiderError(
+                        f"{request.callback}() yielded {type(output).__name__} {output!r:.60}, "
+                        "which is neither an item nor a request"
+                    )
+        except BaseException:
+            self._finder.forget()
+            raise
+        finally:
+            outcome.skipped += self._finder.skipped - skipped
+        outcome.items, outcome.item_count = b"".join(items), len(items)
+        outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
+        outcome.found = found
+
+    def _add_line(self, item: Any, url: str, items: list[bytes], rejected: list[bytes]) -> None:
+        try:
+            items.append(self._writer.line(item))
+        except ItemError as error:
+            rejected.append(self._writer.rejected(item, url, str(error)))

@@ -1,0 +1,65 @@
+"""Feeding: what the scheduler gives out goes to the workers, with what they must know first."""
+
+from __future__ import annotations
+
+import msgspec
+
+from crawler.commit import Committer
+from crawler.frontier import Frontier
+from crawler.hostqueue import HostQueue
+from crawler.intake import Intake
+from crawler.messages import Feed, Task, encode
+from crawler.news import News
+from crawler.request import Request
+from crawler.robots import url_for
+from crawler.scheduler import Assignment, Scheduler
+from crawler.store import ONCE, SENT
+from crawler.team import Team
+
+
+class Feeder:
+    """Sends requests to workers, in few and large messages."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        frontier: Frontier,
+        news: News,
+        committer: Committer,
+        intake: Intake,
+    ) -> None:
+        self._scheduler = scheduler
+        self._frontier = frontier
+        self._news = news
+        self._committer = committer
+        self._intake = intake
+
+    def feed(self, team: Team, now: float) -> None:
+        """Send every request whose turn it is to the worker that it is for."""
+        feeds: dict[int, Feed] = {}
+        hosts: set[HostQueue] = set()
+        once: list[Assignment] = []
+        while assignment := self._scheduler.next(now):
+            feed = feeds.setdefault(assignment.worker, Feed([]))
+            self._news.add_to(feed, assignment.worker, assignment.host)
+            feed.tasks.append(self._task(assignment))
+            hosts.add(assignment.host)
+            if assignment.queued is not None and assignment.queued.once == ONCE:
+                once.append(assignment)
+            if assignment.host.more and not assignment.host.heap:
+                self._frontier.refill(assignment.host, now)
+        if once:
+            self._committer.mark_sent(once)
+        for worker, feed in feeds.items():
+            team.send(worker, feed)
+        for host in hosts:
+            self._frontier.touch(host)
+
+    def _task(self, assignment: Assignment) -> Task:
+        host, queued = assignment.host, assignment.queued
+        if queued is not None:
+            sent = queued.once == SENT
+            return Task(assignment.id, host.id, msgspec.Raw(queued.request), sent=sent)
+        tries = self._intake.robots_tries(host.id)
+        request = Request(url_for(f"{host.origin}/"), tries=tries)
+        return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
