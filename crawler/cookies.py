@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from crawler.messages import Cookie
@@ -32,6 +31,11 @@ class RecordingJar(RequestsCookieJar):
         with self._cookies_lock:  # requests copies a jar by iterating over it
             return iter(list(super().__iter__()))
 
+    @property
+    def has_any(self) -> bool:
+        """False when there is surely no cookie."""
+        return bool(self._cookies)
+
     def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
         with self._cookies_lock:
             super().set_cookie(cookie, *args, **kwargs)
@@ -45,7 +49,7 @@ class RecordingJar(RequestsCookieJar):
             super().clear(domain, path, name)
             self._changes.extend(_as_data(cookie, deleted=True) for cookie in gone)
 
-    def take(self, responses: Iterable[requests.Response]) -> bool:
+    def take(self, responses: Iterable[Any]) -> bool:
         """Take over the cookies that responses set; True if one that was there has changed."""
         setting = [response for response in responses if "set-cookie" in response.headers]
         if not setting:

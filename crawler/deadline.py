@@ -86,19 +86,22 @@ class Watchdog:
                     deadline.cut()
 
 
+def track(connection: Any) -> None:
+    """Tell the deadline of this thread which connection it uses, and which socket by now."""
+    deadline = getattr(_current, "deadline", None)
+    if deadline is not None:
+        deadline.connection, deadline.sock = connection, connection.sock
+
+
 class _Tracked:
     """Tells the deadline of the thread which connection it uses."""
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
-        deadline = getattr(_current, "deadline", None)
-        if deadline is not None:
-            deadline.connection = self
+        track(self)
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
-        deadline = getattr(_current, "deadline", None)
-        if deadline is not None:
-            deadline.sock = self.sock  # type: ignore[attr-defined]
+        track(self)
         return super().getresponse(*args, **kwargs)  # type: ignore[misc]
 
 

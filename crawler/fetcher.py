@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from http.client import IncompleteRead
+import ssl
+from http.client import HTTPException, IncompleteRead
 from typing import Any
 
 import requests
@@ -11,6 +12,7 @@ import urllib3.exceptions as lower
 from crawler import urls
 from crawler.deadline import Watchdog
 from crawler.errors import FetchError
+from crawler.exchange import Reply
 from crawler.failures import status_error
 from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
@@ -20,6 +22,7 @@ from crawler.session import Session
 from crawler.settings import Settings
 
 _BLOCK = 64 * 1024
+_ERRORS = (requests.RequestException, lower.HTTPError, HTTPException, OSError, ValueError)
 
 
 class Fetcher:
@@ -41,11 +44,11 @@ class Fetcher:
         url = urls.redacted(request.url)
         with self._watchdog.limit(self._settings.timeout) as deadline:
             try:
-                raw = session.send_once(session.prepare(request), self._timeout)
+                raw = session.fetch(request, self._timeout)
                 body = _read(raw, url, limit, cut=cut)
             except FetchError:
                 raise
-            except (requests.RequestException, lower.HTTPError, OSError, ValueError) as error:
+            except _ERRORS as error:
                 if deadline.passed:
                     raise self._too_slow(url) from None
                 raise _with_cause(error, url) from error
@@ -76,7 +79,7 @@ class Fetcher:
         )
 
 
-def _read(raw: requests.Response, url: str, limit: int, *, cut: bool) -> bytes:
+def _read(raw: requests.Response | Reply, url: str, limit: int, *, cut: bool) -> bytes:
     """The decoded body; no more than ``limit`` bytes and a block are ever held.
 
     A body read to its end gives the connection back to its pool; one that was not is no longer
@@ -147,6 +150,7 @@ _CAUSES: tuple[tuple[type[BaseException], str, str, bool], ...] = (
     (lower.ProxyError, "proxy", "the proxy does not answer", True),
     (lower.SSLError, "tls", "the server's certificate or TLS is not valid", False),
     (requests.exceptions.SSLError, "tls", "the server's certificate or TLS is not valid", False),
+    (ssl.SSLError, "tls", "the server's certificate or TLS is not valid", False),
     (lower.NewConnectionError, "refused", "the host refuses the connection", True),
     (lower.ConnectTimeoutError, "connect timeout", "the host does not answer", True),
     (lower.ReadTimeoutError, "timeout", "the server stopped sending", True),
@@ -156,6 +160,7 @@ _CAUSES: tuple[tuple[type[BaseException], str, str, bool], ...] = (
     (requests.exceptions.ContentDecodingError, "decoding", "the body cannot be decoded", False),
     (lower.ProtocolError, "connection", "the server broke the connection", True),
     (requests.exceptions.ConnectionError, "connection", "the connection failed", True),
+    (HTTPException, "connection", "the server broke the connection", True),
     (requests.exceptions.InvalidURL, "bad url", "requests cannot send to this URL", False),
     (OSError, "connection", "the connection failed", True),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 from requests.adapters import HTTPAdapter
 
@@ -16,12 +17,23 @@ class PoolAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
+        self._verified: WeakSet[Any] = WeakSet()
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def pool(
+        self, url: str, *, host: dict[str, Any], of_tls: dict[str, Any], verify: Any, cert: Any
+    ) -> Any:
+        """The pool that ``send`` would take for ``url``; ``host`` and ``of_tls`` are its key."""
+        pool: Any = self.poolmanager.connection_from_host(**host, pool_kwargs=of_tls)
+        if pool not in self._verified:
+            self.cert_verify(pool, url, verify, cert)
+            self._verified.add(pool)
+        return pool
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Raises FetchError where ``verify`` or ``cert`` name a file that is not there.

@@ -10,13 +10,10 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from requests.hooks import dispatch_hook
 
 from crawler import urls
 from crawler.accounts import Account
-from crawler.cookies import RecordingJar
-from crawler.environment import Environment
+from crawler.exchange import Reply
 from crawler.forms import Form
 from crawler.gate import Gate
 from crawler.masking import Mask
@@ -27,9 +24,10 @@ from crawler.pools import PoolAdapter
 from crawler.request import Hop, Request
 from crawler.response import Response
 from crawler.settings import Settings
+from crawler.transport import Transport
 
 
-class Session(requests.Session):
+class Session(Transport):
     """One identity: cookies, headers, auth and pooled connections, as in ``requests``.
 
     What the documentation of ``requests.Session`` says holds here: ``headers``, ``auth``,
@@ -41,8 +39,6 @@ class Session(requests.Session):
     small dict of plain data that is the spider's own. Both are kept with the cookies.
     """
 
-    cookies: RecordingJar
-
     def __init__(
         self,
         key: str,
@@ -52,7 +48,6 @@ class Session(requests.Session):
     ) -> None:
         super().__init__()
         self.key = key
-        self.cookies = RecordingJar()
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         self.account: Account | None = None
@@ -62,12 +57,10 @@ class Session(requests.Session):
         self.waiting = ""
         self.person: Person = nobody
         self.login_pages: set[str] = set()
-        self.home: set[str] = set()
         self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.has_worked = True
         self.gate = Gate()
-        self.rotates = True
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()
@@ -76,7 +69,6 @@ class Session(requests.Session):
         self._kept = LoginState()
         self.page: Response | None = None
         self.pace = Pace(settings.delay).wait
-        self._environment = Environment()
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -140,73 +132,11 @@ class Session(requests.Session):
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 
-    def merge_environment_settings(
-        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
-    ) -> Any:
-        """As in requests, but what is set on the session wins over the environment."""
-        proxies, verify = self._environment.merge(self, url, proxies, verify)
-        return {
-            "proxies": proxies,
-            "stream": self.stream if stream is None else stream,
-            "verify": verify,
-            "cert": self.cert if cert is None else cert,
-        }
-
-    def rebuild_auth(self, prepared_request: Any, response: requests.Response) -> None:
-        """As in requests, and no answer to a stranger's challenge, and no cookie to plain http."""
-        hops = [hop.url for hop in (*response.history, response)]
-        self._shield(prepared_request, hops)
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
-
-    def _shield(self, prepared: requests.PreparedRequest, hops: list[str]) -> None:
-        """Keep credentials off other hosts, and off http after https, where ``hops`` lead there."""
-        url = prepared.url or ""
-        if self.should_strip_auth(hops[0], url):  # type: ignore[no-untyped-call]
-            prepared.headers.pop("Authorization", None)
-            hooks = prepared.hooks["response"]
-            prepared.hooks["response"] = [hook for hook in hooks if not _is_of_auth(hook)]
-        if url.startswith("http:") and any(hop.startswith("https:") for hop in hops):
-            prepared.headers.pop("Cookie", None)
-
     # What the crawler uses
 
-    def prepare(self, request: Request) -> requests.PreparedRequest:
-        """``request`` with this session's headers, cookies and auth, ready to be sent."""
-        auth = self._environment.auth(self, request.url)
-        prepared = self.prepare_request(
-            requests.Request(
-                request.method,
-                request.url,
-                headers=request.headers,
-                data=request.data,
-                json=request.json,
-                cookies=request.cookies,
-                auth=auth,
-            )
-        )
-        if request.history:
-            self._shield(prepared, [hop.url for hop in request.history])
-            prepared.prepare_auth(auth)
-        if self.home and urls.site(request.url) not in self.home:
-            self._shield(prepared, [f"https://{min(self.home)}/"])
-        return prepared
-
-    def send_once(
-        self, prepared: requests.PreparedRequest, timeout: tuple[float, float]
-    ) -> requests.Response:
-        """Send one request and follow nothing; the body is not read yet.
-
-        ``requests.Session.send`` would read a redirect's body whatever its size.
-        """
-        url = prepared.url or ""
-        options: dict[str, Any] = {"timeout": timeout}
-        options |= self.merge_environment_settings(url, None, True, None, None)
-        raw: requests.Response = self.get_adapter(url).send(prepared, **options)
-        raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
-        self.rotates = self.cookies.take((*raw.history, raw))
-        return raw
-
-    def as_response(self, raw: requests.Response, body: bytes, request: Request) -> Response:
+    def as_response(
+        self, raw: requests.Response | Reply, body: bytes, request: Request
+    ) -> Response:
         """What spiders see of ``raw``."""
         hops = [Hop(hop.url, hop.status_code) for hop in raw.history]
         return Response(
@@ -288,11 +218,6 @@ class Session(requests.Session):
         if response.status == 403:
             return self.forbidden == (0 if self.login_cures_403 else 2)
         return bool(response.history) and _place(response.url) in self.login_pages
-
-
-def _is_of_auth(hook: Any) -> bool:
-    """True for what Digest sets up to answer a challenge."""
-    return isinstance(getattr(hook, "__self__", None), AuthBase)
 
 
 def _place(url: str) -> str:
