@@ -10,13 +10,14 @@ import requests
 import soupsieve
 from bs4 import BeautifulSoup, Tag
 from lxml import html as lxml_html
-from parsel import Selector, SelectorList
+from parsel import SelectorList
 from requests.structures import CaseInsensitiveDict
 
 from crawler import encoding, forms, links, soup, tree, urls
 from crawler.errors import FetchError, SpiderError
 from crawler.forms import Form
 from crawler.links import Link
+from crawler.queries import Selector
 from crawler.request import Hop, Request
 from crawler.targets import LINKING, Target, element_name, reference_of, shown
 
@@ -226,6 +227,10 @@ class Response:
         without ``href``) and, unless ``dont_filter`` is set, what it has given before. Raises
         SpiderError for a selector that matches what is no link, such as the ``<li>`` around one.
         """
+        if targets is None and self.is_html and self.root is not None:
+            for address in links.addresses(self.root, self.url, encoding=self.encoding):
+                yield self._request(address, callback, request_options)
+            return
         if targets is None:
             targets = self.links()
         elif isinstance(targets, str):

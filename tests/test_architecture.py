@@ -47,7 +47,7 @@ FLOORS: dict[str, set[str]] = {
     "what is sent and what comes": {
         *("cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
         *("safety", "scope"),
-        *("direct", "exchange", "session", "soup", "targets", "transport", "tree"),
+        *("direct", "exchange", "queries", "session", "soup", "targets", "transport", "tree"),
     },
     "one request": {
         *(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html as markup
 import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from crawler import links, urls
@@ -205,3 +208,30 @@ def test_a_bad_option_is_named(options: dict[str, Any], named: str) -> None:
 
 def test_a_selector_that_does_not_choose_elements_chooses_nothing() -> None:
     assert found("<a href=x>X</a>", xpath="//a/@href") == []
+
+
+# All addresses in one walk
+
+REFERENCES = st.one_of(
+    st.sampled_from(
+        [
+            *("", "#", "#top", " #a", "a #b", "a#b", "a#b#c", "/x#", "?q#f", "\t#a", "a\x00#b"),
+            *("mailto:x@y.test", "http://[", "//other.test/#x", "http:#a", "b\n#c", "é?ü=1#x"),
+        ]
+    ),
+    st.text(max_size=12),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "area", "base", "link", "A"]), REFERENCES), max_size=8
+    ),
+    st.sampled_from(["utf-8", "cp1252", "euc_jp"]),
+)
+def test_addresses_are_the_links_of_a_page(page: list[tuple[str, str]], encoding: str) -> None:
+    body = "".join(f'<{tag} href="{markup.escape(value)}">x</{tag}>' for tag, value in page)
+    root = tree(f"<html><body><p>{body}</body></html>".replace("\0", ""))
+    url = "http://site.test/dir/page.html?q=1"
+    extracted = links.extract(root, links.base_url(root, url), encoding=encoding)
+    assert links.addresses(root, url, encoding=encoding) == [link.url for link in extracted]
