@@ -107,7 +107,8 @@ def test_a_page_without_elements_is_asked_too() -> None:
 
 
 def test_text_and_json_are_parsels_business() -> None:
-    assert Selector(text='{"a": [1, 2]}', type="json").jmespath("a[1]").get() == 2
+    second: Any = Selector(text='{"a": [1, 2]}', type="json").jmespath("a[1]").get()
+    assert second == 2
     assert Selector(text="<a>1</a>").xpath("//a/text()").get() == "1"
 
 
