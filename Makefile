@@ -21,12 +21,14 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Side by side with Scrapy and plain requests, on sites that nginx serves.
+# Side by side with Scrapy, Crawlee, plain requests and Go; writes benchmarks/RESULTS.md and .svg.
+# ARGS="--section broad" measures one section again, ARGS="--section none" only writes the report.
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.compare --runs 3 --calm 0.3
+	$(BIN)/python -m benchmarks.compare --runs 3 --calm 0.3 $(ARGS)
 
+# A taste of it, in under three minutes; writes benchmarks/work/quick.md and .svg.
 bench-quick: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.compare --runs 1 --site postgresql --output benchmarks/work/quick.md
+	$(BIN)/python -m benchmarks.compare --quick $(ARGS)
 
 # Kill a crawl twenty times and look at what it leaves.
 kill: $(VENV)/.installed

@@ -1,174 +1,147 @@
-"""Compare the crawlers: ``python -m benchmarks.compare --runs 3 --site postgresql --site python``.
+"""Compare the crawlers: ``make bench``, or ``python -m benchmarks.compare``.
 
-Prints a table for each site and writes them to ``benchmarks/RESULTS.md``.
+Each section is measured by itself and kept as JSON in ``benchmarks/work/results``; the report is
+written from all that are there: ``--section broad`` measures one of them again,
+``--section none`` only writes the report.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
-from benchmarks import machine, report
-from benchmarks.crawlers import PEERS, USUAL, Crawler
-from benchmarks.environments import python
-from benchmarks.items import Output, difference
-from benchmarks.measure import CrawlError, Measurement, measure
-from benchmarks.site import SOURCES, PackagesError, Site, check_packages, serve
+from msgspec.structs import replace
 
+from benchmarks import broadcrawl, chart, manuals, parts, report, results, starting
+from benchmarks.calm import Calm
+from benchmarks.crawlers import AT_MANUALS, CRAWLEE, SCRAPY_LINKS
+from benchmarks.environments import GO_PACKAGES, WORK
+from benchmarks.measure import CrawlError
+from benchmarks.results import Section
+from benchmarks.site import SOURCES, PackagesError, check_packages
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
 _NEEDS = (
     "It needs Linux and the Debian packages\n"
-    f"nginx, {', '.join(source.package for source in SOURCES.values())}; "
-    "Scrapy is installed into a virtualenv of its own."
+    f"nginx, {', '.join(source.package for source in SOURCES.values())}, and for the Go crawler\n"
+    f"{' and '.join(GO_PACKAGES)}; each peer from PyPI gets a virtualenv of its own."
 )
-_MOST_TRIES = 4
-RESULTS = Path(__file__).parent / "RESULTS.md"
-_KNOWN = {crawler.key: crawler for crawler in (*USUAL, *PEERS)}
+_QUICK_CRAWLERS = tuple(one for one in AT_MANUALS if one not in (CRAWLEE, SCRAPY_LINKS))
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """What was measured at one site."""
+class Suite:
+    """Everything that can be measured, by the name of its section, and where results go."""
 
-    site: str
-    pages: int
-    runs: int
-    rows: list[report.Row]
-    others: float
-
-    def __str__(self) -> str:
-        package = SOURCES[self.site].package
-        times = "once" if self.runs == 1 else f"{self.runs} times"
-        heading = f"## {package}: {self.pages:,} pages, each crawler {times}"
-        note = f"Meanwhile other work on the machine took {self.others:.1f} cores (median)."
-        return f"{heading}\n\n{report.table(self.rows)}\n\n{note}\n"
+    sections: dict[str, Callable[[], Section]]
+    folder: Path
+    report: Path
 
 
-def compare(name: str, crawlers: Sequence[Crawler], runs: int, calm: float) -> Table:
-    """Crawl one site ``runs`` times with each crawler, in turn; ``calm`` as in ``_calmly``."""
-    measurements: list[Measurement] = []
-    wanted: Output | None = None
-    with serve(name) as site:
-        for turn in range(runs):
-            for crawler, concurrency in _variants(crawlers):
-                measured, output = _calmly(crawler, concurrency, site, calm)
-                wanted = wanted or output
-                _check(measured, output, wanted)
-                measurements.append(measured)
-                print(_progress(turn, site, measured), file=sys.stderr, flush=True)
-    return Table(
-        site=name,
-        pages=measurements[0].pages,
-        runs=runs,
-        rows=report.rows(measurements),
-        others=median(one.others for one in measurements),
+def full(runs: int, calm: Calm) -> Suite:
+    """What ``make bench`` measures."""
+    return Suite(
+        {
+            "postgresql": lambda: manuals.section("postgresql", runs, calm),
+            "python": lambda: manuals.section("python", runs, calm),
+            "trees": lambda: parts.trees(),
+            "broad": lambda: broadcrawl.section(runs, calm),
+            "frontier": parts.frontier,
+            "start": lambda: starting.section(3 * runs, calm),
+        },
+        WORK / "results",
+        RESULTS,
     )
 
 
-def _calmly(
-    crawler: Crawler, concurrency: int, site: Site, calm: float
-) -> tuple[Measurement, Output]:
-    """The first run beside which other work took at most ``calm`` cores, or the calmest of a few.
-
-    Otherwise the slower crawlers, which run longer, would be disturbed more often.
-    """
-    tried = []
-    for _ in range(_MOST_TRIES):
-        tried.append(measure(crawler, concurrency, site))
-        if tried[-1][0].others <= calm:
-            break
-    return min(tried, key=lambda one: one[0].others)
-
-
-def _variants(crawlers: Sequence[Crawler]) -> Iterator[tuple[Crawler, int]]:
-    for crawler in crawlers:
-        for concurrency in crawler.concurrencies:
-            yield crawler, concurrency
-
-
-def _check(measured: Measurement, output: Output, wanted: Output) -> None:
-    """Raise CrawlError unless the run did the same work as the first one."""
-    differs = difference(output, wanted)
-    pages = len(wanted.items)
-    if differs or not pages or measured.pages != pages:
-        raise CrawlError(
-            f"{measured.crawler.name} did not do the same work as the first crawler: "
-            f"{differs}; {measured.pages} pages fetched for {pages} items wanted"
-        )
-
-
-def _progress(turn: int, site: Site, one: Measurement) -> str:
-    return (
-        f"run {turn + 1}, {site.name}: {one.crawler.name}, {one.concurrency} at a time: "
-        f"{one.rate:,.0f} pages/s, {one.wall:.1f} s, {one.requests} requests, "
-        f"others {one.others:.1f} cores"
+def quick(calm: Calm) -> Suite:
+    """A taste of it, in under three minutes: one site, one run, and small loads."""
+    return Suite(
+        {
+            "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
+            "trees": lambda: parts.trees(quick=True),
+            "broad": lambda: broadcrawl.section(1, calm, pages=20),
+            "frontier": lambda: parts.frontier(100_000, 100_000),
+            "start": lambda: starting.section(3, calm),
+        },
+        WORK / "quick-results",
+        WORK / "quick.md",
     )
 
 
-def document(tables: Sequence[Table], crawlers: Sequence[Crawler]) -> str:
-    """The text of RESULTS.md."""
-    about = "\n".join(f"- {line}" for line in machine.describe(list(crawlers)))
-    return "\n".join(
-        [
-            "# Side by side\n",
-            f"Written by `python -m benchmarks.compare`; do not edit. {_NEEDS}\n",
-            report.HOW_TO_READ,
-            f"Measured on {datetime.now(UTC):%Y-%m-%d}:\n\n{about}\n",
-            *map(str, tables),
-        ]
-    )
+def measure(suite: Suite, names: Sequence[str]) -> None:
+    """Measure some sections and keep what comes out. Raises CrawlError."""
+    for name in names:
+        began = time.monotonic()
+        print(f"Measuring {name} …", file=sys.stderr, flush=True)
+        found = suite.sections[name]()
+        replace(found, took=time.monotonic() - began).save(suite.folder)
+
+
+def write(suite: Suite) -> list[Section]:
+    """Write table and chart from what has been kept."""
+    sections = results.load(suite.folder, suite.sections)
+    picture = suite.report.with_suffix(".svg")
+    suite.report.parent.mkdir(exist_ok=True)
+    picture.write_text(chart.draw(sections), encoding="utf-8")
+    suite.report.write_text(report.document(sections, picture.name, _NEEDS), encoding="utf-8")
+    return sections
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; 1 if a crawler failed, 2 if something is not installed."""
     options = _parser().parse_args(arguments)
-    crawlers = [_KNOWN[key] for key in options.crawler or [crawler.key for crawler in USUAL]]
-    crawlers += [_KNOWN[key] for key in options.peer]
-    sites = options.site or list(SOURCES)
+    calm = Calm(options.calm, options.patience)
+    suite = quick(calm) if options.quick else full(options.runs, calm)
+    wanted = options.section or list(suite.sections)
+    names = [name for name in suite.sections if name in wanted]
     try:
-        check_packages(sites)
-        for crawler in crawlers:
-            python(crawler.environment)
-        tables = [compare(site, crawlers, options.runs, options.calm) for site in sites]
+        check_packages([name for name in names if name in SOURCES])
+        measure(suite, names)
     except PackagesError as error:
         print(error, file=sys.stderr)
         return 2
-    except CrawlError as error:
+    except (CrawlError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
-    text = document(tables, crawlers)
-    options.output.write_text(text, encoding="utf-8")
-    print("\n".join(map(str, tables)))
+    print(report.table(write(suite)))
+    print(f"Written to {suite.report}", file=sys.stderr)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="crawls of each crawler (default: 3)")
-    parser.add_argument("--site", action="append", choices=list(SOURCES), help="default: all")
-    parser.add_argument(
-        "--crawler", action="append", choices=list(_KNOWN), help="only these (default: the usual)"
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--runs", type=int, default=3, help="crawls of each crawler (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="a taste, in under three minutes")
     parser.add_argument(
-        "--peer",
+        "--section",
         action="append",
-        default=[],
-        choices=[crawler.key for crawler in PEERS],
-        help="one more crawler; may be given several times",
+        choices=[*full(1, Calm(0, 0)).sections, "none"],
+        help="measure only this; may be given several times (default: all)",
     )
     parser.add_argument(
         "--calm",
         type=float,
         default=float("inf"),
         metavar="CORES",
-        help="run again, up to 3 times, while other work on the machine takes more than this",
+        help="wait while other work on the machine takes more than this, and run again what it "
+        "has disturbed",
     )
     parser.add_argument(
-        "--output", type=Path, default=RESULTS, help="Markdown to write (default: %(default)s)"
+        "--patience",
+        type=float,
+        default=240.0,
+        metavar="SECONDS",
+        help="spend no more than this on --calm in all (default: %(default)s)",
     )
     return parser
 

@@ -2,48 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environments import python
+from benchmarks.environments import go_crawler, python
 
 _HERE = Path(__file__).parent
+_PEERS = _HERE / "peers"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One crawl that is wanted: from ``seed`` to ``output``, ``job`` being a folder for state."""
+    """One crawl that is wanted: from ``seeds`` to ``output``, ``job`` being a folder for state.
 
-    seed: str
+    With a ``delay``, in seconds, it is a broad crawl: each host gets one request at a time, and
+    ``concurrency`` is over all hosts. Otherwise it is that of the one host.
+    """
+
+    seeds: Sequence[str]
     output: Path
     job: Path
     concurrency: int
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Crawler:
     """One row of the table.
 
-    ``parser`` says which rows do the same work in the callback, ``environment`` which virtualenv
-    the command needs besides the project's.
+    ``environment`` is the virtualenv that the command needs besides the project's, ``packages``
+    are those whose versions matter. Of several ``concurrencies`` the best counts.
     """
 
     key: str
     name: str
-    parser: str
     command: Callable[[Work], list[str]]
     concurrencies: tuple[int, ...] = (8,)
     environment: str | None = None
 
+    @property
+    def is_ours(self) -> bool:
+        """True for a spider of this project."""
+        return self.key.partition("-")[0] == "crawler"
+
+    def prepare(self) -> None:
+        """Install or build what the command needs. Raises NotThereError where that cannot be."""
+        if self.environment == GO:
+            go_crawler()
+        else:
+            python(self.environment)
+
+
+GO = "go"
+"""The environment of what is built from Go."""
+
 
 def _ours(spider: str) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
+        per_host, total = (1, work.concurrency) if work.delay else (work.concurrency, 64)
         return [
-            *(python(None), "-m", "crawler", "run", f"{_HERE / 'spiders.py'}:{spider}", work.seed),
-            *("-o", str(work.output), "--job", str(work.job)),
-            *("-s", "delay=0", "-s", f"concurrency_per_host={work.concurrency}"),
-            *("-s", "workers=2", "-s", "obey_robots=false"),
+            *(python(None), "-m", "crawler", "run", f"{_HERE / 'spiders.py'}:{spider}"),
+            *(*work.seeds, "-o", str(work.output), "--job", str(work.job)),
+            *("-s", f"delay={work.delay}", "-s", f"concurrency_per_host={per_host}"),
+            *("-s", f"concurrency={total}", "-s", "workers=2", "-s", "obey_robots=false"),
         ]
 
     return command
@@ -52,8 +74,9 @@ def _ours(spider: str) -> Callable[[Work], list[str]]:
 def _scrapy(spider: str, *, durable: bool = False) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
         return [
-            *(python("scrapy"), str(_HERE / "peers" / "scrapy_crawl.py")),
-            *(spider, work.seed, str(work.output), "--concurrency", str(work.concurrency)),
+            *(python("scrapy"), str(_PEERS / "scrapy_crawl.py"), spider),
+            *(str(work.output), *work.seeds, "--delay", str(work.delay)),
+            *("--concurrency", str(work.concurrency)),
             *(("--jobdir", str(work.job)) if durable else ()),
         ]
 
@@ -62,49 +85,55 @@ def _scrapy(spider: str, *, durable: bool = False) -> Callable[[Work], list[str]
 
 def _crawlee(work: Work) -> list[str]:
     return [
-        *(python("crawlee"), str(_HERE / "peers" / "crawlee_crawl.py")),
-        *(work.seed, str(work.output), "--concurrency", str(work.concurrency)),
+        *(python("crawlee"), str(_PEERS / "crawlee_crawl.py")),
+        *(work.seeds[0], str(work.output), "--concurrency", str(work.concurrency)),
     ]
 
 
 def _requests(work: Work) -> list[str]:
-    script = str(_HERE / "peers" / "requests_crawl.py")
-    return [python(None), script, work.seed, str(work.output)]
+    script = str(_PEERS / "requests_crawl.py")
+    return [python("requests"), script, work.seeds[0], str(work.output)]
 
 
-SCRAPY_CONCURRENCIES = (8, 16)
-"""Scrapy is run with each of these, and the better one counts."""
+def _go(work: Work) -> list[str]:
+    return [go_crawler(), str(work.output), str(work.concurrency), work.seeds[0]]
 
-OURS = Crawler("crawler", "crawler, selectors", "selectors", _ours("Pages"))
-OURS_SOUP = Crawler("crawler-soup", "crawler, BeautifulSoup", "soup", _ours("SoupPages"))
+
+_SCRAPY_CONCURRENCIES = (8, 16)
+
+OURS = Crawler("crawler", "crawler, selectors", _ours("Pages"))
+OURS_SOUP = Crawler("crawler-soup", "crawler, BeautifulSoup", _ours("SoupPages"))
+OURS_SELECT = Crawler("crawler-select", "crawler, `select()`", _ours("SelectPages"))
+OURS_BROAD = Crawler("crawler-broad", "crawler, selectors", _ours("Pages"), (256,))
+
 SCRAPY = Crawler(
-    "scrapy", "Scrapy, selectors", "selectors", _scrapy("Pages"), SCRAPY_CONCURRENCIES, "scrapy"
-)
-SCRAPY_SOUP = Crawler(
-    "scrapy-soup",
-    "Scrapy, BeautifulSoup",
-    "soup",
-    _scrapy("SoupPages"),
-    SCRAPY_CONCURRENCIES,
-    "scrapy",
+    *("scrapy", "Scrapy, selectors, tuned by hand", _scrapy("Pages")),
+    *(_SCRAPY_CONCURRENCIES, "scrapy"),
 )
 SCRAPY_LINKS = Crawler(
-    *("scrapy-links", "Scrapy, selectors, LinkExtractor", "selectors"),
-    *(_scrapy("ExtractorPages"), SCRAPY_CONCURRENCIES, "scrapy"),
+    *("scrapy-links", "Scrapy, selectors, as documented", _scrapy("ExtractorPages")),
+    *(_SCRAPY_CONCURRENCIES, "scrapy"),
+)
+SCRAPY_SOUP = Crawler(
+    *("scrapy-soup", "Scrapy, BeautifulSoup", _scrapy("SoupPages")),
+    *(_SCRAPY_CONCURRENCIES, "scrapy"),
+)
+SCRAPY_BROAD = Crawler(
+    *("scrapy-broad", "Scrapy, selectors, tuned by hand", _scrapy("Pages"), (100,), "scrapy")
 )
 SCRAPY_DURABLE = Crawler(
-    "scrapy-jobdir",
-    "Scrapy with JOBDIR",
-    "selectors",
-    _scrapy("Pages", durable=True),
+    *("scrapy-jobdir", "Scrapy with JOBDIR", _scrapy("Pages", durable=True)),
     environment="scrapy",
 )
-REQUESTS = Crawler("requests", "requests + BeautifulSoup, one thread", "soup", _requests, (1,))
-CRAWLEE = Crawler("crawlee", "Crawlee, BeautifulSoup", "soup", _crawlee, environment="crawlee")
+REQUESTS = Crawler(
+    *("requests", "requests + BeautifulSoup, one thread", _requests, (1,), "requests")
+)
+CRAWLEE = Crawler("crawlee", "Crawlee, BeautifulSoup", _crawlee, environment="crawlee")
+GO_CRAWLER = Crawler("go", "Go: net/http and goquery", _go, environment=GO)
 
-USUAL = (OURS, SCRAPY, OURS_SOUP, SCRAPY_SOUP, REQUESTS)
-"""What is compared when nothing else is asked for, in the order of the table."""
-PEERS = (SCRAPY_LINKS, CRAWLEE)
-"""What is compared when it is asked for."""
-BASELINES = {"selectors": SCRAPY, "soup": SCRAPY_SOUP}
-"""For each parser the crawler whose rate is 1."""
+AT_MANUALS = (
+    *(OURS, SCRAPY_LINKS, SCRAPY, GO_CRAWLER),
+    *(OURS_SOUP, SCRAPY_SOUP, CRAWLEE, REQUESTS, OURS_SELECT),
+)
+"""Who crawls the two sites, in the order of the table."""
+EVERYBODY = (*AT_MANUALS, OURS_BROAD, SCRAPY_BROAD)

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.crawlers import Crawler
-from benchmarks.environments import versions
+from benchmarks.crawlers import GO, Crawler
+from benchmarks.environments import go_version, versions
 from crawler.settings import VERSION, usable_cores
 
-_PACKAGES: dict[str, tuple[str | None, list[str]]] = {
-    "crawler": (None, ["requests", "beautifulsoup4", "lxml", "parsel"]),
-    "requests": (None, ["requests", "beautifulsoup4", "lxml"]),
-    "scrapy": ("scrapy", ["Scrapy", "Twisted", "parsel", "beautifulsoup4", "lxml"]),
-    "crawlee": ("crawlee", ["crawlee", "beautifulsoup4", "lxml"]),
+_PACKAGES: dict[str | None, list[str]] = {
+    None: ["requests", "beautifulsoup4", "lxml", "parsel"],
+    "scrapy": ["Scrapy", "Twisted", "parsel", "beautifulsoup4", "lxml"],
+    "crawlee": ["crawlee", "beautifulsoup4", "lxml"],
+    "requests": ["requests", "beautifulsoup4", "lxml"],
 }
 
 
-def describe(crawlers: list[Crawler]) -> list[str]:
+def describe(crawlers: Iterable[Crawler] = ()) -> list[str]:
     """Lines about the machine and about the versions of what was compared."""
-    lines = [
-        hardware(),
-        f"{interpreter()}, {_nginx()}, both ends on the same cores",
-    ]
-    for family in dict.fromkeys(crawler.key.partition("-")[0] for crawler in crawlers):
-        environment, names = _PACKAGES[family]
-        found = versions(environment, names)
-        own = f"crawler {VERSION} with " if family == "crawler" else ""
-        lines.append(own + ", ".join(f"{name} {version}" for name, version in found.items()))
-    return lines
+    environments = dict.fromkeys(crawler.environment for crawler in crawlers)
+    return [hardware(), system(), *(_versions(one) for one in environments or {None: None})]
 
 
 def hardware() -> str:
@@ -40,9 +33,22 @@ def hardware() -> str:
     )
 
 
+def system() -> str:
+    """A line about what everything runs on."""
+    return f"{interpreter()}, {_nginx()}, both ends on the same cores"
+
+
 def interpreter() -> str:
     """Name and version of the Python that runs."""
     return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def _versions(environment: str | None) -> str:
+    if environment == GO:
+        return f"Go {go_version()}, goquery as Debian packages it"
+    found = versions(environment, _PACKAGES[environment])
+    own = "" if environment else f"crawler {VERSION} with "
+    return own + ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def _cpu() -> str:
@@ -58,5 +64,8 @@ def _memory_gb() -> float:
 
 
 def _nginx() -> str:
-    shown = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False)
+    try:
+        shown = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "no nginx"
     return shown.stderr.strip().rpartition(" ")[2].replace("/", " ")

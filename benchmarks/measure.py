@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from benchmarks.crawlers import Crawler, Work
 from benchmarks.environments import WORK
-from benchmarks.items import Output, read
-from benchmarks.processes import Launched, children_busy, machine_busy
-from benchmarks.site import Hit, Site
+from benchmarks.items import Output, difference, read
+from benchmarks.processes import Launched, busy, machine_busy
 
 
 class CrawlError(Exception):
@@ -21,31 +21,74 @@ class CrawlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """What one crawl took. Times are in seconds, memory in bytes.
+class Seen:
+    """What a server has seen of one crawl; times are those of the wall clock, in seconds."""
 
-    ``rate`` is pages a second between the first and the last request in the server's log.
-    """
+    pages: int
+    """Different pages that were found."""
+    requests: int
+    connections: int
+    first: float
+    last: float
+    early: int = 0
+    """Requests that came too early after another one, or beside it, where there is a delay."""
+    least_gap: float = 0.0
+
+
+class Place(Protocol):
+    """Where a crawl goes: one site or many, served by this machine."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def seeds(self) -> Sequence[str]:
+        """Where a crawl starts."""
+
+    @property
+    def server(self) -> int:
+        """The process that serves, with its children."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds between two requests to a host that a crawler must keep to."""
+
+    def watch(self) -> Callable[[], Seen]:
+        """Begin to look; the function that this returns tells what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one crawl took. Times are in seconds, memory in bytes."""
 
     crawler: Crawler
     concurrency: int
-    pages: int
-    requests: int
-    connections: int
-    rate: float
+    seen: Seen
     wall: float
+    """From the start of the command to its end."""
+    starting: float
+    """From the start of the command to the first request at the server."""
     cpu: float
     memory: int
+    serving: float
+    """CPU time that the server took."""
     others: float
     """Cores that other work on the machine took meanwhile."""
 
+    @property
+    def rate(self) -> float:
+        """Pages a second between the first and the last request in the server's log."""
+        return self.seen.pages / max(self.seen.last - self.seen.first, 0.001)
 
-def measure(crawler: Crawler, concurrency: int, site: Site) -> tuple[Measurement, Output]:
-    """Run a crawl of ``site`` in a fresh folder, on the disk that the project is on."""
+
+def measure(crawler: Crawler, concurrency: int, place: Place) -> tuple[Measurement, Output]:
+    """Run a crawl in a fresh folder, on the disk that the project is on."""
     with scratch() as folder:
-        work = Work(site.seed, folder / "items.jsonl", folder / "job", concurrency)
-        since = site.log_end()
-        others = _others_busy(site)
+        output, job = folder / "items.jsonl", folder / "job"
+        work = Work(place.seeds, output, job, concurrency, place.delay)
+        seen_by = place.watch()
+        serving, others = busy(place.server), _others_busy(place)
         launched = Launched(crawler.command(work), folder, folder / "run.log")
         try:
             end = launched.finish()
@@ -55,22 +98,32 @@ def measure(crawler: Crawler, concurrency: int, site: Site) -> tuple[Measurement
                 )
         finally:
             launched.close()
-        others = (_others_busy(site) - others - end.cpu) / end.seconds
-        output = read(work.output)
-    hits = site.hits(since)
-    pages = pages_of(hits)
+        others = (_others_busy(place) - others - end.cpu) / end.seconds
+        serving = busy(place.server) - serving
+        items = read(work.output)
+    seen = seen_by()
     return Measurement(
         crawler=crawler,
         concurrency=concurrency,
-        pages=len(pages),
-        requests=len(hits),
-        connections=len({hit.connection for hit in hits}),
-        rate=len(pages) / max(hits[-1].at - hits[0].at, 0.001),
+        seen=seen,
         wall=end.seconds,
+        starting=seen.first - launched.started_at,
         cpu=end.cpu,
         memory=end.memory,
+        serving=serving,
         others=max(others, 0.0),
-    ), output
+    ), items
+
+
+def check(measured: Measurement, output: Output, wanted: Output) -> None:
+    """Raise CrawlError unless the run did the same work as another one, whose output is given."""
+    differs = difference(output, wanted)
+    pages = len(wanted.items)
+    if differs or not pages or measured.seen.pages != pages:
+        raise CrawlError(
+            f"{measured.crawler.name} did not do the same work as the first crawler: "
+            f"{differs}; {measured.seen.pages} pages fetched for {pages} items wanted"
+        )
 
 
 @contextmanager
@@ -81,11 +134,6 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _others_busy(site: Site) -> float:
+def _others_busy(place: Place) -> float:
     """Seconds of CPU spent by all but the server and the benchmark itself."""
-    return machine_busy() - children_busy(site.server) - time.process_time()
-
-
-def pages_of(hits: list[Hit]) -> set[str]:
-    """The paths of the pages that were found, each once."""
-    return {hit.uri for hit in hits if hit.is_page}
+    return machine_busy() - busy(place.server) - time.process_time()

@@ -42,6 +42,7 @@ class Launched:
     def __init__(self, command: Sequence[str], folder: Path, log: Path) -> None:
         self.log = log
         self._mark = f"{_MARK}={uuid4().hex}"
+        self.started_at = time.time()
         self._started = time.perf_counter()
         name, _, value = self._mark.partition("=")
         with log.open("ab") as file:
@@ -129,13 +130,13 @@ def machine_busy() -> float:
     return (user + nice + system + irq + softirq + steal) / _TICKS
 
 
-def children_busy(pid: int) -> float:
-    """Seconds of CPU that the living children of ``pid`` have spent."""
+def busy(pid: int) -> float:
+    """Seconds of CPU that a process and its living children have spent."""
     children = Path("/proc", str(pid), "task", str(pid), "children").read_text().split()
-    return sum(map(_busy, children))
+    return sum(map(_own_busy, [str(pid), *children]))
 
 
-def _busy(pid: str) -> float:
+def _own_busy(pid: str) -> float:
     fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

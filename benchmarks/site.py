@@ -6,13 +6,15 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+
+from benchmarks.measure import Seen
 
 
 class PackagesError(Exception):
@@ -59,9 +61,19 @@ class Site:
     """The process of nginx that has the others for children."""
 
     @property
-    def seed(self) -> str:
+    def seeds(self) -> tuple[str, ...]:
         """Every page of the site can be reached from here."""
-        return f"http://127.0.0.1:{self.port}/index.html"
+        return (f"http://127.0.0.1:{self.port}/index.html",)
+
+    @property
+    def delay(self) -> float:
+        """Nobody need wait between two requests."""
+        return 0.0
+
+    def watch(self) -> Callable[[], Seen]:
+        """Begin to look; the function that this returns tells what was seen."""
+        since = self.log_end()
+        return lambda: seen_in(self.hits(since))
 
     def log_end(self) -> int:
         """Where the log ends now, to read from there later."""
@@ -73,6 +85,22 @@ class Site:
             file.seek(since)
             lines = file.read().split(b"\n")
         return [msgspec.json.decode(line, type=Hit) for line in lines[:-1]]
+
+
+def pages_of(hits: list[Hit]) -> set[str]:
+    """The paths of the pages that were found, each once."""
+    return {hit.uri for hit in hits if hit.is_page}
+
+
+def seen_in(hits: list[Hit]) -> Seen:
+    """What a log comes down to."""
+    return Seen(
+        pages=len(pages_of(hits)),
+        requests=len(hits),
+        connections=len({hit.connection for hit in hits}),
+        first=hits[0].at if hits else 0.0,
+        last=hits[-1].at if hits else 0.0,
+    )
 
 
 def check_packages(names: list[str]) -> None:
@@ -91,9 +119,16 @@ def check_packages(names: list[str]) -> None:
 def serve(name: str) -> Iterator[Site]:
     """Serve one of ``SOURCES`` on a free port of the loopback until the block ends."""
     check_packages([name])
+    with serve_source(name, SOURCES[name]) as site:
+        yield site
+
+
+@contextmanager
+def serve_source(name: str, source: Source) -> Iterator[Site]:
+    """Serve a folder as a site called ``name`` until the block ends."""
     with TemporaryDirectory(prefix="benchmark-nginx-") as prefix:
         port = _free_port()
-        Path(prefix, "nginx.conf").write_text(_config(SOURCES[name].folder, port))
+        Path(prefix, "nginx.conf").write_text(_config(source.folder, port))
         server = subprocess.Popen(
             [str(_nginx()), "-p", prefix, "-c", "nginx.conf", "-e", "error.log"],
             stderr=subprocess.DEVNULL,  # as a normal user it warns that `user` means nothing

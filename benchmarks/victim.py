@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.crawlers import Crawler, Work
 from benchmarks.items import Difference, Output, difference, read
-from benchmarks.measure import CrawlError, pages_of, scratch
+from benchmarks.measure import CrawlError, scratch
 from benchmarks.processes import Launched
-from benchmarks.site import Site
+from benchmarks.site import Site, pages_of
 
 STARTING, FETCHING, ENDING = "starting", "fetching", "ending"
 """Before a run's first request; while there were pages left to ask for; after that."""
@@ -195,4 +195,4 @@ def _until_asked(launched: Launched, site: Site, since: int) -> float:
 
 
 def _work(crawler: Crawler, site: Site, folder: Path) -> Work:
-    return Work(site.seed, folder / "items.jsonl", folder / "job", crawler.concurrencies[0])
+    return Work(site.seeds, folder / "items.jsonl", folder / "job", crawler.concurrencies[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -10,8 +11,10 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from xml.etree import ElementTree
 
 import pytest
+import requests
 
 if sys.platform != "linux":
     pytest.skip("the benchmarks read /proc", allow_module_level=True)
@@ -19,11 +22,14 @@ if sys.platform != "linux":
 # The benchmarks are no part of what is installed, and `pytest` looks for that alone.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import report, reuse, site
-from benchmarks.crawlers import OURS, SCRAPY, Crawler
+from benchmarks import broad, broadcrawl, chart, manuals, report, reuse, site
+from benchmarks.calm import Calm
+from benchmarks.crawlers import GO_CRAWLER, OURS, OURS_BROAD, OURS_SOUP, SCRAPY, Crawler
+from benchmarks.environments import NotThereError
 from benchmarks.items import Item, Output, difference, read
-from benchmarks.measure import Measurement
+from benchmarks.measure import CrawlError, Measurement, Seen, check, measure
 from benchmarks.processes import Launched
+from benchmarks.results import Goal, Row, Section, load, ratio, row_of
 
 ONE = Item("http://x.example/1", "One", ("One",), (), 3)
 TWO = Item("http://x.example/2", "Two", (), ("a", "b"), 0)
@@ -99,21 +105,150 @@ def test_an_end_tells_status_time_and_cpu(tmp_path: Path) -> None:
 # The table
 
 
-def measured(crawler: Crawler, concurrency: int, rate: float) -> Measurement:
-    return Measurement(crawler, concurrency, 10, 11, 8, rate, 2.0, 0.1, 1024**2, 0.0)
+def measured(crawler: Crawler, concurrency: int, rate: float, others: float = 0.0) -> Measurement:
+    seen = Seen(pages=100, requests=101, connections=8, first=10.0, last=10.0 + 100 / rate)
+    return Measurement(crawler, concurrency, seen, 2.0, 0.5, 1.0, 1024**2, 0.1, others)
 
 
-def test_a_row_is_the_median_at_the_better_concurrency() -> None:
-    runs = [measured(SCRAPY, 8, rate) for rate in (300, 100, 120)]
-    runs += [measured(SCRAPY, 16, rate) for rate in (130, 110, 140)]
-    (row,) = report.rows(runs)
-    assert (row.concurrency, row.rate, row.rates) == (16, 130, (110, 130, 140))
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_table_compares_with_scrapy() -> None:
-    rows = report.rows([measured(OURS, 8, 500), measured(SCRAPY, 8, 200)])
-    ours = report.table(rows).splitlines()[2]
-    assert [cell.strip() for cell in ours.split("|")[2:5]] == ["500", "2.5 x", "2.0 s"]
+def section(*rows: Row, key: str = "site") -> Section:
+    return Section(key=key, title="A site", rows=list(rows), runs=3, machine=["fast"], others=[0.1])
+
+
+def test_a_row_has_medians_and_the_rates_of_the_slowest_and_the_fastest_run() -> None:
+    row = row_of([measured(OURS, 8, rate) for rate in (300, 100, 120)])
+    assert row.value == pytest.approx(120)
+    assert row.low == pytest.approx(100)
+    assert row.high == pytest.approx(300)
+    assert (row.cpu, row.memory, row.connections, row.at_a_time) == (10.0, 1024**2, 8, 8)
+
+
+def test_of_several_concurrencies_the_faster_one_in_the_first_turn_counts() -> None:
+    runs = [measured(SCRAPY, 8, 130), measured(SCRAPY, 16, 140), measured(SCRAPY, 16, 100)]
+    assert manuals.best(runs) == runs[1:]
+
+
+def test_the_table_says_what_a_figure_should_be_and_whether_it_is() -> None:
+    rows = [
+        ratio("against it", 90, 10, Goal(8, 10)),
+        Row(name="memory", value=190.4, unit="MB", goal=Goal(250, 180, at_most=True)),
+        Row(name="rate", value=1234.5, unit="pages/s", low=1000, high=2000, connections=8),
+    ]
+    title, *lines = map(cells, report.table([section(*rows)]).splitlines()[2:])
+    assert title[:2] == ["**A site**", "3 times"]
+    assert lines[0][:4] == ["against it", "**9.00 x**", "≥ 8 x ✓", "≥ 10 x ✗"]
+    assert lines[1][:4] == ["memory", "**190 MB**", "≤ 250 MB ✓", "≤ 180 MB ✗"]
+    assert lines[2][:4] == ["rate", "1,234 pages/s (1,000-2,000)", "", ""]
+    assert len({len(line) for line in [title, *lines]}) == 1
+
+
+def test_a_verdict_is_about_the_figure_and_not_about_how_it_is_rounded() -> None:
+    line = report.table([section(ratio("just not", 7.999, 1, Goal(8, None)))]).splitlines()[-1]
+    assert cells(line)[1:4] == ["**8.00 x**", "≥ 8 x ✗", ""]
+
+
+def test_our_rows_are_compared_with_each_peer_that_was_there() -> None:
+    taken = {OURS: [measured(OURS, 8, 500)], SCRAPY: [measured(SCRAPY, 8, 50)]}
+    names = [(row.name, round(row.value, 1)) for row in manuals.rows("python", taken)]
+    assert names == [
+        (OURS.name, 500.0),
+        ("… against Scrapy tuned by hand", 10.0),
+        (SCRAPY.name, 50.0),
+    ]
+
+
+def test_sections_are_kept_each_by_itself_and_come_back_in_order(tmp_path: Path) -> None:
+    row = row_of([measured(OURS, 8, 100)])
+    one, two = section(row, key="one"), section(row, key="two")
+    for each in (two, one, section(key="other")):
+        each.save(tmp_path)
+    assert load(tmp_path, ["one", "missing", "two"]) == [one, two]
+
+
+def test_the_document_tells_the_machine_once_and_how_noisy_it_was() -> None:
+    both = [section(key="one"), section(key="two")]
+    text = report.document(both, "picture.svg", "Needs much.")
+    assert text.count("- fast\n") == 1
+    assert "Beside the 2 runs other work on the machine took 0.10 cores (median)" in text
+    assert "](picture.svg)" in text
+
+
+def test_the_chart_has_a_bar_as_long_as_the_figure_for_each_crawler() -> None:
+    drawn = [measured(OURS, 8, 400), measured(SCRAPY, 8, 100)]
+    text = chart.draw([section(*(row_of([one]) for one in drawn), ratio("no bar", 1, 1, None))])
+    svg = ElementTree.fromstring(text)
+    bars = [
+        one for one in svg.iter("{http://www.w3.org/2000/svg}rect") if one.get("class") != "back"
+    ]
+    assert [one.get("class") for one in bars] == ["ours", "bar"]
+    ours, theirs = (float(one.get("width", "0")) for one in bars)
+    assert ours == pytest.approx(4 * theirs, rel=0.01)
+    assert {"A site", "400 pages/s", "Scrapy, selectors, tuned by hand"} <= set(svg.itertext())
+
+
+# Calm
+
+
+def test_a_disturbed_run_is_made_again_as_long_as_there_is_patience() -> None:
+    runs = iter([0.9, 0.5, 0.7, 0.1])
+    patient = Calm(most=0.3, patience=1e6)
+    patient.wait = lambda: None  # type: ignore[method-assign]
+    assert patient.run(lambda: next(runs), lambda others: others) == 0.1
+    assert patient.again == 3
+
+
+def test_without_patience_the_first_run_counts() -> None:
+    runs = iter([0.9, 0.1])
+    assert Calm(most=0.3, patience=0).run(lambda: next(runs), lambda others: others) == 0.9
+
+
+# The broad crawl
+
+
+def test_manners_are_looked_at_for_each_host_by_itself() -> None:
+    visit = broad.Visit()
+    for host, at in (("a", 0.0), ("b", 0.1), ("a", 0.3), ("b", 0.2), ("a", 0.6)):
+        visit.asked(host, 100 + at)
+        visit.answered(host)
+    seen = visit.seen()
+    assert (seen.requests, seen.early) == (5, 1)
+    assert (seen.first, seen.last) == (100.0, 100.6)
+    assert seen.least_gap == pytest.approx(0.1)
+
+
+def test_two_requests_of_a_host_at_the_same_time_are_no_manners() -> None:
+    visit = broad.Visit()
+    visit.asked("a", 100.0)
+    visit.asked("a", 101.0)
+    assert visit.seen().early == 1
+
+
+def test_the_hosts_serve_pages_of_the_size_that_is_promised_and_report_what_they_saw() -> None:
+    with broad.serve(pages=20, latency=0.0) as place:
+        seen_by = place.watch()
+        with requests.Session() as session:
+            for seed in (place.seeds[0], place.seeds[0].replace("/0.", "/19."), place.seeds[199]):
+                answer = session.get(seed, timeout=10)
+                assert answer.status_code == 200
+                assert abs(len(answer.content) - broad.SIZE) < 20
+            assert session.get(f"{place.seeds[0]}/20.html", timeout=10).status_code == 404
+        seen = seen_by()
+        assert (seen.pages, seen.requests, seen.connections) == (3, 4, 2)
+        assert seen.early >= 1, "all at once is not polite"
+        assert seen_by().requests == 0, "a report begins anew"
+
+
+def test_a_broad_crawl_of_ours_is_polite() -> None:
+    """Were it not, or did it not find every page, this would raise CrawlError."""
+    found = broadcrawl.section(1, Calm(math.inf, 0), [OURS_BROAD], pages=2)
+    rate, share, connections = found.rows
+    assert 0 < share.value <= 100
+    assert broad.HOSTS <= connections.value <= 2 * broad.HOSTS
+    assert rate.connections == connections.value
+    assert found.notes[0].startswith("crawler, selectors: 0 of 400 requests came more than 50 ms")
 
 
 # What a session saves
@@ -142,10 +277,32 @@ def test_the_server_logs_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 def ask_tiny() -> site.Hit:
     with site.serve("tiny") as tiny:
         since = tiny.log_end()
-        with urllib.request.urlopen(tiny.seed) as response:
+        with urllib.request.urlopen(tiny.seeds[0]) as response:
             assert response.read() == b"<h1>Hello</h1>"
         (hit,) = tiny.hits(since)
     return hit
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+@pytest.mark.parametrize("peer", [OURS_SOUP, GO_CRAWLER], ids=lambda one: one.key)
+def test_others_find_the_pages_and_write_the_items_that_ours_does(peer: Crawler) -> None:
+    try:
+        peer.prepare()
+    except NotThereError as error:
+        pytest.skip(str(error))
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        Path(folder, "index.html").write_text('<title> A\n b</title><a href="b.html#x">B</a>')
+        Path(folder, "b.html").write_text("<title>B</title><h1>1 <i>2</i></h1><h2>3</h2><a>-</a>")
+        with site.serve_source("small", site.Source("small", Path(folder))) as small:
+            ours, output = measure(OURS, 8, small)
+            theirs, items = measure(peer, 8, small)
+    check(theirs, items, output)
+    assert (ours.seen.pages, theirs.seen.pages) == (2, 2)
+    assert 0 < theirs.starting < theirs.wall
+    short = Output(Counter(list(items.items)[:1]), 0)
+    with pytest.raises(CrawlError, match="1 lost"):
+        check(theirs, short, output)
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
