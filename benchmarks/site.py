@@ -27,6 +27,8 @@ class Source:
 
     package: str
     folder: Path
+    also: str = ""
+    """What else nginx is told of the site."""
 
 
 SOURCES: dict[str, Source] = {
@@ -128,7 +130,7 @@ def serve_source(name: str, source: Source) -> Iterator[Site]:
     """Serve a folder as a site called ``name`` until the block ends."""
     with TemporaryDirectory(prefix="benchmark-nginx-") as prefix:
         port = _free_port()
-        Path(prefix, "nginx.conf").write_text(_config(source.folder, port))
+        Path(prefix, "nginx.conf").write_text(_config(source, port))
         server = subprocess.Popen(
             [str(_nginx()), "-p", prefix, "-c", "nginx.conf", "-e", "error.log"],
             stderr=subprocess.DEVNULL,  # as a normal user it warns that `user` means nothing
@@ -165,8 +167,12 @@ def _wait_until_up(server: subprocess.Popen[bytes], port: int, errors: Path) -> 
     raise RuntimeError(f"nginx does not answer on port {port}")
 
 
-def _config(folder: Path, port: int) -> str:
-    return _CONFIG.replace("@FOLDER@", str(folder)).replace("@PORT@", str(port))
+def _config(source: Source, port: int) -> str:
+    values = {"@FOLDER@": str(source.folder), "@PORT@": str(port), "@ALSO@": source.also}
+    config = _CONFIG
+    for name, value in values.items():
+        config = config.replace(name, value)
+    return config
 
 
 # Every path is inside the temporary prefix, so that no nginx of the machine is touched.
@@ -200,6 +206,7 @@ http {
     server {
         listen 127.0.0.1:@PORT@;
         root "@FOLDER@";
+        @ALSO@
     }
 }
 """

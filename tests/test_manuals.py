@@ -47,7 +47,7 @@ def pages_of(folder: Path) -> set[str]:
 
 def test_a_manual_gives_one_item_for_each_page(site: Site, tmp_path: Path) -> None:
     expected = pages_of(SOURCES[site.name].folder)
-    command = [sys.executable, "-m", "crawler", "run", f"{spiders.__file__}:Pages", site.seed]
+    command = [sys.executable, "-m", "crawler", "run", f"{spiders.__file__}:Pages", site.seeds[0]]
     command += ["-o", "pages.jsonl", "--job", "job", "-s", "delay=0", "-s", "workers=2"]
     command += ["-s", "concurrency_per_host=8"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=200)
