@@ -43,3 +43,20 @@ class SoupPages(Spider):
             "links": len(soup.find_all("a", href=True)),
         }
         yield from response.follow_all()
+
+
+class SelectPages(Spider):
+    """With BeautifulSoup's tags of what a selector matches, and no tree of the whole page."""
+
+    def parse(self, response: Response) -> Iterator[Any]:
+        if not response.is_html:
+            return
+        title = response.select_one("title")
+        yield {
+            "url": response.url,
+            "title": squeezed(title.get_text() if title else ""),
+            "h1": [squeezed(h1.get_text()) for h1 in response.select("h1")],
+            "h2": [squeezed(h2.get_text()) for h2 in response.select("h2")],
+            "links": len(response.select("a[href]")),
+        }
+        yield from response.follow_all()
