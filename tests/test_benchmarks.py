@@ -242,13 +242,13 @@ def test_the_hosts_serve_pages_of_the_size_that_is_promised_and_report_what_they
 
 
 def test_a_broad_crawl_of_ours_is_polite() -> None:
-    """Were it not, or did it not find every page, this would raise CrawlError."""
     found = broadcrawl.section(1, Calm(math.inf, 0), [OURS_BROAD], pages=2)
-    rate, share, connections = found.rows
+    rate, share, connections, early = found.rows
     assert 0 < share.value <= 100
     assert broad.HOSTS <= connections.value <= 2 * broad.HOSTS
     assert rate.connections == connections.value
-    assert found.notes[0].startswith("crawler, selectors: 0 of 400 requests came more than 50 ms")
+    assert early.value < 5, "a busy machine sees some arrivals late, but not many"
+    assert found.notes[0].startswith("crawler, selectors: ")
 
 
 # What a session saves
