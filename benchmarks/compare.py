@@ -11,7 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ _QUICK_CRAWLERS = tuple(one for one in AT_MANUALS if one not in (CRAWLEE, SCRAPY
 class Suite:
     """Everything that can be measured, by the name of its section, and where results go."""
 
-    sections: dict[str, Callable[[], Section]]
+    sections: Mapping[str, Callable[[], Section]]
     folder: Path
     report: Path
 

@@ -26,7 +26,7 @@ def frontier(urls: int = load.URLS, seeds: int = load.SEEDS) -> Section:
         rows=[
             *rows,
             Row(name="resume of that job", value=resume, unit="s", goal=_RESUME, ours=True),
-            Row(name="memory", value=memory, unit="MB", goal=_MEMORY, ours=True),
+            Row(name="memory of that process", value=memory, unit="MB", goal=_MEMORY, ours=True),
             Row(name="size of the store", value=measured.file / _MB, unit="MB", ours=True),
         ],
         machine=describe(),

@@ -36,7 +36,8 @@ In the broad crawl every page takes 50 ms to come, and each host gets one reques
 others of their host. Scrapy has the settings that its documentation advises for such crawls.
 
 The Go crawler is no framework: a hundred lines around `net/http` and goquery, which Colly is made
-of too, with nothing in between. It runs where Debian's packages for it are installed.
+of too, with nothing in between. It does less for each link than Colly, which Debian does not
+package. It runs where Debian's packages for it are installed.
 
 This crawler has every page durably on disk (synced) before it counts as done and could be killed
 and resumed at any time, with the same settings that the kill tests run with; the others run here

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -22,7 +23,7 @@ if sys.platform != "linux":
 # The benchmarks are no part of what is installed, and `pytest` looks for that alone.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import broad, broadcrawl, chart, manuals, report, reuse, site
+from benchmarks import broad, broadcrawl, chart, compare, manuals, parts, report, reuse, site
 from benchmarks.calm import Calm
 from benchmarks.crawlers import GO_CRAWLER, OURS, OURS_BROAD, OURS_SOUP, SCRAPY, Crawler
 from benchmarks.environments import NotThereError
@@ -187,6 +188,32 @@ def test_the_chart_has_a_bar_as_long_as_the_figure_for_each_crawler() -> None:
     ours, theirs = (float(one.get("width", "0")) for one in bars)
     assert ours == pytest.approx(4 * theirs, rel=0.01)
     assert {"A site", "400 pages/s", "Scrapy, selectors, tuned by hand"} <= set(svg.itertext())
+
+
+def test_a_section_that_is_measured_again_joins_those_that_were_kept(tmp_path: Path) -> None:
+    figures = iter([10, 20, 30])
+
+    def measured_anew(key: str) -> Section:
+        return section(ratio(f"figure of {key}", next(figures), 1, None), key=key)
+
+    keys = ("first", "second")
+    sections = {key: partial(measured_anew, key) for key in keys}
+    suite = compare.Suite(sections, tmp_path / "kept", tmp_path / "report" / "RESULTS.md")
+    compare.measure(suite, keys)
+    compare.measure(suite, ["first"])
+    found = {row.name: row.value for kept in compare.write(suite) for row in kept.rows}
+    assert found == {"figure of first": 30, "figure of second": 20}
+    text = suite.report.read_text()
+    assert "30.00 x" in text
+    assert "20.00 x" in text
+    assert "](RESULTS.svg)" in text
+    assert suite.report.with_suffix(".svg").is_file()
+
+
+def test_the_frontier_has_a_row_for_each_of_its_goals() -> None:
+    rows = parts.frontier(urls=20_000, seeds=10_000).rows
+    assert [row.unit for row in rows if row.goal] == ["URLs/s"] * 5 + ["s", "MB"]
+    assert all(row.value > 0 for row in rows)
 
 
 # Calm
