@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
+from tests import wire
 from tests.tls import Pair
 
 PAGES = 1_000_000
@@ -42,15 +41,7 @@ class Club:
 
     def __enter__(self) -> Self:
         files = [str(self.pair.cert), str(self.pair.key)] if self.pair else []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.club", str(self.pages), *files],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        self._process, self.port = wire.start("tests.club", str(self.pages), *files)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -71,48 +62,31 @@ class Club:
         return msgspec.json.decode(self._process.stdout.readline(), type=Counts)
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(wire.Conversation):
     pages: int
     counts: Counts
+    _is_counted = False
 
-    def __init__(self) -> None:
-        self._data = b""
-        self._is_counted = False
+    def answer(self, method: str, path: str, head: bytes, body: bytes) -> None:
+        self.transport.write(self._page(path, head))
 
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        while b"\r\n\r\n" in self._data:  # no request here has a body
-            head, _, self._data = self._data.partition(b"\r\n\r\n")
-            self._transport.write(self._answer(head))
-
-    def _answer(self, head: bytes) -> bytes:
-        path = head.split(b" ", 2)[1].decode()
+    def _page(self, path: str, head: bytes) -> bytes:
         if path == "/robots.txt":
-            return _reply("404 Not Found", "")
+            return wire.reply("404 Not Found")
         if not self._is_counted:
             self._is_counted = True
             self.counts.connections += 1
         if path == "/login":
             self.counts.logins += 1
-            return _reply("200 OK", "in", "Set-Cookie: member=yes; Path=/; HttpOnly\r\n")
+            return wire.reply("200 OK", "in", "Set-Cookie: member=yes; Path=/; HttpOnly")
         if b"member=yes" not in head:
             self.counts.refused += 1
-            return _reply("401 Unauthorized", "log in")
+            return wire.reply("401 Unauthorized", "log in")
         self.counts.pages += 1
         number = int(path[1:])
         below = range(10 * number + 1, min(10 * number + 11, self.pages))
         links = "".join(f'<a href="/{n}">{n}</a>\n' for n in below)
-        return _reply("200 OK", f"<title>{number}</title>\n{FILL}{links}")
-
-
-def _reply(status: str, body: str, headers: str = "") -> bytes:
-    return (
-        f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\n"
-        f"Content-Length: {len(body)}\r\n{headers}\r\n{body}"
-    ).encode()
+        return wire.reply("200 OK", f"<title>{number}</title>\n{FILL}{links}")
 
 
 async def _serve(pages: int, cert: str = "", key: str = "") -> None:

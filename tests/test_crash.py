@@ -75,16 +75,16 @@ def test_all_processes_killed_at_random_instants(tmp_path: Path, site: Site, oth
 
 
 POINTS = [
-    "append:1",
-    "half:3",
-    "synced:1",
-    "commit:1",
-    "committed:1",
-    "commit:6",
-    "committed:4",
-    "half:1",
-    "synced:5",
-    "append:4",
+    "items.write:1",
+    "items.half:3",
+    "items.synced:1",
+    "commit.stored:1",
+    "commit.committed:1",
+    "commit.stored:6",
+    "commit.committed:4",
+    "items.half:1",
+    "items.synced:5",
+    "items.write:4",
 ]
 
 
