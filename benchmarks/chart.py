@@ -11,7 +11,7 @@ from benchmarks.results import Row, Section
 WIDTH = 860
 _LEFT = 300
 """Where bars begin."""
-_RIGHT = 110
+_RIGHT = 130
 """What is left for figures behind the longest bar."""
 _MARGIN = 20
 _TITLE = 44
