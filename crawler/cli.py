@@ -25,9 +25,8 @@ from crawler.masking import Mask
 from crawler.passwords import in_environment
 from crawler.progress import Progress
 from crawler.run import run as run_job
-from crawler.settings import (
-    VERSION,
-)
+from crawler.settings import VERSION, usable_cores
+from crawler.spares import Spares
 from crawler.stop import StopSignal
 
 UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
@@ -134,7 +133,7 @@ def run(
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
     column url, or - for standard input; without any, the spider's start_urls.
     """
-    with StopSignal() as stop:
+    with Spares(_workers_wanted(overrides)) as spares, StopSignal() as stop:
         plan = plans.for_run(
             spider,
             seed_args,
@@ -145,7 +144,15 @@ def run(
             mask=mask,
         )
         plan = replace(plan, output=output, fresh=fresh, overwrite=yes)
-        return _run(plan, stop)
+        return _run(plan, stop, spares)
+
+
+def _workers_wanted(overrides: Sequence[str]) -> int:
+    """How many workers there will be, as far as the command says; the spider may say otherwise."""
+    named = [
+        value for name, _, value in (one.partition("=") for one in overrides) if name == "workers"
+    ]
+    return int(named[-1]) if named and named[-1].isdecimal() else usable_cores()
 
 
 @commands.command(short_help="Go on with a job.")
@@ -156,12 +163,12 @@ def resume(mask: Mask, job: str | None) -> int:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    with StopSignal() as stop:
+    with Spares(usable_cores()) as spares, StopSignal() as stop:
         plan = plans.for_resume(jobs.folder_of(job), mask)
-        return _run(plan, stop)
+        return _run(plan, stop, spares)
 
 
-def _run(plan: Plan, stop: StopSignal) -> int:
+def _run(plan: Plan, stop: StopSignal, spares: Spares) -> int:
     with Progress(limit=plan.settings.max_pages) as shown_progress:
         try:
             summary = run_job(
@@ -169,6 +176,7 @@ def _run(plan: Plan, stop: StopSignal) -> int:
                 watch=shown_progress.update,
                 stop=stop,
                 report_seed=shown_progress.bad_seed,
+                spares=spares,
             )
         except CrawlerError:
             raise

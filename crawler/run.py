@@ -26,6 +26,7 @@ from crawler.news import News
 from crawler.opening import Opening
 from crawler.scheduler import Scheduler
 from crawler.seeds import BadSeed
+from crawler.spares import Spares
 from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 from crawler.stop import StopSignal
@@ -46,12 +47,13 @@ def run(
     watch: Callable[[Snapshot], None] | None = None,
     stop: StopSignal | None = None,
     report_seed: Callable[[BadSeed], None] | None = None,
+    spares: Spares | None = None,
 ) -> Summary:
     """Run a job until it is finished or stopped. Raises CrawlerError."""
     spider = plan.source.load()
     with Job(plan, spider.name) as job, log_to(job.folder / LOG, plan.mask):
         try:
-            current = Run(job, spider, stop, report_seed)
+            current = Run(job, spider, stop, report_seed, spares)
             seen = -math.inf
             for _ in current.steps():
                 if watch is not None and time.monotonic() >= seen + WATCH_EVERY:
@@ -72,6 +74,7 @@ class Run:
         spider: type[Spider],
         stop: StopSignal | None = None,
         report_seed: Callable[[BadSeed], None] | None = None,
+        spares: Spares | None = None,
     ) -> None:
         plan = job.plan
         self._job = job
@@ -103,6 +106,7 @@ class Run:
             job, self._spider, self._frontier, report_seed or (lambda seed: None)
         )
         self._threads = threads
+        self._spares = spares
         self._team: Team | None = None
         self._crashes = Crashes()
         self._began = time.monotonic()
@@ -147,7 +151,8 @@ class Run:
         counters.finished, counters.reason = False, ""
         self._frontier.load(time.monotonic(), was_killed=self._job.was_killed)
         if self._has_work():
-            self._team = Team(self._opening.assembly(self._threads), self._settings.worker_count)
+            assembly = self._opening.assembly(self._threads)
+            self._team = Team(assembly, self._settings.worker_count, self._spares)
             self._team.start()
 
     def _is_over(self) -> bool:

@@ -23,6 +23,7 @@ from crawler.messages import Order, Outcome, Recall, Stop, decode_outcomes, enco
 from crawler.process import Workshop, settle_in, signals_blocked
 from crawler.scope import Scope
 from crawler.settings import Settings
+from crawler.spares import Spares
 from crawler.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -91,10 +92,12 @@ def _log_of(assembly: Assembly) -> Iterator[None]:
 class Team:
     """Workers by number. With ``processes`` 0 there is one, in threads of this process."""
 
-    def __init__(self, assembly: Assembly, processes: int) -> None:
+    def __init__(self, assembly: Assembly, processes: int, spares: Spares | None = None) -> None:
+        """``spares`` are taken first; what they do not suffice for is spawned."""
         self.size = processes or 1
         self._assembly = assembly
         self._in_process = processes == 0
+        self._spares = spares
         self._context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
         self._processes: list[Any] = [None] * self.size
@@ -105,6 +108,7 @@ class Team:
     def start(self) -> None:
         """Start all workers; they are ready when they first answer."""
         self._connections = [self._start(number) for number in range(self.size)]
+        self._spares = None  # they are of no use once there is more than one thread
 
     def send(self, worker: int, order: Order) -> None:
         """Give an order. To a dead worker it is lost; ``receive`` tells of the death."""
@@ -177,18 +181,23 @@ class Team:
     def _start(self, number: int) -> Connection:
         if self._in_process:
             return self._start_thread()
+        what = self._assembly, self._core(number)
+        taken = self._spares.take(_main, *what) if self._spares else None
+        ours, self._processes[number] = taken or self._spawn(f"worker-{number + 1}", *what)
+        return ours
+
+    def _spawn(self, name: str, *what: Any) -> tuple[Connection, Any]:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=_main,
-            args=(theirs, self._assembly, self._core(number)),
-            name=f"worker-{number + 1}",
+            args=(theirs, *what),
+            name=name,
             daemon=True,
         )
         with signals_blocked():
             process.start()
         theirs.close()
-        self._processes[number] = process
-        return ours
+        return ours, process
 
     def _start_thread(self) -> Connection:
         ours, theirs = Pipe()

@@ -29,7 +29,7 @@ FLOORS: dict[str, set[str]] = {
     "one run": {"commit", "crashes", "feeder", "intake", "opening", "run"},
     "its parts": {
         *("discovery", "frontier", "hostqueue", "identities", "importing", "job", "jobs", "news"),
-        *("process", "signin"),
+        *("process", "signin", "spares"),
         *("scheduler", "seedlists", "seeds", "sink", "store", "store.schema"),
         *("store.sealing", "store.sqlite"),
         *("team", "worker"),
