@@ -8,7 +8,6 @@ written from all that are there: ``--section broad`` measures one of them again,
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from msgspec.structs import replace
 from benchmarks import broadcrawl, chart, manuals, parts, report, results, starting
 from benchmarks.calm import Calm
 from benchmarks.crawlers import AT_MANUALS, CRAWLEE, SCRAPY_LINKS
-from benchmarks.environments import GO_PACKAGES, WORK
+from benchmarks.environments import GO_PACKAGES, WORK, NotThereError
 from benchmarks.measure import CrawlError
 from benchmarks.results import Section
 from benchmarks.site import SOURCES, PackagesError, check_packages
@@ -103,10 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_packages([name for name in names if name in SOURCES])
         measure(suite, names)
-    except PackagesError as error:
+    except (PackagesError, NotThereError) as error:
         print(error, file=sys.stderr)
         return 2
-    except (CrawlError, subprocess.CalledProcessError) as error:
+    except CrawlError as error:
         print(error, file=sys.stderr)
         return 1
     print(report.table(write(suite)))

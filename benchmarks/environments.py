@@ -35,16 +35,22 @@ class NotThereError(Exception):
 
 @cache
 def python(environment: str | None) -> str:
-    """The interpreter of a virtualenv, made if it is not there; None is the one running."""
+    """The interpreter of a virtualenv, made if it is not there; None is the one running.
+
+    Raises NotThereError where it cannot be made.
+    """
     if environment is None:
         return sys.executable
     folder = _ENVIRONMENTS / environment
     ready = folder / "benchmark-ready"
     if not ready.exists():
         print(f"Making {environment}'s virtualenv …", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, *PACKAGES[environment]], check=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            subprocess.run([*install, *PACKAGES[environment]], check=True)
+        except subprocess.CalledProcessError as error:
+            raise NotThereError(f"{environment} could not be installed: {error}") from None
         ready.touch()
     return str(folder / "bin" / "python")
 

@@ -34,7 +34,7 @@ _MB = 1024**2
 
 def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_MANUALS) -> Section:
     """Crawl one site ``runs`` times with each crawler, in turn. Raises CrawlError."""
-    crawlers, notes = _there(crawlers)
+    crawlers, notes = there(crawlers)
     taken: dict[Crawler, list[Measurement]] = {crawler: [] for crawler in crawlers}
     others = []
     again = calm.again
@@ -63,7 +63,7 @@ def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_M
     )
 
 
-def _there(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
+def there(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
     """Those that can run here, and why others cannot."""
     found, notes = [], []
     for crawler in crawlers:

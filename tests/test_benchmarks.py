@@ -23,7 +23,18 @@ if sys.platform != "linux":
 # The benchmarks are no part of what is installed, and `pytest` looks for that alone.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import broad, broadcrawl, chart, compare, manuals, parts, report, reuse, site
+from benchmarks import (
+    broad,
+    broadcrawl,
+    chart,
+    compare,
+    environments,
+    manuals,
+    parts,
+    report,
+    reuse,
+    site,
+)
 from benchmarks.calm import Calm
 from benchmarks.crawlers import GO_CRAWLER, OURS, OURS_BROAD, OURS_SOUP, SCRAPY, Crawler
 from benchmarks.environments import NotThereError
@@ -276,6 +287,15 @@ def test_a_broad_crawl_of_ours_is_polite() -> None:
     assert rate.connections == connections.value
     assert early.value < 5, "a busy machine sees some arrivals late, but not many"
     assert found.notes[0].startswith("crawler, selectors: ")
+
+
+def test_a_peer_that_is_not_there_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    environments.go_crawler.cache_clear()
+    found, notes = manuals.there([OURS, GO_CRAWLER])
+    assert found == [OURS]
+    (note,) = notes
+    assert note.startswith("Not compared: for a Go crawler: apt-get install golang-go ")
 
 
 # What a session saves
