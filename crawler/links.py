@@ -19,6 +19,7 @@ from crawler.scope import Scope
 
 Pattern: TypeAlias = str | re.Pattern[str]
 Several: TypeAlias = str | Iterable[str]
+Reference: TypeAlias = tuple[str, str]  # "a", "area" or "base", and its href as it is written
 
 # fmt: off
 IGNORED_EXTENSIONS: tuple[str, ...] = (
@@ -91,27 +92,26 @@ def base_url(root: etree._Element, url: str) -> str:
     return url
 
 
-def addresses(root: etree._Element, url: str, *, encoding: str = "utf-8") -> list[str]:
-    """The URLs of ``extract(root, base_url(root, url))`` for a page of HTML, in one walk.
+def references(root: etree._Element | None) -> list[Reference]:
+    """What the links and bases of a page of HTML refer to."""
+    found = () if root is None else root.iter("a", "area", "base")
+    return [(one.tag, href) for one in found if (href := one.get("href")) is not None]
 
-    Walking through a large page costs more than all else here, and so do hundreds of links to
-    the sections of a few pages.
-    """
+
+def addresses(found: list[Reference], url: str, *, encoding: str = "utf-8") -> list[str]:
+    """The URLs of ``extract(root, base_url(root, url))``, for what is ``references(root)``."""
     base: str | None = None
-    references: dict[str, None] = {}
-    for element in root.iter("a", "area", "base"):
-        reference = element.get("href")
-        if reference is None:
-            continue
-        if element.tag == "base":
+    wanted: dict[str, None] = {}
+    for name, reference in found:
+        if name == "base":
             base = reference if base is None else base
         elif reference[:1] != "#":
             # A space before the fragment belongs to the path; without one nothing depends on it.
             end = reference.find("#")
             cut = end > 0 and reference[end - 1] > " "
-            references[reference[:end] if cut else reference] = None
+            wanted[reference[:end] if cut else reference] = None
     join = _joiner(url if base is None else urls.resolve(url, base) or url, encoding)
-    return [one for one in dict.fromkeys(map(join, references)) if one is not None]
+    return [one for one in dict.fromkeys(map(join, wanted)) if one is not None]
 
 
 def extract(

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from crawler import encoding, forms, links, soup, tree, urls
 from crawler.errors import FetchError, SpiderError
 from crawler.forms import Form
-from crawler.links import Link
+from crawler.links import Link, Reference
 from crawler.queries import Selector
 from crawler.request import Hop, Request
 from crawler.targets import LINKING, Target, element_name, reference_of, shown
@@ -41,6 +41,7 @@ class Response:
         "_base_url",
         "_encoding",
         "_kind",
+        "_references",
         "_root",
         "_selector",
         "_soup",
@@ -79,6 +80,7 @@ class Response:
         self._text: str | None = None
         self._root: Any = _UNREAD
         self._soup: BeautifulSoup | None = None
+        self._references: list[Reference] = []
         self._selector: Selector | None = None
         self._base_url: str | None = None
 
@@ -133,7 +135,8 @@ class Response:
         """The page as BeautifulSoup's lxml builder makes it, always the same object."""
         if self._soup is None:
             markup = encoding.as_utf8(self.body, self.encoding)
-            self._soup = soup.build(markup, self.encoding, xml=self.is_xml)
+            found = self._references
+            self._soup = soup.build(markup, self.encoding, xml=self.is_xml, references=found)
         return self._soup
 
     @property
@@ -227,8 +230,10 @@ class Response:
         without ``href``) and, unless ``dont_filter`` is set, what it has given before. Raises
         SpiderError for a selector that matches what is no link, such as the ``<li>`` around one.
         """
-        if targets is None and self.is_html and self.root is not None:
-            for address in links.addresses(self.root, self.url, encoding=self.encoding):
+        if targets is None and self.is_html:
+            # Parsing a page again takes as long as all else that is done for its links.
+            references = links.references(self.root) if self._soup is None else self._references
+            for address in links.addresses(references, self.url, encoding=self.encoding):
                 yield self._request(address, callback, request_options)
             return
         if targets is None:

@@ -47,7 +47,8 @@ FLOORS: dict[str, set[str]] = {
     "what is sent and what comes": {
         *("cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
         *("safety", "scope"),
-        *("direct", "exchange", "queries", "session", "soup", "targets", "transport", "tree"),
+        *("direct", "exchange", "nodes", "queries", "session", "soup", "targets"),
+        *("transport", "tree"),
     },
     "one request": {
         *(
@@ -108,7 +109,7 @@ ENVIRONMENT_HELPERS = {
 # Module globals that change: each is a cache, or every thread has its own.
 CHANGING_GLOBALS = {
     ("deadline", "_current"): "each thread has its own",
-    ("soup", "_kinds"): "a cache of what strings in which tag are",
+    ("nodes", "kinds"): "a cache of what strings in which tag are",
     ("tree", "_parsers"): "each thread has its own",
     ("urls", "_memory"): "a cache of what references were resolved to",
 }

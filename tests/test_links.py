@@ -234,4 +234,5 @@ def test_addresses_are_the_links_of_a_page(page: list[tuple[str, str]], encoding
     root = tree(f"<html><body><p>{body}</body></html>".replace("\0", ""))
     url = "http://site.test/dir/page.html?q=1"
     extracted = links.extract(root, links.base_url(root, url), encoding=encoding)
-    assert links.addresses(root, url, encoding=encoding) == [link.url for link in extracted]
+    found = links.addresses(links.references(root), url, encoding=encoding)
+    assert found == [link.url for link in extracted]

@@ -307,6 +307,30 @@ def test_follow_all_follows_all_links() -> None:
     assert {request.depth for request in response.follow_all()} == {1}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<base href=/dir/><a href=x#y>1</a><a href=x>2</a><area href='?q=\xc3\xa9'><a>3</a>",
+        b"<a href=x>1</a></body></html><a href=y>2</a> text <base href=/late/>",
+        b"text alone",
+        b"",
+    ],
+)
+def test_follow_all_after_soup_follows_the_same_without_another_parse(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> Response:
+        return Response("https://x.example/a/", body, headers={"Content-Type": "text/html"})
+
+    expected = urls_of(read().follow_all())
+    response = read()
+    for tag in response.soup.find_all("a"):
+        tag.decompose()
+    monkeypatch.setattr("crawler.tree.parse", None)
+    assert urls_of(response.follow_all()) == expected
+    assert len(expected) == 2 * (b"<a" in body)
+
+
 def test_follow_all_gives_each_url_once() -> None:
     targets = ["/x", "/x#top", "/y", "/x"]
     made = page().follow_all(targets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import gc
 import os
 import pickle
 import re
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from lxml import html as lxml_html
 
-from crawler import encoding, soup
+from crawler import encoding, links, nodes, soup
 from crawler.tree import parse
 from tests.conformance import rows
 
@@ -84,7 +85,7 @@ def assert_same(markup: bytes) -> None:
 
 
 def test_the_installed_beautifulsoup_is_one_that_trees_are_built_fast_for() -> None:
-    assert soup._FAST
+    assert soup.FAST
 
 
 HARD = [
@@ -279,9 +280,9 @@ def test_xml_gives_an_xml_tree() -> None:
 
 
 def test_made_up_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soup._kinds, "MOST", len(soup._kinds))
+    monkeypatch.setattr(nodes.kinds, "MOST", len(nodes.kinds))
     assert_same(b"<made-up-1 class='a b'>x<made-up-2></made-up-2></made-up-1>")
-    assert "made-up-1" not in soup._kinds
+    assert "made-up-1" not in nodes.kinds
 
 
 # Another BeautifulSoup
@@ -309,8 +310,94 @@ def test_a_beautifulsoup_without_these_methods_is_noticed(
 def test_without_the_fast_builder_trees_are_the_same(
     markup: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soup, "_FAST", False)
+    monkeypatch.setattr(soup, "FAST", False)
     assert_same(markup)
+
+
+# Links, found on the way
+
+
+@given(BROKEN)
+def test_what_links_refer_to_is_found_while_the_tree_is_made(pieces: list[str]) -> None:
+    markup = b"<area href><a href='a#b'>x</a>" + "".join(pieces).encode("utf-8", "replace")
+    found: list[links.Reference] = []
+    tree = soup.build(markup, references=found)
+    assert found == [(tag.name, tag["href"]) for tag in tree.find_all(nodes.REFERRING, href=True)]
+    assert found[:2] == [("area", ""), ("a", "a#b")]
+
+
+def test_without_the_fast_builder_references_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    markup = b"<base href=/x/><a href=y>z<a name=q>q</a><link href=l><area href=' w '>"
+    fast: list[links.Reference] = []
+    slow: list[links.Reference] = []
+    soup.build(markup, references=fast)
+    monkeypatch.setattr(soup, "FAST", False)
+    soup.build(markup, references=slow)
+    assert fast == slow == [("base", "/x/"), ("a", "y"), ("area", " w ")]
+
+
+def test_a_copy_of_the_soup_leaves_the_references_alone() -> None:
+    found: list[links.Reference] = []
+    copied = copy.copy(soup.build(b"<a href=x>y</a>", references=found))
+    assert copied.a is not None
+    assert found == [("a", "x")]
+
+
+# The garbage collector
+
+
+def collections_while_building(markup: bytes) -> list[int]:
+    generations: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(info["generation"])
+
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        soup.build(markup)
+    finally:
+        gc.callbacks.remove(note)
+    return generations
+
+
+LARGE = b"<p class=x>y</p>\n" * 5000
+
+
+def test_a_large_tree_is_made_with_one_collection_before() -> None:
+    # One more when collection is on again, for all that was made.
+    assert collections_while_building(LARGE)[0] == 1
+    assert len(collections_while_building(LARGE)) <= 2
+    assert gc.isenabled()
+
+
+def test_collections_that_are_off_or_rare_are_left_so() -> None:
+    gc.disable()
+    try:
+        assert collections_while_building(LARGE) == []
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1_000_000, 20, 20)
+    try:
+        assert collections_while_building(LARGE) == []
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def test_collection_is_on_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(nodes.Target, "comment", fail)
+    with pytest.raises(MemoryError):
+        soup.build(LARGE + b"<!-- x -->")
+    assert gc.isenabled()
 
 
 # lxml
