@@ -13,11 +13,10 @@ from typing import Any
 
 from crawler.errors import CookieFileError
 from crawler.messages import Cookie
+from crawler.setcookie import DOTLESS
 
 HEADER = "# Netscape HTTP Cookie File"
 HTTP_ONLY = "#HttpOnly_"
-DOTLESS = ".local"
-"""What the standard library adds to a host's name that has no dot."""
 
 
 def read(text: str, name: str) -> list[Cookie]:

@@ -11,13 +11,12 @@ import re
 from typing import Any
 
 import requests
-from requests.cookies import get_cookie_header
 from requests.utils import select_proxy
 
 from crawler import urls
 from crawler.cookies import RecordingJar
 from crawler.environment import Environment
-from crawler.exchange import Reply, exchange, for_jar
+from crawler.exchange import Reply, exchange
 from crawler.pools import PoolAdapter
 from crawler.request import Request
 
@@ -62,7 +61,7 @@ class Direct:
         if pool is None or head is None:
             return None
         parts = [b"GET ", match[1].encode(), b" HTTP/1.1\r\nHost: ", _netloc(request.url), head]
-        if jar.has_any and (cookies := _cookies(jar, request.url)):
+        if cookies := jar.header(request.url):
             parts += [b"Cookie: ", cookies.encode("latin-1"), b"\r\n"]
         parts.append(b"\r\n")
         return exchange(pool, b"".join(parts), request.url, timeout)
@@ -127,8 +126,3 @@ def _encoded(fields: tuple[tuple[str, Any], ...]) -> bytes | None:
 
 def _netloc(url: str) -> bytes:
     return urls.netloc(url).encode()
-
-
-def _cookies(jar: RecordingJar, url: str) -> str | None:
-    header: str | None = get_cookie_header(jar, for_jar(url))  # type: ignore[no-untyped-call]
-    return header

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from http.cookiejar import CookieJar
 from typing import Any
 
 import requests
 from requests.auth import AuthBase
+from requests.cookies import cookiejar_from_dict
 from requests.hooks import dispatch_hook
+from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.cookies import RecordingJar
@@ -93,6 +96,19 @@ class Transport(requests.Session):
             prepared.prepare_auth(auth)
         if self.home and urls.site(request.url) not in self.home:
             self._shield(prepared, [f"https://{min(self.home)}/"])
+        return prepared
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As in requests, and its cookies are chosen by this session's jar, not by a plain one."""
+        prepared = super().prepare_request(request)
+        given = CaseInsensitiveDict({**self.headers, **(request.headers or {})})
+        if given.get("Cookie") is None:
+            prepared.headers.pop("Cookie", None)
+        jar = self.cookies
+        if own := request.cookies:
+            jar = jar.copy()
+            jar.update(own if isinstance(own, CookieJar) else cookiejar_from_dict(own))  # type: ignore[no-untyped-call]
+        prepared.prepare_cookies(jar)
         return prepared
 
     def send_once(

@@ -46,7 +46,7 @@ FLOORS: dict[str, set[str]] = {
     },
     "what is sent and what comes": {
         *("cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
-        *("safety", "scope"),
+        *("safety", "scope", "setcookie"),
         *("direct", "exchange", "nodes", "queries", "session", "soup", "targets"),
         *("transport", "tree"),
     },

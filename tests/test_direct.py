@@ -352,13 +352,13 @@ def test_early_hints_are_no_response() -> None:
     assert (response.status, response.body) == (200, BODY)
 
 
-def test_a_thousand_cookies_are_taken() -> None:
+def test_a_thousand_cookies_are_read_and_as_many_kept_as_by_a_browser() -> None:
     lines = [f"Set-Cookie: c{n}={n}" for n in range(1000)]
     session = session_of()
     with serving(head(LENGTH, *lines) + BODY) as tape:
         response = fetch(f"{tape.url}/", session)
     assert isinstance(response, Response)
-    assert len(session.cookies) == 1000
+    assert [cookie.name for cookie in session.cookies] == [f"c{n}" for n in range(820, 1000)]
 
 
 @pytest.mark.parametrize("line", [b"X: " + b"y" * MOST_HEADERS, b"X: y\r\n" * (MOST_HEADERS // 6)])
