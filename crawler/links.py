@@ -278,7 +278,7 @@ def _patterns(
 # Meta refresh
 
 _REFRESH = re.compile(
-    r"[ \t\n\f\r]*([0-9]+|(?=\.))[0-9.]*(?:\Z|(?=[;, \t\n\f\r]))"
+    r"[ \t\n\f\r]*([0-9]++|(?=\.))[0-9.]*+(?:\Z|(?=[;, \t\n\f\r]))"
     r"[ \t\n\f\r]*[;,]?[ \t\n\f\r]*(?:url[ \t\n\f\r]*=[ \t\n\f\r]*)?(.*)",
     re.DOTALL | re.IGNORECASE,
 )

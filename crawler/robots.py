@@ -128,7 +128,8 @@ _FIELDS = {
     "delay": "Crawl-delay",
     "sitemap": "Sitemap",
 }
-_HTML_BREAK = re.compile(r"(?:<br\s*/?>\s*)+$", re.IGNORECASE)
+# Line breaks of HTML at the end, read backwards: forwards, each of many would be tried as the first.
+_HTML_BREAKS = re.compile(r"(?:\s*+>/?\s*+rb<)*+", re.IGNORECASE)
 # Protego would take these for the ends of lines.
 _OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
@@ -140,9 +141,14 @@ def _lines(text: str) -> list[tuple[str, str]]:
         match = _LINE.match(line.partition("#")[0])
         if match is not None:
             field = next(field for group, field in _FIELDS.items() if match[group])
-            value = _HTML_BREAK.sub("", match["value"].strip()).strip()
+            value = _without_breaks(match["value"].strip()).strip()
             lines.append((field, _OTHER_LINE_ENDS.sub(lambda char: quote(char[0]), value)))
     return lines
+
+
+def _without_breaks(value: str) -> str:
+    breaks = _HTML_BREAKS.match(value[::-1])
+    return value[: len(value) - breaks.end()] if breaks else value
 
 
 def _for_protego(lines: list[tuple[str, str]]) -> Iterator[str]:

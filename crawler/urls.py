@@ -224,7 +224,8 @@ def _name_of(parameter: str) -> str:
     return parameter.partition("=")[0]
 
 
-_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+# Not right after a bare percent sign: what is decoded there would make another escape of it.
+_ESCAPE = re.compile("(?<!%)(?<!%[0-9A-Fa-f])%[0-9A-Fa-f]{2}")
 _UNRESERVED = {
     f"%{ord(char):02X}": char
     for char in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
