@@ -133,7 +133,7 @@ def run(
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
     column url, or - for standard input; without any, the spider's start_urls.
     """
-    with Spares(_workers_wanted(overrides)) as spares, StopSignal() as stop:
+    with StopSignal() as stop, Spares(_workers_wanted(overrides)) as spares:
         plan = plans.for_run(
             spider,
             seed_args,
@@ -163,7 +163,7 @@ def resume(mask: Mask, job: str | None) -> int:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    with Spares(usable_cores()) as spares, StopSignal() as stop:
+    with StopSignal() as stop, Spares(usable_cores()) as spares:
         plan = plans.for_resume(jobs.folder_of(job), mask)
         return _run(plan, stop, spares)
 
