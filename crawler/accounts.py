@@ -117,7 +117,7 @@ def load(path: str | os.PathLike[str]) -> list[Account]:
         raise AccountError(f"cannot read the accounts file {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise AccountError(f"{path} is not text in UTF-8, as TOML must be") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise AccountError(f"{path} is not valid TOML: {error}") from None
     if not document:
         raise AccountError(f"{path} names no account: begin one with [NAME]")

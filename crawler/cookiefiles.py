@@ -109,7 +109,7 @@ def _flag(value: bool) -> str:
 def _of_json(text: str, name: str) -> list[Cookie]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CookieFileError(f"{name} is not valid JSON: {error}") from None
     if isinstance(found, dict):
         found = found.get("cookies")
@@ -194,7 +194,7 @@ def _time(value: Any, where: str) -> float | None:
         seconds = float(value or 0)
         if seconds != seconds or abs(seconds) == float("inf"):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise CookieFileError(
             f"{where}: its expiry must be in seconds since 1970, not {value!r:.40}"
         ) from None

@@ -122,7 +122,7 @@ class Response:
         """The body as JSON. Raises FetchError if it is something else."""
         try:
             return json.loads(self.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # nested deeper than Python can go
             kind = self.headers.get("Content-Type", "no content type")
             raise FetchError(
                 "not json", f"{urls.redacted(self.url)} ({kind}) is not JSON: {error}"

@@ -137,7 +137,10 @@ def _csv_row(line: int, columns: list[str], cells: list[str], place: int) -> Row
 
 def _cells(header: str) -> list[str]:
     reader = csv.reader([header], delimiter=_delimiter(header))
-    return [cell.strip() for cell in next(reader, [])]
+    try:
+        return [cell.strip() for cell in next(reader, [])]
+    except csv.Error:  # longer than any name of a column
+        return []
 
 
 def _delimiter(header: str) -> str:
@@ -168,7 +171,7 @@ def _json_row(number: int, line: str) -> Row | BadRow:
     text = line.strip()
     try:
         value = msgspec.json.decode(text.encode(errors="surrogateescape"))
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return BadRow(number, text, f"is no JSON: {error}")
     if isinstance(value, str):
         return Row(number, value.strip(), {})
