@@ -9,6 +9,7 @@ elsewhere in the page and belong to the form are taken in, the action is resolve
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -219,24 +220,37 @@ def _copy(form: etree._Element) -> tuple[etree._Element, dict[etree._Element, et
     was read with.
     """
     make = lxml.html.html_parser.makeelement
-    copy = make("form", dict(form.attrib))
+    copy = make("form", _attributes(form))
     copy.getroottree().docinfo.URL = "http://localhost/"  # must be there; the action is absolute
     copies: dict[etree._Element, etree._Element] = {}
     for control in form.getroottree().iter("{*}input", "{*}select", "{*}textarea", "{*}button"):
         if _owner(control) is not form or _is_left_out(control):
             continue
         tag = etree.QName(control).localname
-        copies[control] = made = make(tag, dict(control.attrib))
+        copies[control] = made = make(tag, _attributes(control))
         if tag == "select":
             for option in control.iter("{*}option"):
-                made.append(made.makeelement("option", dict(option.attrib)))
-                made[-1].text = "".join(option.itertext())
+                made.append(made.makeelement("option", _attributes(option)))
+                made[-1].text = _settable("", "".join(option.itertext()))
         elif tag == "textarea":
-            made.text = "".join(control.itertext())
+            made.text = _settable("", "".join(control.itertext()))
         elif _submits(control):
-            made.set("value", control.get("value", ""))
+            made.set("value", _settable("", control.get("value", "")))
         copy.append(made)
     return copy, copies
+
+
+# lxml reads names and control characters that it refuses to have set.
+_settable = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]").sub
+_is_settable_name = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII).fullmatch
+
+
+def _attributes(element: etree._Element) -> dict[str, str]:
+    return {
+        str(name): _settable("", str(value))
+        for name, value in element.attrib.items()
+        if _is_settable_name(str(name))
+    }
 
 
 def _owner(element: etree._Element) -> etree._Element | None:
