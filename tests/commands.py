@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from tests.conftest import wait_until
@@ -28,16 +29,20 @@ class Command:
         *seeds: str,
         workers: int = 0,
         kill: str = "",
+        kill_worker: str = "",
+        arguments: Mapping[str, object] | None = None,
         **settings: object,
     ) -> None:
+        """``kill`` and ``kill_worker`` are as in tests/faults/points.py, for spiders run by
+        victims.py; ``arguments`` are those of the spider."""
         chosen = {"workers": workers, **settings}
-        options = [part for item in chosen.items() for part in ("-s", "=".join(map(str, item)))]
+        options = [*_options("-s", chosen), *_options("-a", arguments or {})]
         where = spider if ":" in spider else f"{VICTIMS}:{spider}"
         words = ["run", where, *seeds, "--job", str(folder), *options]
         self.log = folder.with_suffix(".txt")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        if kill:
-            environment["KILL"] = kill
+        traps = {"KILL": kill, "KILL_WORKER": kill_worker}
+        environment |= {name: trap for name, trap in traps.items() if trap}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(VICTIMS), *words],
@@ -82,6 +87,18 @@ class Command:
         """Its child processes: the workers, and what Python itself needs."""
         return children_of(self.pid)
 
+    @property
+    def workers(self) -> list[int]:
+        """Its worker processes, the oldest first; none when it has ended."""
+        try:
+            return sorted(pid for pid in self.children if _is_worker(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+
+
+def _options(flag: str, values: Mapping[str, object]) -> list[str]:
+    return [part for item in values.items() for part in (flag, "=".join(map(str, item)))]
+
 
 def children_of(pid: int) -> list[int]:
     """The children of a process."""
@@ -95,6 +112,29 @@ def is_running(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _is_worker(pid: int) -> bool:
+    """True for what was spawned or forked; Python has one process more, where it spawns."""
+    try:
+        return b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def members_of(groups: Container[int]) -> list[int]:
+    """The running processes of process groups: all that has come of commands, orphans too."""
+    running = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in running if _group_of(pid) in groups]
+
+
+def _group_of(pid: int) -> int:
+    """The process group of a running process; 0 for one that has ended."""
+    try:
+        state, _, group, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if state == "Z" else int(group)
 
 
 def wait_until_gone(pids: list[int]) -> None:

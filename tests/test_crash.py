@@ -143,18 +143,11 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(
     )
     for path in ("/10", "/40"):
         site.wait_for(path)
-        workers = sorted(pid for pid in command.children if _is_worker(pid))
-        os.kill(workers[which], signal.SIGKILL)
-        wait_until_gone([workers[which]])
+        worker = command.workers[which]
+        os.kill(worker, signal.SIGKILL)
+        wait_until_gone([worker])
     assert command.wait() == 0, command.said
     check_whole(tmp_path / "job", urls)
-
-
-def _is_worker(pid: int) -> bool:
-    try:
-        return b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("way", ["exit", "abort", "kill"])

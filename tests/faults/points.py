@@ -14,6 +14,7 @@ that is killed, and not its machine, a sync changes nothing.
 
 from __future__ import annotations
 
+import _sqlite3
 import contextlib
 import ctypes
 import itertools
@@ -26,8 +27,6 @@ from functools import wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
-
-import _sqlite3
 
 from crawler import opening, sink
 from crawler.commit import Committer
@@ -90,9 +89,7 @@ POINTS = (*OPENING, *OUTPUT, *CUTTING, *COMMIT, *BETWEEN, *STORE, *ENDING)
 class Trap:
     """Kills this process at the ``number``-th arrival at ``point``."""
 
-    def __init__(
-        self, point: str, number: int, *, everyone: bool = False, token: str = ""
-    ) -> None:
+    def __init__(self, point: str, number: int, *, everyone: bool = False, token: str = "") -> None:
         if point not in POINTS + WORKER:
             raise ValueError(f"there is no point {point}")
         self.point = point
@@ -339,8 +336,8 @@ def _get(vfs: Any) -> Any:
 
 
 def _what(file: int) -> str:
-    path = os.readlink(f"/proc/self/fd/{file}")
-    return "wal" if path.endswith("-wal") else "database" if path.endswith(".db") else "other"
+    name = Path(f"/proc/self/fd/{file}").readlink().name
+    return "wal" if name.endswith("-wal") else "database" if name.endswith(".db") else "other"
 
 
 def _checkpointing(connect: Callable[..., sqlite3.Connection]) -> Any:

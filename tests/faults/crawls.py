@@ -1,0 +1,261 @@
+"""One crawl that is killed by plan, resumed by the same command, and looked at in the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tests.commands import Command, members_of
+from tests.faults.plan import Kill, Run, Target
+from tests.faults.site import Had, Site
+from tests.faults.toll import Toll
+from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Shape, Wanted, Web
+from tests.jobs import rows
+
+SPIDERS = Path(__file__).with_name("spiders.py")
+LONGEST_SILENCE = 90.0
+"""Seconds without any request after which a run counts as stuck."""
+FAREWELL = 30.0
+"""Seconds that workers have, at most, to notice that the process they work for was killed."""
+_LOOK_EVERY = 0.002
+"""Seconds between two looks at how far a run has come."""
+
+
+_T = TypeVar("_T")
+
+
+class _FailedError(Exception):
+    """A run did not go on as it should have."""
+
+
+class _Item(msgspec.Struct):
+    kind: str
+    place: str
+
+
+class _Rejected(msgspec.Struct):
+    """A line of ``rejected.jsonl``."""
+
+    item: _Item
+
+
+class Crawl:
+    """One web, crawled in ``folder`` as the plan says until nothing is left to do."""
+
+    def __init__(self, site: Site, web: Web, folder: Path) -> None:
+        self.toll = Toll(crawls=1)
+        self.job = folder / "job"
+        self._site = site
+        self._web = web
+        self._folder = folder
+        self._seeds: list[str] = []
+        if web.shape is not Shape.SOLO:
+            self._seeds = [str(folder / "seeds.txt")]
+            Path(self._seeds[0]).write_text(self._seed_list())
+        self._killed: list[int] = []
+
+    def suffer(self, runs: Sequence[Run]) -> Toll:
+        """Crawl to the end, with as many of the planned kills as can be landed; then look."""
+        try:
+            is_done = False
+            for number, run in enumerate(runs):
+                if not is_done or run.at_the_end:
+                    is_done = self._run(run, self._folder / f"token-{number}")
+            self._finish()
+            self._look()
+        except _FailedError as error:
+            self.toll.wrong.append(f"{self._web.name}: {error}")
+        finally:
+            self._count_left_behind()
+        return self.toll
+
+    # Runs and kills
+
+    def _run(self, run: Run, token: Path) -> bool:
+        """One run with its kills; True if it has finished the crawl."""
+        named = next((kill for kill in run.workers if kill.point), None)
+        last = run.last
+        command = self._start(
+            kill=last.point and f"{last.point}:{last.arrival}{':all' * (last.target == 'all')}",
+            kill_worker="" if named is None else f"{named.point}:{named.arrival}:{token}",
+        )
+        since = self._site.requests(self._web)
+        by_hand = False
+        for kill in sorted((kill for kill in run.workers if not kill.point), key=_when):
+            if self._comes_to(command, kill, since):
+                self._kill_worker(command, kill)
+        if run.at_the_end:
+            self._await_end(command)
+        elif by_hand := self._comes_to(command, last, since):
+            self._kill(command, last.target)
+        if named is not None and token.exists():
+            self.toll.kills[Target.WORKER, named.point] += 1
+        return self._ended(command, last, by_hand=by_hand)
+
+    def _ended(self, command: Command, last: Kill, *, by_hand: bool) -> bool:
+        status = command.process.wait()
+        if status == -signal.SIGKILL and (by_hand or last.point):
+            self.toll.kills[last.target, "" if by_hand else last.point] += 1
+            self._killed.append(command.pid)
+            return False
+        if status:
+            raise _FailedError(f"a run ended with status {status}:\n{_last_words(command)}")
+        return True
+
+    def _start(self, kill: str = "", kill_worker: str = "") -> Command:
+        self.toll.resumes += self.job.exists()
+        shape = self._web.shape
+        return Command(
+            f"{SPIDERS}:{shape.title()}",
+            self.job,
+            *self._seeds,
+            workers={Shape.SOLO: 0, Shape.GUEST: 1}.get(shape, 2),
+            kill=kill,
+            kill_worker=kill_worker,
+            arguments={"name_of_web": self._web.name, "port": self._site.port},
+        )
+
+    def _comes_to(self, command: Command, kill: Kill, since: int) -> bool:
+        """Wait for the instant of a kill; False if the run has ended before it."""
+        quiet_since, seen = time.monotonic(), 0
+        while (requests := self._site.requests(self._web) - since) < kill.after:
+            if command.process.poll() is not None:
+                return False
+            if requests != seen:
+                quiet_since, seen = time.monotonic(), requests
+            self._raise_if_stuck(command, quiet_since)
+            time.sleep(_LOOK_EVERY)
+        try:
+            command.process.wait(kill.moment)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def _kill_worker(self, command: Command, kill: Kill) -> None:
+        workers = command.workers
+        if workers:
+            victim = workers[int(kill.moment * 1e6) % len(workers)]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                self.toll.kills[Target.WORKER, ""] += 1
+
+    def _kill(self, command: Command, target: Target) -> None:
+        if target is Target.ALL:
+            command.kill()
+        else:
+            command.signal(signal.SIGKILL)
+
+    def _finish(self) -> None:
+        """The last run, which nobody kills."""
+        command = self._start()
+        self._await_end(command)
+        self._ended(command, Kill(Target.ALL), by_hand=False)
+
+    def _await_end(self, command: Command) -> None:
+        self._comes_to(command, Kill(Target.ALL, after=2**62), 0)
+
+    def _raise_if_stuck(self, command: Command, quiet_since: float) -> None:
+        if time.monotonic() > quiet_since + LONGEST_SILENCE:
+            command.kill()
+            raise _FailedError(f"a run stands still; it said:\n{_last_words(command)}")
+
+    def _count_left_behind(self) -> None:
+        """Workers end by themselves when the process that they work for was killed alone."""
+        until = time.monotonic() + FAREWELL
+        while (left := members_of(self._killed)) and time.monotonic() < until:
+            time.sleep(0.05)
+        for pid in left:
+            self.toll.wrong.append(f"{self._web.name}: process {pid} was left behind")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.toll.left_behind += len(left)
+
+    def _seed_list(self) -> str:
+        places = (Place(host, number) for host in range(HOSTS) for number in SEEDS)
+        return "".join(self._web.spelled(p, self._site.origin(p.host), 0) + "\n" for p in places)
+
+    # What has come of it
+
+    def _look(self) -> None:
+        """Compare the output with what the web gives, and with what the server has seen."""
+        toll, wanted, had = self.toll, self._web.wanted(), self._site.had(self._web)
+        lines = self._read("items.jsonl", Line)
+        rejected = self._read("rejected.jsonl", _Rejected)
+        orders = Counter(line.place for line in lines if line.kind == "order")
+        others = Counter(str(line) for line in lines if line.kind != "order")
+        toll.compare("item", others, map(str, wanted.lines))
+        toll.compare("order", orders, wanted.orders)
+        places = Counter(f"{line.item.kind} {line.item.place}" for line in rejected)
+        toll.compare("rejected item", places, (f"page {place}" for place in wanted.rejected))
+        unsure = {line.place for line in lines if line.text == UNSURE}
+        sure = {line.place for line in lines if line.text == SURE}
+        toll.compare("order at the server", Counter(had.orders), had.orders.keys() | sure)
+        self._look_into_store(wanted, len(lines), len(rejected), len(unsure))
+        self._look_at_logins(had)
+        toll.pages += wanted.pages
+        toll.requests += had.requests
+        toll.again += sum(had.answers.values()) - len(had.answers)
+        toll.orders += len(wanted.orders)
+        toll.unsure += len(unsure)
+
+    def _read(self, name: str, kind: type[_T]) -> list[_T]:
+        *whole, rest = (self.job / name).read_bytes().split(b"\n")
+        found: list[_T] = []
+        torn = [rest] if rest else []
+        for line in whole:
+            try:
+                found.append(msgspec.json.decode(line, type=kind))
+            except msgspec.DecodeError:
+                torn.append(line)
+        self.toll.torn += len(torn)
+        self.toll.wrong += [f"{self._web.name}: torn in {name}: {line[:200]!r}" for line in torn]
+        return found
+
+    def _look_into_store(self, wanted: Wanted, lines: int, rejected: int, unsure: int) -> None:
+        """The store has to be whole, and to agree with the output."""
+
+        def ask(query: str) -> str:
+            return str(rows(self.job, query)[0][0])
+
+        counters = msgspec.json.decode(ask("SELECT value FROM job WHERE name = 'counters'"))
+        for what, found, right in (
+            ("store", ask("PRAGMA integrity_check"), "ok"),
+            ("pending", ask("SELECT count(*) FROM pending"), "0"),
+            ("failed", ask("SELECT count(*) FROM failed"), str(wanted.missing + unsure)),
+            ("counted items", counters["items"], lines),
+            ("counted rejected", counters["rejected"], rejected),
+            ("counted pending", counters["pending"], 0),
+            ("state", counters["reason"], "finished"),
+        ):
+            if found != right:
+                self.toll.wrong.append(f"{self._web.name}: {what}: {found!r}, not {right!r}")
+
+    def _look_at_logins(self, had: Had) -> None:
+        """An account logs in once, after the site has ended its session, and after a kill that
+        came before the login was committed."""
+        accounts = {Shape.PAIR: 2}.get(self._web.shape, 1)
+        kills = self.toll.kills.total()
+        if had.logins > accounts * (1 + kills) + had.ended:
+            self.toll.wrong.append(
+                f"{self._web.name}: {had.logins} logins with {accounts} accounts, {kills} kills "
+                f"and {had.ended} ended sessions"
+            )
+        self.toll.logins += had.logins
+        self.toll.ended += had.ended
+
+
+def _when(kill: Kill) -> tuple[int, float]:
+    return kill.after, kill.moment
+
+
+def _last_words(command: Command) -> str:
+    return "\n".join(command.said.splitlines()[-30:])

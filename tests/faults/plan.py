@@ -1,0 +1,169 @@
+"""Which kills a crawl suffers. A seed and the crawl's number decide all of them.
+
+A kill at a named point is repeatable to the instruction. A random instant is drawn here, as a
+number of requests and a time after them; where it falls within the crawl, the machine decides.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.faults import points
+from tests.faults.web import Shape
+
+
+class Target(StrEnum):
+    """Whom a SIGKILL hits."""
+
+    MAIN = "the main process alone"
+    WORKER = "a worker alone"
+    ALL = "all processes"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One SIGKILL: at the ``arrival``-th coming to ``point``, or without one at a random instant.
+
+    That is ``moment`` seconds after the run's ``after``-th request. It is also when a process is
+    killed that has not come to its point until then; 0 requests are right after the start.
+    """
+
+    target: Target
+    point: str = ""
+    arrival: int = 1
+    after: int = 0
+    moment: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the command: ``workers`` die while it goes on, and ``last`` ends it.
+
+    ``at_the_end`` says that ``last`` comes when the crawl is done, however long it takes.
+    """
+
+    last: Kill
+    workers: tuple[Kill, ...] = ()
+    at_the_end: bool = False
+
+    @property
+    def kills(self) -> int:
+        """How many kills are planned."""
+        return 1 + len(self.workers)
+
+
+MOST_ARRIVALS = {
+    "items": 6,
+    "rejected": 3,
+    "commit": 6,
+    "mark": 3,
+    "wake": 3,
+    "seeds": 5,
+    "order": 12,
+    "outcome": 30,
+    "wal": 200,
+    "database": 60,
+    "closing": 20,
+    "worker": 8,
+}
+"""By what a point begins with: up to which arrival may be the last one; otherwise the first is."""
+
+LONGEST_START = 0.9
+"""Seconds within which a process is hit that is only starting."""
+LONGEST_MOMENT = 0.02
+"""Seconds by which a random instant may come later than the request that it is counted from."""
+
+_FRESH = points.OPENING
+_MIDDLE = (*points.OUTPUT, *points.COMMIT, *points.BETWEEN, *points.STORE)
+_LEAVE_A_TAIL = frozenset({*points.OUTPUT, "commit.stored"} - {"items.write"})
+
+
+class Plan:
+    """The runs of one crawl, which take ``kills`` kills together.
+
+    ``requests`` is about how many requests the crawl makes; no more than that are to pass before
+    its last kill. Points are taken in turn, so that a few crawls come to all of them.
+    """
+
+    def __init__(self, seed: str, crawl: int, shape: Shape, kills: int, requests: int) -> None:
+        self._random = random.Random(f"{seed}/{crawl}")
+        self._crawl = crawl
+        self._has_workers = shape is not Shape.SOLO
+        self._kills = kills
+        self._longest = max(4, int(1.4 * requests / kills))
+
+    def runs(self) -> list[Run]:
+        """What happens to the crawl, in order."""
+        opening = max(1, self._kills // 8)
+        ending = max(1, self._kills // 10)
+        first = self._opening(opening)
+        last = [
+            Run(self._at(point), at_the_end=True) for point in self._turn(points.ENDING, ending)
+        ]
+        middle = list(self._middle(self._kills - opening - ending))
+        return [*first, *middle, *last]
+
+    def _opening(self, count: int) -> list[Run]:
+        chosen = sorted(self._turn(_FRESH, count), key=_FRESH.index)  # in the order of a new job
+        return [Run(self._at(point)) for point in chosen]
+
+    def _middle(self, count: int) -> Iterator[Run]:
+        named = iter(self._turn(_MIDDLE, count))
+        workers = iter(self._turn(points.WORKER, count))
+        tail = ""
+        while count > 0:
+            kind = self._random.random()
+            if tail and kind < 0.5:
+                last = self._at(self._random.choice(_cutting(tail)))
+            elif kind < 0.65:
+                last = self._at(next(named))
+            elif kind < 0.75:
+                last = Kill(self._whom(), moment=self._random.uniform(0.0, LONGEST_START))
+            else:
+                last = Kill(self._whom(), after=self._after(), moment=self._moment())
+            tail = last.point if last.point in _LEAVE_A_TAIL else ""
+            dying = tuple(self._dying(workers, count - 1)) if last.after else ()
+            run = Run(last, dying)
+            count -= run.kills
+            yield run
+
+    def _dying(self, named: Iterator[str], most: int) -> Iterator[Kill]:
+        """Two at the most: a page during which a worker is killed for the third time fails."""
+        if not self._has_workers:
+            return
+        chance = self._random.random()
+        if chance < 0.25 and most > 0:
+            point = next(named)
+            yield Kill(Target.WORKER, point, self._arrival(point))
+        for _ in range(min(most - (chance < 0.25), self._random.choice((0, 0, 0, 1, 1)))):
+            after = self._random.randint(0, max(1, self._longest // 2))
+            yield Kill(Target.WORKER, after=after, moment=self._moment())
+
+    def _at(self, point: str) -> Kill:
+        after = self._longest // 2 + self._after()
+        return Kill(self._whom(), point, self._arrival(point), after=after)
+
+    def _turn(self, names: Sequence[str], count: int) -> list[str]:
+        """The next ``count`` of ``names``, going on where the crawl before has stopped."""
+        return [names[(self._crawl * count + number) % len(names)] for number in range(count)]
+
+    def _arrival(self, point: str) -> int:
+        return self._random.randint(1, MOST_ARRIVALS.get(point.partition(".")[0], 1))
+
+    def _whom(self) -> Target:
+        return self._random.choice((Target.MAIN, Target.ALL))
+
+    def _after(self) -> int:
+        return self._random.randint(1, self._longest)
+
+    def _moment(self) -> float:
+        return self._random.uniform(0.0, LONGEST_MOMENT)
+
+
+def _cutting(tail: str) -> list[str]:
+    """The points at which what a kill at ``tail`` has left is cut off."""
+    both = tail.startswith("rejected") and tail != "rejected.write"
+    return [point for point in points.CUTTING if both or point.startswith("items")]

@@ -1,0 +1,316 @@
+"""The site of the crash machine: many webs on one port of several addresses, in its own process.
+
+``python -m tests.faults.site FILE`` serves until its standard input ends, and says its port. A line
+with a web's name is answered with what that web has had. How many requests each crawl has made so
+far stands in ``FILE``, where it can be read at any time without asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import random
+import re
+import struct
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from tests import wire
+from tests.faults.web import HOSTS, Kind, Place, Shape, Web
+
+MOST_CRAWLS = 4096
+"""Crawls that one site can count."""
+SLOWNESS = 0.05
+"""Seconds that a slow page takes."""
+SHORTEST_SESSION, LONGEST_SESSION = 80, 200
+"""Pages that a session is good for."""
+ADDRESSES = tuple(f"127.0.0.{host + 1}" for host in range(HOSTS))
+
+_COUNT = struct.Struct("q")
+_FLAKY = {Kind.BUSY, Kind.BROKEN, Kind.RESET, Kind.CUT}
+_COOKIE = re.compile(rb"\r\ncookie:[^\r]*?\b(sid|key)=([^;\r\s]+)", re.IGNORECASE)
+
+
+class Had(msgspec.Struct):
+    """What one web has had."""
+
+    requests: int = 0
+    answers: dict[str, int] = msgspec.field(default_factory=dict)
+    """How often each page was given to somebody who may see it, by its place."""
+    orders: dict[str, int] = msgspec.field(default_factory=dict)
+    """How often each order was placed."""
+    logins: int = 0
+    ended: int = 0
+    """Sessions that the site has ended."""
+    refused: int = 0
+    """Pages that were asked for by nobody who is logged in."""
+
+
+@dataclass
+class Site:
+    """The server, as a context manager; ``folder`` takes the file of its counts."""
+
+    folder: Path
+
+    def __enter__(self) -> Self:
+        file = self.folder / "counts"
+        file.write_bytes(bytes(_COUNT.size * MOST_CRAWLS))
+        self._process, self.port = wire.start("tests.faults.site", str(file))
+        self._counts = _mapped(file)
+        self._asking = threading.Lock()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.communicate(timeout=20)
+        self._counts.close()
+
+    def origin(self, host: int) -> str:
+        """The origin of a host, by its number."""
+        return origin(host, self.port)
+
+    def requests(self, web: Web) -> int:
+        """How many requests a crawl has made so far."""
+        return int(_COUNT.unpack_from(self._counts, _COUNT.size * web.crawl)[0])
+
+    def had(self, web: Web) -> Had:
+        """What a web has had; it is forgotten by that."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._asking:
+            self._process.stdin.write(f"{web.name}\n")
+            self._process.stdin.flush()
+            return msgspec.json.decode(self._process.stdout.readline(), type=Had)
+
+
+def origin(host: int, port: int) -> str:
+    """A host's scheme, address and port."""
+    return f"http://{ADDRESSES[host]}:{port}"
+
+
+def _mapped(file: Path) -> mmap.mmap:
+    with file.open("r+b") as opened:
+        return mmap.mmap(opened.fileno(), 0)
+
+
+@dataclass
+class _State:
+    """One web being crawled."""
+
+    web: Web
+    had: Had = field(default_factory=Had)
+    asked: set[str] = field(default_factory=set)
+    sessions: dict[str, int] = field(default_factory=dict)
+    """Pages that each session is still good for."""
+
+
+class _Server:
+    def __init__(self, counts: mmap.mmap) -> None:
+        self.port = 0
+        self._counts = counts
+        self._states: dict[str, _State] = {}
+
+    def state(self, name: str) -> _State | None:
+        if name not in self._states:
+            try:
+                self._states[name] = _State(Web.named(name))
+            except ValueError:
+                return None
+        return self._states[name]
+
+    def count(self, state: _State) -> None:
+        state.had.requests += 1
+        _COUNT.pack_into(self._counts, _COUNT.size * state.web.crawl, state.had.requests)
+
+    def forget(self, name: str) -> Had:
+        state = self._states.pop(name, None)
+        return Had() if state is None else state.had
+
+
+class _Connection(wire.Conversation):
+    server: _Server
+
+    def answer(self, method: str, path: str, head: bytes, body: bytes) -> None:
+        _, name, *rest = path.partition("?")[0].split("/")
+        state = self.server.state(name)
+        if state is None or len(rest) not in {1, 2}:
+            self.transport.write(wire.reply("404 Not Found"))
+            return
+        self.server.count(state)
+        host = ADDRESSES.index(self.transport.get_extra_info("sockname")[0])
+        visit = _Visit(self, state, host, method, dict(_COOKIE.findall(head)))
+        # `p` may come as `%70`, which is the same.
+        visit.answer(rest[0].replace("%70", "p"), rest[1] if rest[1:] else "", body)
+
+
+@dataclass
+class _Visit:
+    """One request to one web."""
+
+    connection: _Connection
+    state: _State
+    host: int
+    method: str
+    cookies: dict[bytes, bytes]
+
+    def answer(self, what: str, number: str, body: bytes) -> None:
+        web, write = self.state.web, self.connection.transport.write
+        if what == "login":
+            write(self._login(body))
+            return
+        place = Place(self.host, int(number))
+        if what == "order":
+            _count(self.state.had.orders, place)
+            write(wire.reply("200 OK", _text("ordered")))
+        elif not self._may_come_in():
+            write(self._refusal(place))
+        elif what == "p":
+            self._page(place)
+        elif what == "post" and place.number % 2:
+            write(wire.reply("303 See Other", "", f"Location: /{web.name}/result/{number}"))
+        elif what in {"post", "result"}:
+            write(wire.reply("200 OK", _text(web.text("posted", *place))))
+        elif what == "behind":
+            is_open = self.cookies.get(b"key") == number.encode()
+            write(wire.reply("200 OK", _text(web.text("behind", *place) if is_open else "shut")))
+        else:
+            write(wire.reply("404 Not Found"))
+
+    # Who may come in
+
+    def _login(self, body: bytes) -> bytes:
+        web, state = self.state.web, self.state
+        if self.method != "POST":
+            form = f'<form method=post action="/{web.name}/login"><input name=user>'
+            return wire.reply("200 OK", f"{form}<input type=password name=password></form>")
+        if b"password=sesame" not in body:
+            return wire.reply("200 OK", "please log in with the right password")
+        # Logging in takes one form on each host: their addresses have no cookies in common.
+        state.had.logins += self.host == HOSTS - 1
+        sid = f"{self.host}.{len(state.sessions)}"
+        life = SHORTEST_SESSION + web.draw("life", sid) % (LONGEST_SESSION - SHORTEST_SESSION)
+        state.sessions[sid] = life
+        return wire.reply("200 OK", "welcome", f"Set-Cookie: sid={sid}; Path=/; HttpOnly")
+
+    def _may_come_in(self) -> bool:
+        if not self.state.web.shape.logs_in:
+            return True
+        sid = self.cookies.get(b"sid", b"").decode()
+        left = self.state.sessions.get(sid, 0)
+        if left:
+            self.state.sessions[sid] = left - 1
+            self.state.had.ended += left == 1
+        return bool(left)
+
+    def _refusal(self, place: Place) -> bytes:
+        web = self.state.web
+        self.state.had.refused += 1
+        if web.shape is Shape.GUEST:
+            return wire.reply("200 OK", _text("please log in"))
+        if web.draw("refusal", *place) % 2:
+            return wire.reply("401 Unauthorized", _text("please log in"))
+        return wire.reply("302 Found", "", f"Location: /{web.name}/login?next={place.number}")
+
+    # Pages
+
+    def _page(self, place: Place) -> None:
+        web, transport = self.state.web, self.connection.transport
+        kind = web.kind(place)
+        if kind in _FLAKY and str(place) not in self.state.asked:
+            self.state.asked.add(str(place))
+            self._fail(kind, place)
+        elif kind in {Kind.MOVED, Kind.AWAY, Kind.CHAIN}:
+            target = web.target(place)
+            where = web.spelled(target, origin(target.host, self.connection.server.port), 0)
+            transport.write(wire.reply("302 Found", "", f"Location: {where}"))
+        elif kind is Kind.GONE:
+            transport.write(wire.reply("404 Not Found", _text("gone")))
+        else:
+            _count(self.state.had.answers, place)
+            key = f"Set-Cookie: key={place.number}; Path=/{web.name}/behind/{place.number}"
+            page = wire.reply("200 OK", self._html(place), *[key] * (kind is Kind.KEY))
+            if kind is Kind.SLOW:
+                loop = asyncio.get_running_loop()
+                loop.call_later(SLOWNESS, _write_if_open, transport, page)
+            else:
+                transport.write(page)
+
+    def _fail(self, kind: Kind, place: Place) -> None:
+        transport = self.connection.transport
+        if kind is Kind.BUSY:
+            transport.write(wire.reply("503 Service Unavailable", "", "Retry-After: 0"))
+        elif kind is Kind.BROKEN:
+            transport.write(wire.reply("500 Internal Server Error", "broken"))
+        elif kind is Kind.RESET:
+            transport.abort()
+        else:
+            html = self._html(place)
+            transport.write(wire.reply("200 OK", html[: len(html) // 2], length=len(html)))
+            transport.close()
+
+    def _html(self, place: Place) -> str:
+        web = self.state.web
+        kind = web.kind(place)
+        texts = "".join(f"<p>{text}</p>\n" for text in web.parts(place))
+        links = "".join(self._link(place, k, to) for k, to in enumerate(web.links(place)))
+        actions = {Kind.FORM: "post", Kind.ORDER: "order"}
+        forms = (
+            f'<form class={action} method=post action="/{web.name}/{action}/{place.number}">'
+            "<input type=hidden name=n value=1></form>"
+            for one, action in actions.items()
+            if one is kind
+        )
+        key = f'<a class=behind href="/{web.name}/behind/{place.number}">x</a>'
+        return (
+            f"<html><body id={kind}><h1>{place}</h1>\n{texts}{''.join(forms)}"
+            f"<nav>{links}</nav>{key * (kind is Kind.KEY)}</body></html>"
+        )
+
+    def _link(self, place: Place, number: int, to: Place) -> str:
+        web = self.state.web
+        how = web.draw("spelling", number, *place)
+        where = web.spelled(to, origin(to.host, self.connection.server.port), how)
+        return f'<a href="{where.replace("&", "&amp;")}">{to}</a>\n'
+
+
+def _count(counts: dict[str, int], place: Place) -> None:
+    counts[str(place)] = counts.get(str(place), 0) + 1
+
+
+def _text(text: str) -> str:
+    return f"<html><body><p>{text}</p></body></html>"
+
+
+def _write_if_open(transport: asyncio.Transport, data: bytes) -> None:
+    if not transport.is_closing():
+        transport.write(data)
+
+
+async def _serve(file: Path) -> None:
+    server = _Connection.server = _Server(_mapped(file))
+    loop = asyncio.get_running_loop()
+    while not server.port:
+        port = random.randint(20_000, 32_000)  # below those that clients get
+        listening: list[asyncio.Server] = []
+        try:
+            for address in ADDRESSES:
+                one = await loop.create_server(_Connection, address, port, backlog=256)
+                listening.append(one)
+            server.port = port
+        except OSError:  # somebody has it at one of the addresses
+            for one in listening:
+                one.close()
+    print(server.port, flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        had = server.forget(line.strip())
+        print(msgspec.json.encode(had).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(Path(sys.argv[1])))

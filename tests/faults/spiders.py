@@ -1,0 +1,92 @@
+"""The spiders that the crash machine crawls its webs with, one for each shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from crawler import Request, Spider
+from crawler.accounts import Account
+from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Web
+
+
+class Open(Spider):
+    """Follows everything; its items say where they are from by what the page itself says."""
+
+    item_type = Line
+    delay = 0
+    retry_wait = 0.01
+    concurrency_per_host = 4
+    commit_interval = 0.02
+    name_of_web = ""
+    port = "0"
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        place = response.css("h1::text").get()
+        for part, text in enumerate(response.css("p::text").getall()):
+            yield Line("page", place or response.url, part, text)
+        if response.css("body#odd"):
+            yield {"kind": "page", "place": place}
+        yield from response.follow_all("nav a")
+        yield from response.follow_all("a.behind", callback=self.behind)
+        if response.css("form.post"):
+            yield response.form("form.post").to_request(callback=self.posted)
+        if response.css("form.order"):
+            yield response.form("form.order").to_request(callback=self.ordered, replay=False)
+
+    def behind(self, response: Any) -> Line:
+        return Line("behind", _place(response.url), 0, response.css("p::text").get() or "")
+
+    def posted(self, response: Any) -> Line:
+        return Line("posted", _place(response.url), 0, response.css("p::text").get() or "")
+
+    def ordered(self, response: Any) -> Line:
+        return Line("order", _place(response.url), 0, SURE)
+
+    def failed(self, failure: Any) -> Line:
+        url = failure.request.url
+        if "/order/" in url and failure.cause == "may have been sent":
+            return Line("order", _place(url), 0, UNSURE)
+        if failure.cause == "http 404":
+            return Line("missing", _place(url), 0, "")
+        return Line("failed", url, 0, failure.message)
+
+
+class Solo(Open):
+    """Its seeds are its own, and are to be fetched whatever was seen."""
+
+    def start(self) -> Iterable[Request]:
+        web = Web.named(self.name_of_web)
+        for host in range(HOSTS):
+            for number in SEEDS:
+                url = f"http://127.0.0.{host + 1}:{self.port}{web.path(Place(host, number))}"
+                yield Request(url, dont_filter=True)
+
+
+class Member(Open):
+    """Logs in on each host, and looks at nothing but what a spider looks at by default."""
+
+    def login(self, session: Any, account: Any = None) -> None:
+        for host in range(HOSTS):
+            page = session.open(f"http://127.0.0.{host + 1}:{self.port}/{self.name_of_web}/login")
+            session.submit(page.form("form"), user="reader", password="sesame")
+
+
+class Guest(Member):
+    """Knows a page for guests by its text."""
+
+    def is_logged_out(self, response: Any) -> bool:
+        return "please log in" in response.text or super().is_logged_out(response)
+
+
+class Pair(Member):
+    """Has two accounts."""
+
+    accounts = [Account(name="ann", user="ann"), Account(name="bea", user="bea")]
+
+
+def _place(url: str) -> str:
+    """The place that a URL speaks of: the number of its host, and the last part of its path."""
+    host = url.partition("://127.0.0.")[2].partition(":")[0]
+    number = url.partition("?")[0].rpartition("/")[2]
+    return f"{int(host) - 1}/{number}"

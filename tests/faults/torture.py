@@ -1,0 +1,209 @@
+"""The crash machine: ``python -m tests.faults.torture --kills 1000 --seed 7``.
+
+It crawls a site of its own while SIGKILL hits the main process, a worker, or all of them, at random
+instants and at every named point of the commit; resumes with the same command; repeats, until all
+kills have landed. Every crawl is finished, and what it has written is compared with what the site's
+definition says. The exit status is 1 if anything was lost, twice, torn or left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.machine import hardware, interpreter
+from tests.faults import points
+from tests.faults.crawls import Crawl
+from tests.faults.plan import Plan, Target
+from tests.faults.site import Site
+from tests.faults.toll import Toll
+from tests.faults.web import HOSTS, Shape, Web
+
+HERE = Path(__file__).parent
+WORK = HERE / "work"
+"""On the disk that the project is on: where syncing may cost nothing, it may prove nothing."""
+SHAPES = list(Shape)
+USUAL_KILLS, USUAL_SIZE = 30, 500
+"""Kills in one crawl, and pages on each of its hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Torture:
+    """What is to be done to crawls, all of it decided by ``seed``."""
+
+    kills: int
+    seed: str = "7"
+    size: int = USUAL_SIZE
+    kills_each: int = USUAL_KILLS
+    jobs: int = 2
+    """Crawls at the same time."""
+
+    def run(self) -> Toll:
+        """Land all kills. A crawl that has too few of them is followed by a further one."""
+        toll = Toll()
+        numbers = itertools.count()
+        with _workplace() as folder, Site(folder) as site, ThreadPoolExecutor(self.jobs) as pool:
+            while (left := self.kills - toll.kills.total()) > 0 and not toll.wrong:
+                shares = _shares(left, self.kills_each)
+                crawls = list(zip(numbers, shares, strict=False))
+                for one in pool.map(lambda crawl: self.crawl(site, folder, *crawl), crawls):
+                    toll.add(one)
+        return toll
+
+    def crawl(self, site: Site, folder: Path, number: int, kills: int) -> Toll:
+        """One crawl by its number, with its share of the kills."""
+        web = Web(SHAPES[number % len(SHAPES)], self.seed, number, self.size)
+        runs = Plan(self.seed, number, web.shape, kills, self.size * HOSTS).runs()
+        place = folder / web.name
+        place.mkdir()
+        toll = Crawl(site, web, place).suffer(runs)
+        if toll.wrong:
+            kept = WORK / f"{web.name}.kept"
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(place, kept)
+            toll.wrong.append(f"{web.name}: its folder is {kept}")
+        shutil.rmtree(place)
+        print(_progress(web, toll), flush=True)
+        return toll
+
+
+def _shares(kills: int, each: int) -> list[int]:
+    """As even as can be; crawls without room for a kill at each end would be none."""
+    crawls = max(1, round(kills / each))
+    return [kills // crawls + (number < kills % crawls) for number in range(crawls)]
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    WORK.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=WORK, prefix="run-") as folder:
+        yield Path(folder)
+
+
+def _progress(web: Web, toll: Toll) -> str:
+    return (
+        f"{web.name}: {toll.kills.total()} kills, {toll.resumes} resumes, {toll.requests:,} "
+        f"requests, lost {toll.lost}, twice {toll.twice}, torn {toll.torn}"
+        + "".join(f"\n  {line}" for line in toll.wrong)
+    )
+
+
+# The report
+
+
+def report(torture: Torture, toll: Toll, seconds: float) -> str:
+    """What was done and what came of it, in Markdown."""
+    return "\n".join([*_head(torture, seconds), *_figures(toll), *_kills(toll), *_wrong(toll), ""])
+
+
+def _head(torture: Torture, seconds: float) -> list[str]:
+    return [
+        "# The crash machine's report",
+        "",
+        f"`python -m tests.faults.torture --kills {torture.kills} --seed {torture.seed}` wrote "
+        f"this on {datetime.now(UTC):%d %B %Y}, after {seconds / 60:.1f} minutes on {hardware()}, "
+        f"{interpreter()}, {torture.jobs} crawls at a time.",
+        "",
+        "Every crawl was killed, resumed by the same command, and so on until it was finished. "
+        "Then its",
+        "output was compared with what the site's definition says, line by line.",
+        "",
+    ]
+
+
+def _figures(toll: Toll) -> list[str]:
+    rows = {
+        "kills": toll.kills.total(),
+        "resumes": toll.resumes,
+        "crawls": toll.crawls,
+        "pages": toll.pages,
+        "requests": toll.requests,
+        "pages asked for again": toll.again,
+        "logins": toll.logins,
+        "sessions that the site ended": toll.ended,
+        "requests to be sent once": toll.orders,
+        "of these reported as perhaps sent": toll.unsure,
+        "**lost**": toll.lost,
+        "**twice**": toll.twice,
+        "**torn**": toll.torn,
+        "**not of the site**": toll.foreign,
+        "**processes left behind**": toll.left_behind,
+        "**anything else wrong**": len(toll.wrong),
+    }
+    return ["| | |", "| --- | ---: |", *(f"| {name} | {count:,} |" for name, count in rows.items())]
+
+
+def _kills(toll: Toll) -> list[str]:
+    at = toll.at_points()
+    return [
+        "",
+        "## Kills",
+        "",
+        "| hit | at random instants | at named points |",
+        "| --- | ---: | ---: |",
+        *(
+            f"| {target} | {toll.of(target, named=False)} | {toll.of(target, named=True)} |"
+            for target in Target
+        ),
+        "",
+        "| point | kills |",
+        "| --- | ---: |",
+        *(f"| {point} | {at[point]} |" for point in (*points.POINTS, *points.WORKER)),
+    ]
+
+
+def _wrong(toll: Toll) -> list[str]:
+    return ["", "## Wrong", "", *(f"- {line}" for line in toll.wrong)] if toll.wrong else []
+
+
+# The command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; 1 if anything is not as it should be."""
+    options = _parser().parse_args(arguments)
+    torture = Torture(
+        options.kills, options.seed, options.size, options.kills_each, options.parallel
+    )
+    began = time.monotonic()
+    if options.only is None:
+        toll = torture.run()
+    else:
+        with _workplace() as folder, Site(folder) as site:
+            toll = torture.crawl(site, folder, options.only, options.kills_each)
+    text = report(torture, toll, time.monotonic() - began)
+    print(text)
+    if options.report is not None:
+        options.report.write_text(text)
+    return 1 if toll.wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.torture",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--kills", type=int, default=1000, help="how many have to land (default: 1000)")
+    add("--seed", default="7", help="decides all kills and webs (default: 7)")
+    add("--size", type=int, default=USUAL_SIZE, help="pages on each host of a web (default: 500)")
+    add("--kills-each", type=int, default=USUAL_KILLS, help="in one crawl (default: 30)")
+    add("--parallel", type=int, default=2, help="crawls at the same time (default: 2)")
+    add("--only", type=int, metavar="CRAWL", help="repeat this one crawl and no other")
+    add("--report", type=Path, metavar="FILE", help="where the report goes as well")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

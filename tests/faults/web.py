@@ -1,0 +1,257 @@
+"""What the site of the crash machine consists of, and what a crawl of it must give.
+
+Both follow from a web's name alone. The server renders pages by these definitions; the wanted
+output is worked out from them by a walk of its own, which shares nothing with the crawler.
+
+Pages of a host are a heap: page ``n`` links to ``2n+1`` and ``2n+2``, so that all are found, and to
+others all over the web in changing spellings. Pages that have no links of their own (redirects,
+missing ones) are among the leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+
+HOSTS = 3
+"""On 127.0.0.1, 127.0.0.2 and so on, all on one port."""
+SEEDS = (0, 3, 5)
+"""Numbers of the pages of each host that a crawl starts from."""
+
+
+class Shape(StrEnum):
+    """How a web is crawled."""
+
+    OPEN = "open"
+    """By two workers, without a login."""
+    SOLO = "solo"
+    """Within one process; seeds come from the spider, and are fetched whatever was seen."""
+    MEMBER = "member"
+    """Behind a login; whoever is not logged in is sent there, or gets 401."""
+    GUEST = "guest"
+    """Behind a login that the site asks for on pages with status 200."""
+    PAIR = "pair"
+    """Behind a login, with two accounts in two workers."""
+
+    @property
+    def logs_in(self) -> bool:
+        """True if pages are only for members."""
+        return self not in {Shape.OPEN, Shape.SOLO}
+
+
+class Kind(StrEnum):
+    """What a page is like."""
+
+    PLAIN = "plain"
+    SLOW = "slow"
+    """It takes its time."""
+    BUSY = "busy"
+    """503 with ``Retry-After: 0`` when it is first asked for."""
+    BROKEN = "broken"
+    """500 the first time."""
+    RESET = "reset"
+    """The connection is reset, the first time."""
+    CUT = "cut"
+    """The connection ends in the middle of the body, the first time."""
+    FORM = "form"
+    """It has a form that is to be sent."""
+    ORDER = "order"
+    """It has a form that must not be sent twice."""
+    KEY = "key"
+    """It sets a cookie without which the page behind it is shut."""
+    ODD = "odd"
+    """One of its items does not fit."""
+    MOVED = "moved"
+    """It redirects to a page of its host."""
+    AWAY = "away"
+    """It redirects to a page of another host."""
+    CHAIN = "chain"
+    """It redirects to a redirect."""
+    GONE = "gone"
+    """404."""
+
+
+_INNER: tuple[Kind, ...] = (
+    *((Kind.SLOW,) * 3 + (Kind.BROKEN,) * 4 + (Kind.RESET,) * 3 + (Kind.CUT,) * 3),
+    *((Kind.FORM,) * 6 + (Kind.ORDER,) * 6 + (Kind.KEY,) * 4 + (Kind.ODD,) * 6),
+)
+_LEAVES: tuple[Kind, ...] = (
+    *((Kind.MOVED,) * 8 + (Kind.AWAY,) * 8 + (Kind.CHAIN,) * 4 + (Kind.GONE,) * 4),
+    *((Kind.BROKEN,) * 2 + (Kind.RESET,) * 2 + (Kind.CUT,) * 2 + (Kind.ODD,) * 4),
+)
+_OF = 100
+"""How many pages these tables speak of; the rest is plain."""
+_BUSY_OF = 400
+"""Inner pages of which one is busy: the whole host has to wait after it."""
+
+
+class Place(NamedTuple):
+    """A page by its host, from 0, and its number."""
+
+    host: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.number}"
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One item, which is one line of the output; every field is known beforehand."""
+
+    kind: str
+    """``page``, ``behind`` (a shut page), ``posted``, ``order``, ``missing`` or ``failed``."""
+    place: str
+    part: int
+    text: str
+
+
+SURE, UNSURE = "sure", "unsure"
+"""The text of the line of an order: whether its answer came, or nobody knows."""
+
+
+@dataclass
+class Wanted:
+    """What a whole crawl gives: each line once, orders in one of two ways."""
+
+    lines: Counter[Line] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Places of the items that do not fit."""
+    orders: set[str] = field(default_factory=set)
+    pages: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Web:
+    """``size`` pages on each host. ``name`` tells all of it, and is the first part of its paths."""
+
+    shape: Shape
+    seed: str
+    crawl: int
+    size: int
+
+    @classmethod
+    def named(cls, name: str) -> Web:
+        """The web of this name. Raises ValueError if none can have it."""
+        shape, seed, crawl, size = name.split("-")
+        return cls(Shape(shape), seed, int(crawl), int(size))
+
+    @cached_property
+    def name(self) -> str:
+        """Tells this web from all others."""
+        return f"{self.shape}-{self.seed}-{self.crawl}-{self.size}"
+
+    def draw(self, *what: object) -> int:
+        """A number that ``what`` alone decides, in this web."""
+        digest = hashlib.blake2b(repr((self.name, *what)).encode(), digest_size=6)
+        return int.from_bytes(digest.digest())
+
+    def kind(self, place: Place) -> Kind:
+        """What the page is like."""
+        number = self.draw("kind", *place)
+        if self._is_leaf(place):
+            table = _LEAVES
+        elif number % _BUSY_OF == 7:
+            return Kind.BUSY
+        else:
+            table = _INNER
+        kind = table[number % _OF] if number % _OF < len(table) else Kind.PLAIN
+        # A login begins a session anew, and the cookies of the one before are gone.
+        return Kind.PLAIN if kind is Kind.KEY and self.shape.logs_in else kind
+
+    def _is_leaf(self, place: Place) -> bool:
+        return 2 * place.number + 1 >= self.size
+
+    def links(self, place: Place) -> list[Place]:
+        """Where the page links to; itself and pages known long since are among it."""
+        below = [Place(place.host, 2 * place.number + k) for k in (1, 2)]
+        here = [page for page in below if page.number < self.size]
+        there = [self._anywhere("link", k, *place) for k in range(3)]
+        return [*here, *there, place]
+
+    def _anywhere(self, *what: object) -> Place:
+        return Place(self.draw("host", *what) % HOSTS, self.draw(*what) % self.size)
+
+    def target(self, place: Place) -> Place:
+        """Where a redirect leads."""
+        if self.kind(place) is Kind.CHAIN:
+            return next(
+                other
+                for other in (Place(place.host, n) for n in range(self.size // 2, self.size))
+                if self.kind(other) in {Kind.MOVED, Kind.AWAY}
+            )
+        away = self.kind(place) is Kind.AWAY
+        inner = self.draw("target", *place) % (self.size // 2 - 1)
+        return Place((place.host + away) % HOSTS, inner)
+
+    def parts(self, place: Place) -> list[str]:
+        """The texts on a page, each of which is one item."""
+        return [self.text("part", part, *place) for part in range(2 + place.number % 2)]
+
+    def text(self, *what: object) -> str:
+        """Some text that stands nowhere else; its length varies, for the sake of torn lines."""
+        size = 4 + self.draw("size", *what) % 20
+        return " ".join(f"{self.draw(word, *what):x}" for word in range(size))
+
+    def path(self, place: Place) -> str:
+        """The page's path. Some have a query."""
+        query = "?a=1&b=2" if place.number % 5 == 1 else ""
+        return f"/{self.name}/p/{place.number}{query}"
+
+    def spelled(self, place: Place, origin: str, how: int) -> str:
+        """One of several ways to write the page's URL that all mean the same."""
+        path = self.path(place)
+        plain, query = f"/{self.name}/p/{place.number}", place.number % 5 == 1
+        return (
+            origin + path,
+            origin.partition(":")[2] + path,
+            f"{origin}{path}#part-2",
+            f"{origin}/{self.name}/x/../p/{place.number}" + ("?b=2&a=1" if query else "?"),
+            origin + path.replace("/p/", "/%70/"),
+            f"{origin.upper()}{plain}" + ("?b=2&&a=1" if query else "?#"),
+        )[how % 6]
+
+    # What must come of it
+
+    def wanted(self) -> Wanted:
+        """What a crawl of this web gives, found by walking through its definition."""
+        wanted = Wanted()
+        seeds = [Place(host, number) for host in range(HOSTS) for number in SEEDS]
+        seen, ahead = set(seeds), deque(seeds)
+        while ahead:
+            place = ahead.popleft()
+            for other in self._leads_to(place, wanted):
+                if other not in seen:
+                    seen.add(other)
+                    ahead.append(other)
+        return wanted
+
+    def _leads_to(self, place: Place, wanted: Wanted) -> list[Place]:
+        """Put down what the page gives; where one comes to from there."""
+        kind = self.kind(place)
+        if kind in {Kind.MOVED, Kind.AWAY, Kind.CHAIN}:
+            return [self.target(place)]
+        if kind is Kind.GONE:
+            wanted.lines[Line("missing", str(place), 0, "")] += 1
+            wanted.missing += 1
+            return []
+        wanted.pages += 1
+        wanted.lines.update(self._lines(place, kind))
+        wanted.rejected.update([str(place)] * (kind is Kind.ODD))
+        wanted.orders.update([str(place)] * (kind is Kind.ORDER))
+        return self.links(place)
+
+    def _lines(self, place: Place, kind: Kind) -> Iterator[Line]:
+        for part, text in enumerate(self.parts(place)):
+            yield Line("page", str(place), part, text)
+        if kind is Kind.FORM:
+            yield Line("posted", str(place), 0, self.text("posted", *place))
+        if kind is Kind.KEY:
+            yield Line("behind", str(place), 0, self.text("behind", *place))
