@@ -182,7 +182,7 @@ class _Answer(http.client.HTTPResponse):
         name = ""
         while (line := self._line()) not in _BLANK:
             text = line.decode("latin-1").rstrip("\r\n")
-            if text[0] in " \t" and name:  # RFC 9112, section 5.2: a value goes on
+            if text.startswith((" ", "\t")) and name:  # RFC 9112, section 5.2: a value goes on
                 fields[name] += " " + text.strip()
                 continue
             name, colon, value = text.partition(":")
