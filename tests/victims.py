@@ -63,8 +63,8 @@ def _is_worker() -> bool:
     return "MAIN" in os.environ and os.environ["MAIN"] != str(os.getpid())
 
 
-if __name__ in {"__main__", "__mp_main__"}:  # the latter is what worker processes call it
-    arm(is_worker=__name__ == "__mp_main__")
+if __name__ in {"__main__", "__mp_main__"}:  # the latter is what spawned workers call it
+    arm(is_main=__name__ == "__main__")
 
 if __name__ == "__main__":
     from crawler.cli import main

@@ -138,9 +138,13 @@ class Plan:
         if chance < 0.25 and most > 0:
             point = next(named)
             yield Kill(Target.WORKER, point, self._arrival(point))
-        for _ in range(min(most - (chance < 0.25), self._random.choice((0, 0, 0, 1, 1)))):
+        if most - (chance < 0.25) <= 0:
+            return
+        if 0.3 < chance < 0.6:
             after = self._random.randint(0, max(1, self._longest // 2))
             yield Kill(Target.WORKER, after=after, moment=self._moment())
+        elif 0.6 < chance < 0.75:
+            yield Kill(Target.WORKER, moment=self._random.uniform(0.0, LONGEST_START))
 
     def _at(self, point: str) -> Kill:
         after = self._longest // 2 + self._after()

@@ -87,20 +87,35 @@ POINTS = (*OPENING, *OUTPUT, *CUTTING, *COMMIT, *BETWEEN, *STORE, *ENDING)
 
 
 class Trap:
-    """Kills this process at the ``number``-th arrival at ``point``."""
+    """Kills this process at the ``number``-th arrival at ``point``.
 
-    def __init__(self, point: str, number: int, *, everyone: bool = False, token: str = "") -> None:
+    With ``everyone`` the whole process group dies. Of several processes that have the trap, only
+    the one dies that makes the file ``token``, and ``spared`` never does.
+    """
+
+    def __init__(
+        self,
+        point: str,
+        number: int,
+        *,
+        everyone: bool = False,
+        token: str = "",
+        spared: int | None = None,
+    ) -> None:
         if point not in POINTS + WORKER:
             raise ValueError(f"there is no point {point}")
         self.point = point
         self._number = number
         self._everyone = everyone
         self._token = token
+        self._spared = spared
         self._arrivals = itertools.count(1)
 
     def fires(self, here: str) -> bool:
         """True for the one arrival that is meant; ``die`` has to follow."""
-        return here == self.point and next(self._arrivals) == self._number and self._claim()
+        if here != self.point or os.getpid() == self._spared:
+            return False
+        return next(self._arrivals) == self._number and self._claim()
 
     def arrive(self, here: str) -> None:
         """Die if this is the arrival that is meant."""
@@ -124,12 +139,14 @@ class Trap:
         return True
 
 
-def arm(*, is_worker: bool) -> None:
-    """Set the trap that the environment asks for, if it is one for this kind of process."""
-    if is_worker and "KILL_WORKER" in os.environ:
+def arm(*, is_main: bool) -> None:
+    """Set the traps that the environment asks for. Workers that are forked inherit those of the
+    process that they come from; spawned ones have to set them again."""
+    if "KILL_WORKER" in os.environ:
         point, number, token = os.environ["KILL_WORKER"].split(":", 2)
-        _watch_worker(Trap(point, int(number), token=token))
-    elif not is_worker and "KILL" in os.environ:
+        spared = os.getpid() if is_main else None
+        _watch_worker(Trap(point, int(number), token=token, spared=spared))
+    if is_main and "KILL" in os.environ:
         point, number, *everyone = os.environ["KILL"].split(":")
         _watch_main(Trap(point, int(number), everyone=bool(everyone)))
 
