@@ -48,7 +48,7 @@ def full(runs: int, calm: Calm) -> Suite:
         {
             "postgresql": lambda: manuals.section("postgresql", runs, calm),
             "python": lambda: manuals.section("python", runs, calm),
-            "trees": lambda: parts.trees(),
+            "trees": parts.trees,
             "broad": lambda: broadcrawl.section(runs, calm),
             "frontier": parts.frontier,
             "start": lambda: starting.section(3 * runs, calm),
@@ -63,7 +63,7 @@ def quick(calm: Calm) -> Suite:
     return Suite(
         {
             "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
-            "trees": lambda: parts.trees(quick=True),
+            "trees": lambda: parts.trees(20, 3),
             "broad": lambda: broadcrawl.section(1, calm, pages=20),
             "frontier": lambda: parts.frontier(100_000, 100_000),
             "start": lambda: starting.section(3, calm),

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 import requests
+from bs4 import BeautifulSoup
 
 if sys.platform != "linux":
     pytest.skip("the benchmarks read /proc", allow_module_level=True)
@@ -225,6 +226,18 @@ def test_the_frontier_has_a_row_for_each_of_its_goals() -> None:
     rows = parts.frontier(urls=20_000, seeds=10_000).rows
     assert [row.unit for row in rows if row.goal] == ["URLs/s"] * 5 + ["s", "MB"]
     assert all(row.value > 0 for row in rows)
+
+
+def test_trees_are_compared_at_each_site_after_they_were_found_to_be_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.html").write_text("<p>One<p>Two")
+    monkeypatch.setattr(parts, "SOURCES", {"tiny": site.Source("tiny-doc", tmp_path)})
+    ours, against, theirs = parts.trees(pages=1, runs=2).rows
+    assert against.value == ours.value / theirs.value
+    monkeypatch.setattr(parts, "_theirs", lambda body: BeautifulSoup(b"<p>Else", "lxml"))
+    with pytest.raises(CrawlError, match=r"a\.html: response\.soup is not the tree"):
+        parts.trees(pages=1, runs=2)
 
 
 # Calm
