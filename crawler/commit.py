@@ -15,7 +15,7 @@ from crawler.job import Job
 from crawler.messages import Found, Outcome
 from crawler.news import News
 from crawler.scheduler import Assignment, Scheduler
-from crawler.store import ONCE, SENT, Key, Queued
+from crawler.store import ONCE, SENT, Entry, Key
 
 
 class Committer:
@@ -29,7 +29,9 @@ class Committer:
         self._news = news
         self._gathered: list[tuple[Assignment, Outcome]] = []
         self._since: float | None = None
-        self._new: list[tuple[int, Queued]] = []
+        self._found: list[tuple[int, Found]] = []
+        self._done: list[tuple[int, int, int]] = []
+        self._new: list[Entry] = []
         self._again: list[tuple[Assignment, bytes, float]] = []
         self.found_any = False
         """Among what is gathered are new requests, so that a commit may bring work."""
@@ -74,6 +76,7 @@ class Committer:
         with self._store.transaction():
             for assignment, outcome in gathered:
                 self._record(assignment, outcome, lines, rejected, now)
+            self._keep_queues()
             self._frontier.save_hosts(now)
             for session in self._news.changed_sessions():
                 self._store.save_session(session)
@@ -107,8 +110,7 @@ class Committer:
         ):
             counters.redirected += 1
         else:
-            self._store.finish(host.id, queued.key)
-            counters.pending -= 1
+            self._done.append((host.id, *queued.key))
             counters.skipped += outcome.skipped
             if outcome.kind == "failed" and outcome.failure is not None:
                 counters.failed += 1
@@ -120,18 +122,18 @@ class Committer:
                 rejected.append(outcome.rejected)
                 counters.items += outcome.item_count
                 counters.rejected += outcome.rejected_count
-                for found in outcome.found:
-                    self._add(found)
+                host_id = self._frontier.host_id
+                self._found += [(host_id(one.origin, one.account), one) for one in outcome.found]
 
-    def _add(self, found: Found) -> None:
+    def _keep_queues(self) -> None:
+        """What all outcomes take out of the queues and put into them, in few statements."""
         counters = self._job.counters
-        host = self._frontier.host_id(found.origin, found.account)
-        id = counters.sequence + 1
-        if self._store.add(host, id, found):
-            counters.sequence = id
-            counters.pending += 1
-            queued = Queued(Key(found.rank, id), bytes(found.request), found.once)
-            self._new.append((host, queued))
+        self._store.finish(self._done)
+        new = self._store.add(self._found, counters.sequence + 1)
+        counters.pending += len(new) - len(self._done)
+        counters.sequence += len(new)
+        self._new += new
+        self._done, self._found = [], []
 
     def _postpone(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         assert assignment.queued is not None
@@ -152,9 +154,9 @@ class Committer:
         new_host = self._frontier.host_id(target.origin, target.account)
         if new_host != host:  # where a seed redirects to is in scope from now on
             self._news.add_netloc(target.origin.partition("://")[2])
-        queued = Queued(key, bytes(target.request), target.once)
-        self._store.move(host, key, new_host, queued.request, once=target.once)
-        self._new.append((new_host, queued))
+        request = bytes(target.request)
+        self._store.move(host, key, new_host, request, once=target.once)
+        self._new.append((new_host, *key, target.once, request))
         return True
 
     def _let_in(self, gathered: list[tuple[Assignment, Outcome]], now: float) -> None:

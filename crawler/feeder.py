@@ -40,7 +40,9 @@ class Feeder:
         hosts: set[HostQueue] = set()
         once: list[Assignment] = []
         while assignment := self._scheduler.next(now):
-            feed = feeds.setdefault(assignment.worker, Feed([]))
+            feed = feeds.get(assignment.worker)
+            if feed is None:
+                feed = feeds[assignment.worker] = Feed([])
             self._news.add_to(feed, assignment.worker, assignment.host)
             feed.tasks.append(self._task(assignment))
             hosts.add(assignment.host)

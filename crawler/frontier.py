@@ -21,7 +21,7 @@ from crawler.politeness import HostClock
 from crawler.robots import MAX_AGE
 from crawler.scheduler import Scheduler
 from crawler.settings import Settings
-from crawler.store import Host, Queued, SessionRecord, Store
+from crawler.store import Entry, Host, Key, Queued, SessionRecord, Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
@@ -55,6 +55,7 @@ class Frontier:
         self._ids: dict[tuple[str, str], int] = {}
         self._rows: dict[int, Host] = {}
         self._touched: set[int] = set()
+        self._ruled: set[int] = set()
         self._wakes: list[tuple[float, int]] = []
         self._overflow = True
         self._was_killed = False
@@ -79,13 +80,14 @@ class Frontier:
             id = self._ids[origin, account] = self._store.add_host(origin, account).id
         return id
 
-    def admit(self, new: Iterable[tuple[int, Queued]], now: float) -> None:
+    def admit(self, new: Iterable[Entry], now: float) -> None:
         """Requests that have just been committed enter the scheduler."""
         fresh: set[int] = set()
-        for id, queued in new:
+        for id, rank, number, once, request in new:
             host = self._scheduler.host(id)
             if host is not None and id not in fresh:
-                self._scheduler.push(host, queued, now)
+                if not host.is_far(rank, number):
+                    self._scheduler.push(host, Queued(Key(rank, number), request, once), now)
             elif host is None and len(self._rows) < MOST_HOSTS:
                 row = self._store.host_by_id(id)
                 self._activate(row, now)  # with everything that the store has for it
@@ -211,18 +213,22 @@ class Frontier:
         host.robots_until = now + (MAX_AGE if not robots.cause else TRY_AGAIN)
         self._scheduler.set_delay(host, robots.crawl_delay)
         self._news.set_robots(host.id, robots)
+        self._ruled.add(host.id)
         self.touch(host)
 
     def save_hosts(self, now: float) -> None:
-        """Keep the clocks that have moved; part of a commit."""
+        """Keep the clocks that have moved, unless nobody waits for them; part of a commit."""
         wall = time.time()
+        rows = []
         for id in self._touched:
             host = self._scheduler.host(id)
-            if host is not None:
-                clock = host.clock
-                row = self._rows[id]._replace(
-                    next_at=clock.stored(now, wall), granted=clock.granted
-                )
+            if host is None:
+                continue
+            clock, row = host.clock, self._rows[id]
+            if clock.granted or row.granted or id in self._ruled:
+                row = row._replace(next_at=clock.stored(now, wall), granted=clock.granted)
                 self._rows[id] = row
-                self._store.save_host(row)
+                rows.append(row)
+        self._store.save_hosts(rows)
         self._touched.clear()
+        self._ruled.clear()

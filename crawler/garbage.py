@@ -7,7 +7,9 @@ that are hardly ever looked at.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from collections.abc import Iterator
 
 YOUNG = 5_000
 """New objects that are worth a collection."""
@@ -20,6 +22,17 @@ def leave_to_us() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)
+
+
+@contextlib.contextmanager
+def hardly_ever() -> Iterator[None]:
+    """Collect hardly ever within, for what makes millions of objects and no cycles."""
+    before = gc.get_threshold()
+    gc.set_threshold(200 * YOUNG, OLDER, OLDER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def collect_garbage() -> None:

@@ -40,6 +40,8 @@ class HostQueue:
     """Sent to a worker, and what became of it is not committed yet."""
     in_flight: list[int] = field(default_factory=list)
     """Requests that each worker has."""
+    running: int = 0
+    """Their sum."""
     slots: list[int] = field(default_factory=list)
     """Requests that each worker may run at the same time."""
     home: int = 0
@@ -56,6 +58,10 @@ class HostQueue:
         """True when the host has nothing to do, now or later."""
         waits = self.more or self.wake_at is not None or self.asking_robots
         return not (self.heap or self.out or waits)
+
+    def is_far(self, rank: int, id: int) -> bool:
+        """True when a new request belongs behind the head, where the store has it."""
+        return self.more and self.cursor is not None and (rank, id) > self.cursor
 
     @property
     def has_work(self) -> bool:
@@ -80,10 +86,12 @@ class HostQueue:
     @property
     def has_room(self) -> bool:
         """Politeness: may one more request of this host be out?"""
-        running = sum(self.in_flight)
+        if self.running < self.concurrency:
+            return True
         if self.is_spaced or not self.knows_robots:
-            return running < self.concurrency
-        return running < self.concurrency + self._ahead * sum(1 for slots in self.slots if slots)
+            return False
+        ahead = self._ahead * sum(1 for slots in self.slots if slots)
+        return self.running < self.concurrency + ahead
 
     def room_at(self, worker: int) -> int:
         """How many more requests of a host without a delay ``worker`` may have."""

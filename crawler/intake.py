@@ -61,7 +61,7 @@ class Intake:
             self._counters.fetched += bool(outcome.status)
             self._counters.bytes += outcome.size
             clock.asked(outcome.started)
-        elif clock.ready_at == assignment.ready_at and not any(host.in_flight):
+        elif clock.ready_at == assignment.ready_at and not host.running:
             # Nothing was asked, so nobody need wait, unless for something else (Retry-After).
             clock.next_at, clock.granted = assignment.before
         if outcome.host_wait is not None:

@@ -11,6 +11,7 @@ from crawler.errors import SeedError
 from crawler.finder import Finder
 from crawler.frontier import Frontier
 from crawler.job import LOG, PAGES, Job
+from crawler.messages import Found
 from crawler.request import Request
 from crawler.safety import Safety
 from crawler.scope import Scope
@@ -57,7 +58,7 @@ class Opening:
         good = 0
         while batch := list(itertools.islice(requests, AT_ONCE)):
             with store.transaction():
-                good += sum(self._add(request) for request in batch)
+                good += self._add(batch)
                 self._job.save_counters()
         if not good:
             raise SeedError(self._nothing_to_start_from())
@@ -109,26 +110,36 @@ class Opening:
     def _read(self) -> Iterable[Request | BadSeed]:
         return seeds.read(self._job.plan.seeds, self._spider)
 
-    def _add(self, seed: Request) -> bool:
-        """Seeds keep their order; one that the job has seen adds nothing. False for a bad one."""
+    def _add(self, batch: Iterable[Request]) -> int:
+        """Seeds keep their order; those that the job has seen add nothing. Counts the good ones."""
+        good = 0
+        found_before: list[tuple[int, Found]] = []
+        for seed in batch:
+            found = self._finder.find(seed, depth=0)
+            self._finder.forget()
+            if found is None:
+                text = urls.redacted(seed.url)
+                self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
+                continue
+            good += 1
+            if found.dont_filter or self._job.plan.accounts:  # what comes depends on what came
+                self._keep(found_before)
+            # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
+            is_new = self._job.store.mark_seen(found) if found.dont_filter else True
+            if is_new or not self._added_before:
+                account = found.account or self._next_account()
+                found_before.append((self._frontier.host_id(found.origin, account), found))
+        self._keep(found_before)
+        return good
+
+    def _keep(self, found: list[tuple[int, Found]]) -> None:
+        """Put seeds into the frontier, and empty their list."""
         counters = self._job.counters
-        found = self._finder.find(seed, depth=0)
-        self._finder.forget()
-        if found is None:
-            text = urls.redacted(seed.url)
-            self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
-            return False
-        # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
-        is_new = self._job.store.mark_seen(found) if found.dont_filter else True
-        if self._added_before and not is_new:
-            return True
-        account = found.account or self._next_account()
-        host = self._frontier.host_id(found.origin, account)
-        if self._job.store.add(host, counters.sequence + 1, found):
-            counters.sequence += 1
-            counters.pending += 1
-            self.new += 1
-        return True
+        new = len(self._job.store.add(found, counters.sequence + 1))
+        counters.sequence += new
+        counters.pending += new
+        self.new += new
+        found.clear()
 
     def _next_account(self) -> str:
         """Seeds are dealt out to the accounts in turn."""

@@ -19,6 +19,7 @@ from crawler.crashes import Crashes, given_up
 from crawler.errors import SpiderError
 from crawler.feeder import Feeder
 from crawler.frontier import Frontier
+from crawler.garbage import hardly_ever
 from crawler.intake import Intake
 from crawler.job import LOG, Job, Plan
 from crawler.log import log_to
@@ -51,7 +52,7 @@ def run(
 ) -> Summary:
     """Run a job until it is finished or stopped. Raises CrawlerError."""
     spider = plan.source.load()
-    with Job(plan, spider.name) as job, log_to(job.folder / LOG, plan.mask):
+    with Job(plan, spider.name) as job, log_to(job.folder / LOG, plan.mask), hardly_ever():
         try:
             current = Run(job, spider, stop, report_seed, spares)
             seen = -math.inf
@@ -151,9 +152,13 @@ class Run:
         counters.finished, counters.reason = False, ""
         self._frontier.load(time.monotonic(), was_killed=self._job.was_killed)
         if self._has_work():
-            assembly = self._opening.assembly(self._threads)
-            self._team = Team(assembly, self._settings.worker_count, self._spares)
+            self._team = self.hire()
             self._team.start()
+
+    def hire(self) -> Team:
+        """The workers, not started yet."""
+        assembly = self._opening.assembly(self._threads)
+        return Team(assembly, self._settings.worker_count, self._spares)
 
     def _is_over(self) -> bool:
         if self._stop.level >= 2 or self._team is None:

@@ -64,6 +64,7 @@ class Scheduler:
         """A host comes to work; its home is the next worker in turn."""
         workers = len(self._load)
         host.in_flight = [0] * workers
+        host.running = 0
         host.home = (host.home if host.exclusive else len(self._hosts)) % workers
         host.share_out(workers)
         self._hosts[host.id] = host
@@ -158,7 +159,7 @@ class Scheduler:
         return None
 
     def _next_in_turn(self, now: float) -> Assignment | None:
-        while self._turns and self._turns[0][0] <= now:
+        while self._turns and self._turns[0][0] <= now and not self._is_full:
             _, turn, host = heapq.heappop(self._turns)
             if turn != host.turn:
                 continue  # it has been listed anew since
@@ -175,13 +176,23 @@ class Scheduler:
         return None
 
     @property
+    def _is_full(self) -> bool:
+        """True when no worker would take a request of any host; turns wait where they are then."""
+        for worker, load in enumerate(self._load):
+            if load < self._capacity and not self._suspects[worker] and worker not in self._alone:
+                return False
+        return True
+
+    @property
     def has_queued(self) -> bool:
         """True when some request is there to be sent, now or later."""
         return any(host.heap for host in self._hosts.values())
 
     def next_at(self) -> float | None:
-        """When the next host's turn comes; None when no host waits for one."""
-        return self._turns[0][0] if self._turns and not self._is_at_limit else None
+        """When the next host's turn comes; None when no host waits for one alone."""
+        if not self._turns or self._is_at_limit or self._is_full:
+            return None
+        return self._turns[0][0]
 
     def relist(self, host: HostQueue, now: float) -> None:
         """The host's clock has moved: its turn may come sooner than it is listed for."""
@@ -190,7 +201,7 @@ class Scheduler:
         self._list(host, now)
 
     def _list(self, host: HostQueue, now: float) -> None:
-        if not host.turn and host.has_work and host.has_room:
+        if host.heap and not host.turn and host.has_work and host.has_room:
             host.turn = next(self._order)
             host.turn_at = max(now, host.clock.ready_at)
             heapq.heappush(self._turns, (host.turn_at, host.turn, host))
@@ -228,6 +239,7 @@ class Scheduler:
             self._alone.add(worker)
         self._load[worker] += 1
         host.in_flight[worker] += 1
+        host.running += 1
         if queued is None:
             host.asking_robots = True
         else:
@@ -246,6 +258,7 @@ class Scheduler:
             host = assignment.host
             self._load[assignment.worker] -= 1
             host.in_flight[assignment.worker] -= 1
+            host.running -= 1
             if assignment.queued is None:
                 host.asking_robots = False
             self._list(host, now)

@@ -20,7 +20,7 @@ from crawler.news import News
 from crawler.robots import MAX_AGE
 from crawler.scheduler import Assignment, Scheduler
 from crawler.settings import Settings
-from crawler.store import Host, Key, Queued, SessionRecord
+from crawler.store import Entry, Host, Key, Queued, SessionRecord
 from crawler.store.sqlite import SQLiteStore
 
 A, B = "https://a.example", "https://b.example"
@@ -46,7 +46,7 @@ class Bench:
         )
         self.frontier.load(self.now, was_killed=was_killed)
 
-    def add(self, origin: str, count: int = 1, rank: int = 0) -> list[tuple[int, Queued]]:
+    def add(self, origin: str, count: int = 1, rank: int = 0) -> list[Entry]:
         """Commit new requests; the scheduler has not seen them yet."""
         new = []
         with self.store.transaction():
@@ -54,8 +54,8 @@ class Bench:
             for id in itertools.islice(self.ids, count):
                 request = msgspec.Raw(msgspec.msgpack.encode(id))
                 found = Found(b"%016d" % id, origin, rank, "parse", request)
-                assert self.store.add(host, id, found)
-                new.append((host, Queued(Key(rank, id), bytes(request))))
+                new += self.store.add([(host, found)], id)
+        assert len(new) == count
         return new
 
     def host(self, origin: str) -> HostQueue:
@@ -86,7 +86,7 @@ class Bench:
                 for one in batch:
                     assert one.queued is not None
                     ids.append(one.queued.key.id)
-                    self.store.finish(one.host.id, one.queued.key)
+                    self.store.finish([(one.host.id, *one.queued.key)])
             for one in batch:
                 assert one.queued is not None
                 self.scheduler.finish(one.id, self.now)
@@ -238,8 +238,8 @@ def test_many_that_are_due_at_once_do_not_fill_the_memory(
     monkeypatch.setattr(scheduler, "HEAD_TOTAL", 1)
     new = bench.add(A, 200)
     with bench.store.transaction():
-        for host, queued in new:
-            bench.store.replace(host, queued.key, queued.request, bench.wall + 5.0)
+        for host, rank, id, _, request in new:
+            bench.store.replace(host, Key(rank, id), request, bench.wall + 5.0)
     bench.start()
     assert bench.ids_sent() == []
     bench.pass_time(6.0)
@@ -301,6 +301,23 @@ def test_only_clocks_that_have_moved_are_written(bench: Bench) -> None:
     assert bench.store.host_by_id(second.host.id).next_at == 0.0
 
 
+def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
+    bench.add(A, 3)
+    bench.start()
+    (first, *_) = bench.sent()
+    bench.frontier.touch(first.host)
+    bench.save()
+    assert bench.store.host_by_id(first.host.id).next_at == 0.0
+    first.host.clock.retry_after(60.0, bench.now)
+    bench.frontier.touch(first.host)
+    bench.save()
+    assert bench.store.host_by_id(first.host.id).next_at == bench.wall + 60.0
+    first.host.clock.next_at, first.host.clock.granted = bench.now, 0.0
+    bench.frontier.touch(first.host)
+    bench.save()
+    assert bench.store.host_by_id(first.host.id).next_at == bench.wall, "nor does anybody any more"
+
+
 # robots.txt
 
 
@@ -330,7 +347,9 @@ def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
-        bench.store.save_host(Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE))
+        bench.store.save_hosts(
+            [Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE)]
+        )
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
     bench.wall -= 10.0
@@ -344,7 +363,7 @@ def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
-        bench.store.save_host(Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99))
+        bench.store.save_hosts([Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
 
@@ -354,7 +373,7 @@ def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
         rules = RobotsFile(b"User-agent: *\nDisallow: /", 7.0)
-        bench.store.save_host(Host(id, A, robots=rules, robots_at=bench.wall))
+        bench.store.save_hosts([Host(id, A, robots=rules, robots_at=bench.wall)])
     bench.start(obey_robots=False)
     host = bench.host(A)
     assert host.clock.effective_delay == 0.0

@@ -344,7 +344,7 @@ def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
     with contextlib.closing(store):
         with store.transaction():
             host = store.add_host("https://x.example").id
-            store.add(host, 1, found(once=True))
+            store.add([(host, found(once=True))], 1)
         assert state() == ONCE
         with store.transaction(synced=True):
             store.mark(host, key, SENT)

@@ -70,6 +70,11 @@ def with_host(store: Store, origin: str = A) -> int:
         return store.add_host(origin).id
 
 
+def add(store: Store, host: int, id: int, one: Found) -> bool:
+    """Add a single request; True when it was new."""
+    return bool(store.add([(host, one)], id))
+
+
 # The job's own record
 
 
@@ -112,7 +117,7 @@ def test_a_host_keeps_its_clock_and_rules(opened: Opened, robots: RobotsFile | N
     store = opened()
     host = Host(with_host(store), A, NOW + 0.25, 30.5, robots, NOW)
     with store.transaction():
-        store.save_host(host)
+        store.save_hosts([host])
     store.close()
     assert opened().host(A) == host
 
@@ -120,7 +125,7 @@ def test_a_host_keeps_its_clock_and_rules(opened: Opened, robots: RobotsFile | N
 def test_saving_one_host_leaves_the_others(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
-        store.save_host(Host(a, A, NOW))
+        store.save_hosts([Host(a, A, NOW)])
     assert store.host_by_id(b) == Host(b, B)
 
 
@@ -128,9 +133,9 @@ def test_hosts_with_work_come_in_the_order_in_which_they_may_be_asked(store: Sto
     ids = [with_host(store, f"https://{number}.example") for number in range(5)]
     with store.transaction():
         for number, id in enumerate(ids):
-            store.save_host(Host(id, f"https://{number}.example", NOW - number))
+            store.save_hosts([Host(id, f"https://{number}.example", NOW - number)])
             if number != 2:
-                store.add(id, number + 1, found(str(number)))
+                add(store, id, number + 1, found(str(number)))
     in_order = [ids[4], ids[3], ids[1], ids[0]]
     assert [host.id for host in store.hosts_with_work(10)] == in_order
     assert [host.id for host in store.hosts_with_work(2)] == in_order[:2]
@@ -141,7 +146,7 @@ def test_hosts_with_work_come_in_the_order_in_which_they_may_be_asked(store: Sto
 def test_a_host_whose_requests_all_wait_has_work(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
-        store.add(host, 1, found("a"))
+        add(store, host, 1, found("a"))
         store.replace(host, Key(0, 1), request("a"), NOW)
     assert [one.id for one in store.hosts_with_work(1)] == [host]
 
@@ -152,25 +157,53 @@ def test_a_host_whose_requests_all_wait_has_work(store: Store) -> None:
 def test_a_fingerprint_is_taken_once(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
-        assert store.add(a, 1, found("page"))
-        assert not store.add(a, 2, found("page"))
-        assert not store.add(b, 2, found("page", callback="other"))
-        assert store.add(a, 2, found("page2"))
+        assert add(store, a, 1, found("page"))
+        assert not add(store, a, 2, found("page"))
+        assert not add(store, b, 2, found("page", callback="other"))
+        assert add(store, a, 2, found("page2"))
     assert store.pending() == 2
     assert store.head(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
     with store.transaction():
-        store.finish(a, Key(0, 1))
-        assert not store.add(a, 3, found("page")), "what is done stays known"
+        store.finish([(a, 0, 1)])
+        assert not add(store, a, 3, found("page")), "what is done stays known"
     assert store.pending() == 1
+
+
+def test_many_are_added_at_once_each_with_its_number(store: Store) -> None:
+    """More than one statement takes, some known from before, all of them twice in one call."""
+    a, b = with_host(store, A), with_host(store, B)
+    requests = [(b if number % 3 else a, found(f"page {number}")) for number in range(1000)]
+    known = requests[::10]
+    unfiltered = (b, found("page 1", dont_filter=True))
+    with store.transaction():
+        assert len(store.add(known, 1)) == 100
+        entries = store.add([*requests, unfiltered, *requests], 101)
+    new = [one for number, one in enumerate(requests) if number % 10]
+    assert entries == [
+        (host, 0, id, 0, bytes(one.request))
+        for id, (host, one) in enumerate([*new, unfiltered], start=101)
+    ]
+    for host in (a, b):
+        kept = [(one.key.id, one.request) for one in store.head(host, None, 2000)]
+        before = [(id, bytes(one.request)) for id, (at, one) in enumerate(known, 1) if at == host]
+        assert kept == before + [(entry[2], entry[4]) for entry in entries if entry[0] == host]
+
+
+def test_many_are_finished_at_once(store: Store) -> None:
+    a, b = with_host(store, A), with_host(store, B)
+    with store.transaction():
+        store.add([(host, found(f"{host} {n}")) for n in range(3) for host in (a, b)], 1)
+        store.finish([(a, 0, 1), (b, 0, 4), (a, 0, 5)])
+    assert [[one.key.id for one in store.head(host, None, 9)] for host in (a, b)] == [[3], [2, 6]]
 
 
 def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
-        assert store.add(host, 1, found("page", dont_filter=True))
-        assert store.add(host, 2, found("page", dont_filter=True))
-        assert store.add(host, 3, found("page"))
-        assert store.add(host, 4, found("page", dont_filter=True))
+        assert add(store, host, 1, found("page", dont_filter=True))
+        assert add(store, host, 2, found("page", dont_filter=True))
+        assert add(store, host, 3, found("page"))
+        assert add(store, host, 4, found("page", dont_filter=True))
     assert store.pending() == 4
 
 
@@ -180,8 +213,8 @@ def test_a_redirect_s_target_is_seen_once_by_each_callback(store: Store) -> None
         assert store.mark_seen(found("target"))
         assert not store.mark_seen(found("target"))
         assert store.mark_seen(found("target", callback="other"))
-        assert not store.add(host, 1, found("target"))
-        assert store.add(host, 1, found("page", callback="other"))
+        assert not add(store, host, 1, found("target"))
+        assert add(store, host, 1, found("page", callback="other"))
         assert not store.mark_seen(found("page", callback="other"))
         assert store.mark_seen(found("page"))
 
@@ -191,8 +224,8 @@ def test_the_head_comes_in_order_behind_a_key(store: Store) -> None:
     ranks = {1: 0, 2: -5, 3: 7, 4: 0, 5: -(2**62)}
     with store.transaction():
         for id, rank in ranks.items():
-            store.add(host, id, found(str(id), rank=rank))
-        store.add(other, 6, found("6", origin=B))
+            add(store, host, id, found(str(id), rank=rank))
+        add(store, other, 6, found("6", origin=B))
     order = [queued(id, str(id), ranks[id]) for id in (5, 2, 1, 4, 3)]
     assert store.head(host, None, 10) == order
     assert store.head(host, None, 2) == order[:2]
@@ -205,8 +238,8 @@ def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
     host, other = with_host(store, A), with_host(store, B)
     with store.transaction():
         for id in (1, 2, 3):
-            store.add(host, id, found(str(id)))
-        store.add(other, 4, found("4", origin=B))
+            add(store, host, id, found(str(id)))
+        add(store, other, 4, found("4", origin=B))
         store.replace(host, Key(0, 1), request("one"), NOW + 10)
         store.replace(host, Key(0, 2), request("two"), NOW + 5)
         store.replace(other, Key(0, 4), request("four"), NOW)
@@ -228,7 +261,7 @@ def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
 def test_a_request_that_changed_may_go_on_at_once(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
-        store.add(host, 1, found("a"))
+        add(store, host, 1, found("a"))
         store.replace(host, Key(0, 1), request("b"), NOW)
         store.replace(host, Key(0, 1), request("c"))
     assert store.next_due(host) is None
@@ -238,8 +271,8 @@ def test_a_request_that_changed_may_go_on_at_once(store: Store) -> None:
 def test_a_request_moves_to_another_host_with_its_place(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
-        store.add(a, 1, found("a", rank=-3))
-        store.add(b, 2, found("b", origin=B))
+        add(store, a, 1, found("a", rank=-3))
+        add(store, b, 2, found("b", origin=B))
         store.replace(a, Key(-3, 1), request("a"), NOW)
         store.move(a, Key(-3, 1), b, request("moved"))
     assert store.head(a, None, 10) == []
@@ -294,10 +327,10 @@ def test_sessions_are_kept(opened: Opened) -> None:
 def do_a_bit_of_everything(store: Store, host: int) -> None:
     store.set("name", "value")
     store.add_host(B)
-    store.save_host(Host(host, A, NOW))
-    store.add(host, 2, found("new"))
+    store.save_hosts([Host(host, A, NOW)])
+    add(store, host, 2, found("new"))
     store.mark_seen(found("seen"))
-    store.finish(host, Key(0, 1))
+    store.finish([(host, 0, 1)])
     store.fail(FailureReport(A, "dns", "no"), b"", NOW)
     store.save_session(SessionRecord("a", [], LoginState(NOW)))
 
@@ -323,7 +356,7 @@ def test_a_transaction_that_fails_leaves_nothing(
     store = opened()
     host = with_host(store)
     with store.transaction():
-        store.add(host, 1, found("old"))
+        add(store, host, 1, found("old"))
     before = contents(store)
 
     def fail() -> None:
@@ -336,7 +369,7 @@ def test_a_transaction_that_fails_leaves_nothing(
         fail()
     assert contents(store) == before
     with store.transaction():
-        assert store.add(host, 2, found("new"))
+        assert add(store, host, 2, found("new"))
         assert store.mark_seen(found("seen"))
     store.close()
     assert opened().pending() == 2
@@ -346,7 +379,7 @@ def test_what_is_not_committed_is_not_there_for_others(opened: Opened) -> None:
     store = opened()
     host = with_host(store)
     with store.transaction():
-        store.add(host, 1, found("a"))
+        add(store, host, 1, found("a"))
         assert opened().pending() == 0
     assert opened().pending() == 1
 
@@ -384,7 +417,7 @@ class Model(RuleBasedStateMachine):
         self.id += 1
         with self.store.transaction():
             host = self.host(origin)
-            added = self.store.add(host, self.id, one)
+            added = add(self.store, host, self.id, one)
         assert added is (dont_filter or one.fingerprint not in self.seen)
         if added:
             self.rows[Key(rank, self.id)] = (host, bytes(one.request), None)
@@ -409,7 +442,7 @@ class Model(RuleBasedStateMachine):
         target = data.draw(ORIGINS)
         with self.store.transaction():
             if what == "finish":
-                self.store.finish(host, key)
+                self.store.finish([(host, *key)])
                 del self.rows[key]
             elif what == "move":
                 new_host = self.host(target)
@@ -440,9 +473,9 @@ class Model(RuleBasedStateMachine):
     def roll_back(self, name: str, origin: str) -> None:
         with contextlib.suppress(ZeroDivisionError), self.store.transaction():
             host = self.store.add_host(origin).id
-            self.store.add(host, self.id + 1, found(name))
+            add(self.store, host, self.id + 1, found(name))
             for key, (at, _, _) in self.rows.items():
-                self.store.finish(at, key)
+                self.store.finish([(at, *key)])
             raise ZeroDivisionError
 
     @invariant()
@@ -541,7 +574,7 @@ def test_a_newer_store_is_refused_with_both_versions(path: Path, read_only: bool
 def test_migrations_are_applied_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SQLiteStore(path).close()
     more = (*MIGRATIONS, "CREATE TABLE extra (id INTEGER)", "INSERT INTO extra VALUES (1)")
-    monkeypatch.setattr("crawler.store.sqlite.MIGRATIONS", more)
+    monkeypatch.setattr("crawler.store.schema.MIGRATIONS", more)
     for _ in range(2):
         SQLiteStore(path).close()
     with closing(sqlite3.connect(path)) as db:
@@ -554,7 +587,7 @@ def test_a_migration_that_fails_changes_nothing(
     SQLiteStore(path).close()
     broken = (*MIGRATIONS, "CREATE TABLE extra (id INTEGER); INSERT INTO nowhere VALUES (1)")
     with monkeypatch.context() as patch:
-        patch.setattr("crawler.store.sqlite.MIGRATIONS", broken)
+        patch.setattr("crawler.store.schema.MIGRATIONS", broken)
         with pytest.raises(JobError, match="no such table: nowhere"):
             SQLiteStore(path)
     with closing(SQLiteStore(path)) as store:

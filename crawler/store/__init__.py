@@ -6,7 +6,7 @@ A store is a protocol; ``sqlite`` is the one for a single machine. All changes h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +32,11 @@ class Queued(NamedTuple):
     key: Key
     request: bytes
     once: int = 0
+
+
+Entry = tuple[int, int, int, int, bytes]
+"""A request as it stands in a queue: host, rank, id, ``once`` and the Request in msgpack. A plain
+tuple, for there are hundreds of new ones in a page, and most are needed by the store alone."""
 
 
 class Host(NamedTuple):
@@ -101,14 +106,17 @@ class Store(Protocol):
     def hand_over(self, old: str, new: str) -> None:
         """All pending requests of one account are another's from now on."""
 
-    def save_host(self, host: Host) -> None:
-        """Keep a host's clock and rules."""
+    def save_hosts(self, hosts: Iterable[Host]) -> None:
+        """Keep the hosts' clocks and rules."""
 
     def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
         """Hosts with pending requests, those that may be asked soonest first."""
 
-    def add(self, host: int, id: int, found: Found) -> bool:
-        """Make a request pending at ``host``, unless the job has seen its fingerprint."""
+    def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
+        """Make requests pending at their hosts, but not those that the job has seen.
+
+        They are numbered in their order from ``first``; what is returned is new.
+        """
 
     def mark_seen(self, found: Found) -> bool:
         """Remember a redirect's target as seen; False when it was, with the same callback."""
@@ -122,8 +130,8 @@ class Store(Protocol):
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         """The first ``limit`` requests of a host's queue after a key; waiting ones left out."""
 
-    def finish(self, host: int, key: Key) -> None:
-        """A request is done: only its fingerprint stays."""
+    def finish(self, done: Iterable[tuple[int, int, int]]) -> None:
+        """Requests, by host, rank and id, are done: only their fingerprints stay."""
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         """A request that was surely not sent, or may be sent twice, changed; with ``due`` (wall

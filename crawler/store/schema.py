@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
+from crawler.errors import JobError
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE job (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -60,3 +65,20 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     """,
 )
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the tables to the newest version, each step in a transaction."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Raises JobError for a store that another version of the crawler has made."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != len(MIGRATIONS):
+        raise JobError(
+            f"{path} has store version {version}, but this crawler knows version "
+            f"{len(MIGRATIONS)}; use the crawler that made it, or start again with --fresh"
+        )

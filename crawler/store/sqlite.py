@@ -20,10 +20,11 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
-from crawler.store import Failed, Host, Key, Queued, SessionRecord
-from crawler.store.schema import MIGRATIONS
+from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
+from crawler.store.schema import check_version, migrate
 from crawler.store.sealing import Seal
 
+TUNING = ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536")
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 HOST = "SELECT id, origin, next_at, granted, robots, robots_at, account FROM hosts"
@@ -41,6 +42,7 @@ ACCOUNTS_WITH_WORK = (
 )
 HAND_OVER = "UPDATE pending SET host = ? WHERE host = ?"
 SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
+AT_ONCE = 100  # fingerprints; a statement for each would take half as long again
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
 ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
 ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
@@ -68,6 +70,7 @@ SAVE_SESSION = (
     " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
 )
 
+_Fingerprints = set[bytes]
 _FIRST = Key(-(2**63), -1)
 _cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
 _login = msgspec.msgpack.Decoder(LoginState).decode
@@ -88,9 +91,10 @@ class SQLiteStore:
                 opened.callback(self._db.close)
                 self._db.execute("PRAGMA busy_timeout = 10000")
                 if not read_only:
-                    self._tune()
-                    self._migrate()
-                self._check_version()
+                    for pragma in TUNING:
+                        self._db.execute(f"PRAGMA {pragma}")
+                    migrate(self._db)
+                check_version(self._db, path)
                 if self._seal.unlock(self, key, read_only=read_only):
                     self._wipe()
             except (sqlite3.DatabaseError, OSError) as error:
@@ -105,24 +109,6 @@ class SQLiteStore:
             return sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-
-    def _tune(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA cache_size = -65536")
-
-    def _migrate(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
-
-    def _check_version(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version != len(MIGRATIONS):
-            raise JobError(
-                f"{self._path} has store version {version}, but this crawler knows version "
-                f"{len(MIGRATIONS)}; use the crawler that made it, or start again with --fresh"
-            )
 
     def _wipe(self) -> None:
         """What was overwritten would stay in the file, or in its log, until the room is used."""
@@ -182,11 +168,9 @@ class SQLiteStore:
         for id, origin in rows:
             self._db.execute(HAND_OVER, (self.add_host(origin, new).id, id))
 
-    def save_host(self, host: Host) -> None:
-        self._db.execute(
-            SAVE_HOST,
-            (host.next_at, host.granted, _robots_row(host), host.robots_at, host.id),
-        )
+    def save_hosts(self, hosts: Iterable[Host]) -> None:
+        rows = [(h.next_at, h.granted, _robots_row(h), h.robots_at, h.id) for h in hosts]
+        self._db.executemany(SAVE_HOST, rows)
 
     def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
         known = set(without)
@@ -199,13 +183,30 @@ class SQLiteStore:
 
     # The frontier
 
-    def add(self, host: int, id: int, found: Found) -> bool:
-        if not found.dont_filter:
-            added = self._db.execute(SEE, _seen_row(found)).rowcount
-            if not added:
-                return False
-        self._db.execute(PUSH, (host, found.rank, id, found.once, bytes(found.request)))
-        return True
+    def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
+        new = self._see(found for _, found in requests if not found.dont_filter)
+        entries: list[Entry] = []
+        id = first
+        for host, found in requests:
+            if not found.dont_filter:
+                if found.fingerprint not in new:
+                    continue
+                new.remove(found.fingerprint)  # it may have been found twice at once
+            entries.append((host, found.rank, id, found.once, bytes(found.request)))
+            id += 1
+        self._db.executemany(PUSH, entries)
+        return entries
+
+    def _see(self, requests: Iterable[Found]) -> _Fingerprints:
+        """Remember fingerprints; those that were not known."""
+        new: _Fingerprints = set()
+        rows = [_seen_row(found) for found in requests]
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            query = f"{SEE}{', (?, ?)' * (len(some) - 1)} RETURNING fingerprint"
+            values = list(itertools.chain.from_iterable(some))
+            new.update(row[0] for row in self._db.execute(query, values))
+        return new
 
     def mark_seen(self, found: Found) -> bool:
         if self._db.execute(SEE, _seen_row(found)).rowcount:
@@ -225,8 +226,8 @@ class SQLiteStore:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
         return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
-    def finish(self, host: int, key: Key) -> None:
-        self._db.execute(FINISH, (host, *key))
+    def finish(self, done: Iterable[tuple[int, int, int]]) -> None:
+        self._db.executemany(FINISH, done)
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))

@@ -1,0 +1,269 @@
+"""The scheduler, frontier and store alone, at ten million URLs: ``python -m benchmarks.frontier``.
+
+A whole run as ``crawl run`` has it, but for its workers: in their place stands ``Pretence``, which
+answers each request at once, without a network or a page. 10,000 hosts have 1,000 pages each. The
+first pages of a host find its others, 100 each, and when all are known, they are taken one after
+the other. In between the job is closed and opened again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.measure import scratch
+from crawler.discovery import of_class
+from crawler.finder import encoded
+from crawler.garbage import hardly_ever
+from crawler.job import STORE, Job, Plan
+from crawler.messages import Feed, Found, Order, Outcome
+from crawler.request import Request
+from crawler.response import Response
+from crawler.run import Run
+from crawler.settings import Settings
+from crawler.spider import Spider
+from crawler.stats import Counters
+from crawler.team import Team
+
+URLS = 10_000_000
+HOSTS = 10_000
+LINKS = 100
+"""New links of a page that has any."""
+SEEDS = 1_000_000
+STRETCH = 10
+"""A rate is told for each tenth of the work: the first, one in the middle, the last."""
+
+HOW_TO_READ = """\
+One process does all that `crawl run` does but for the fetching and parsing: it feeds, takes
+outcomes in, writes items and commits, five times a second, with synced output. The answers are made
+up in between; the time for that does not count.
+
+- **added**: new URLs a second, of pages with 100 links each: fingerprint, rank, host, counters.
+- **taken**: URLs a second that were given out, answered with an item, committed and done.
+- **seeds**: URLs a second that are read from a file and added, before the first request goes out.
+- **first, middle, last**: the rate over the first, the sixth and the last tenth of the work.
+- **resume**: seconds from opening the job until the first request goes out.
+- **memory**: the peak of the resident set size of the one process.
+"""
+
+
+class Pages(Spider):
+    """What a job needs; its pages never come."""
+
+    start_urls = tuple(f"https://host-{number}.example/0" for number in range(HOSTS))
+
+    def parse(self, response: Response) -> Iterator[dict[str, str]]:
+        """Is never called."""
+        yield {"url": response.url}
+
+
+class Pretence(Team):
+    """Answers in the place of workers. ``seconds`` is the time that this took."""
+
+    def __init__(self, urls: int) -> None:
+        self.size = 1
+        self.seconds = 0.0
+        self.first_at = 0.0
+        """When the first request went out."""
+        self._of_each = urls // HOSTS
+        self._outcomes: list[Outcome] = []
+        self._request_of = msgspec.msgpack.Decoder(Request).decode
+
+    def start(self) -> None:
+        """Workers would be started now; the clock for the opening stops."""
+
+    def stop(self) -> None:
+        """There is nobody to stop."""
+
+    def recall(self, host: int | None, *, without: int | None = None) -> None:
+        """Nothing waits."""
+
+    def send(self, worker: int, order: Order) -> None:
+        """Answer at once."""
+        began = time.perf_counter()
+        self.first_at = self.first_at or began
+        if isinstance(order, Feed):
+            self._outcomes.extend(self._answer(task.id, task.request) for task in order.tasks)
+        self.seconds += time.perf_counter() - began
+
+    def receive(
+        self, timeout: float, also: Any = None
+    ) -> tuple[list[tuple[int, list[Outcome]]], list[int]]:
+        """All answers."""
+        outcomes, self._outcomes = self._outcomes, []
+        return [(0, outcomes)], []
+
+    def _answer(self, task: int, packed: msgspec.Raw) -> Outcome:
+        url = self._request_of(packed).url
+        origin, _, page = url.rpartition("/")
+        return Outcome(
+            task,
+            "done",
+            started=time.monotonic(),
+            status=200,
+            size=12_000,
+            items=b'{"url":"%s","title":"A page of the benchmark"}\n' % url.encode(),
+            item_count=1,
+            found=list(self._links(origin, int(page))),
+        )
+
+    def _links(self, origin: str, page: int) -> Iterator[Found]:
+        first = page * LINKS + 1
+        for number in range(first, min(first + LINKS, self._of_each)):
+            yield encoded(Request(f"{origin}/{number}", depth=1))
+
+
+class Alone(Run):
+    """A run without workers."""
+
+    def __init__(self, job: Job, urls: int) -> None:
+        super().__init__(job, Pages)
+        self.pretence = Pretence(urls)
+
+    def hire(self) -> Team:
+        """The pretence takes their place."""
+        return self.pretence
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was measured of one kind of work: URLs a second, by the tenth of the work."""
+
+    what: str
+    urls: int
+    first: float
+    middle: float
+    last: float
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """URLs a second over all of it."""
+        return self.urls / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the frontier took. Times are in seconds, sizes in bytes."""
+
+    rows: tuple[Row, ...]
+    resume: float
+    memory: int
+    file: int
+    """Size of the store with all URLs in it."""
+
+
+def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
+    """Put ``urls`` URLs through a job, and ``seeds`` seeds into another.
+
+    Each in a process of its own, so that the memory of one does not hide that of the other.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with scratch() as folder, ProcessPoolExecutor(1, mp_context=spawn) as process:
+        load = process.submit(crawl, folder / "crawl", urls).result()
+    with scratch() as folder, ProcessPoolExecutor(1, mp_context=spawn) as process:
+        row = process.submit(seed, folder, seeds).result()
+    return replace(load, rows=(*load.rows, row))
+
+
+def crawl(folder: Path, urls: int) -> Load:
+    """Add and take ``urls`` URLs in ``folder``, with a new start in between."""
+    with Job(_plan(folder), "frontier") as job, hardly_ever():
+        added = _work("added", Alone(job, urls), urls, lambda counters: counters.sequence)
+    size = (folder / STORE).stat().st_size
+    began = time.perf_counter()
+    with Job(_plan(folder), "frontier") as job, hardly_ever():
+        run = Alone(job, urls)
+        taken = _work("taken", run, urls, lambda counters: counters.done)
+        if job.counters.done != urls or job.counters.pending:
+            raise RuntimeError(f"the job has lost pages, or has made some up: {job.counters}")
+    return Load((added, taken), run.pretence.first_at - began, _peak(), size)
+
+
+def seed(folder: Path, seeds: int) -> Row:
+    """Start a job with a seed list that has the pages of its hosts in turn."""
+    path = folder / "seeds.txt"
+    with path.open("w") as file:
+        for number in range(seeds):
+            page, host = divmod(number, HOSTS)
+            file.write(f"https://host-{host}.example/{page}\n")
+    began = time.perf_counter()
+    with Job(_plan(folder / "job", str(path)), "frontier") as job, hardly_ever():
+        steps = Alone(job, 0).steps()
+        next(steps)
+        rate = seeds / (time.perf_counter() - began)
+        steps.close()
+        if job.counters.sequence != seeds:
+            raise RuntimeError(f"not all seeds are in the job: {job.counters}")
+    return Row("seeds", seeds, rate, rate, rate, seeds / rate)
+
+
+def _plan(folder: Path, *seeds: str) -> Plan:
+    settings = Settings(delay=0.0, obey_robots=False, concurrency_per_host=8, workers=2)
+    return Plan(source=of_class(Pages), settings=settings, folder=folder, seeds=seeds)
+
+
+def _work(what: str, run: Alone, urls: int, count: Callable[[Counters], int]) -> Row:
+    """Run until ``count`` of the counters has grown to ``urls``; the opening does not count."""
+    counters = run.snapshot().counters
+    marks: list[tuple[int, float]] = []
+    for _ in run.steps():
+        done = count(counters)
+        if not marks or done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // STRETCH:
+            marks.append((done, time.perf_counter() - run.pretence.seconds))
+        if done >= urls:
+            break
+    rates = [(b - a) / (end - start) for (a, start), (b, end) in itertools.pairwise(marks)]
+    number, seconds = urls - marks[0][0], marks[-1][1] - marks[0][1]
+    return Row(what, number, rates[0], rates[len(rates) // 2], rates[-1], seconds)
+
+
+def _peak() -> int:
+    """The most memory that this process has had, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("the kernel does not say how much memory was used")
+
+
+def table(load: Load) -> str:
+    """The figures as Markdown."""
+    lines = [
+        "|  | URLs | URLs/s | first | middle | last |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for row in load.rows:
+        rates = (row.rate, row.first, row.middle, row.last)
+        cells = (row.what, f"{row.urls:,}", *(f"{rate:,.0f}" for rate in rates))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            *lines,
+            f"\nResume: {load.resume:.2f} s. Memory: {load.memory / 1024**2:,.0f} MB. "
+            f"File: {load.file / 1024**2:,.0f} MB.",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=__doc__)
+    parser.add_argument("--urls", type=int, default=URLS, help="default: %(default)s")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    print(table(measure(options.urls, options.seeds)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
