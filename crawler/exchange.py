@@ -171,7 +171,8 @@ class _Answer(http.client.HTTPResponse):
             raise http.client.RemoteDisconnected("the server has closed the connection")
         version, _, rest = line.decode("latin-1").partition(" ")
         status = rest.strip()[:3]
-        if not version.startswith("HTTP/1.") or not (len(status) == 3 and status.isdecimal() and status >= "100"):
+        is_status = len(status) == 3 and status.isdecimal() and status >= "100"
+        if not version.startswith("HTTP/1.") or not is_status:
             raise http.client.BadStatusLine(version[:40])
         return (10 if version == "HTTP/1.0" else 11), int(status)
 
