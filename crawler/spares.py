@@ -38,11 +38,16 @@ class Spares:
 
         None if no spare is left.
         """
-        if not self._waiting:
-            return None
-        connection, process = self._waiting.pop(0)
-        connection.send((main, arguments))
-        return connection, process
+        while self._waiting:
+            connection, process = self._waiting.pop(0)
+            try:
+                connection.send((main, arguments))
+            except OSError:  # it was killed while it waited
+                connection.close()
+                process.join()
+            else:
+                return connection, process
+        return None
 
     def close(self) -> None:
         """End those that nobody has taken."""

@@ -99,3 +99,25 @@ def test_spares_end_with_the_process_that_they_wait_for() -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_until_gone(pids)
+
+
+def test_a_spare_that_was_killed_is_passed_over() -> None:
+    assert said(
+        """
+        import multiprocessing
+        from crawler.spares import Spares
+
+        def answer(connection, name):
+            connection.send(name)
+
+        with Spares(2) as spares:
+            for child in multiprocessing.active_children():
+                if child.name == "worker-1":
+                    child.kill()
+                    child.join()
+            connection, process = spares.take(answer, "taken")
+            print(connection.recv(), process.name)
+            process.join()
+            print(spares.take(answer, "again"))
+        """
+    ) == ["taken", "worker-2", "None"]
