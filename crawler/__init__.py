@@ -10,6 +10,7 @@ from crawler.request import Request
 from crawler.response import Response
 from crawler.session import Session
 from crawler.settings import Settings
+from crawler.sitemaps import Sitemap
 from crawler.spider import Failure, Spider
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Session",
     "Settings",
     "SettingsError",
+    "Sitemap",
     "Spider",
     "SpiderError",
     "crawl",

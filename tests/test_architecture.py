@@ -46,9 +46,18 @@ FLOORS: dict[str, set[str]] = {
     },
     "what is sent and what comes": {
         *("cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
-        *("safety", "scope", "setcookie"),
-        *("direct", "exchange", "nodes", "queries", "session", "soup", "targets"),
-        *("transport", "tree"),
+        *("entries", "safety", "scope", "setcookie", "sitemaps"),
+        *(
+            "direct",
+            "exchange",
+            "nodes",
+            "queries",
+            "session",
+            "soup",
+            "targets",
+            "transport",
+            "tree",
+        ),
     },
     "one request": {
         *(
