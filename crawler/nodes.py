@@ -7,6 +7,7 @@ same links between them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from bs4 import BeautifulSoup
@@ -34,10 +35,17 @@ class Target:
 
     All attributes of a tag and all links to its neighbours are set here, in the order of the
     document, as ``Tag.__init__``, ``PageElement.setup`` and ``BeautifulSoup.object_was_parsed``
-    set them between them.
+    set them between them. What links and bases refer to is added to ``references``. ``within``
+    names the tags around what is made, as far as they are in ``SPECIAL``, outermost first.
     """
 
-    def __init__(self, soup: Any, builder: Any, references: list[Reference] | None = None) -> None:
+    def __init__(
+        self,
+        soup: Any,
+        builder: Any,
+        references: list[Reference] | None = None,
+        within: Iterable[str] = (),
+    ) -> None:
         self._soup = soup
         self._builder = builder
         self._references = references
@@ -50,12 +58,15 @@ class Target:
         self._strings: Any = NavigableString
         self._preserve = False
         self._outside: list[tuple[Any, bool]] = []
+        for name in within:
+            self._strings = _CONTAINERS.get(name, self._strings)
+            self._preserve = self._preserve or name in _PRESERVING
         # Text comes in pieces; they are put together when something else comes.
         self._pending: list[str] = []
         self.data = self._pending.append
 
-    def start(self, name: str, attributes: Any) -> None:
-        """A tag opens. ``attributes`` is a dict of lxml's that nobody else uses."""
+    def start(self, name: str, attributes: Any) -> Any:
+        """A tag opens. ``attributes`` is a dict that nobody else uses."""
         can_be_empty, interesting, lists, refers, is_special = kinds[name]
         tag = _new(Tag)
         tag.parser_class = BeautifulSoup
@@ -106,6 +117,7 @@ class Target:
         self._contents = inside
         if is_special:
             self._enter(name, tag)
+        return tag
 
     def end(self, name: str) -> None:
         """The innermost tag closes: lxml closes all tags, in order."""
@@ -197,6 +209,9 @@ _LISTS: Any = LXMLTreeBuilder.DEFAULT_CDATA_LIST_ATTRIBUTES
 _PRESERVING: Any = LXMLTreeBuilder.DEFAULT_PRESERVE_WHITESPACE_TAGS
 _CONTAINERS: Any = LXMLTreeBuilder.DEFAULT_STRING_CONTAINERS
 
+SPECIAL = (*_CONTAINERS, *_PRESERVING)
+"""Tags that change what the strings in them are."""
+
 REFERRING = ("a", "area", "base")
 """Tags whose ``href`` links depend on."""
 
@@ -209,7 +224,7 @@ def _kind(name: str) -> tuple[bool, Any, frozenset[str], bool, bool]:
         Tag.MAIN_CONTENT_STRING_TYPES,
         frozenset(_LISTS["*"] | _LISTS.get(name.lower(), set())),
         name in REFERRING,
-        name in _CONTAINERS or name in _PRESERVING or name == "meta",
+        name in SPECIAL or name == "meta",
     )
 
 

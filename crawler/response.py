@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 import soupsieve
@@ -19,11 +19,8 @@ from crawler.forms import Form
 from crawler.links import Link, Reference
 from crawler.queries import Selector
 from crawler.request import Hop, Request
-from crawler.targets import LINKING, Target, element_name, reference_of, shown
-
-if TYPE_CHECKING:
-    # A generic class in the stubs only.
-    Headers = CaseInsensitiveDict[str]
+from crawler.selection import Selection
+from crawler.targets import Target, check_link, needed_reference, reference_of
 
 
 class Response:
@@ -43,6 +40,7 @@ class Response:
         "_kind",
         "_references",
         "_root",
+        "_selection",
         "_selector",
         "_soup",
         "_text",
@@ -68,7 +66,7 @@ class Response:
     ) -> None:
         self.url = url
         self.status = status
-        self.headers: Headers = (
+        self.headers: CaseInsensitiveDict[str] = (
             headers if type(headers) is CaseInsensitiveDict else CaseInsensitiveDict(headers)
         )
         self.body = body
@@ -81,6 +79,7 @@ class Response:
         self._root: Any = _UNREAD
         self._soup: BeautifulSoup | None = None
         self._references: list[Reference] = []
+        self._selection: Selection | None = None
         self._selector: Selector | None = None
         self._base_url: str | None = None
 
@@ -151,12 +150,25 @@ class Response:
         return self._root
 
     def select(self, css: str) -> list[Tag]:
-        """The elements that match a CSS selector, as ``soup.select`` gives them."""
-        return self.soup.select(css)
+        """The elements that match a CSS selector, as ``soup.select`` gives them.
+
+        Until ``soup`` is asked for, only they are made, and nothing that stands around them.
+        """
+        found = self._selected(css)
+        return self.soup.select(css) if found is None else found
 
     def select_one(self, css: str) -> Tag | None:
-        """The first element that matches a CSS selector, as ``soup.select_one`` gives it."""
-        return self.soup.select_one(css)
+        """The first element that matches a CSS selector, or None; otherwise as ``select``."""
+        found = self._selected(css, first=True)
+        return self.soup.select_one(css) if found is None else next(iter(found), None)
+
+    def _selected(self, css: str, *, first: bool = False) -> list[Tag] | None:
+        if self._soup is not None or self.is_xml:
+            return None
+        if self._selection is None:
+            markup = encoding.as_utf8(self.body, self.encoding)
+            self._selection = Selection(self.root, markup)
+        return self._selection.select(css, first=first)
 
     def css(self, query: str) -> SelectorList[Selector]:
         """What matches a CSS selector, as in parsel; ``::text`` and ``::attr(name)`` work."""
@@ -204,12 +216,7 @@ class Response:
         ``request_options`` are those of ``Request``. Raises SpiderError if ``target`` is nothing
         that can be fetched.
         """
-        reference = reference_of(target)
-        if reference is None:
-            raise SpiderError(
-                f"{urls.redacted(self.url)}: follow() was given {shown(target)}, which has no "
-                "href or src; give it a URL, a link or the element that has the URL"
-            )
+        reference = needed_reference(target, self.url)
         url = self._resolve(reference)
         if url is None:
             raise SpiderError(
@@ -252,12 +259,7 @@ class Response:
 
     def _linked(self, css: str) -> Iterator[Target]:
         for target in self._matching(css):
-            name = element_name(target)
-            if name is not None and name not in LINKING and reference_of(target) is None:
-                raise SpiderError(
-                    f"{urls.redacted(self.url)}: follow_all({css!r}) matches a <{name}> without "
-                    f"href or src; select the link itself, for instance {css + ' a'!r}"
-                )
+            check_link(target, css, self.url)
             yield target
 
     def _matching(self, css: str) -> Iterable[Target]:

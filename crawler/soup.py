@@ -86,6 +86,11 @@ class _QuietBuilder(LXMLTreeBuilder):
         yield markup, "utf-8", None, False
 
 
+def builder() -> LXMLTreeBuilder:
+    """What decides, for tags made one by one, all that depends on how a page is parsed."""
+    return _QuietBuilder()
+
+
 class _FastBuilder(_QuietBuilder):
     """Its own builder with one step in place of the many."""
 

@@ -8,6 +8,8 @@ from bs4 import Tag
 from lxml import etree
 from parsel import Selector
 
+from crawler import urls
+from crawler.errors import SpiderError
 from crawler.links import Link
 
 Target = str | Link | Tag | Selector
@@ -34,7 +36,28 @@ def reference_of(target: Target) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def element_name(target: object) -> str | None:
+def needed_reference(target: Target, page: str) -> str:
+    """The URL in ``target``, found at the URL ``page``. Raises SpiderError if there is none."""
+    reference = reference_of(target)
+    if reference is None:
+        raise SpiderError(
+            f"{urls.redacted(page)}: follow() was given {_shown(target)}, which has no "
+            "href or src; give it a URL, a link or the element that has the URL"
+        )
+    return reference
+
+
+def check_link(target: Target, css: str, page: str) -> None:
+    """Raise SpiderError if what ``css`` matches at the URL ``page`` is nothing that links."""
+    name = _element_name(target)
+    if name is not None and name not in LINKING and reference_of(target) is None:
+        raise SpiderError(
+            f"{urls.redacted(page)}: follow_all({css!r}) matches a <{name}> without "
+            f"href or src; select the link itself, for instance {css + ' a'!r}"
+        )
+
+
+def _element_name(target: object) -> str | None:
     """What kind of element ``target`` is, or is a selector of; None if it is none."""
     element = target.root if isinstance(target, Selector) else target
     if isinstance(element, etree._Element):
@@ -42,7 +65,7 @@ def element_name(target: object) -> str | None:
     return element.name if isinstance(element, Tag) else None
 
 
-def shown(target: object) -> str:
+def _shown(target: object) -> str:
     """``target`` as messages name it."""
-    name = element_name(target)
+    name = _element_name(target)
     return f"a {type(target).__name__}" if name is None else f"a <{name}>"

@@ -52,6 +52,8 @@ FLOORS: dict[str, set[str]] = {
             "exchange",
             "nodes",
             "queries",
+            "selection",
+            "selectors",
             "session",
             "soup",
             "targets",

@@ -1,0 +1,206 @@
+"""``Response.select``: the same tags as BeautifulSoup's own, made of what matches alone."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soupsieve
+from bs4.element import Tag
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from crawler import Response, selectors, soup
+from crawler.selection import Selection
+from crawler.tree import parse
+from tests.trees import BROKEN, POSTGRES, PYTHON, looks, theirs
+
+
+def own(markup: bytes, css: str) -> list[Tag] | None:
+    """What is selected without BeautifulSoup, or None."""
+    return Selection(parse(markup), markup).select(css)
+
+
+def assert_same_tags(markup: bytes, css: str, found: list[Tag]) -> None:
+    expected = list(theirs(markup).select(css))
+    assert [str(tag) for tag in found] == [str(tag) for tag in expected]
+    for tag, other in zip(found, expected, strict=True):
+        if tag.parent is None:
+            assert looks(tag) == looks(other.extract())
+
+
+# Selectors
+
+KNOWN = """
+p | * | a.b | .a.b | #x | p#x.a | a[href] | [href="x"] | a[title=''] | [href^='h'] | [href$="l"]
+[href*=t] | [title~=y] | [title|=en] | div p | div > p | div>p>b | h1 + p | h1, h2 | .a .b , i
+li:first-child | li:last-child | li:only-child | p:first-of-type | p:last-of-type | b:only-of-type
+td:nth-child(2) | td:nth-last-child(1) | li:nth-of-type(3) | li:nth-last-of-type(2)
+a:not(.b) | :not(p) | a:not([href]) | b:not(p b) | p:not(:first-child) | DIV.a | A[HREF]
+html | body > * | head title | .größe | #été | [data-x="a'b"] | [data-x='a b'] | p > b + i
+a:not(.a):not(#x) | .a > .b:first-child | *:nth-child(1) | title
+""".replace("\n", "|")
+OTHERS = r"""
+p ~ b | a:nth-child(odd) | li:nth-child(2n+1) | a:-soup-contains("x") | :is(h1, h2) | p:has(b)
+:root | p:empty | a[rel=next] | [class="a b"] | input[type=TEXT] | [a=b i] | svg|a | .a\.b | a/**/b
+[href!=x] | [title^=''] | *:first-of-type | [title~='x y'] | a:link | :not(.a, .b) | é | [é]
+li:nth-child(0) | [a="'\""] | :nth-child(2 of .a)
+""".replace("\n", "|")
+
+
+def split(text: str) -> list[str]:
+    return [css.strip() for css in text.replace("svg|a", "svg¦a").replace("|=", "¦=").split("|")]
+
+
+SELECTORS = [css.replace("¦", "|") for css in split(KNOWN) if css]
+OTHER_SELECTORS = [css.replace("¦", "|") for css in split(OTHERS) if css]
+
+COMPOUNDS = st.sampled_from(
+    [
+        *("*", "p", "b", "i", "a", "div", "table", "tr", "td", "li", "html", "body", "title"),
+        *(".a", ".b", "div.a.b", "[href]", "[href=x]", "[href^=x]", "[class]", ":first-child"),
+        *("td:last-child", "b:nth-child(2)", "i:nth-of-type(2)", "li:only-child", "b:not(.a)"),
+        *("*:not(div)", "p:not(:last-child)", "b:last-of-type", "*:nth-last-child(2)", "option"),
+    ]
+)
+
+
+@st.composite
+def generated(draw: st.DrawFn) -> str:
+    def one() -> str:
+        css = draw(COMPOUNDS)
+        for combinator in draw(st.lists(st.sampled_from([" ", " > ", " + "]), max_size=2)):
+            css += combinator + draw(COMPOUNDS)
+        return css
+
+    return ", ".join([one() for _ in range(draw(st.integers(1, 2)))])
+
+
+@pytest.mark.parametrize("css", SELECTORS)
+def test_a_common_selector_needs_no_soup(css: str) -> None:
+    assert selectors.compiled(css) is not None
+
+
+@pytest.mark.parametrize("css", OTHER_SELECTORS)
+def test_what_xpath_cannot_say_is_left_to_beautifulsoup(css: str) -> None:
+    assert selectors.compiled(css) is None
+
+
+PAGE = """<!DOCTYPE html>
+<!-- c --><html lang=en><head><title>T &amp; t</title><meta charset=utf-8></head>
+<body class='a  b'><h1 id=x>One <b class=größe>b</b></h1><p class="a" title='x y'>1<!-- c --></p>
+<div id=été class='b\u00a0a\u2003c'><p title=en-GB>2 <b>3</b><i> </i><b>4</b></p><p>5</p>
+<pre>  <b>  </b>\n</pre><a href=x class=b>6</a><a href='html'>7<i>8</i></a><a title=''>9</a></div>
+<table><tr><td>1<td class='a\tb'>2<tr><td data-x="a'b" data-y>3</table><H2>z</H2>
+<ul><li>1<li>2<ul><li><b>x</b></ul><li>3</ul><script>if (1 < 2) 'b'</script><style> p {} </style>
+<ruby>r<rp>(</rp><rt>t<b>u</b></rt></ruby><iframe><p>no</p></iframe><svg:g a:b=c>s</svg:g>
+<textarea> <b> </textarea></body>\n</html>\n<!-- end -->\n""".encode()
+
+
+@pytest.mark.parametrize("css", SELECTORS)
+def test_tags_of_a_page_are_the_same(css: str) -> None:
+    found = own(PAGE, css)
+    assert found is not None
+    assert_same_tags(PAGE, css, found)
+
+
+@settings(max_examples=400, deadline=None)
+@given(BROKEN, st.one_of(st.sampled_from(SELECTORS), generated()))
+@example(["<div>", "<p>"] * 1200, "div > p")
+@example(["<p class='a\x0cb'>"], ".b")
+@example(["<p class='a&#12;b'>", "<p class='a&#x001F;b'>"], ".b")
+@example(["<p class='b{' {x}class='a'>"], ".a")
+@example(["</html>", "<p>", "x"], "html > body > p")
+@example(["<p>a</p></html><!--><p>b-->"], "p")
+@example(["<p>a</p></html><!-- --!><p>b-->"], "body p")
+@example(["<p>a<!doctype x>b</p>"], "p")
+@example(["<!-- x --><?y z><!doctype html><!doctype x><p>a"], "p")
+@example(["<template><p>x</p></template><p>"], "p:first-child")
+@example(["<TEMPLATE><p>x"], "template > p")
+@example(["<html><body><html class=a><body class=b><p>"], ".b")
+@example(["<frameset><frame><noframes><p></noframes></frameset></html> <p>"], "p")
+@example(["<p>a</p></body> <p>b</p> </html> \n <!-- c --> \t"], "p")
+def test_tags_of_broken_markup_are_the_same(pieces: list[str], css: str) -> None:
+    markup = "".join(pieces).encode("utf-8", "replace")
+    found = own(markup, css)
+    if found is not None:
+        assert_same_tags(markup, css, found)
+    response = Response("https://x.example/", markup, headers={"Content-Type": "text/html"})
+    expected = [str(tag) for tag in theirs(markup).select(css)]
+    assert [str(tag) for tag in response.select(css)] == expected
+    one = response.select_one(css)
+    assert [str(tag) for tag in [one] if tag] == expected[:1]
+
+
+@pytest.mark.parametrize("css", ["a.reference", "h1, h2", "li > p:first-child", "div[id] > p"])
+@pytest.mark.parametrize("folder", [POSTGRES, PYTHON])
+def test_tags_of_real_pages_are_the_same(folder: Path, css: str) -> None:
+    if not folder.is_dir():
+        pytest.skip("needs postgresql-doc-15 and python3.11-doc")
+    for page in sorted(folder.rglob("*.html"))[::100]:
+        markup = page.read_bytes()
+        found = own(markup, css)
+        assert found is not None, page
+        expected = soup.build(markup).select(css)
+        assert [str(tag) for tag in found] == [str(tag) for tag in expected], page
+
+
+# What users do with them
+
+
+def page(body: bytes = PAGE) -> Any:
+    return Response("https://x.example/", body, headers={"Content-Type": "text/html"})
+
+
+def test_a_tag_is_a_tree_of_its_own() -> None:
+    response = page()
+    tag: Any = response.select_one("div p")
+    assert [type(tag)] == [Tag]
+    assert (tag.parent, tag.next_sibling, tag.previous_element) == (None, None, None)
+    assert tag.b.parent is tag
+    assert tag.b.next_sibling.name == "i"
+    assert [b.text for b in tag.select("b + i + b")] == ["4"]
+    assert str(pickle.loads(pickle.dumps(tag))) == str(tag)
+    tag.b.decompose()
+    assert str(tag) == '<p title="en-GB">2 <i> </i><b>4</b></p>'
+    assert len(response.soup.select("div p > b")) == 2
+
+
+def test_a_match_within_another_is_a_part_of_it() -> None:
+    outer, inner = page().select("ul")
+    assert inner.find_parent("ul") is outer
+    assert outer.parent is None
+
+
+def test_where_there_is_a_soup_its_own_tags_are_given() -> None:
+    response = page()
+    tree = response.soup
+    assert response.select("p")[0] is tree.p
+    assert response.select_one("p") is tree.p
+    assert response.select("b ~ b") == tree.select("b ~ b")
+    assert response.select_one("h6") is None
+
+
+def test_selectors_that_only_beautifulsoup_knows_make_the_soup() -> None:
+    response = page()
+    found = response.select_one("b ~ b")
+    assert found is response.soup.select_one("b ~ b")
+    with pytest.raises(soupsieve.SelectorSyntaxError):
+        page().select("a[")
+    with pytest.raises(NotImplementedError, match="Pseudo-element"):
+        page().select("a::text")
+
+
+def test_pages_without_elements_and_xml() -> None:
+    assert page(b"").select("p") == []
+    assert page(b"<!-- x -->").select_one("p") is None
+    feed = Response("https://x.example/", b"<a><B/></a>", headers={"Content-Type": "text/xml"})
+    assert [tag.name for tag in feed.select("B")] == ["B"]
+
+
+def test_with_another_beautifulsoup_it_matches_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soup, "FAST", False)
+    assert own(PAGE, "p") is None
+    assert [tag.text for tag in page().select("h1")] == ["One b"]
