@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill clean
+.PHONY: demo test check format bench bench-quick kill torture clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -33,6 +33,11 @@ bench-quick: $(VENV)/.installed
 # Kill a crawl twenty times and look at what it leaves.
 kill: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.kill --site postgresql --kills 20
+
+# Kill crawls a thousand times, at named points and random instants; writes tests/faults/TORTURE.md.
+# ARGS="--kills 30 --seed 8" does less, or other things; --only 17 repeats one crawl of a seed.
+torture: $(VENV)/.installed
+	$(BIN)/python -m tests.faults.torture --report tests/faults/TORTURE.md $(ARGS)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

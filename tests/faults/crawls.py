@@ -51,12 +51,13 @@ class _Rejected(msgspec.Struct):
 class Crawl:
     """One web, crawled in ``folder`` as the plan says until nothing is left to do."""
 
-    def __init__(self, site: Site, web: Web, folder: Path) -> None:
+    def __init__(self, site: Site, web: Web, folder: Path, spiders: Path = SPIDERS) -> None:
         self.toll = Toll(crawls=1)
         self.job = folder / "job"
         self._site = site
         self._web = web
         self._folder = folder
+        self._spiders = spiders
         self._seeds: list[str] = []
         if web.shape is not Shape.SOLO:
             self._seeds = [str(folder / "seeds.txt")]
@@ -115,7 +116,7 @@ class Crawl:
         self.toll.resumes += self.job.exists()
         shape = self._web.shape
         return Command(
-            f"{SPIDERS}:{shape.title()}",
+            f"{self._spiders}:{shape.title()}",
             self.job,
             *self._seeds,
             workers={Shape.SOLO: 0, Shape.GUEST: 1}.get(shape, 2),

@@ -156,6 +156,8 @@ class Web:
     def kind(self, place: Place) -> Kind:
         """What the page is like."""
         number = self.draw("kind", *place)
+        if place.number == self.size - 1:  # so that every host has a redirect for chains
+            return Kind.AWAY
         if self._is_leaf(place):
             table = _LEAVES
         elif number % _BUSY_OF == 7:
