@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from crawler import seeds, urls
@@ -43,6 +44,9 @@ class Opening:
         self._finder = Finder(spider, self._scope, None, names)  # no seed is too deep
         Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
         self._added_before = bool(job.store.get("seeds_added", False))
+        self._taken = 0
+        # Of an earlier run that was killed while it added them; none is added a second time.
+        self._taken_before = math.inf if self._added_before else job.store.get("seeds_taken", 0)
         self.new = 0
         self.bad = 0
 
@@ -59,6 +63,7 @@ class Opening:
         while batch := list(itertools.islice(requests, AT_ONCE)):
             with store.transaction():
                 good += self._add(batch)
+                store.set("seeds_taken", self._taken)
                 self._job.save_counters()
         if not good:
             raise SeedError(self._nothing_to_start_from())
@@ -122,11 +127,12 @@ class Opening:
                 self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
                 continue
             good += 1
+            self._taken += 1
             if found.dont_filter or self._job.plan.accounts:  # what comes depends on what came
                 self._keep(found_before)
             # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
             is_new = self._job.store.mark_seen(found) if found.dont_filter else True
-            if is_new or not self._added_before:
+            if is_new or self._taken > self._taken_before:
                 account = found.account or self._next_account()
                 found_before.append((self._frontier.host_id(found.origin, account), found))
         self._keep(found_before)

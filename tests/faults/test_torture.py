@@ -48,6 +48,17 @@ def test_flaws_are_found(
     assert any(f" {found}" in line for line in toll.wrong)
 
 
+@pytest.mark.parametrize("arrival", [1, 4, 5])
+def test_killed_between_the_transactions_of_its_seeds(tmp_path: Path, arrival: int) -> None:
+    """Seeds that are to be fetched whatever was seen are in a job once all the same."""
+    web = Web(Shape.SOLO, "seeds", 0, 30)
+    kill = Kill(Target.MAIN, "seeds.committed", arrival, 10**6)
+    with Site(tmp_path) as site:
+        toll = Crawl(site, web, tmp_path).suffer([Run(kill)])
+    assert toll.wrong == []
+    assert toll.at_points() == {"seeds.committed": 1}
+
+
 def test_kills_follow_from_the_seed() -> None:
     def runs(seed: str) -> list[Run]:
         return Plan(seed, 3, Shape.MEMBER, 30, 1000).runs()
