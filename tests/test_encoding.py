@@ -19,7 +19,7 @@ VECTORS = rows("encoding/html5lib_sniff.jsonl")
 # locales). We take UTF-8 where the bytes are valid UTF-8, as browsers do for local files: few
 # pages that are valid UTF-8 are anything else. All of these are ASCII, the same in both.
 UNDECLARED = {
-    f"html5lib/{name}.dat/{number}": "nothing is declared: UTF-8 by default, where it is valid"
+    f"html5lib/{name}.dat/{number}": "nothing is declared: UTF-8, in which these read the same"
     for name, numbers in {
         "tests1": [1, 7, *range(11, 22), 25, 26, 29, 30, 31, 34, 35, 36],
         "tests2": [1, 2, 3, 4, 5, 9, 10, 12, 13, 14, 16],
