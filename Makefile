@@ -16,6 +16,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.audit
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
@@ -38,6 +39,12 @@ kill: $(VENV)/.installed
 # ARGS="--kills 30 --seed 8" does less, or other things; --only 17 repeats one crawl of a seed.
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.faults.torture --report tests/faults/TORTURE.md $(ARGS)
+
+# Make up input for everything that reads what strangers write; finds go to tests/fuzz/corpus.
+# SECONDS_EACH=600 searches longer, TARGETS="urls html" some of them only.
+SECONDS_EACH ?= 60
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(SECONDS_EACH)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
