@@ -31,25 +31,30 @@ class Command:
         kill: str = "",
         kill_worker: str = "",
         arguments: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
         """``kill`` and ``kill_worker`` are as in tests/faults/points.py, for spiders run by
-        victims.py; ``arguments`` are those of the spider."""
+        victims.py; ``arguments`` are those of the spider, ``environment`` is added to ours."""
         chosen = {"workers": workers, **settings}
         options = [*_options("-s", chosen), *_options("-a", arguments or {})]
         where = spider if ":" in spider else f"{VICTIMS}:{spider}"
         words = ["run", where, *seeds, "--job", str(folder), *options]
         self.log = folder.with_suffix(".txt")
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         traps = {"KILL": kill, "KILL_WORKER": kill_worker}
-        environment |= {name: trap for name, trap in traps.items() if trap}
+        variables = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            **{name: trap for name, trap in traps.items() if trap},
+            **(environment or {}),
+        }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(VICTIMS), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=variables,
                 cwd=folder.parent,
                 start_new_session=True,
             )

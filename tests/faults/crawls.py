@@ -26,6 +26,8 @@ LONGEST_SILENCE = 90.0
 """Seconds without any request after which a run counts as stuck."""
 FAREWELL = 30.0
 """Seconds that workers have, at most, to notice that the process they work for was killed."""
+ENCRYPTED_AFTER = 100
+"""Requests of a crawl with two accounts after which its sessions are encrypted in the store."""
 _LOOK_EVERY = 0.002
 """Seconds between two looks at how far a run has come."""
 
@@ -122,8 +124,14 @@ class Crawl:
             workers={Shape.SOLO: 0, Shape.GUEST: 1}.get(shape, 2),
             kill=kill,
             kill_worker=kill_worker,
+            environment=self._secret(),
             arguments={"name_of_web": self._web.name, "port": self._site.port},
         )
+
+    def _secret(self) -> dict[str, str]:
+        """Two accounts' sessions are encrypted, from some run on in the middle of the crawl."""
+        is_due = self._site.requests(self._web) > ENCRYPTED_AFTER
+        return {"CRAWL_KEY": "sesame"} if self._web.shape is Shape.PAIR and is_due else {}
 
     def _comes_to(self, command: Command, kill: Kill, since: int) -> bool:
         """Wait for the instant of a kill; False if the run has ended before it."""

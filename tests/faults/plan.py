@@ -56,20 +56,21 @@ class Run:
 
 
 MOST_ARRIVALS = {
-    "items": 6,
-    "rejected": 3,
-    "commit": 6,
-    "mark": 3,
-    "wake": 3,
+    "items": 4,
+    "rejected": 2,
+    "commit": 5,
+    "mark": 2,
+    "wake": 2,
     "seeds": 5,
-    "order": 12,
+    "order": 8,
     "outcome": 30,
-    "wal": 200,
-    "database": 60,
+    "wal": 150,
+    "database": 40,
     "closing": 20,
     "worker": 8,
+    "worker.logged_in": 3,
 }
-"""By what a point begins with: up to which arrival may be the last one; otherwise the first is."""
+"""By a point or what it begins with: up to which arrival may be the last; otherwise the first."""
 
 LONGEST_START = 0.9
 """Seconds within which a process is hit that is only starting."""
@@ -85,7 +86,7 @@ class Plan:
     """The runs of one crawl, which take ``kills`` kills together.
 
     ``requests`` is about how many requests the crawl makes; no more than that are to pass before
-    its last kill. Points are taken in turn, so that a few crawls come to all of them.
+    its last kill. No point is taken twice before all others have been.
     """
 
     def __init__(self, seed: str, crawl: int, shape: Shape, kills: int, requests: int) -> None:
@@ -111,8 +112,7 @@ class Plan:
         return [Run(self._at(point)) for point in chosen]
 
     def _middle(self, count: int) -> Iterator[Run]:
-        named = iter(self._turn(_MIDDLE, count))
-        workers = iter(self._turn(points.WORKER, count))
+        named, workers = self._shuffled(_MIDDLE), self._shuffled(points.WORKER)
         tail = ""
         while count > 0:
             kind = self._random.random()
@@ -147,15 +147,22 @@ class Plan:
             yield Kill(Target.WORKER, moment=self._random.uniform(0.0, LONGEST_START))
 
     def _at(self, point: str) -> Kill:
-        after = self._longest // 2 + self._after()
+        # It comes earlier as a rule; what must not be is that a run goes on to the crawl's end.
+        after = 2 * self._longest + self._after()
         return Kill(self._whom(), point, self._arrival(point), after=after)
 
     def _turn(self, names: Sequence[str], count: int) -> list[str]:
         """The next ``count`` of ``names``, going on where the crawl before has stopped."""
         return [names[(self._crawl * count + number) % len(names)] for number in range(count)]
 
+    def _shuffled(self, names: Sequence[str]) -> Iterator[str]:
+        """All of ``names`` in some order, again and again."""
+        while True:
+            yield from self._random.sample(names, len(names))
+
     def _arrival(self, point: str) -> int:
-        return self._random.randint(1, MOST_ARRIVALS.get(point.partition(".")[0], 1))
+        of_its_kind = MOST_ARRIVALS.get(point.partition(".")[0], 1)
+        return self._random.randint(1, MOST_ARRIVALS.get(point, of_its_kind))
 
     def _whom(self) -> Target:
         return self._random.choice((Target.MAIN, Target.ALL))
