@@ -8,6 +8,7 @@ puts hosts with nothing to do out of memory again.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import time
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from crawler.messages import RobotsFile
 from crawler.news import News
 from crawler.politeness import HostClock
 from crawler.robots import MAX_AGE
-from crawler.scheduler import Scheduler
+from crawler.scheduler import HEAD_TOTAL, Scheduler
 from crawler.settings import Settings
 from crawler.store import Entry, Host, Key, Queued, SessionRecord, Store
 
@@ -29,6 +30,10 @@ ACCOUNT = "account"
 """How the keys of sessions begin that log in."""
 TRY_AGAIN = 600.0
 """Seconds after which a robots.txt that could not be had is asked for again."""
+AT_ONCE = 200
+"""Hosts that are brought in between two turns of the loop: the first request waits for no more."""
+FIRST_HEAD = 16
+"""Requests that a host brings along: when the first hosts come, nobody knows how many will."""
 MOST_IDLE = 1_000
 """Hosts in memory that have nothing to do, kept since they may soon have."""
 
@@ -58,18 +63,19 @@ class Frontier:
         self._ruled: set[int] = set()
         self._wakes: list[tuple[float, int]] = []
         self._overflow = True
-        self._was_killed = False
+        self._coming: dict[int, Host] = {}
+        self._killed: tuple[float, int] = (0.0, 0)
 
     # Hosts come and go
 
     def load(self, now: float, *, was_killed: bool) -> None:
-        """Bring in hosts with pending requests.
+        """Bring in hosts with pending requests: some now, the others with each ``wake``.
 
         After a kill nobody knows which hosts were asked last, so each rests for its delay first.
         """
-        self._was_killed = was_killed
+        if was_killed:
+            self._killed = (now, self._store.host_count())
         self._bring_in(now)
-        self._was_killed = False
 
     def host_id(self, origin: str, account: str = "") -> int:
         """The number of a host, as an account asks it; part of a transaction, as it may be new."""
@@ -88,19 +94,30 @@ class Frontier:
             if host is not None and id not in fresh:
                 if not host.is_far(rank, number):
                     self._scheduler.push(host, Queued(Key(rank, number), request, once), now)
-            elif host is None and len(self._rows) < MOST_HOSTS:
-                row = self._store.host_by_id(id)
+            elif host is None and (id in self._coming or self._has_room):
+                row = self._coming.pop(id, None) or self._store.host_by_id(id)
                 self._activate(row, now)  # with everything that the store has for it
                 fresh.add(id)
             elif host is None:
                 self._overflow = True
 
     def _bring_in(self, now: float) -> None:
-        room = MOST_HOSTS - len(self._rows)
-        rows = self._store.hosts_with_work(room, without=self._rows)
-        for row in rows:
-            self._activate(row, now)
-        self._overflow = len(rows) == room
+        if not self._coming:
+            room = MOST_HOSTS - len(self._rows)
+            rows = self._store.hosts_with_work(room, without=self._rows)
+            self._coming = {row.id: row for row in rows}
+            self._overflow = len(rows) == room
+        for id in list(itertools.islice(self._coming, AT_ONCE)):
+            self._activate(self._coming.pop(id), now)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._rows) + len(self._coming) < MOST_HOSTS
+
+    @property
+    def is_filling(self) -> bool:
+        """True while hosts with work are on their way into memory."""
+        return bool(self._coming)
 
     def _activate(self, row: Host, now: float) -> None:
         settings = self._settings
@@ -109,8 +126,9 @@ class Frontier:
         delay = settings.delay if account is None or account.delay is None else account.delay
         clock = HostClock(delay, None if robots is None else robots.crawl_delay)
         clock.restore(row.next_at, time.time(), now, row.granted)
-        if self._was_killed:
-            clock.asked(now)
+        killed_at, known = self._killed
+        if row.id <= known:
+            clock.asked(killed_at)
         host = HostQueue(
             row.id,
             row.origin,
@@ -131,7 +149,7 @@ class Frontier:
         clock.retry_after(self._news.quota_wait(host.session, time.time()), now)
         self._set_wake(host, now)
         self._scheduler.add_host(host, now)
-        self.refill(host, now)
+        self.refill(host, now, FIRST_HEAD)
 
     def _session_of(self, row: Host) -> str:
         """An account is one identity everywhere; without one, each site has its own."""
@@ -153,14 +171,14 @@ class Frontier:
                 self._scheduler.remove_host(host)
                 self._news.forget_host(host)
                 del self._rows[host.id]
-        if self._overflow and len(self._rows) < MOST_HOSTS:
+        if self._overflow and not self._coming and len(self._rows) < MOST_HOSTS:
             self._bring_in(now)
 
     # Requests come in
 
-    def refill(self, host: HostQueue, now: float) -> None:
-        """Bring in the next requests of a host whose head is worked off."""
-        size = self._scheduler.head_size
+    def refill(self, host: HostQueue, now: float, most: int | None = None) -> None:
+        """Bring in the next requests of a host whose head is worked off, ``most`` at the most."""
+        size = min(self._scheduler.head_size, most or HEAD_TOTAL)
         host.more = True
         while host.more and not host.heap:  # all that comes may be out already
             rows = self._store.head(host.id, host.cursor, size)
@@ -173,7 +191,9 @@ class Frontier:
             heapq.heappush(self._wakes, (due, host.id))
 
     def wake(self, now: float) -> None:
-        """Requests whose further try is due become ordinary pending ones."""
+        """More hosts come in; requests whose further try is due become ordinary pending ones."""
+        if self._coming:
+            self._bring_in(now)
         while self._wakes and self._wakes[0][0] <= now:
             _, id = heapq.heappop(self._wakes)
             host = self._scheduler.host(id)
@@ -186,7 +206,9 @@ class Frontier:
             self._set_wake(host, now)
 
     def wake_at(self) -> float | None:
-        """When the next request is due for another try."""
+        """When ``wake`` has something to do."""
+        if self._coming:
+            return -math.inf
         return self._wakes[0][0] if self._wakes else None
 
     def _set_wake(self, host: HostQueue, now: float) -> None:

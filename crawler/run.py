@@ -175,9 +175,9 @@ class Run:
     def _has_work(self) -> bool:
         """True while a request is out, or may still go out."""
         scheduler = self._scheduler
-        return bool(scheduler.suspects) or any(
-            not host.held and not host.is_idle for host in scheduler.hosts
-        )
+        if scheduler.suspects or self._frontier.is_filling:
+            return True
+        return any(not host.held and not host.is_idle for host in scheduler.hosts)
 
     def _listen(self, now: float) -> None:
         """Wait for outcomes, a host's turn, a commit that is due, or a stop."""

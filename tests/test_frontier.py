@@ -156,6 +156,28 @@ def test_more_hosts_than_fit_into_memory_get_their_turn(
     assert sorted(done) == list(range(1, 47))
 
 
+def test_the_first_request_does_not_wait_for_all_hosts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "AT_ONCE", 2)
+    origins = [f"https://{number}.example" for number in range(5)]
+    for origin in origins:
+        bench.add(origin, 2)
+    bench.start()
+    assert len(list(bench.scheduler.hosts)) == 2
+    at = bench.frontier.wake_at()
+    assert at is not None
+    assert at < bench.now, "the loop must not wait for anything else"
+    done = bench.work_off()
+    bench.frontier.admit(bench.add(origins[4]), bench.now)
+    assert len(list(bench.scheduler.hosts)) == 3, "one that is wanted comes at once"
+    while bench.frontier.is_filling:
+        done += bench.work_off()
+        bench.frontier.wake(bench.now)
+    assert sorted([*done, *bench.work_off()]) == list(range(1, 12))
+    assert bench.frontier.wake_at() is None
+
+
 def test_hosts_found_when_memory_is_full_are_not_lost(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +304,18 @@ def test_after_a_kill_each_host_rests_first(bench: Bench) -> None:
     bench.start(delay=10.0, was_killed=True)
     assert bench.ids_sent() == []
     assert bench.scheduler.next_at() == pytest.approx(bench.now + 10.0)
+
+
+def test_after_a_kill_hosts_that_come_in_later_rest_as_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "AT_ONCE", 1)
+    bench.add(A)
+    bench.add(B)
+    bench.start(delay=10.0, was_killed=True)
+    bench.pass_time(4.0)
+    bench.frontier.wake(bench.now)
+    assert [host.clock.ready_at for host in bench.scheduler.hosts] == [bench.now + 6.0] * 2
 
 
 def test_a_kill_is_no_reason_for_new_hosts_to_rest(bench: Bench) -> None:
