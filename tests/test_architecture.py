@@ -86,6 +86,7 @@ FLOORS: dict[str, set[str]] = {
             "settings",
             "stats",
             "stop",
+            "terminal",
             "vault",
         ),
     },
