@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill torture clean
+.PHONY: demo test check format bench bench-quick kill torture fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo

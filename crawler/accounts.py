@@ -59,7 +59,7 @@ class Account:
         _check_numbers(name, delay=delay, max_pages=max_pages, cooldown=cooldown)
         if not isinstance(user, str):
             raise AccountError(f"account {name}: user must be text, not {user!r}")
-        if per not in WINDOWS:
+        if not isinstance(per, str) or per not in WINDOWS:
             raise AccountError(f'account {name}: per must be "day" or "hour", not {per!r}')
         secret = _secret(password, f"the password of account {name}", user or name, folder)
         others = {

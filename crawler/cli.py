@@ -28,6 +28,7 @@ from crawler.run import run as run_job
 from crawler.settings import VERSION, usable_cores
 from crawler.spares import Spares
 from crawler.stop import StopSignal
+from crawler.terminal import one_line, printable
 
 UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
 INTERRUPTED = 130
@@ -53,7 +54,7 @@ def execute(arguments: Sequence[str]) -> int:
         return UNEXPECTED
     except Exception as error:
         if "--traceback" in arguments:
-            click.echo(mask(traceback.format_exc()), err=True)
+            click.echo(printable(mask(traceback.format_exc())), err=True)
         return _explain(error, mask)
     return int(status or 0)
 
@@ -72,7 +73,7 @@ def _explain(error: Exception, mask: Mask) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"crawl: {' '.join(message.split())}", err=True)
+    click.echo(f"crawl: {one_line(' '.join(message.split()))}", err=True)
     return status
 
 
@@ -208,18 +209,17 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
     if failed and as_json:
         found["failed_pages"] = list(map(asdict, jobs.failed_pages(folder)))
     if as_json:
-        text = report.status_json(found, folder)
+        click.echo(report.status_json(found, folder))
     elif failed:
-        text = report.failures_text(jobs.failed_pages(folder))
+        click.echo(printable(report.failures_text(jobs.failed_pages(folder))))
     else:
-        text = report.status_text(found, folder)
-    click.echo(text)
+        click.echo(printable(report.status_text(found, folder)))
 
 
 @commands.command("list", short_help="The spiders in spiders/.")
 def list_() -> None:
     """List the spiders in spiders/, and what is wrong with files that cannot be imported."""
-    click.echo(report.list_text(discovery.available(), discovery.FOLDER))
+    click.echo(printable(report.list_text(discovery.available(), discovery.FOLDER)))
 
 
 # Sessions

@@ -16,6 +16,7 @@ from crawler.masking import Mask
 from crawler.person import at_terminal
 from crawler.settings import key
 from crawler.spider import Spider
+from crawler.terminal import printable
 
 _PATH = click.Path(path_type=Path)
 
@@ -96,7 +97,8 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
             click.echo(f"crawl: {report.count(number, 'cookie')} in {shown(export)}", err=True)
             return
         found = identities.chosen(store, account)
-    click.echo(report.sessions_json(found) if as_json else report.sessions_text(found, folder))
+    text = printable(report.sessions_text(found, folder))
+    click.echo(report.sessions_json(found) if as_json else text)
 
 
 @click.command(short_help="Forget cookies and logins of a job.")

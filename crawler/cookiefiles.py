@@ -167,6 +167,8 @@ def _cookie(where: str, *, expires: Any, host_only: bool, **fields: Any) -> Cook
     bare = fields["domain"].strip().lstrip(".").lower()
     if not bare:
         raise CookieFileError(f"{where}: its domain is empty")
+    if bare.split() != [bare]:
+        raise CookieFileError(f"{where}: its domain has white space in it")
     fields["domain"], host_only = _domain_inside(bare, host_only)
     return Cookie(expires=_time(expires, where), host_only=host_only, **fields)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from crawler.errors import NeedsPersonError
+from crawler.terminal import printable
 
 Person = Callable[[str, bool], str]
 """Answers a question; the second argument says that nobody may see the answer."""
@@ -23,7 +24,7 @@ def at_terminal(question: str, hidden: bool) -> str:
 
     Raises NeedsPersonError when the input ends before.
     """
-    prompt = f"{question.rstrip(' :')}: "
+    prompt = f"{printable(question).rstrip(' :')}: "
     answer = ""
     while not answer.strip():
         answer = _hidden(prompt) if hidden and sys.stdin.isatty() else _line(prompt)

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Self
 from crawler.report import count, duration, summary_text
 from crawler.seeds import BadSeed
 from crawler.stats import Snapshot, Summary
+from crawler.terminal import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -84,7 +85,7 @@ class Progress:
             self._live.stop()
             self._live = None
         if summary is not None:
-            print(summary_text(summary), file=self._stream, flush=True)
+            print(printable(summary_text(summary)), file=self._stream, flush=True)
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +99,7 @@ class Progress:
         self.close()
 
     def _print(self, line: str) -> None:
+        line = one_line(line)
         if self._live is not None:
             self._live.console.print(f"crawl: {line}", markup=False, soft_wrap=True)
         else:

@@ -98,7 +98,8 @@ def failures_text(reports: Sequence[FailureReport]) -> str:
         by_cause.setdefault(report.cause, []).append(report)
     parts = []
     for cause, failed in sorted(by_cause.items(), key=lambda found: -len(found[1])):
-        parts += [f"{len(failed):,} {cause}", *(f"  {report.message}" for report in failed)]
+        messages = [textwrap.indent(report.message, "  ") for report in failed]
+        parts += [f"{len(failed):,} {cause}", *messages]
         if failed[0].traceback:
             parts += ["", textwrap.indent(failed[0].traceback.rstrip(), "    "), ""]
     return "\n".join(parts).rstrip() or "no page has failed"
