@@ -35,35 +35,41 @@ class Target:
 
     All attributes of a tag and all links to its neighbours are set here, in the order of the
     document, as ``Tag.__init__``, ``PageElement.setup`` and ``BeautifulSoup.object_was_parsed``
-    set them between them. What links and bases refer to is added to ``references``. ``within``
-    names the tags around what is made, as far as they are in ``SPECIAL``, outermost first.
+    set them between them. What links and bases refer to is added to ``references``. Without a
+    ``soup`` it makes what stands nowhere, from ``begin`` to ``finish``.
     """
 
-    def __init__(
-        self,
-        soup: Any,
-        builder: Any,
-        references: list[Reference] | None = None,
-        within: Iterable[str] = (),
-    ) -> None:
+    def __init__(self, soup: Any, builder: Any, references: list[Reference] | None = None) -> None:
         self._soup = soup
         self._builder = builder
         self._references = references
         self._namespaces = builder.active_namespace_prefixes[-1]
         # The innermost open tag, its contents, and the node made last.
         self._parent = soup
-        self._contents = soup.contents
+        self._contents: list[Any] = [] if soup is None else soup.contents
         self._last: Any = None
         # The class of strings here and whether white space counts; what they were further out.
         self._strings: Any = NavigableString
         self._preserve = False
         self._outside: list[tuple[Any, bool]] = []
-        for name in within:
-            self._strings = _CONTAINERS.get(name, self._strings)
-            self._preserve = self._preserve or name in _PRESERVING
         # Text comes in pieces; they are put together when something else comes.
         self._pending: list[str] = []
         self.data = self._pending.append
+
+    def begin(self, within: Iterable[str]) -> None:
+        """A tag by itself comes. ``within`` names those of ``AROUND`` that are, outermost first."""
+        self._parent = self._last = None
+        self._contents = []
+        self._strings, self._preserve = NavigableString, False
+        for name in within:
+            self._strings = _CONTAINERS.get(name, self._strings)
+            self._preserve = self._preserve or name in _PRESERVING
+
+    def finish(self) -> None:
+        """The tag that came by itself ends."""
+        if self._pending:
+            self._flush(None)
+        self._outside.clear()
 
     def start(self, name: str, attributes: Any) -> Any:
         """A tag opens. ``attributes`` is a dict that nobody else uses."""
@@ -198,8 +204,7 @@ class Target:
 
     def close(self) -> None:
         """The document ends."""
-        if self._pending:
-            self._flush(None)
+        self.finish()
         self._soup._most_recent_element = self._last
 
 
@@ -209,8 +214,11 @@ _LISTS: Any = LXMLTreeBuilder.DEFAULT_CDATA_LIST_ATTRIBUTES
 _PRESERVING: Any = LXMLTreeBuilder.DEFAULT_PRESERVE_WHITESPACE_TAGS
 _CONTAINERS: Any = LXMLTreeBuilder.DEFAULT_STRING_CONTAINERS
 
-SPECIAL = (*_CONTAINERS, *_PRESERVING)
+SPECIAL = {*_CONTAINERS, *_PRESERVING}
 """Tags that change what the strings in them are."""
+
+AROUND = tuple(SPECIAL - {"script", "style", "textarea"})
+"""Those of them that have tags in them. In the others all is text."""
 
 REFERRING = ("a", "area", "base")
 """Tags whose ``href`` links depend on."""

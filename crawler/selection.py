@@ -16,7 +16,7 @@ from bs4.element import ResultSet
 from lxml import etree
 
 from crawler import selectors, soup
-from crawler.nodes import SPECIAL, Target
+from crawler.nodes import AROUND, Target
 
 LARGEST = 9_000_000
 """Bytes of markup up to which lxml keeps all that BeautifulSoup keeps, however it is nested."""
@@ -31,6 +31,7 @@ class Selection:
     def __init__(self, root: Any, markup: bytes) -> None:
         self._root = root
         self._markup = markup
+        self._has_plain_names: bool | None = None
         self._has_plain_spaces: bool | None = None
         self._builder = soup.builder() if _has_all_elements(root, markup) else None
 
@@ -38,7 +39,7 @@ class Selection:
         """The tags that ``css`` matches, or the first one; None if BeautifulSoup must match it.
 
         Each tag is as if it had been taken out of the page with ``extract()``. One that stands in
-        another one that matches is a part of it.
+        another one that matches is a part of it. What is in a tag is made when somebody looks.
         """
         if self._builder is None:
             return None
@@ -46,17 +47,20 @@ class Selection:
         if path is None or not self._is_certain(path):
             return None
         elements = (path.first if first else path.all)(self._root)
-        return ResultSet(None, list(_tags(elements, self._builder)))
+        made = _tags if _are_nested(elements) else _unread
+        return ResultSet(None, list(made(elements, self._builder)))
 
     def _is_certain(self, path: selectors.Path) -> bool:
-        if path.reads_attributes and b"{" in self._markup and _has_braces(self._root):
-            return False
+        if path.reads_attributes and self._has_plain_names is None:
+            self._has_plain_names = not (_BRACES.search(self._markup) and _has_braces(self._root))
         if path.splits and self._has_plain_spaces is None:
             self._has_plain_spaces = not _ODD_SPACES.search(self._markup)
-        return not path.splits or bool(self._has_plain_spaces)
+        names, spaces = self._has_plain_names, self._has_plain_spaces
+        return bool((names or not path.reads_attributes) and (spaces or not path.splits))
 
 
-# BeautifulSoup takes the name for one in a namespace.
+# BeautifulSoup takes such a name of an attribute for one in a namespace.
+_BRACES = re.compile(rb"\{[^\s=>/}]*+\}[^\s=>/]")
 _has_braces = etree.XPath("boolean(//@*[starts-with(name(), '{')])")
 
 # Python splits classes at control characters that XPath cannot name.
@@ -99,37 +103,86 @@ def _begins_at(doctype: int, markup: bytes) -> bool:
 
 def _tags(elements: list[Any], builder: Any) -> Iterator[Tag]:
     """The tags of ``elements``, which are in the order of the page."""
+    target = Target(None, builder)
+    start, data = target.start, target.data
     waiting = iter(elements)
     element = next(waiting, None)
     while element is not None:
-        outside = _Outside()
-        target = Target(outside, builder, within=_names_around(element))
         top = element
+        target.begin([one.tag for one in top.iterancestors(*AROUND)][::-1])
         for event, node in etree.iterwalk(top, events=("start", "end", "comment")):
             if event == "start":
-                tag = target.start(node.tag, dict(node.items()))
+                tag = start(node.tag, dict(node.items()))
                 if node is element:
                     yield tag
                     element = next(waiting, None)
-                if node.text:
-                    target.data(node.text)
+                if text := node.text:
+                    data(text)
                 continue
+            if node is top:
+                break
             if event == "end":
                 target.end(node.tag)
             else:
                 target.comment(node.text)
-            if node.tail and node is not top:
-                target.data(node.tail)
-        outside.contents[0].parent = None
+            if text := node.tail:
+                data(text)
+        target.finish()
 
 
-class _Outside:
-    """Stands in for the page around a tag while it is made."""
+def _are_nested(elements: list[Any]) -> bool:
+    if len(elements) < 2:
+        return False
+    matching = set(elements)
+    names = {element.tag for element in elements}
+    # Asking for the names is quick: mostly there is no such ancestor.
+    around = (one for element in elements for one in element.iterancestors(*names))
+    return any(one in matching for one in around)
 
-    def __init__(self) -> None:
-        self.contents: list[Any] = []
-        self.parent = None
+
+def _unread(elements: list[Any], builder: Any) -> Iterator[Tag]:
+    """The tags of ``elements``, with all but their contents."""
+    target = Target(None, builder)
+    for element in elements:
+        target.begin(())
+        tag: Any = target.start(element.tag, dict(element.items()))
+        target.finish()
+        del tag.contents, tag.next_element
+        tag._origin = element, builder
+        tag.__class__ = _Unread
+        yield tag
 
 
-def _names_around(element: Any) -> list[str]:
-    return [one.tag for one in element.iterancestors(*SPECIAL)][::-1]
+class _Unread(Tag):
+    """A tag whose contents are still lxml's: many a tag is only asked for an attribute.
+
+    The first look at its contents makes them, and makes it a plain ``Tag``.
+    """
+
+    _origin: tuple[Any, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        # Python comes here for what a tag does not have: children by their names, for example.
+        if name in ("contents", "next_element"):
+            return getattr(self._read(), name)
+        return super().__getattr__(name)
+
+    def copy_self(self) -> Any:
+        return self._read().copy_self()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._read().__reduce_ex__(protocol)
+
+    def _read(self) -> Tag:
+        tag: Any = self
+        element, builder = self._origin
+        (made,) = _tags([element], builder)
+        tag.contents, tag.next_element = made.contents, made.next_element
+        for child in made.contents:
+            child.parent = tag
+        if made.contents:
+            made.contents[0].previous_element = tag
+        del tag._origin
+        tag.__class__ = Tag
+        plain: Tag = tag
+        return plain

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +159,66 @@ def page(body: bytes = PAGE) -> Any:
 def test_a_tag_is_a_tree_of_its_own() -> None:
     response = page()
     tag: Any = response.select_one("div p")
-    assert [type(tag)] == [Tag]
     assert (tag.parent, tag.next_sibling, tag.previous_element) == (None, None, None)
     assert tag.b.parent is tag
+    assert [type(tag)] == [Tag]
     assert tag.b.next_sibling.name == "i"
     assert [b.text for b in tag.select("b + i + b")] == ["4"]
     assert str(pickle.loads(pickle.dumps(tag))) == str(tag)
     tag.b.decompose()
     assert str(tag) == '<p title="en-GB">2 <i> </i><b>4</b></p>'
     assert len(response.soup.select("div p > b")) == 2
+
+
+def edited(tag: Any) -> Any:
+    tag["title"] = "t"
+    tag.name = "q"
+    tag.append("end")
+    return tag
+
+
+LOOKS: dict[str, Callable[[Any], Any]] = {
+    "str": str,
+    "prettify": lambda tag: tag.prettify(),
+    "text": lambda tag: tag.get_text("|", strip=True),
+    "strings": lambda tag: list(tag.stripped_strings),
+    "child": lambda tag: tag.b,
+    "no child": lambda tag: tag.h6,
+    "find": lambda tag: tag.find("i"),
+    "find_all": lambda tag: tag.find_all(string=True),
+    "find_next": lambda tag: tag.find_next("b"),
+    "select": lambda tag: tag.select("b + i"),
+    "children": lambda tag: list(tag.children),
+    "length": len,
+    "truth": bool,
+    "hash": hash,
+    "attributes": lambda tag: (tag["title"], tag.get("id"), tag.has_attr("class"), tag.attrs),
+    "copy": lambda tag: looks(copy.copy(tag)),
+    "deepcopy": lambda tag: looks(copy.deepcopy(tag)),
+    "pickle": lambda tag: str(pickle.loads(pickle.dumps(tag))),
+    "extract": lambda tag: looks(tag.extract()),
+    "decompose": lambda tag: (tag.decompose(), tag.decomposed)[1],
+    "clear": lambda tag: (tag.clear(), str(tag))[1],
+    "edits": lambda tag: looks(edited(tag)),
+    "empty": lambda tag: tag.is_empty_element,
+    "equal": lambda tag: tag == copy.copy(tag),
+    "unwrap contents": lambda tag: [str(one.extract()) for one in list(tag.contents)],
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_first_look_at_a_tag_finds_what_there_is(look: str) -> None:
+    found = LOOKS[look](page().select_one("div p"))
+    expected: Any = theirs(PAGE).select_one("div p")
+    assert found == LOOKS[look](expected.extract())
+
+
+def test_a_tag_put_into_another_tree_is_a_part_of_it() -> None:
+    tag = page().select_one("h1")
+    tree: Any = theirs(b"<div><p>x</p></div>")
+    tree.p.insert_before(tag)
+    assert str(tree.div) == str(tag.parent) == f"<div>{page().soup.h1}<p>x</p></div>"
+    assert tag.b.find_next("p").text == "x"
 
 
 def test_a_match_within_another_is_a_part_of_it() -> None:
