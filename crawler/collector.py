@@ -7,7 +7,7 @@ from typing import Any
 from crawler.errors import ItemError, SpiderError
 from crawler.finder import Finder
 from crawler.items import ItemWriter, is_item, outputs
-from crawler.messages import Outcome
+from crawler.messages import Found, Outcome
 from crawler.request import Request
 
 
@@ -26,12 +26,12 @@ class Collector:
         """Items become lines and requests become frontier entries; all of them, or none."""
         items: list[bytes] = []
         rejected: list[bytes] = []
-        found = []
+        found: list[Found] = []
         skipped = self._finder.skipped
         try:
             for output in outputs(result, request.callback):
                 if isinstance(output, Request):
-                    new = self._finder.find(output, request.depth + 1)
+                    new = self._finder.find(output, request.depth + 1, len(found))
                     if new is not None:
                         found.append(new)
                 elif is_item(output):
@@ -46,6 +46,7 @@ class Collector:
             raise
         finally:
             outcome.skipped += self._finder.skipped - skipped
+            outcome.left_out = self._finder.left_out.drain()
         outcome.items, outcome.item_count = b"".join(items), len(items)
         outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
         outcome.found = found

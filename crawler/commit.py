@@ -7,7 +7,9 @@ to the length that the store knows when the job is opened again.
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from crawler.frontier import Frontier
@@ -16,6 +18,8 @@ from crawler.messages import Found, Outcome
 from crawler.news import News
 from crawler.scheduler import Assignment, Scheduler
 from crawler.store import ONCE, SENT, Entry, Key
+
+log = logging.getLogger(__name__)
 
 
 class Committer:
@@ -112,6 +116,8 @@ class Committer:
         else:
             self._done.append((host.id, *queued.key))
             counters.skipped += outcome.skipped
+            for name, count in outcome.left_out.items():
+                counters.left_out[name] = counters.left_out.get(name, 0) + count
             if outcome.kind == "failed" and outcome.failure is not None:
                 counters.failed += 1
                 self._store.fail(outcome.failure, queued.request, time.time())
@@ -129,11 +135,42 @@ class Committer:
         """What all outcomes take out of the queues and put into them, in few statements."""
         counters = self._job.counters
         self._store.finish(self._done)
-        new = self._store.add(self._found, counters.sequence + 1)
+        new = self._store.add(self._within_limit(), counters.sequence + 1)
+        self._frontier.count_requests(entry[0] for entry in new)
         counters.pending += len(new) - len(self._done)
         counters.sequence += len(new)
         self._new += new
         self._done, self._found = [], []
+
+    def _within_limit(self) -> list[tuple[int, Found]]:
+        """What was found, but at each host no more than it may still have."""
+        wanted = Counter(id for id, _ in self._found)
+        room = {id: self._frontier.room_at(id) for id in wanted}
+        if all(room[id] >= count for id, count in wanted.items()):
+            return self._found
+        kept = []
+        now: set[bytes] = set()
+        for id, found in self._found:
+            if not found.dont_filter:
+                if found.fingerprint in now or self._store.has_seen(found):
+                    continue
+                now.add(found.fingerprint)
+            if room[id] > 0:
+                kept.append((id, found))
+                room[id] -= 1
+            else:
+                self._leave_out(found)
+        return kept
+
+    def _leave_out(self, found: Found) -> None:
+        left_out = self._job.counters.left_out
+        if "max_pages_per_host" not in left_out:
+            log.warning(
+                "not followed: links to %s, as it has had max_pages_per_host requests; "
+                "further ones, there and elsewhere, are only counted",
+                found.origin,
+            )
+        left_out["max_pages_per_host"] = left_out.get("max_pages_per_host", 0) + 1
 
     def _postpone(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         assert assignment.queued is not None
@@ -152,8 +189,13 @@ class Committer:
         if not target.dont_filter and self._store.has_arrived(target):
             return False
         new_host = self._frontier.host_id(target.origin, target.account)
-        if new_host != host:  # where a seed redirects to is in scope from now on
+        if new_host != host:
+            if self._frontier.room_at(new_host) <= 0:
+                self._leave_out(target)
+                return False
+            # Where a seed redirects to is in scope from now on.
             self._news.add_netloc(target.origin.partition("://")[2])
+            self._frontier.count_requests([new_host])
         request = bytes(target.request)
         self._store.move(host, key, new_host, request, once=target.once)
         self._new.append((new_host, *key, target.once, request))

@@ -14,8 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 
 _current = threading.local()
 
@@ -93,33 +92,7 @@ def track(connection: Any) -> None:
         deadline.connection, deadline.sock = connection, connection.sock
 
 
-class _Tracked:
-    """Tells the deadline of the thread which connection it uses."""
-
-    def request(self, *args: Any, **kwargs: Any) -> Any:
-        track(self)
-        return super().request(*args, **kwargs)  # type: ignore[misc]
-
-    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
-        track(self)
-        return super().getresponse(*args, **kwargs)  # type: ignore[misc]
-
-
-class TrackedHTTPConnection(_Tracked, HTTPConnection):
-    """An HTTP connection that a deadline can cut."""
-
-
-class TrackedHTTPSConnection(_Tracked, HTTPSConnection):
-    """An HTTPS connection that a deadline can cut."""
-
-
-class TrackedHTTPConnectionPool(HTTPConnectionPool):
-    """Pools connections that a deadline can cut."""
-
-    ConnectionCls = TrackedHTTPConnection
-
-
-class TrackedHTTPSConnectionPool(HTTPSConnectionPool):
-    """Pools TLS connections that a deadline can cut."""
-
-    ConnectionCls = TrackedHTTPSConnection
+def time_left() -> float | None:
+    """Seconds until the deadline of this thread; None where it has none."""
+    deadline = getattr(_current, "deadline", None)
+    return None if deadline is None else max(0.0, deadline.at - time.monotonic())

@@ -13,7 +13,10 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
+from crawler import urls
+from crawler.connections import Suspicious
 from crawler.deadline import track
+from crawler.errors import FetchError
 
 MOST_HEADERS = 256 * 1024
 """Bytes of all headers of a response; browsers stop there too."""
@@ -73,7 +76,7 @@ def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) 
             track(connection)
         connection.sock.settimeout(timeout[1])
         connection.sock.sendall(message)
-        answer = _Answer(connection.sock, method="GET")
+        answer = _Answer(connection.sock, url)
         answer.begin()
     except BaseException:
         if answer is not None:
@@ -134,11 +137,15 @@ class _Plain:
             pool._put_conn(self._connection)
 
 
-class _Answer(http.client.HTTPResponse):
+class _Answer(Suspicious):
     """A response whose headers are read in a tenth of the time; bodies are read as by its base.
 
     The base class reads headers as those of a mail, and stops at the first that is not well made.
     """
+
+    def __init__(self, sock: Any, url: str) -> None:
+        super().__init__(sock, method="GET")
+        self._url = urls.redacted(url)
 
     fields: CaseInsensitiveDict[str]
     headers: http.client.HTTPMessage
@@ -200,7 +207,10 @@ class _Answer(http.client.HTTPResponse):
         line: bytes = self.fp.readline(self._room)
         self._room -= len(line)
         if self._room <= 0:
-            raise http.client.HTTPException(f"the headers are longer than {MOST_HEADERS:,} bytes")
+            raise FetchError(
+                "headers too large",
+                f"{self._url}: the headers are longer than {MOST_HEADERS:,} bytes",
+            )
         return line
 
 

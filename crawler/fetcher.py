@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException, IncompleteRead, LineTooLong
 from typing import Any
 
 import requests
@@ -158,6 +158,7 @@ _CAUSES: tuple[tuple[type[BaseException], str, str, bool], ...] = (
     (IncompleteRead, "truncated", "the connection ended before the body did", True),
     (lower.DecodeError, "decoding", "the body is not in the encoding that its headers say", False),
     (requests.exceptions.ContentDecodingError, "decoding", "the body cannot be decoded", False),
+    (LineTooLong, "headers too large", "a line of its headers is too long", False),
     (lower.ProtocolError, "connection", "the server broke the connection", True),
     (requests.exceptions.ConnectionError, "connection", "the connection failed", True),
     (HTTPException, "connection", "the server broke the connection", True),

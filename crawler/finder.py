@@ -11,6 +11,7 @@ import msgspec
 
 from crawler import urls
 from crawler.errors import SpiderError
+from crawler.guards import Guards, Tally
 from crawler.messages import Found
 from crawler.request import Request, fingerprint, packed
 from crawler.safety import MEANING, WAY_OUT, Safety
@@ -21,20 +22,23 @@ log = logging.getLogger(__name__)
 
 MOST_SENT = 100_000
 """URLs that a worker remembers having found, so that it need not send them again."""
+USUAL_LENGTH = 200
+"""Characters of a URL; of much longer ones a worker remembers fewer."""
 
 
 class Finder:
     """Checks requests where they are yielded, and drops those that cannot be new.
 
     ``scope`` is None when only the scheduling process knows which hosts are allowed. ``safety``
-    is None in a job that does not log in. ``skipped`` counts the URLs that it was against.
+    is None in a job that does not log in. ``skipped`` counts the URLs that it was against, and
+    ``left_out`` those that ``guards`` were against.
     """
 
     def __init__(
         self,
         spider: Spider,
         scope: Scope | None,
-        max_depth: int | None,
+        guards: Guards,
         accounts: Collection[str] = (),
         *,
         safety: Safety | None = None,
@@ -42,16 +46,20 @@ class Finder:
         self._accounts = accounts
         self._spider = spider
         self._scope = scope
-        self._max_depth = max_depth
+        self._guards = guards
         self._safety = safety
         self.skipped = 0
+        self.left_out = Tally()
         self._warned: set[str] = set()
         self._sent: set[str] = set()
+        self._sent_length = 0
         self._callbacks: dict[str, inspect.Signature] = {}
         self._called_bare: set[str] = set()
 
-    def find(self, request: Request, depth: int) -> Found | None:
-        """``request`` for the frontier, or None: too deep, off scope, unsafe, or sent before.
+    def find(self, request: Request, depth: int, found: int = 0) -> Found | None:
+        """``request`` for the frontier, or None: off scope, unsafe, sent before, or too much.
+
+        ``found`` is how many new ones its page has led to before.
 
         Raises SpiderError when it names no callback of the spider, no http(s) URL or an account
         that there is not, or carries what is no plain data.
@@ -69,22 +77,30 @@ class Finder:
             )
         request.url = url
         request.depth = request.depth or depth
-        if self._max_depth is not None and request.depth > self._max_depth:
-            return None
         if self._scope is not None and not self._scope.allows(url):
+            return None
+        if objection := self._guards.objection(url, request.depth):
+            self._leave_out(objection, url)
             return None
         if request.account and request.account not in self._accounts:
             raise SpiderError(_no_account(request.account, self._accounts))
         if self._safety is not None and self._is_unsafe(request, self._safety):
             return None
-        found = encoded(request)
+        if not self._guards.allows_another(found):
+            self._leave_out("max_requests_per_page", url)
+            return None
+        entry = encoded(request)
         if plain:
             self._remember(url)
-        return found
+        return entry
 
     def forget(self) -> None:
         """What was found last may not get into the frontier: remember nothing."""
         self._sent.clear()
+        self._sent_length = 0
+
+    def _leave_out(self, setting: str, url: str) -> None:
+        self.left_out.add(setting, url, getattr(self._guards, setting))
 
     def _is_unsafe(self, request: Request, safety: Safety) -> bool:
         """True for what would log out or destroy something; says so once for each URL."""
@@ -100,9 +116,10 @@ class Finder:
         return bool(why)
 
     def _remember(self, url: str) -> None:
-        if len(self._sent) >= MOST_SENT:
-            self._sent.clear()
+        if len(self._sent) >= MOST_SENT or self._sent_length >= MOST_SENT * USUAL_LENGTH:
+            self.forget()
         self._sent.add(url)
+        self._sent_length += len(url)
 
     def _check_callback(self, request: Request) -> None:
         name = request.callback

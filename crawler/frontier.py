@@ -58,6 +58,7 @@ class Frontier:
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self._ids: dict[tuple[str, str], int] = {}
+        self._requests: dict[int, int] = {}
         self._rows: dict[int, Host] = {}
         self._touched: set[int] = set()
         self._ruled: set[int] = set()
@@ -85,6 +86,24 @@ class Frontier:
                 self._ids.clear()
             id = self._ids[origin, account] = self._store.add_host(origin, account).id
         return id
+
+    def room_at(self, id: int) -> float:
+        """How many more requests may be made at a host."""
+        most = self._settings.max_pages_per_host
+        if most is None:
+            return math.inf
+        had = self._requests.get(id)
+        if had is None:
+            if len(self._requests) >= MOST_HOSTS:
+                self._requests.clear()
+            had = self._requests[id] = self._store.host_by_id(id).requests
+        return most - had
+
+    def count_requests(self, ids: Iterable[int]) -> None:
+        """One more request at each of these hosts, as the store has counted it."""
+        for id in ids:
+            if id in self._requests:
+                self._requests[id] += 1
 
     def admit(self, new: Iterable[Entry], now: float) -> None:
         """Requests that have just been committed enter the scheduler."""
@@ -136,6 +155,7 @@ class Frontier:
             clock,
             concurrency=settings.concurrency_per_host,
             account=row.account,
+            seeded=row.seeded or self._is_seeded_twin(row),
             exclusive=self._logs_in,
             home=list(self._accounts).index(row.account) if account else 0,
             held=account is None and (bool(row.account) or bool(self._accounts)),
@@ -150,6 +170,12 @@ class Frontier:
         self._set_wake(host, now)
         self._scheduler.add_host(host, now)
         self.refill(host, now, FIRST_HEAD)
+
+    def _is_seeded_twin(self, row: Host) -> bool:
+        """True when a seed is at the same host by https instead of http, or the other way."""
+        scheme, _, netloc = row.origin.partition("://")
+        twin = self._store.host(f"{'http' if scheme == 'https' else 'https'}://{netloc}")
+        return twin is not None and twin.seeded
 
     def _session_of(self, row: Host) -> str:
         """An account is one identity everywhere; without one, each site has its own."""

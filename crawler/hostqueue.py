@@ -26,6 +26,8 @@ class HostQueue:
     clock: HostClock
     concurrency: int = 1
     account: str = ""
+    seeded: bool = False
+    """A seed is at this host."""
     exclusive: bool = False
     """The session lives in one worker."""
     knows_robots: bool = True

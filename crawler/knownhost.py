@@ -15,6 +15,7 @@ class KnownHost:
         self.origin = news.origin
         self.session = news.session
         self.account = news.account
+        self.seeded = news.seeded
         self._agent = agent
         self._robots = news.robots
         self._rules = None if news.robots is None else Robots(news.robots.body)

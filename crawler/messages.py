@@ -94,6 +94,8 @@ class HostNews(msgspec.Struct, array_like=True):
     """None if nobody asks for rules."""
     account: str = ""
     """Whose requests these are; empty where there is only one identity."""
+    seeded: bool = False
+    """A seed is there, so that it may be at a local address."""
 
 
 class Task(msgspec.Struct, array_like=True):
@@ -189,6 +191,8 @@ class Outcome(msgspec.Struct, array_like=True):
     rejected_count: int = 0
     skipped: int = 0
     """Links that were not followed, as they look as if they logged out or deleted something."""
+    left_out: dict[str, int] = {}
+    """Requests that were not made, by the name of the limit that was against them."""
     found: list[Found] = []
     sessions: list[SessionChange] = []
     failure: FailureReport | None = None

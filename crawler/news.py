@@ -178,7 +178,8 @@ class News:
             self._hosts[worker][host.id] = version
             slots = host.slots[worker] or host.concurrency
             robots = self._robots.get(host.id)
-            news = HostNews(host.id, host.origin, host.session, slots, robots, host.account)
+            of_host = (host.id, host.origin, host.session, slots, robots, host.account, host.seeded)
+            news = HostNews(*of_host)
             feed.hosts = [*feed.hosts, news]
         state = self._sessions[host.session]
         if state.told[worker] != state.version:

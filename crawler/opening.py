@@ -11,6 +11,7 @@ from crawler import seeds, urls
 from crawler.errors import SeedError
 from crawler.finder import Finder
 from crawler.frontier import Frontier
+from crawler.guards import Guards
 from crawler.job import LOG, PAGES, Job
 from crawler.messages import Found
 from crawler.request import Request
@@ -41,7 +42,7 @@ class Opening:
         self._report = report
         self._scope = self._declared_scope()
         names = [account.name for account in job.plan.accounts]
-        self._finder = Finder(spider, self._scope, None, names)  # no seed is too deep
+        self._finder = Finder(spider, self._scope, Guards(), names)  # seeds are what they are
         Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
         self._added_before = bool(job.store.get("seeds_added", False))
         self._taken = 0
@@ -141,6 +142,7 @@ class Opening:
     def _keep(self, found: list[tuple[int, Found]]) -> None:
         """Put seeds into the frontier, and empty their list."""
         counters = self._job.counters
+        self._job.store.mark_seeded({host for host, _ in found})
         new = len(self._job.store.add(found, counters.sequence + 1))
         counters.sequence += new
         counters.pending += new

@@ -5,25 +5,51 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakSet
 
+import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
+from urllib3 import ProxyManager
 
 from crawler import urls
-from crawler.deadline import TrackedHTTPConnectionPool, TrackedHTTPSConnectionPool
+from crawler.addresses import Addresses
+from crawler.connections import pools
 from crawler.errors import FetchError
 
 
 class PoolAdapter(HTTPAdapter):
-    """Connections that stay open for the next request and that a deadline can cut."""
+    """Connections that stay open for the next request and that a deadline can cut.
+
+    New ones go where ``addresses`` lets them, by default anywhere.
+    """
+
+    def __init__(self, *args: Any, addresses: Addresses | None = None, **kwargs: Any) -> None:
+        self.addresses = addresses or Addresses(anywhere=True)
+        super().__init__(*args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self._verified: WeakSet[Any] = WeakSet()
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = pools(self.addresses)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        if type(manager) is ProxyManager:  # SOCKS has connections of its own
+            manager.pool_classes_by_scheme = pools(self.addresses)
         return manager
+
+    def send(
+        self,
+        request: Any,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """As in requests. Raises FetchError where a proxy would be asked for a local address."""
+        if proxies and select_proxy(request.url, proxies):
+            self.addresses.check(request.url)
+        return super().send(request, stream, timeout, verify, cert, proxies)
 
     def pool(
         self, url: str, *, host: dict[str, Any], of_tls: dict[str, Any], verify: Any, cert: Any
@@ -51,6 +77,3 @@ class PoolAdapter(HTTPAdapter):
             for key in manager.pools.keys():  # noqa: SIM118 (it is no dict, and cannot be iterated)
                 manager.pools[key].close()
         super().close()
-
-
-_POOLS = {"http": TrackedHTTPConnectionPool, "https": TrackedHTTPSConnectionPool}

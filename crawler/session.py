@@ -128,7 +128,11 @@ class Session(Transport):
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """As in requests, with a timeout even where none is given, and at the crawl's pace."""
         self.pace()
-        self.home.add(urls.site(urls.normalise(str(url)) or ""))
+        named = urls.normalise(str(url)) or ""
+        self.home.add(urls.site(named))
+        adapter = self.get_adapter(named) if named else None
+        if isinstance(adapter, PoolAdapter):  # what the spider itself names is the user's word
+            adapter.addresses.permit(named)
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 

@@ -44,8 +44,18 @@ class Settings:
     """Worker processes; ``None`` is one per core, 0 runs everything in the calling process."""
     max_pages: int | None = None
     """Stop after this many pages."""
-    max_depth: int | None = None
+    max_pages_per_host: int | None = 1_000_000
+    """Requests that are made at one host, those that fail included."""
+    max_depth: int | None = 10_000
     """Links to follow from a seed; 0 fetches the seeds alone."""
+    max_requests_per_page: int | None = 50_000
+    """New requests that one page may lead to."""
+    max_url_length: int | None = 2_048
+    """Characters of a URL that is found."""
+    max_repeated_segments: int | None = 3
+    """How often the same segment may stand in the path of a URL that is found."""
+    allow_private: bool = False
+    """Ask hosts at private, loopback and other local addresses that no seed names."""
 
     # What is left alone in a job that logs in
     follow_logout: bool = False
@@ -106,7 +116,11 @@ _AT_LEAST: dict[str, float] = {
     "concurrency": 1,
     "workers": 0,
     "max_pages": 1,
+    "max_pages_per_host": 1,
     "max_depth": 0,
+    "max_requests_per_page": 1,
+    "max_url_length": 1,
+    "max_repeated_segments": 1,
     "max_body": 1,
     "max_redirects": 0,
     "retries": 0,

@@ -26,6 +26,8 @@ class Counters(msgspec.Struct):
     """Items that did not fit ``item_type`` or JSON."""
     skipped: int = 0
     """Links not followed, as they look as if they logged out or deleted something."""
+    left_out: dict[str, int] = {}
+    """Requests that were not made, by the name of the limit that was against them."""
     fetched: int = 0
     """Responses that came, those of redirects, further tries and robots.txt included."""
     bytes: int = 0
@@ -99,6 +101,7 @@ def status(
         "items": counters.items,
         "rejected": counters.rejected,
         "skipped": counters.skipped,
+        "left_out": counters.left_out,
         "bytes": counters.bytes,
         "hosts": hosts,
         "started": counters.started,

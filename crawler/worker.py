@@ -18,17 +18,15 @@ from msgspec.structs import replace
 
 from crawler import urls
 from crawler.accounts import Account
+from crawler.addresses import Addresses
 from crawler.collector import Collector
 from crawler.deadline import Watchdog
-from crawler.errors import (
-    FetchError,
-    LoginError,
-    StatusError,
-)
+from crawler.errors import FetchError, LoginError, StatusError
 from crawler.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
 from crawler.garbage import collect_garbage
+from crawler.guards import Guards
 from crawler.items import ItemWriter
 from crawler.knownhost import KnownHost
 from crawler.login import Login, prepare, safety_of
@@ -85,10 +83,12 @@ class Worker:
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
         self._safety = safety_of(spider, settings) if spider.logs_in() else None
-        finder = Finder(spider, scope, settings.max_depth, self._accounts, safety=self._safety)
+        self._guards = Guards.of(settings)
+        finder = Finder(spider, scope, self._guards, self._accounts, safety=self._safety)
         self._collector = Collector(finder, ItemWriter(type(spider).item_type))
         self._retry = RetryPolicy(settings)
-        self._adapter = PoolAdapter(pool_connections=POOLS, pool_maxsize=threads)
+        self._addresses = Addresses(anywhere=settings.allow_private)
+        self._adapter = PoolAdapter(POOLS, threads, addresses=self._addresses)
         self._hosts: dict[int, KnownHost] = {}
         self._sessions: dict[str, Session] = {}
         self._uses: Counter[str] = Counter()
@@ -105,13 +105,19 @@ class Worker:
         for id in feed.forget:
             self._forget(id)
         for host in feed.hosts:
-            self._uses[host.session] += host.id not in self._hosts
+            if host.id not in self._hosts:
+                self._uses[host.session] += 1
+                if host.seeded:
+                    self._addresses.permit(host.origin)
             self._hosts[host.id] = KnownHost(host, self._settings.user_agent)
         for news in feed.sessions:
             self._session(news.key).load(news)
 
     def _forget(self, id: int) -> None:
-        session = self._hosts.pop(id).session
+        host = self._hosts.pop(id)
+        if host.seeded:
+            self._addresses.forbid(host.origin)
+        session = host.session
         self._uses[session] -= 1
         if not self._uses[session]:
             del self._uses[session]
@@ -186,6 +192,7 @@ class Worker:
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
+        self._guards.check_redirect(request.url, target.url)
         is_foreign = not self._scope.allows(target.url)
         if self._login is not None and (
             again := self._login.check_redirect(

@@ -30,7 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "its parts": {
         *("discovery", "frontier", "hostqueue", "identities", "importing", "job", "jobs", "news"),
         *("process", "signin", "spares"),
-        *("scheduler", "seedlists", "seeds", "sink", "store", "store.schema"),
+        *("scheduler", "seedlists", "seeds", "sink", "store", "store.rows", "store.schema"),
         *("store.sealing", "store.sqlite"),
         *("team", "worker"),
     },
@@ -40,6 +40,7 @@ FLOORS: dict[str, set[str]] = {
         "failures",
         "fetcher",
         "finder",
+        "guards",
         "items",
         "login",
         "spider",
@@ -64,6 +65,8 @@ FLOORS: dict[str, set[str]] = {
     "one request": {
         *(
             "accounts",
+            "addresses",
+            "connections",
             "deadline",
             "environment",
             "garbage",

@@ -329,7 +329,7 @@ def test_a_response_is_what_requests_makes_of_it(answer: bytes) -> None:
     if answer == SAME["folded"]:  # RFC 9112, section 5.2: requests keeps the line's end
         general[2]["x-long"] = general[2]["x-long"].replace("\r\n\t", " ")
     if answer == SAME["long headers"]:
-        assert direct == ("connection", True)  # beyond what browsers read, too
+        assert direct == ("headers too large", False)  # beyond what browsers read, too
         return
     assert direct == general
 
@@ -366,7 +366,7 @@ def test_headers_without_end_are_an_error(line: bytes) -> None:
     with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + line + b"\r\n\r\n") as tape:
         error = fetch(f"{tape.url}/")
     assert isinstance(error, FetchError)
-    assert error.cause == "connection"
+    assert (error.cause, error.retryable) == ("headers too large", False)
 
 
 def test_a_body_that_ends_early_is_truncated() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from crawler import Spider, finder
 from crawler.errors import SpiderError
 from crawler.finder import Finder, encoded
+from crawler.guards import Guards
 from crawler.messages import Found
 from crawler.request import Request, fingerprint
 from crawler.scope import Scope
@@ -40,8 +41,8 @@ class Shop(Spider):
     def static(response: Any) -> None: ...
 
 
-def a_finder(scope: Scope | None = None, max_depth: int | None = None) -> Finder:
-    return Finder(Shop(), scope, max_depth)
+def a_finder(scope: Scope | None = None, **guards: int) -> Finder:
+    return Finder(Shop(), scope, Guards(**guards))
 
 
 def request_in(found: Found | None) -> Request:
@@ -138,7 +139,7 @@ def test_methods_may_be_given_themselves() -> None:
         (Shop.parse, "parse"),
         (shop.static, "static"),
     ):
-        found = Finder(shop, None, None).find(Request(URL, callback), 1)
+        found = Finder(shop, None, Guards()).find(Request(URL, callback), 1)
         assert found is not None
         assert found.callback == name
 

@@ -58,7 +58,7 @@ def test_a_redirect_to_another_host_waits_for_that_hosts_turn_and_keeps_to_its_r
     site.pages["/to-closed"] = redirect(other.url + "/closed/page")
     other.pages["/robots.txt"] = "User-agent: *\nDisallow: /closed/\nCrawl-delay: 0.3"
     other.otherwise = lambda visit: "here"
-    run_job(Both, tmp_path, site.url + "/")
+    run_job(Both, tmp_path, site.url + "/", allow_private=True)
     reached = {
         "url": other.url + "/open",
         "via": "a link",
@@ -278,7 +278,7 @@ def test_credentials_of_a_request_stay_with_the_host_that_they_were_meant_for(
     site.pages["/inside"] = redirect(other.url + "/", 307)
     other.pages["/"] = redirect("/on")
     other.pages["/on"] = "x"
-    run_job(Here, tmp_path)
+    run_job(Here, tmp_path, allow_private=True)
     (inside,) = site.visits("/inside")
     assert inside.headers["Authorization"] == "Bearer secret"
     assert inside.cookies == {"mine": "secret", "session": "secret"}

@@ -233,7 +233,7 @@ def test_what_a_login_sets_goes_to_no_other_site(tmp_path: Path, site: Site, oth
     elsewhere = other.url.replace("127.0.0.1", "localhost")
     site.pages = {"/": links("/in", f"{elsewhere}/out"), "/in": "in", "/login": "welcome"}
     other.pages = {"/out": "out"}
-    run_job(Bearer, tmp_path, f"{site.url}/")
+    run_job(Bearer, tmp_path, f"{site.url}/", allow_private=True)
     assert {v.path: v.headers["Authorization"] for v in site.visits()} == {
         "/login": None,
         "/": "Bearer token",

@@ -151,7 +151,7 @@ def test_redirects_of_pages_keep_the_same_rules(
     }
     other.pages["/there"] = site.pages["/there"] = "x"
     seeds = [f"{secure.url}/{name}" for name in ("to-host", "to-http", "to-itself")]
-    run_job(Asking, tmp_path, *seeds)
+    run_job(Asking, tmp_path, *seeds, allow_private=True)
     assert secure.visits("/there")[0].headers["Authorization"]
     assert secure.visits("/there")[0].cookies == {"sid": "secret"}
     for elsewhere in (other, site):
@@ -177,6 +177,6 @@ def test_pages_tell_a_stranger_no_digest(tmp_path: Path, site: Site, other: Site
 
     site.pages = {"/login": "in", "/": redirect(other.url + "/there")}
     other.pages["/there"] = CHALLENGE
-    run_job(Asking, tmp_path, site.url + "/")
+    run_job(Asking, tmp_path, site.url + "/", allow_private=True)
     asked: list[Visit] = other.visits("/there")
     assert [visit.headers["Authorization"] for visit in asked] == [None]

@@ -39,12 +39,13 @@ class Authority:
         self.bundle = folder / f"{name}.pem"
         self.bundle.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str) -> Pair:
-        """A certificate for loopback, or for a client who is called ``name``."""
+    def issue(self, name: str, *, host: str = "", expired: bool = False) -> Pair:
+        """A certificate for loopback or another host, or for a client who is called ``name``."""
         key = ec.generate_private_key(ec.SECP256R1())
         hosts = [x509.IPAddress(ip_address(f"127.0.0.{last}")) for last in (1, 2)]
-        builder = _builder(_named(name), self._name, key.public_key())
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost"), *hosts])
+        builder = _builder(_named(name), self._name, key.public_key(), expired=expired)
+        loopback = [x509.DNSName("localhost"), *hosts]
+        names = x509.SubjectAlternativeName([x509.DNSName(host)] if host else loopback)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(names, False).add_extension(issuer, False)
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}-key.pem")
@@ -58,10 +59,12 @@ class Authority:
         )
         return pair
 
-    def context(self, *, asks_clients: bool = False) -> ssl.SSLContext:
+    def context(
+        self, *, asks_clients: bool = False, host: str = "", expired: bool = False
+    ) -> ssl.SSLContext:
         """What a server of this authority answers with; it may ask clients for a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        pair = self.issue("server")
+        pair = self.issue("server", host=host, expired=expired)
         context.load_cert_chain(pair.cert, pair.key)
         if asks_clients:
             context.verify_mode = ssl.CERT_REQUIRED
@@ -100,9 +103,13 @@ def _named(name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    expired: bool = False,
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) - timedelta(days=30 * expired)
     return x509.CertificateBuilder(
         issuer_name=issuer,
         subject_name=subject,

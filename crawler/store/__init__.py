@@ -52,6 +52,10 @@ class Host(NamedTuple):
     robots_at: float = 0.0
     account: str = ""
     """Whose requests these are; each account has queues and clocks of its own."""
+    seeded: bool = False
+    """A seed is at this host."""
+    requests: int = 0
+    """Requests that were made pending here, over all runs."""
 
 
 class SessionRecord(NamedTuple):
@@ -106,6 +110,9 @@ class Store(Protocol):
     def hand_over(self, old: str, new: str) -> None:
         """All pending requests of one account are another's from now on."""
 
+    def mark_seeded(self, hosts: Iterable[int]) -> None:
+        """Seeds are at these hosts."""
+
     def save_hosts(self, hosts: Iterable[Host]) -> None:
         """Keep the hosts' clocks and rules."""
 
@@ -117,6 +124,9 @@ class Store(Protocol):
 
         They are numbered in their order from ``first``; what is returned is new.
         """
+
+    def has_seen(self, found: Found) -> bool:
+        """True when the job knows a request's fingerprint."""
 
     def mark_seen(self, found: Found) -> bool:
         """Remember a redirect's target as seen; False when it was, with the same callback."""

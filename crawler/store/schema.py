@@ -64,6 +64,13 @@ MIGRATIONS: tuple[str, ...] = (
         usage BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- Whether a seed is at the host, and how many requests it has had or will have. What older jobs
+    -- know was asked for before local addresses needed a seed.
+    ALTER TABLE hosts ADD COLUMN seeded INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE hosts ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;
+    UPDATE hosts SET seeded = 1;
+    """,
 )
 
 

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,23 @@ from typing import Any
 import msgspec
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
+from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
+from crawler.store.rows import host_of, robots_of, seen, session_of
 from crawler.store.schema import check_version, migrate
 from crawler.store.sealing import Seal
 
 TUNING = ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536")
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-HOST = "SELECT id, origin, next_at, granted, robots, robots_at, account FROM hosts"
+HOST = (
+    "SELECT id, origin, next_at, granted, robots, robots_at, account, seeded, requests FROM hosts"
+)
 HOST_BY_ORIGIN = f"{HOST} WHERE origin = ? AND account = ?"
 HOST_BY_ID = f"{HOST} WHERE id = ?"
 ADD_HOST = "INSERT INTO hosts (origin, account) VALUES (?, ?) RETURNING id"
+SEED = "UPDATE hosts SET seeded = 1 WHERE id = ?"
+COUNT_REQUESTS = "UPDATE hosts SET requests = requests + ? WHERE id = ?"
 SAVE_HOST = "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ? WHERE id = ?"
 # One seek into ``pending`` for each host, so that the cost does not grow with the queues.
 HOSTS_WITH_WORK = (
@@ -72,10 +78,6 @@ SAVE_SESSION = (
 
 _Fingerprints = set[bytes]
 _FIRST = Key(-(2**63), -1)
-_cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
-_login = msgspec.msgpack.Decoder(LoginState).decode
-_usage = msgspec.msgpack.Decoder(Usage).decode
-_robots = msgspec.msgpack.Decoder(RobotsFile).decode
 
 
 class SQLiteStore:
@@ -145,10 +147,10 @@ class SQLiteStore:
 
     def host(self, origin: str, account: str = "") -> Host | None:
         row = self._db.execute(HOST_BY_ORIGIN, (origin, account)).fetchone()
-        return None if row is None else _host(row)
+        return None if row is None else host_of(row)
 
     def host_by_id(self, id: int) -> Host:
-        return _host(self._db.execute(HOST_BY_ID, (id,)).fetchone())
+        return host_of(self._db.execute(HOST_BY_ID, (id,)).fetchone())
 
     def origins(self) -> Iterable[str]:
         return (origin for (origin,) in self._db.execute("SELECT DISTINCT origin FROM hosts"))
@@ -168,14 +170,17 @@ class SQLiteStore:
         for id, origin in rows:
             self._db.execute(HAND_OVER, (self.add_host(origin, new).id, id))
 
+    def mark_seeded(self, hosts: Iterable[int]) -> None:
+        self._db.executemany(SEED, ((id,) for id in hosts))
+
     def save_hosts(self, hosts: Iterable[Host]) -> None:
-        rows = [(h.next_at, h.granted, _robots_row(h), h.robots_at, h.id) for h in hosts]
+        rows = [(h.next_at, h.granted, robots_of(h), h.robots_at, h.id) for h in hosts]
         self._db.executemany(SAVE_HOST, rows)
 
     def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
         known = set(without)
         rows = (row for row in self._db.execute(HOSTS_WITH_WORK) if row[0] not in known)
-        return [_host(row) for row in itertools.islice(rows, limit)]
+        return [host_of(row) for row in itertools.islice(rows, limit)]
 
     def host_count(self) -> int:
         (count,) = self._db.execute("SELECT count(*) FROM hosts").fetchone()
@@ -195,12 +200,14 @@ class SQLiteStore:
             entries.append((host, found.rank, id, found.once, bytes(found.request)))
             id += 1
         self._db.executemany(PUSH, entries)
+        counts = Counter(entry[0] for entry in entries)
+        self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
 
     def _see(self, requests: Iterable[Found]) -> _Fingerprints:
         """Remember fingerprints; those that were not known."""
         new: _Fingerprints = set()
-        rows = [_seen_row(found) for found in requests]
+        rows = [seen(found) for found in requests]
         for start in range(0, len(rows), AT_ONCE):
             some = rows[start : start + AT_ONCE]
             query = f"{SEE}{', (?, ?)' * (len(some) - 1)} RETURNING fingerprint"
@@ -208,19 +215,22 @@ class SQLiteStore:
             new.update(row[0] for row in self._db.execute(query, values))
         return new
 
+    def has_seen(self, found: Found) -> bool:
+        return self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone() is not None
+
     def mark_seen(self, found: Found) -> bool:
-        if self._db.execute(SEE, _seen_row(found)).rowcount:
+        if self._db.execute(SEE, seen(found)).rowcount:
             return True
         (callback,) = self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
-        return bool(callback != _seen_row(found)[1])
+        return bool(callback != seen(found)[1])
 
     def arrive(self, found: Found) -> bool:
-        self._db.execute(ARRIVE, _seen_row(found))
+        self._db.execute(ARRIVE, seen(found))
         return self.mark_seen(found)
 
     def has_arrived(self, found: Found) -> bool:
         row = self._db.execute(ARRIVED, (found.fingerprint,)).fetchone()
-        return row is not None and bool(row[0] == _seen_row(found)[1])
+        return row is not None and bool(row[0] == seen(found)[1])
 
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
@@ -234,6 +244,8 @@ class SQLiteStore:
 
     def move(self, host: int, key: Key, new_host: int, request: bytes, once: bool = False) -> None:
         self._db.execute(MOVE, (new_host, request, once, host, *key))
+        if new_host != host:
+            self._db.execute(COUNT_REQUESTS, (1, new_host))
 
     def mark(self, host: int, key: Key, once: int) -> None:
         self._db.execute(MARK, (once, host, *key))
@@ -267,7 +279,7 @@ class SQLiteStore:
 
     def session(self, key: str) -> SessionRecord | None:
         row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else _session(self._seal.open(row))
+        return None if row is None else session_of(self._seal.open(row))
 
     def save_session(self, session: SessionRecord) -> None:
         row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
@@ -275,23 +287,4 @@ class SQLiteStore:
 
     def sessions(self) -> list[SessionRecord]:
         rows = self._db.execute(SESSION)
-        return [_session(self._seal.open(row)) for row in rows]
-
-
-def _host(row: Sequence[Any]) -> Host:
-    id, origin, next_at, granted, robots, robots_at, account = row
-    return Host(id, origin, next_at, granted, robots and _robots(robots), robots_at, account)
-
-
-def _session(row: Sequence[Any]) -> SessionRecord:
-    key, cookies, login, usage = row
-    return SessionRecord(key, _cookies(cookies), _login(login), _usage(usage))
-
-
-def _robots_row(host: Host) -> bytes | None:
-    return None if host.robots is None else msgspec.msgpack.encode(host.robots)
-
-
-def _seen_row(found: Found) -> tuple[bytes, str | None]:
-    """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
-    return found.fingerprint, None if found.callback == "parse" else found.callback
+        return [session_of(self._seal.open(row)) for row in rows]

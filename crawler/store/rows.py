@@ -1,0 +1,39 @@
+"""Rows: what the store's tables hold becomes what the crawler speaks of, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from crawler.messages import Cookie, Found, LoginState, RobotsFile, Usage
+from crawler.store import Host, SessionRecord
+
+_cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
+_login = msgspec.msgpack.Decoder(LoginState).decode
+_usage = msgspec.msgpack.Decoder(Usage).decode
+_robots = msgspec.msgpack.Decoder(RobotsFile).decode
+
+
+def host_of(row: Sequence[Any]) -> Host:
+    """The host of a row of ``hosts``."""
+    id, origin, next_at, granted, robots, robots_at, account, seeded, requests = row
+    rules = robots and _robots(robots)
+    return Host(id, origin, next_at, granted, rules, robots_at, account, bool(seeded), requests)
+
+
+def session_of(row: Sequence[Any]) -> SessionRecord:
+    """The session of a row of ``sessions``."""
+    key, cookies, login, usage = row
+    return SessionRecord(key, _cookies(cookies), _login(login), _usage(usage))
+
+
+def robots_of(host: Host) -> bytes | None:
+    """A host's robots.txt as it is kept."""
+    return None if host.robots is None else msgspec.msgpack.encode(host.robots)
+
+
+def seen(found: Found) -> tuple[bytes, str | None]:
+    """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
+    return found.fingerprint, None if found.callback == "parse" else found.callback
