@@ -64,7 +64,8 @@ class _Pair:
     ours: Read
     other: Read
     as_worker: bool = True
-    """Garbage is collected between pages, as workers do, and that is not counted."""
+    """Garbage is collected between pages, as workers do, and that is not counted. Otherwise
+    Python collects when it likes, and that is."""
 
 
 def response(body: bytes) -> Response:
@@ -145,31 +146,49 @@ def _nodes(tree: BeautifulSoup) -> Iterator[Any]:
 
 
 def _row(site: str, pair: _Pair, bodies: Sequence[bytes], rounds: int) -> Row:
-    ours: list[list[float]] = [[] for _ in bodies]
-    other: list[list[float]] = [[] for _ in bodies]
+    measured = _one_by_one if pair.as_worker else _in_one_go
     with _collecting(as_worker=pair.as_worker):
-        for _ in range(rounds):
-            for body, mine, theirs in zip(bodies, ours, other, strict=True):
-                mine.append(_milliseconds(pair.ours, body))
-                theirs.append(_milliseconds(pair.other, body))
+        ours, other = measured(pair, bodies, rounds)
     return Row(
         site=site,
         name=pair.name,
         other_name=pair.other_name,
-        ours=sum(map(median, ours)) / len(bodies),
-        other=sum(map(median, other)) / len(bodies),
+        ours=ours * 1000 / len(bodies),
+        other=other * 1000 / len(bodies),
         pages=len(bodies),
         rounds=rounds,
     )
 
 
-def _milliseconds(read: Read, body: bytes) -> float:
+def _one_by_one(pair: _Pair, bodies: Sequence[bytes], rounds: int) -> tuple[float, float]:
+    """Seconds for all pages, of each its median, each page the one way and the other in turn."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for body in bodies:
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(rounds):
+            for read, seconds in zip((pair.ours, pair.other), times, strict=True):
+                seconds.append(_seconds(read, [body]))
+                collect_garbage()
+        for total, seconds in zip(taken, times, strict=True):
+            total.append(median(seconds))
+    return sum(taken[0]), sum(taken[1])
+
+
+def _in_one_go(pair: _Pair, bodies: Sequence[bytes], rounds: int) -> tuple[float, float]:
+    """Seconds for all pages one after the other, the median of the rounds."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for read, seconds in zip((pair.ours, pair.other), taken, strict=True):
+            gc.collect()
+            seconds.append(_seconds(read, bodies))
+    return median(taken[0]), median(taken[1])
+
+
+def _seconds(read: Read, bodies: Sequence[bytes]) -> float:
     begun = time.process_time()
-    read(body)
-    taken = time.process_time() - begun
-    # Where Python collects by itself, this does nothing.
-    collect_garbage()
-    return taken * 1000
+    for body in bodies:
+        read(body)
+    return time.process_time() - begun
 
 
 @contextmanager
