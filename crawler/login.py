@@ -46,6 +46,8 @@ class Login:
         self._retries = retries
         self._one_callback = one_callback
         self._pages = pages
+        self._proven: set[str] = set()
+        """Keys of sessions that have logged in, or worked, in this process."""
 
     def ensure(self, session: Session) -> None:
         """Log in unless that has been done. Raises LoginError, also for each later request."""
@@ -108,7 +110,9 @@ class Login:
     def _again(
         self, session: Session, request: Request, response: Response, *, is_current: bool
     ) -> Request:
-        tries = request.tries + is_current  # what was sent before the login does not count
+        # What was sent before the login does not count. Nor what was sent with cookies that were
+        # taken over: newer ones may have died with a process that was killed.
+        tries = request.tries + (is_current and session.key in self._proven)
         last = tries > self._retries
         if is_current and request.tries and not session.has_worked:
             # A new login did not bring this page back; whether it does others, they will tell.
@@ -143,6 +147,7 @@ class Login:
     def _has_worked(self, session: Session, request: Request, response: Response) -> None:
         session.fruitless_logins = 0
         session.has_worked = True
+        self._proven.add(session.key)
         if response.status != 403:
             session.forbidden = 0
             return
@@ -174,6 +179,7 @@ class Login:
         session.pace()
         session.has_worked = False
         session.logged_in_at = time.time()
+        self._proven.add(session.key)
         log.info("%s: logged in", session.key)
 
     def _call(self, session: Session) -> None:

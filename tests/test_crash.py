@@ -15,7 +15,7 @@ from crawler.errors import CrawlerError
 from tests.commands import Command, wait_until_gone
 from tests.conftest import wait_until
 from tests.jobs import items, rows, run_job, values
-from tests.sites import JITTER, PATIENCE, Site, Visit, links, web
+from tests.sites import JITTER, PATIENCE, Reply, Site, Visit, links, web
 from tests.victims import Stillborn, Unprepared
 
 
@@ -127,6 +127,42 @@ def test_workers_end_when_the_main_process_is_killed_alone(
     os.kill(command.pid, number)
     command.process.wait(PATIENCE)
     wait_until_gone(workers)
+
+
+def test_a_page_is_not_given_up_because_kills_cost_its_session(tmp_path: Path, site: Site) -> None:
+    """Where a cookie is good for one page, the newest one dies with the process that got it."""
+    folder = tmp_path / "job"
+    commands: list[Command] = []
+    cookies = [""]
+    others = [f"/{number}" for number in range(300)]
+
+    def log_in(visit: Visit) -> Reply:
+        if visit.method == "GET":
+            return Reply("<form method=post><input type=password name=password></form>")
+        cookies.append(f"member-{visit.number}")
+        return Reply("welcome", headers=(("Set-Cookie", f"sid={cookies[-1]}; Path=/"),))
+
+    def page(visit: Visit) -> Reply:
+        if visit.cookies.get("sid") != cookies[-1]:
+            return Reply("log in", 401)
+        if visit.path == "/late" and len(commands) <= 5:
+            wait_until(lambda: login_is_kept() or len(commands) == 1, "no page after the login")
+            commands[-1].kill()
+            cookies.append("given to the dead")
+        time.sleep(0.01)
+        return Reply(links("/late", *others))
+
+    def login_is_kept() -> bool:
+        return cookies[-1].encode() in rows(folder, "SELECT cookies FROM sessions")[0][0]
+
+    site.pages = {"/login": log_in, "/robots.txt": Reply("", 404)}
+    site.otherwise = page
+    while not commands or commands[-1].wait() == -signal.SIGKILL:
+        seed, origin = site.url + "/", {"origin": site.url}
+        commands.append(Command("Member", folder, seed, arguments=origin))
+    assert len(commands) == 6
+    assert commands[-1].wait() == 0, commands[-1].said
+    check_whole(folder, {site.url + path for path in ("/", "/late", *others)})
 
 
 # Workers that die

@@ -29,6 +29,15 @@ class Follow(Spider):
         yield from response.follow_all()
 
 
+class Member(Follow):
+    """Logs in at ``origin``."""
+
+    origin = ""
+
+    def login(self, session: Any) -> None:
+        session.submit(session.open(f"{self.origin}/login").form("form"), password="sesame")
+
+
 class Dying(Follow):
     """Some of its pages kill their worker."""
 
