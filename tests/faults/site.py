@@ -107,6 +107,8 @@ class _State:
     asked: set[str] = field(default_factory=set)
     sessions: dict[str, int] = field(default_factory=dict)
     """Pages that each session is still good for."""
+    tokens: dict[str, int] = field(default_factory=dict)
+    """The number of each session's next page, where the cookie changes with each."""
 
 
 class _Server:
@@ -158,6 +160,14 @@ class _Visit:
     method: str
     cookies: dict[bytes, bytes]
 
+    def reply(self, status: str, body: str = "", *headers: str) -> bytes:
+        """A good answer to somebody who may see it; it may bring a cookie for the next page."""
+        if self.state.web.shape is Shape.TOKEN:
+            sid, turn = self._session()
+            self.state.tokens[sid] = turn + 1
+            headers = (*headers, f"Set-Cookie: sid={sid}*{turn + 1}; Path=/; HttpOnly")
+        return wire.reply(status, body, *headers)
+
     def answer(self, what: str, number: str, body: bytes) -> None:
         web, write = self.state.web, self.connection.transport.write
         if what == "login":
@@ -172,9 +182,9 @@ class _Visit:
         elif what == "p":
             self._page(place)
         elif what == "post" and place.number % 2:
-            write(wire.reply("303 See Other", "", f"Location: /{web.name}/result/{number}"))
+            write(self.reply("303 See Other", "", f"Location: /{web.name}/result/{number}"))
         elif what in {"post", "result"}:
-            write(wire.reply("200 OK", _text(web.text("posted", *place))))
+            write(self.reply("200 OK", _text(web.text("posted", *place))))
         elif what == "behind":
             is_open = self.cookies.get(b"key") == number.encode()
             write(wire.reply("200 OK", _text(web.text("behind", *place) if is_open else "shut")))
@@ -200,12 +210,18 @@ class _Visit:
     def _may_come_in(self) -> bool:
         if not self.state.web.shape.logs_in:
             return True
-        sid = self.cookies.get(b"sid", b"").decode()
+        sid, turn = self._session()
         left = self.state.sessions.get(sid, 0)
-        if left:
-            self.state.sessions[sid] = left - 1
-            self.state.had.ended += left == 1
-        return bool(left)
+        if not left or turn != self.state.tokens.get(sid, 0):
+            return False
+        self.state.sessions[sid] = left - 1
+        self.state.had.ended += left == 1
+        return True
+
+    def _session(self) -> tuple[str, int]:
+        """The visitor's session, and which of its pages the cookie is good for."""
+        sid, _, turn = self.cookies.get(b"sid", b"").decode().partition("*")
+        return sid, int(turn or 0)
 
     def _refusal(self, place: Place) -> bytes:
         web = self.state.web
@@ -227,13 +243,13 @@ class _Visit:
         elif kind in {Kind.MOVED, Kind.AWAY, Kind.CHAIN}:
             target = web.target(place)
             where = web.spelled(target, origin(target.host, self.connection.server.port), 0)
-            transport.write(wire.reply("302 Found", "", f"Location: {where}"))
+            transport.write(self.reply("302 Found", "", f"Location: {where}"))
         elif kind is Kind.GONE:
-            transport.write(wire.reply("404 Not Found", _text("gone")))
+            transport.write(self.reply("404 Not Found", _text("gone")))
         else:
             _count(self.state.had.answers, place)
             key = f"Set-Cookie: key={place.number}; Path=/{web.name}/behind/{place.number}"
-            page = wire.reply("200 OK", self._html(place), *[key] * (kind is Kind.KEY))
+            page = self.reply("200 OK", self._html(place), *[key] * (kind is Kind.KEY))
             if kind is Kind.SLOW:
                 loop = asyncio.get_running_loop()
                 loop.call_later(SLOWNESS, _write_if_open, transport, page)

@@ -72,6 +72,12 @@ class Member(Open):
             session.submit(page.form("form"), user="reader", password="sesame")
 
 
+class Token(Member):
+    """Has a cookie that is good for one page, so it asks for one page at a time."""
+
+    concurrency = 1
+
+
 class Guest(Member):
     """Knows a page for guests by its text."""
 

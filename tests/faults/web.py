@@ -40,6 +40,9 @@ class Shape(StrEnum):
     PAIR = "pair"
     """Behind a login, with two accounts in two workers."""
 
+    TOKEN = "token"
+    """Behind a login whose cookie changes with each page, and is refused when it is an old one."""
+
     @property
     def logs_in(self) -> bool:
         """True if pages are only for members."""
