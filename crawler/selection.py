@@ -60,7 +60,7 @@ class Selection:
 
 
 # BeautifulSoup takes such a name of an attribute for one in a namespace.
-_BRACES = re.compile(rb"\{[^\s=>/}]*+\}[^\s=>/]")
+_BRACES = re.compile(rb"\{[^\s=>/{}]*+\}[^\s=>/]")
 _has_braces = etree.XPath("boolean(//@*[starts-with(name(), '{')])")
 
 # Python splits classes at control characters that XPath cannot name.
