@@ -294,7 +294,7 @@ def redacted(url: str) -> str:
         return url
     whole = normalise(url)
     if whole is None:  # where its authority ends is anybody's guess, so rather hide too much
-        return re.sub(r"^(\s*+[a-z]*+:?[/\\]*+).*@", r"\1***@", url, flags=re.DOTALL | re.IGNORECASE)
+        return re.sub(r"^(\s*+[a-z]*+:?[/\\]*+).*@", r"\1***@", url, flags=re.S | re.I)
     start, end = whole.find(":") + 3, whole.find("/", 8)
     at = whole.find("@", start, end)
     return whole if at < 0 else f"{whole[:start]}***{whole[at:]}"
