@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def for_login(
 
 def for_resume(folder: Path, mask: Mask) -> Plan:
     """The plan that goes on with the job in ``folder`` as it was run last. Raises UsageError."""
+    _refuse_strangers(folder)
     record = recorded(folder)
     if seeds.STDIN in record.seeds and not record.seeded:
         raise UsageError(
@@ -118,6 +120,19 @@ def for_resume(folder: Path, mask: Mask) -> Plan:
         key=key(),
         mask=mask,
     )
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Who can write a job's store says which code goes on with it. Raises UsageError."""
+    path = folder / STORE
+    if os.name != "posix" or not path.exists():
+        return
+    about = path.stat()
+    if about.st_uid != os.geteuid() or about.st_mode & 0o022:
+        raise UsageError(
+            f"others can write {shown(path)}, which says what is run: name the spider "
+            f"yourself, as in crawl run SPIDER --job {shown(folder)}"
+        )
 
 
 def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Settings:
