@@ -38,7 +38,7 @@ kill: $(VENV)/.installed
 # Kill crawls a thousand times, at named points and random instants; writes tests/faults/TORTURE.md.
 # ARGS="--kills 30 --seed 8" does less, or other things; --only 17 repeats one crawl of a seed.
 torture: $(VENV)/.installed
-	$(BIN)/python -m tests.faults.torture --report tests/faults/TORTURE.md $(ARGS)
+	$(BIN)/python -m tests.faults.torture --kills 1000 --seed 7 --report tests/faults/TORTURE.md $(ARGS)
 
 # Make up input for everything that reads what strangers write; finds go to tests/fuzz/corpus.
 # SECONDS_EACH=600 searches longer, TARGETS="urls html" some of them only.

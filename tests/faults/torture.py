@@ -101,22 +101,22 @@ def _progress(web: Web, toll: Toll) -> str:
 # The report
 
 
-def report(torture: Torture, toll: Toll, seconds: float) -> str:
-    """What was done and what came of it, in Markdown."""
-    return "\n".join([*_head(torture, seconds), *_figures(toll), *_kills(toll), *_wrong(toll), ""])
+def report(options: str, toll: Toll, seconds: float) -> str:
+    """What was done and what came of it, in Markdown; ``options`` are those of the command."""
+    return "\n".join([*_head(options, seconds), *_figures(toll), *_kills(toll), *_wrong(toll), ""])
 
 
-def _head(torture: Torture, seconds: float) -> list[str]:
+def _head(options: str, seconds: float) -> list[str]:
     return [
         "# The crash machine's report",
         "",
-        f"`python -m tests.faults.torture --kills {torture.kills} --seed {torture.seed}` wrote "
-        f"this on {datetime.now(UTC):%d %B %Y}, after {seconds / 60:.1f} minutes on {hardware()}, "
-        f"{interpreter()}, {torture.jobs} crawls at a time.",
+        f"Written by `python -m tests.faults.torture {options}` on "
+        f"{datetime.now(UTC):%d %B %Y}, after {seconds / 60:.0f} minutes.",
+        f"The machine: {hardware()}, {interpreter()}.",
         "",
-        "Every crawl was killed, resumed by the same command, and so on until it was finished. "
-        "Then its",
-        "output was compared with what the site's definition says, line by line.",
+        "Each crawl was killed, resumed by the same command, and so on until it was finished. Then",
+        "its output was compared with what the definition of its site says, line by line. What the",
+        "points are is in [points.py](points.py), what the sites have in [web.py](web.py).",
         "",
     ]
 
@@ -181,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         with _workplace() as folder, Site(folder) as site:
             toll = torture.crawl(site, folder, options.only, options.kills_each)
-    text = report(torture, toll, time.monotonic() - began)
+    said = arguments if arguments is not None else sys.argv[1:]
+    text = report(" ".join(said), toll, time.monotonic() - began)
     print(text)
     if options.report is not None:
         options.report.write_text(text)
