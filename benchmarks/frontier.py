@@ -25,8 +25,9 @@ from benchmarks.measure import scratch
 from crawler.discovery import of_class
 from crawler.finder import encoded
 from crawler.garbage import hardly_ever
-from crawler.job import STORE, Job, Plan
+from crawler.job import STORE, Job
 from crawler.messages import Feed, Found, Order, Outcome
+from crawler.plan import Plan
 from crawler.request import Request
 from crawler.response import Response
 from crawler.run import Run

@@ -20,9 +20,10 @@ from msgspec.structs import asdict
 from crawler import cli_sessions, discovery, jobs, plans, report, template
 from crawler.errors import CrawlerError, LoginError, UsageError
 from crawler.importing import shown
-from crawler.job import LOG, Plan
+from crawler.job import LOG
 from crawler.masking import Mask
 from crawler.passwords import in_environment
+from crawler.plan import Plan
 from crawler.progress import Progress
 from crawler.run import run as run_job
 from crawler.settings import VERSION, usable_cores

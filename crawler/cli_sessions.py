@@ -11,9 +11,10 @@ from crawler import cookiefiles, identities, jobs, plans, report, signin
 from crawler.accounts import Account
 from crawler.errors import CookieFileError
 from crawler.importing import shown
-from crawler.job import Plan, reader, writer
+from crawler.job import reader, writer
 from crawler.masking import Mask
 from crawler.person import at_terminal
+from crawler.plan import Plan
 from crawler.settings import key
 from crawler.spider import Spider
 from crawler.terminal import printable

@@ -13,8 +13,9 @@ import msgspec
 from crawler.accounts import of_spider
 from crawler.discovery import of_class
 from crawler.errors import LoginError
-from crawler.job import Job, Plan
+from crawler.job import Job
 from crawler.log import log_to
+from crawler.plan import Plan
 from crawler.run import Run
 from crawler.settings import check, from_pyproject, from_spider, key, resolve
 from crawler.spider import Spider

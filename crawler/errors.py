@@ -11,6 +11,7 @@
     │   ├── CookieFileError   a file of cookies, or a line of it
     │   └── JobError          the job folder, its store or its output
     │       └── JobLockedError     another process runs the job
+    ├── MachineError          the disk is full, file handles run out: exit status 1
     ├── LoginError            an account could not be logged in: exit status 4
     │   └── NeedsPersonError      … as it asks for what only a person knows
     ├── DisallowedError            robots.txt does not let us ask
@@ -60,6 +61,12 @@ class JobError(UsageError):
 
 class JobLockedError(JobError):
     """The job is being run by another process; the message says which."""
+
+
+class MachineError(CrawlerError):
+    """This machine does not give what the job needs; when it does again, the job goes on."""
+
+    cause = "this machine"
 
 
 class LoginError(CrawlerError):

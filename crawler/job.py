@@ -7,23 +7,23 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from crawler.accounts import Account
-from crawler.discovery import SpiderSource
-from crawler.errors import JobError, JobLockedError
-from crawler.masking import Mask
-from crawler.passwords import in_environment
-from crawler.settings import Settings
-from crawler.sink import JSONLines
+from crawler.callbacks import check_callbacks, keep_callbacks
+from crawler.errors import JobError
+from crawler.joblock import locked
+from crawler.plan import Plan
+from crawler.sink import JSONLines, refuse_foreign
+from crawler.soundness import Soundness
 from crawler.stats import Counters
 from crawler.store import Store
 from crawler.store.sqlite import SQLiteStore
+from crawler.trouble import explained, told
 
 STORE = "job.db"
 ITEMS = "items.jsonl"
@@ -32,43 +32,6 @@ LOG = "run.log"
 LOCK = "job.lock"
 PAGES = "pages"
 JOBS = Path("data") / "jobs"
-LOCK_WAIT = 0.3
-"""Seconds to wait for a lock, which somebody may hold just to see whether the job is running."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One run as the user asked for it.
-
-    ``seeds`` are files, URLs or ``-``; without any, the spider's ``start_urls`` count.
-    ``overrides`` are the settings given with ``-s`` (kept, so that ``crawl resume`` repeats
-    them); ``settings`` is what results from all sources. ``fresh`` starts again; ``overwrite``
-    allows it to replace an output that holds something.
-    """
-
-    source: SpiderSource
-    settings: Settings
-    folder: Path
-    seeds: tuple[str, ...] = ()
-    arguments: dict[str, str] = field(default_factory=dict)
-    overrides: dict[str, str] = field(default_factory=dict)
-    output: Path | None = None
-    accounts: tuple[Account, ...] = ()
-    accounts_file: Path | None = None
-    """Where they stand, for ``crawl resume``."""
-    go_on: bool = False
-    """Nothing is to be added: the seeds are in the job already."""
-    fresh: bool = False
-    overwrite: bool = False
-    key: str | None = field(default=None, repr=False)
-    """What sessions are encrypted with in the store."""
-    mask: Mask = field(default_factory=Mask, repr=False)
-    """What keeps secrets out of the log and of failures."""
-
-    def __post_init__(self) -> None:
-        self.mask.watch(in_environment())
-        for account in self.accounts:
-            self.mask.watch(account.secrets)
 
 
 class JobRecord(msgspec.Struct):
@@ -96,41 +59,55 @@ class Job:
         self.plan = plan
         self.folder = plan.folder
         self.name = spider_name
-        with contextlib.ExitStack() as opened:
-            opened.callback(_locked(self.folder).release)
+        self._soundness = Soundness(self.folder / STORE)
+        with contextlib.ExitStack() as opened, told(self.folder / STORE):
+            opened.callback(_lock(self.folder).release)
             self._open(opened)
             self._opened = opened.pop_all()
 
     def _open(self, opened: contextlib.ExitStack) -> None:
         if self.plan.fresh:
             _clear(self.folder, self.plan)
+        self._soundness.check((self.folder / ITEMS, self.folder / REJECTED))
         if not (self.folder / STORE).exists():
-            _refuse_foreign_output(_output(self.plan))
+            refuse_foreign(_output(self.plan))
         self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
         opened.callback(self.store.close)
+        opened.callback(self._soundness.stamp)
         counters = self.store.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
-            _refuse_foreign_output(_output(self.plan))
+            refuse_foreign(_output(self.plan))
             _create(self.store, self.plan)
         self.record = msgspec.convert(self.store.get("record"), JobRecord)
         _refuse_other_job(self.record, self.plan)
         self.counters = msgspec.convert(self.store.get("counters"), Counters)
         self.was_killed = bool(self.store.get("running", False))
         self.output = Path(self.record.output)
-        self.items = JSONLines(self.output, self.counters.output_length)
-        opened.callback(self.items.close)
-        self.rejected = JSONLines(self.folder / REJECTED, self.counters.rejected_length)
-        opened.callback(self.rejected.close)
+        length, rejected_length = self.counters.output_length, self.counters.rejected_length
+        self.items = self._sink(opened, self.output, length)
+        self.rejected = self._sink(opened, self.folder / REJECTED, rejected_length)
+        check_callbacks(self.store, self.plan.source.load())
+
+    def _sink(self, opened: contextlib.ExitStack, path: Path, committed: int) -> JSONLines:
+        mark = self.store.get("marks", {}).get(path.name)
+        sink = JSONLines(path, committed, mark=mark, may_cut=self.was_killed)
+        opened.callback(sink.close)
+        return sink
 
     def begin(self) -> None:
         """Mark the job as being run by this process."""
         with self.store.transaction():
             self.store.set("running", True)
             self.store.set("pid", os.getpid())
+            self.store.set("place", self._soundness.place())
             self.store.set("record", _updated(self.record, self.plan))
+            keep_callbacks(self.store, self.plan.source.load())
+        self._soundness.begin()
 
     def end(self) -> None:
         """Mark the job as left in good order, its counters included."""
+        self.items.check()
+        self.rejected.check()
         with self.store.transaction():
             self.save_counters()
             self.store.set("running", False)
@@ -140,6 +117,7 @@ class Job:
         self.counters.output_length = self.items.length
         self.counters.rejected_length = self.rejected.length
         self.store.set("counters", msgspec.to_builtins(self.counters))
+        self.store.set("marks", {sink.path.name: sink.mark for sink in (self.items, self.rejected)})
 
     def close(self) -> None:
         """Close the store and the files and let others run the job."""
@@ -148,8 +126,16 @@ class Job:
     def __enter__(self) -> Job:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
+        found = None if error is None else explained(error, self.folder / STORE)
+        if found is not None:
+            raise found from error
 
 
 def folder_for(name: str) -> Path:
@@ -184,25 +170,17 @@ def writer(folder: Path, key: str | None) -> Iterator[Store]:
     """The store of the job in ``folder``, which nobody runs meanwhile. Raises JobError."""
     reader(folder).close()
     with contextlib.ExitStack() as opened:
-        opened.callback(_locked(folder).release)
+        opened.callback(_lock(folder).release)
+        soundness = Soundness(folder / STORE)
+        soundness.check()
         store = SQLiteStore(folder / STORE, key=key)
         opened.callback(store.close)
+        opened.callback(soundness.stamp)
         yield store
 
 
-def _locked(folder: Path) -> FileLock:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire(timeout=LOCK_WAIT)
-    except Timeout:
-        raise JobLockedError(
-            f"the job in {folder} is being run by {_runner(folder)}; "
-            "wait for it, stop it with Ctrl-C, or use another folder with --job"
-        ) from None
-    except OSError as error:
-        raise JobError(f"cannot use {folder} as a job's folder: {error.strerror}") from None
-    return lock
+def _lock(folder: Path) -> FileLock:
+    return locked(folder / LOCK, lambda: _runner(folder))
 
 
 def _runner(folder: Path) -> str:
@@ -247,14 +225,6 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _refuse_foreign_output(output: Path) -> None:
-    if output.exists() and output.stat().st_size:
-        raise JobError(
-            f"{output} holds something that is not of this job; give another file with -o, "
-            "or overwrite it with --fresh --yes"
-        )
-
-
 def _refuse_other_job(record: JobRecord, plan: Plan) -> None:
     """The same command resumes; another one must not get into this job by mistake."""
     if plan.output is not None and str(_output(plan)) != record.output:
@@ -295,6 +265,8 @@ def _clear(folder: Path, plan: Plan) -> None:
             raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
     for output in outputs:
         output.unlink(missing_ok=True)
-    for name in (STORE, f"{STORE}-wal", f"{STORE}-shm", ITEMS, REJECTED, LOG):
+    for name in (STORE, ITEMS, REJECTED, LOG):
         (folder / name).unlink(missing_ok=True)
+    for path in Soundness(folder / STORE).files:
+        path.unlink(missing_ok=True)
     shutil.rmtree(folder / PAGES, ignore_errors=True)

@@ -12,9 +12,10 @@ from crawler.accounts import Account, of_spider
 from crawler.accounts import load as load_accounts
 from crawler.errors import JobError, UsageError
 from crawler.importing import shown
-from crawler.job import STORE, Plan, folder_for, recorded
+from crawler.job import STORE, folder_for, recorded
 from crawler.masking import Mask
 from crawler.passwords import refuse_in_arguments
+from crawler.plan import Plan
 from crawler.settings import Settings, from_assignments, from_pyproject, from_spider, key, resolve
 
 

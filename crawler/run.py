@@ -21,10 +21,11 @@ from crawler.feeder import Feeder
 from crawler.frontier import Frontier
 from crawler.garbage import hardly_ever
 from crawler.intake import Intake
-from crawler.job import LOG, Job, Plan
+from crawler.job import LOG, Job
 from crawler.log import log_to
 from crawler.news import News
 from crawler.opening import Opening
+from crawler.plan import Plan
 from crawler.scheduler import Scheduler
 from crawler.seeds import BadSeed
 from crawler.spares import Spares

@@ -15,12 +15,13 @@ from crawler.accounts import Account
 from crawler.cookiefiles import domain_of
 from crawler.errors import AccountError, CookieFileError, SpiderError
 from crawler.frontier import ACCOUNT
-from crawler.job import LOG, PAGES, Job, Plan
+from crawler.job import LOG, PAGES, Job
 from crawler.log import log_to
 from crawler.login import Login
 from crawler.messages import Cookie, SessionChange, SessionNews
 from crawler.news import News
 from crawler.person import Person
+from crawler.plan import Plan
 from crawler.session import Session
 from crawler.store import SessionRecord, Store
 

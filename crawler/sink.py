@@ -3,58 +3,112 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import stat
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from crawler.errors import JobError
+from crawler.errors import CrawlerError, JobError, JobLockedError
+from crawler.trouble import explained
+
+TAIL = 4096
+"""Bytes at the end of the file by which it is known again."""
 
 
 class JSONLines:
     """One output file. What stands behind ``committed`` bytes on opening is cut off.
 
     The store knows how many bytes belong to commits; whatever a killed process wrote after its
-    last commit will be written again, so it goes. Raises JobError when the file cannot be
-    written, or holds less than was committed: somebody changed it, and nothing here can put
-    that right.
+    last commit will be written again, so it goes. Where nobody was killed (``may_cut`` false), it
+    is somebody else's, and is left alone. ``mark`` is what ``mark`` was at that commit.
+
+    Raises JobError when the file cannot be written, or is not as it was committed: somebody
+    changed it, and nothing here can put that right. Raises JobLockedError while another process
+    writes it, and MachineError when the disk is full.
     """
 
-    def __init__(self, path: Path, committed: int, *, mode: int = 0o644) -> None:
+    def __init__(
+        self,
+        path: Path,
+        committed: int,
+        *,
+        mode: int = 0o644,
+        mark: int | None = None,
+        may_cut: bool = True,
+    ) -> None:
         self.path = path
         self.length = committed
+        is_new = not _exists(path)
+        if is_new and committed:
+            raise JobError(
+                f"{path} is gone, of which {committed:,} bytes had been written and committed: "
+                "put it back, or start again with --fresh"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not path.exists()
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, mode)
-            found = os.fstat(self._file).st_size
         except OSError as error:
-            raise JobError(
-                f"cannot write to {path}: {error.strerror}; give another file with -o"
-            ) from None
-        if found < committed:
-            os.close(self._file)
-            raise JobError(
-                f"{path} has {found:,} bytes, but {committed:,} had been written and committed: "
-                "put the file back, or start again with --fresh"
-            )
-        if found > committed:
-            os.ftruncate(self._file, committed)
-        if is_new:
-            _sync_folder(path.parent)
+            raise _not_writable(path, error) from None
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.close)
+            self._lock()
+            self._tail = self._check(committed, mark, may_cut=may_cut)
+            if is_new:
+                _sync_folder(path.parent)
+            opened.pop_all()
+
+    @property
+    def mark(self) -> int:
+        """What the end of the file is known by."""
+        return zlib.crc32(self._tail)
 
     def append(self, lines: bytes) -> None:
-        """Write whole lines and sync them to the disk; ``length`` grows by their bytes."""
+        """Write whole lines and sync them to the disk; ``length`` grows by their bytes.
+
+        Raises MachineError when there is no room for them, and JobError when somebody has moved,
+        deleted or changed the file meanwhile. Then none of them stand in it.
+        """
         if not lines:
             return
-        view = memoryview(lines)
-        while view:
-            view = view[os.write(self._file, view) :]
-        os.fsync(self._file)
+        self.check()
+        try:
+            view = memoryview(lines)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fsync(self._file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.length)
+            raise explained(error, self.path) or error from error
         self.length += len(lines)
+        self._tail = (self._tail + lines[-TAIL:])[-TAIL:]
+
+    def check(self) -> None:
+        """Raises JobError when the file is not where it was, or not as long as it was."""
+        ours = os.fstat(self._file)
+        try:
+            there = self.path.stat()
+        except OSError:
+            there = None
+        way_out = "put it back as it was, then repeat the command"
+        if there is None or (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+            raise JobError(
+                f"{self.path} was moved, deleted or replaced while the job was running, and has "
+                f"no line more than it had then: {way_out}, or start again with --fresh"
+            )
+        if ours.st_size != self.length:
+            raise JobError(
+                f"{self.path} was changed while the job was running: it has {ours.st_size:,} "
+                f"bytes, where {self.length:,} had been written; {way_out}, "
+                "or start again with --fresh"
+            )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and let others write it."""
         os.close(self._file)
 
     def __enter__(self) -> Self:
@@ -68,8 +122,98 @@ class JSONLines:
     ) -> None:
         self.close()
 
+    def _lock(self) -> None:
+        """Nobody else may write it meanwhile; a lock of the file itself leaves nothing behind."""
+        try:
+            import fcntl  # there is none on Windows
+        except ImportError:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JobLockedError(
+                f"{self.path} is being written by {_holder(self._file)}, for another job; "
+                "wait for it, or give another file with -o"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
+                raise  # those are of file systems without locks, as some over a network
+
+    def _check(self, committed: int, mark: int | None, *, may_cut: bool) -> bytes:
+        """The last committed bytes, if the file is what it should be."""
+        found = os.fstat(self._file).st_size
+        if found < committed:
+            raise JobError(
+                f"{self.path} has {found:,} bytes, but {committed:,} had been written and "
+                "committed: put the file back, or start again with --fresh"
+            )
+        start = max(0, committed - TAIL)
+        os.lseek(self._file, start, os.SEEK_SET)
+        tail = os.read(self._file, committed - start)
+        if mark is not None and zlib.crc32(tail) != mark:
+            raise JobError(
+                f"{self.path} is not as the job left it, its last lines are others: put it back "
+                "as it was, or start again with --fresh"
+            )
+        if found > committed:
+            if not may_cut:
+                raise JobError(
+                    f"{self.path} has {found - committed:,} bytes more than the job has written: "
+                    "take out what was added to it, or start again with --fresh"
+                )
+            os.ftruncate(self._file, committed)
+        return tail
+
 
 _BINARY = getattr(os, "O_BINARY", 0)
+# What a shell or the system has opened for us: it has no place of its own to be found at again.
+_OPENED_FOR_US = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
+
+
+def refuse_foreign(output: Path) -> None:
+    """Raises JobError for an output that a job may not begin with."""
+    if _exists(output) and output.stat().st_size:
+        raise JobError(
+            f"{output} holds something that is not of this job; give another file with -o, "
+            "or overwrite it with --fresh --yes"
+        )
+
+
+def _exists(path: Path) -> bool:
+    """Raises JobError for what is no file."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    if stat.S_ISDIR(kind):
+        raise JobError(f"cannot write to {path}: it is a folder; give another file with -o")
+    if not stat.S_ISREG(kind) or _OPENED_FOR_US.fullmatch(str(path)):
+        raise JobError(
+            f"cannot write to {path}: a job goes on by cutting its output back to the last "
+            "committed line, which only files let it do; give a file with -o, and read it with "
+            "tail -f while it grows"
+        )
+    return True
+
+
+def _not_writable(path: Path, error: OSError) -> CrawlerError:
+    found = explained(error, path)
+    if found is None or isinstance(found, JobError):
+        return JobError(f"cannot write to {path}: {error.strerror}; give another file with -o")
+    return found
+
+
+def _holder(file: int) -> str:
+    """Who has locked a file, as far as the system tells."""
+    found = os.fstat(file)
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            if place in (words := line.split()):
+                return f"process {words[words.index(place) - 1]}"
+    return "another process"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from crawler import Spider
 from crawler.discovery import of_class
-from crawler.job import Plan
+from crawler.plan import Plan
 from crawler.run import run
 from crawler.settings import check, from_spider, resolve
 from crawler.stats import Summary

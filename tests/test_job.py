@@ -17,8 +17,9 @@ import pytest
 from crawler import Spider
 from crawler.discovery import of_class
 from crawler.errors import JobError, JobLockedError
-from crawler.job import ITEMS, LOCK, REJECTED, STORE, Job, Plan, recorded
+from crawler.job import ITEMS, LOCK, REJECTED, STORE, Job, recorded
 from crawler.jobs import job_status
+from crawler.plan import Plan
 from crawler.settings import Settings
 from crawler.stats import Counters
 
@@ -87,6 +88,7 @@ def test_a_job_goes_on_where_it_was(folder: Path) -> None:
 
 def test_what_was_not_committed_is_cut_off_both_outputs(folder: Path) -> None:
     with a_job(folder) as job:
+        job.begin()
         add(job)
         job.items.append(b"[1]\n")
         job.rejected.append(b"[2]\n")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.errors import JobError
+from crawler.errors import JobError, MachineError
 from crawler.sink import JSONLines
 
 
@@ -43,8 +43,9 @@ def test_a_file_that_has_lost_bytes_is_refused_and_left_as_it_is(tmp_path: Path)
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="0 bytes, but 5 had been"):
+    with pytest.raises(JobError, match=r"items.jsonl is gone, of which 5 bytes had"):
         JSONLines(tmp_path / "items.jsonl", 5)
+    assert not (tmp_path / "items.jsonl").exists()
 
 
 @pytest.mark.parametrize("where", ["folder", "file/below"])
@@ -84,9 +85,10 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
         sink.append(b"{}\n")
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", _no_space)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(MachineError, match=r"items.jsonl: No space.*make room"):
                 sink.append(b"[1]\n")
         assert sink.length == 3
+        assert path.read_bytes() == b"{}\n"
     with JSONLines(path, 3):
         assert path.read_bytes() == b"{}\n"
 

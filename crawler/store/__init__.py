@@ -169,6 +169,9 @@ class Store(Protocol):
     def failures_by_cause(self) -> dict[str, int]:
         """How many requests failed, by cause, the most frequent first."""
 
+    def requests(self) -> Iterable[bytes]:
+        """Every pending request, encoded, in no order."""
+
     def pending(self) -> int:
         """How many requests are pending."""
 

@@ -19,12 +19,13 @@ from typing import Any
 
 import msgspec
 
-from crawler.errors import JobError
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
 from crawler.store.rows import host_of, robots_of, seen, session_of
 from crawler.store.schema import check_version, migrate
 from crawler.store.sealing import Seal
+from crawler.store.tally import Tally
+from crawler.trouble import damaged, explained
 
 TUNING = ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536")
 GET = "SELECT value FROM job WHERE name = ?"
@@ -97,13 +98,11 @@ class SQLiteStore:
                         self._db.execute(f"PRAGMA {pragma}")
                     migrate(self._db)
                 check_version(self._db, path)
+                self._tally = Tally.of(self._db, (0, 0, 0) if read_only else self.get("tally"))
                 if self._seal.unlock(self, key, read_only=read_only):
                     self._wipe()
             except (sqlite3.DatabaseError, OSError) as error:
-                raise JobError(
-                    f"{path} cannot be used as a job's store ({error}); restore it from a backup, "
-                    "or start again with --fresh"
-                ) from None
+                raise explained(error, path) or damaged(path, str(error)) from None
             opened.pop_all()
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
@@ -123,13 +122,18 @@ class SQLiteStore:
     def transaction(self, *, synced: bool = False) -> Iterator[None]:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
+        before = self._tally.kept
         try:
             yield
+            if self._tally.is_new:
+                self.set("tally", self._tally.kept)
         except BaseException:
+            self._tally = Tally(*before)
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        self._tally.is_new = False
 
     def close(self) -> None:
         self._db.close()
@@ -191,7 +195,7 @@ class SQLiteStore:
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
         new = self._see(found for _, found in requests if not found.dont_filter)
         entries: list[Entry] = []
-        id = first
+        fresh, id = len(new), first
         for host, found in requests:
             if not found.dont_filter:
                 if found.fingerprint not in new:
@@ -200,6 +204,7 @@ class SQLiteStore:
             entries.append((host, found.rank, id, found.once, bytes(found.request)))
             id += 1
         self._db.executemany(PUSH, entries)
+        self._tally.add(entries, fresh)
         counts = Counter(entry[0] for entry in entries)
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
@@ -220,6 +225,7 @@ class SQLiteStore:
 
     def mark_seen(self, found: Found) -> bool:
         if self._db.execute(SEE, seen(found)).rowcount:
+            self._tally.add((), 1)
             return True
         (callback,) = self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
         return bool(callback != seen(found)[1])
@@ -237,7 +243,8 @@ class SQLiteStore:
         return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
     def finish(self, done: Iterable[tuple[int, int, int]]) -> None:
-        self._db.executemany(FINISH, done)
+        rows = list(done)
+        self._tally.finish(self._db, rows, gone=self._db.executemany(FINISH, rows).rowcount)
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))
@@ -257,6 +264,9 @@ class SQLiteStore:
     def next_due(self, host: int) -> float | None:
         (due,) = self._db.execute(NEXT_DUE, (host,)).fetchone()
         return None if due is None else float(due)
+
+    def requests(self) -> Iterable[bytes]:
+        return (request for (request,) in self._db.execute("SELECT request FROM pending"))
 
     def pending(self) -> int:
         (count,) = self._db.execute("SELECT count(*) FROM pending").fetchone()

@@ -1,0 +1,62 @@
+"""The tally: how many rows the store should have, kept with each commit.
+
+A store that was copied while it was written may hold tables of different instants, each of them
+in good order. Then what it holds does not add up to its tally.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+PENDING = "SELECT count(*), coalesce(sum(id), 0) FROM pending"
+SEEN = "SELECT count(*) FROM seen"
+
+
+class Tally:
+    """Rows of ``seen`` and ``pending``, and the sum of the numbers of those pending."""
+
+    __slots__ = ("ids", "is_new", "pending", "seen")
+
+    def __init__(self, seen: int, pending: int, ids: int) -> None:
+        self.seen = seen
+        self.pending = pending
+        self.ids = ids
+        self.is_new = False
+        """It is another one than the store has."""
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, kept: Sequence[int] | None) -> Tally:
+        """As ``kept``; counted where nothing was kept yet."""
+        return counted(db) if kept is None else cls(*kept)
+
+    def add(self, entries: Sequence[tuple[Any, ...]], seen: int) -> None:
+        """Rows have come into ``pending`` and so many into ``seen``."""
+        self.seen += seen
+        self.pending += len(entries)
+        self.ids += sum(entry[2] for entry in entries)
+        self.is_new = True
+
+    def finish(
+        self, db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], *, gone: int
+    ) -> None:
+        """Rows have left ``pending``: as many as ``gone``, which should be all of these."""
+        if gone == len(done):
+            self.pending -= gone
+            self.ids -= sum(id for _, _, id in done)
+        else:
+            self.pending, self.ids = db.execute(PENDING).fetchone()
+        self.is_new = True
+
+    @property
+    def kept(self) -> tuple[int, int, int]:
+        """As it is kept."""
+        return self.seen, self.pending, self.ids
+
+
+def counted(db: sqlite3.Connection) -> Tally:
+    """The tally of what the store holds, which takes a look at all of it."""
+    pending, ids = db.execute(PENDING).fetchone()
+    (seen,) = db.execute(SEEN).fetchone()
+    return Tally(seen, pending, ids)
