@@ -70,7 +70,7 @@ class ItemWriter:
     def _line(self, value: Any) -> bytes:
         try:
             line = self._encode(value)
-            # JSON that the spider has taken over as it stood (msgspec.Raw) may have lines of its own.
+            # JSON that is taken over as it stood (msgspec.Raw) may have line ends of its own.
             return (msgspec.json.format(line, indent=-1) if b"\n" in line else line) + b"\n"
         except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise ItemError(f"the item cannot be written as JSON: {error}") from None
