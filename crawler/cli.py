@@ -18,7 +18,7 @@ import click
 from msgspec.structs import asdict
 
 from crawler import cli_sessions, discovery, jobs, plans, report, template
-from crawler.errors import CrawlerError, LoginError, UsageError
+from crawler.errors import CrawlerError, LoginError, MachineError, UsageError
 from crawler.importing import shown
 from crawler.job import LOG
 from crawler.masking import Mask
@@ -30,6 +30,7 @@ from crawler.settings import VERSION, usable_cores
 from crawler.spares import Spares
 from crawler.stop import StopSignal
 from crawler.terminal import one_line, printable
+from crawler.trouble import explained
 
 UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
 INTERRUPTED = 130
@@ -70,7 +71,7 @@ def _explain(error: Exception, mask: Mask) -> int:
         return _complain(mask(str(error)), NO_LOGIN)
     if isinstance(error, CrawlerError):
         return _complain(mask(str(error)), UNEXPECTED)
-    return _complain(mask(str(_unexpected(error))), UNEXPECTED)
+    return _explain(_unexpected(error), mask)
 
 
 def _complain(message: str, status: int) -> int:
@@ -189,6 +190,8 @@ def _run(plan: Plan, stop: StopSignal, spares: Spares) -> int:
 
 
 def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
+    if isinstance(known := explained(error), MachineError):
+        return known
     where = f"see {shown(log)}" if log and log.exists() else "crawl --traceback … shows where"
     return CrawlerError(f"unexpected error: {type(error).__name__}: {error} ({where})")
 

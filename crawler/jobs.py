@@ -15,6 +15,7 @@ from crawler.job import JOBS, LOCK, STORE, JobRecord, folder_for, reader
 from crawler.messages import FailureReport
 from crawler.stats import Counters, State, status
 from crawler.store.sqlite import SQLiteStore
+from crawler.trouble import told
 
 MOST_FAILURES = 1000
 """Failed pages that are looked at, the last ones."""
@@ -39,7 +40,7 @@ def folder_of(job: str | None) -> Path:
 
 def job_status(folder: Path) -> dict[str, Any]:
     """What ``crawl status --json`` prints, of a running, stopped or finished job."""
-    with closing(reader(folder)) as store:
+    with told(folder / STORE), closing(reader(folder)) as store:
         counters = msgspec.convert(store.get("counters"), Counters)
         record = msgspec.convert(store.get("record"), JobRecord)
         state = _state(folder, counters)
@@ -59,7 +60,7 @@ def _state(folder: Path, counters: Counters) -> State:
 
 def failed_pages(folder: Path) -> list[FailureReport]:
     """Why the pages of a job failed, the last ones first."""
-    with closing(SQLiteStore(folder / STORE, read_only=True)) as store:
+    with told(folder / STORE), closing(SQLiteStore(folder / STORE, read_only=True)) as store:
         return [failed.report for failed in store.failures(MOST_FAILURES)]
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -24,10 +25,13 @@ from crawler.process import Workshop, settle_in, signals_blocked
 from crawler.scope import Scope
 from crawler.settings import Settings
 from crawler.spares import Spares
+from crawler.trouble import no_handles, out_of_handles
 from crawler.worker import Worker
 
 log = logging.getLogger(__name__)
 
+NO_HANDLES = 71
+"""Exit status of a worker that could not open a file that it needs; EX_OSERR of sysexits.h."""
 MOST_EARLY_DEATHS = 3
 """Workers in a row that may die before they have done anything."""
 
@@ -81,12 +85,13 @@ def _main(connection: Connection, assembly: Assembly, core: int | None) -> None:
 @contextlib.contextmanager
 def _log_of(assembly: Assembly) -> Iterator[None]:
     """What goes wrong is told to the log, masked, and not to whoever looks at standard error."""
-    with contextlib.nullcontext() if assembly.log is None else log_to(assembly.log, assembly.mask):
+    kept = log_to(assembly.log, assembly.mask, must_write=False) if assembly.log else nullcontext()
+    with kept:
         try:
             yield
         except Exception as error:
             log.error("the worker ended with an error\n%s", traceback_of(error, assembly.mask))
-            os._exit(1)
+            os._exit(NO_HANDLES if out_of_handles(error) else 1)
 
 
 class Team:
@@ -154,6 +159,8 @@ class Team:
         if not (alone and self._has_come_up[worker]):
             self._early_deaths += 1
         self._has_come_up[worker] = False
+        if self.exit_codes[worker] == NO_HANDLES:
+            raise no_handles()
         if self._early_deaths > MOST_EARLY_DEATHS * self.size:
             raise CrawlerError(
                 "the worker processes die before they have handled a page "

@@ -67,7 +67,7 @@ def _of_system(error: OSError, path: Path | None) -> CrawlerError | None:
     if error.errno in _NO_ROOM:
         return no_room(where, error.strerror)
     if error.errno in _NOT_OURS:
-        return JobError(f"cannot write to {where}: {error.strerror}; let this user write there")
+        return JobError(f"{where}: {error.strerror}; let this user read and write there")
     if error.errno == errno.EIO:
         return MachineError(f"{where}: {error.strerror}; see to the disk, {GO_ON}")
     return None
