@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 from urllib3.util.connection import allowed_gai_family
 
 from crawler.addresses import Addresses
-from crawler.deadline import time_left, track
+from crawler.deadline import note_sent, time_left, track
 
 MOST_TRAILERS = 64 * 1024
 """Bytes of what may come behind the last chunk of a body."""
@@ -95,6 +95,7 @@ class _Guarded:
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        note_sent()
         track(self)
         return super().getresponse(*args, **kwargs)  # type: ignore[misc]
 

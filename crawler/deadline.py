@@ -92,6 +92,17 @@ def track(connection: Any) -> None:
         deadline.connection, deadline.sock = connection, connection.sock
 
 
+def note_sent() -> None:
+    """The request of this thread has gone out, whole."""
+    _current.sent_at = time.monotonic()
+
+
+def sent_at() -> float:
+    """When the last request of this thread had gone out, on the monotonic clock; 0 for none."""
+    at: float = getattr(_current, "sent_at", 0.0)
+    return at
+
+
 def time_left() -> float | None:
     """Seconds until the deadline of this thread; None where it has none."""
     deadline = getattr(_current, "deadline", None)

@@ -15,7 +15,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from crawler import urls
 from crawler.connections import Suspicious
-from crawler.deadline import track
+from crawler.deadline import note_sent, track
 from crawler.errors import FetchError
 
 MOST_HEADERS = 256 * 1024
@@ -76,6 +76,7 @@ def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) 
             track(connection)
         connection.sock.settimeout(timeout[1])
         connection.sock.sendall(message)
+        note_sent()
         answer = _Answer(connection.sock, url)
         answer.begin()
     except BaseException:

@@ -215,8 +215,10 @@ class Scheduler:
             if self._suspects[worker] or worker in self._alone or (host.exclusive and step):
                 continue
             room = self._capacity - self._load[worker]
-            if host.is_spaced:  # a worker with a free thread is as good as another, so home it is
-                room = min(room, self._capacity - self._threads + 1)
+            if host.is_spaced:
+                # Home it is, where its connection is: another must have half of its threads free.
+                is_busy = step and 2 * self._load[worker] >= self._threads
+                room = 0 if is_busy else min(room, self._capacity - self._threads + 1)
             else:
                 room = min(room, host.room_at(worker))
             if room > most:

@@ -20,7 +20,7 @@ from crawler import urls
 from crawler.accounts import Account
 from crawler.addresses import Addresses
 from crawler.collector import Collector
-from crawler.deadline import Watchdog
+from crawler.deadline import Watchdog, sent_at
 from crawler.errors import FetchError, LoginError, StatusError
 from crawler.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
@@ -147,13 +147,14 @@ class Worker:
                 raise LoginError(self._unprepared[host.session])
             if task.robots:
                 outcome.started = time.monotonic()
-                status, body = self._fetcher.fetch_robots(request, session)
-                outcome.status = status
-                self._set_robots(outcome, Robots.of_response(status, body))
+                outcome.status, body = self._fetcher.fetch_robots(request, session)
+                self._set_robots(outcome, Robots.of_response(outcome.status, body))
             else:
                 self._obey_robots(request, host, session, outcome)
         except Exception as error:
             self._fail(outcome, task, request, error)
+        # A busy thread, or a new connection, may have kept it back since.
+        outcome.started = outcome.started and max(outcome.started, sent_at())
         for found in outcome.found if outcome.moved is None else (outcome.moved,):
             found.account = found.account or host.account
         return outcome

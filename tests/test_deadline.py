@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from crawler import deadline
 from crawler.deadline import Deadline, Watchdog
+from crawler.request import Request
 from crawler.session import Session
 from crawler.settings import Settings
 from tests.sites import PATIENCE
@@ -165,3 +166,21 @@ def test_the_thread_ends(watchdog: Watchdog) -> None:
     watchdog.close()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("unusual", [None, {"X-Way": "general"}])
+def test_when_a_request_went_out_is_known_to_its_thread(unusual: dict[str, str] | None) -> None:
+    """Not when it was meant to go: connecting may take a while, and a delay counts from here."""
+    heard: list[float] = []
+
+    def answer(connection: socket.socket) -> None:
+        heard.append(time.monotonic())
+        connection.sendall(CLOSING)
+
+    with a_server(answer) as url, closing(Session("s", Settings(delay=0))) as session:
+        before = time.monotonic()
+        raw = session.fetch(Request(url, headers=unusual), (PATIENCE, PATIENCE))
+        raw.raw.close()
+        assert before < deadline.sent_at() < time.monotonic()
+        threading.Thread(target=lambda: heard.append(deadline.sent_at())).start()
+    assert heard[-1] == 0  # another thread has sent nothing
