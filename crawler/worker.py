@@ -209,8 +209,7 @@ class Worker:
             return
         if self._safety is not None:
             self._safety.check_redirect(request, target)
-        outcome.kind = "moved"
-        outcome.moved = encoded(target)
+        outcome.kind, outcome.moved = "moved", encoded(target)
         outcome.moved.dont_filter = not says_no_more(target)
 
     def _parse(
