@@ -59,7 +59,7 @@ class Job:
         self.plan = plan
         self.folder = plan.folder
         self.name = spider_name
-        self._soundness = Soundness(self.folder / STORE)
+        self._soundness = Soundness((self.folder / STORE).resolve())
         with contextlib.ExitStack() as opened, told(self.folder / STORE):
             opened.callback(_lock(self.folder).release)
             self._open(opened)

@@ -1,0 +1,51 @@
+"""Spiders for sick machines. What the environment says happens to each process that imports this.
+
+``LIMIT_SIZE``    no file may be longer than this many bytes (RLIMIT_FSIZE)
+``LIMIT_FILES``   no more open files and sockets than this (RLIMIT_NOFILE)
+``CLOCK``         a file with the seconds by which the wall clock is wrong, at any moment
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crawler import Spider
+
+for _name, _limit in (
+    ("LIMIT_SIZE", resource.RLIMIT_FSIZE),
+    ("LIMIT_FILES", resource.RLIMIT_NOFILE),
+):
+    if _name in os.environ:
+        _most = int(os.environ[_name])
+        resource.setrlimit(_limit, (_most, _most))
+
+if "CLOCK" in os.environ:
+    _right, _clock = time.time, Path(os.environ["CLOCK"])
+    time.time = lambda: _right() + float(_clock.read_text())
+
+
+class Follow(Spider):
+    """Follows every link; an item a page, which may be a long one."""
+
+    delay = 0
+    retry_wait = 0.01
+    commit_interval = 0.01
+
+    def __init__(self, size: str = "10", **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.size = int(size)
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {"url": response.url, "text": "x" * self.size}
+        yield from response.follow_all()
+
+
+class Checked(Follow):
+    """Rejects all its items but one."""
+
+    item_type = dict[str, int]
