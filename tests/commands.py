@@ -34,7 +34,7 @@ class Command:
         environment: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
-        """``kill`` and ``kill_worker`` are as in tests/faults/points.py, for spiders run by
+        """``kill`` and ``kill_worker`` are as in tests/faults/traps.py, for spiders run by
         victims.py; ``arguments`` are those of the spider, ``environment`` is added to ours."""
         chosen = {"workers": workers, **settings}
         options = [*_options("-s", chosen), *_options("-a", arguments or {})]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler import Spider
-from tests.faults.points import arm
+from tests.faults.traps import arm
 
 
 class Follow(Spider):

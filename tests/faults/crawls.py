@@ -16,8 +16,9 @@ import msgspec
 
 from tests.commands import Command, members_of
 from tests.faults.plan import Kill, Run, Target
-from tests.faults.site import Had, Site
+from tests.faults.site import Site
 from tests.faults.toll import Toll
+from tests.faults.visits import Had
 from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Shape, Wanted, Web
 from tests.jobs import rows
 

@@ -1,4 +1,4 @@
-"""The spiders once more, with a flaw in what writes their output: ``FLAW`` says which.
+"""The spiders once more, with a flaw in how their job is kept: ``FLAW`` says which.
 
 The crash machine has to find each of them.
 """
@@ -6,39 +6,41 @@ The crash machine has to find each of them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from crawler import sink
 from crawler.sink import JSONLines
 from tests.faults.spiders import Open
 
 __all__ = ["Open"]
 
 
-class _Uncut:
-    """Stands for the module ``os`` in ``crawler.sink``: nothing is ever cut off."""
+def _late(append: Callable[[JSONLines, bytes], None]) -> Any:
+    """Lines are written in the commit after theirs."""
 
-    def __init__(self, system: Any) -> None:
-        self._system = system
+    def late(self: JSONLines, lines: bytes) -> None:
+        waiting: bytes = getattr(self, "waiting", b"")
+        setattr(self, "waiting", lines)  # noqa: B010
+        append(self, waiting)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._system, name)
-
-    def ftruncate(self, file: int, length: int) -> None:
-        """Leave the file as it is."""
+    return late
 
 
-def _late(self: JSONLines, lines: bytes) -> None:
-    """Write the lines of each commit in the next one."""
-    waiting: bytes = getattr(self, "waiting", b"")
-    setattr(self, "waiting", lines)  # noqa: B010
-    if waiting:
-        os.write(self._file, waiting)
-        self.length += len(waiting)
+def _cut_late(opened: Callable[..., None], most: int) -> Any:
+    """Up to ``most`` bytes of what a killed process has left are taken for committed ones."""
+
+    def cut_late(self: JSONLines, path: Path, committed: int, **how: Any) -> None:
+        more = min(most, path.stat().st_size - committed) if path.exists() else 0
+        opened(self, path, committed + more, **{**how, **({"mark": None} if more else {})})
+
+    return cut_late
 
 
 match os.environ.get("FLAW"):
-    case "uncut":
-        setattr(sink, "os", _Uncut(vars(sink)["os"]))  # noqa: B010
     case "late":
-        setattr(JSONLines, "append", _late)  # noqa: B010
+        setattr(JSONLines, "append", _late(JSONLines.append))  # noqa: B010
+    case "torn":
+        setattr(JSONLines, "__init__", _cut_late(JSONLines.__init__, 10))  # noqa: B010
+    case "twice":
+        setattr(JSONLines, "__init__", _cut_late(JSONLines.__init__, 10**9))  # noqa: B010

@@ -31,8 +31,8 @@ def test_thirty_kills() -> None:
 @pytest.mark.parametrize(
     ("flaw", "point", "found"),
     [
-        ("uncut", "items.half", "torn"),
-        ("uncut", "items.synced", "twice"),
+        ("torn", "items.synced", "torn"),
+        ("twice", "items.synced", "twice"),
         ("late", "commit.committed", "lost"),
     ],
 )

@@ -1,0 +1,233 @@
+"""Where the points are: traps in the sink, the store, the workers' pipes and what calls them.
+
+``KILL=point:n`` in the environment makes the ``n``-th arrival of the scheduling process at
+``point`` its last; with ``KILL=point:n:all`` its whole process group dies with it. The first
+worker that comes to the point in ``KILL_WORKER=point:n:file`` makes ``file`` and dies; workers
+that find the file there live on.
+
+The output's writes and syncs are reached where ``crawler.sink`` calls the system, and the store's
+writes where SQLite does (sqlitecalls.py). ``half`` is a write of which only the first half has come
+to pass. SQLite's syncs cannot be reached, but what stands before a sync stands after the write
+before it: to a process that is killed, and not its machine, a sync changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import struct
+from collections.abc import Callable, Iterator
+from functools import wraps
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from crawler import opening, sink
+from crawler.commit import Committer
+from crawler.frontier import Frontier
+from crawler.intake import Intake
+from crawler.job import Job
+from crawler.opening import Opening
+from crawler.process import Workshop
+from crawler.session import Session
+from crawler.store.sqlite import SQLiteStore
+from crawler.team import Team
+from crawler.worker import Worker
+from tests.faults.points import WRITES, Trap, of
+from tests.faults.sqlitecalls import Pwrite, replace_pwrite
+
+
+def arm(*, is_main: bool) -> None:
+    """Set the traps that the environment asks for. Workers that are forked inherit those of the
+    process that they come from; spawned ones have to set them again."""
+    if "KILL_WORKER" in os.environ:
+        point, number, token = os.environ["KILL_WORKER"].split(":", 2)
+        spared = os.getpid() if is_main else None
+        _watch_worker(Trap(point, int(number), token=token, spared=spared))
+    if is_main and "KILL" in os.environ:
+        point, number, *everyone = os.environ["KILL"].split(":")
+        _watch_main(Trap(point, int(number), everyone=bool(everyone)))
+
+
+def _watch_main(trap: Trap) -> None:
+    places: list[str] = []
+    _replace(sink, "os", _SinkSystem(trap))
+    if trap.point.startswith("seeds"):
+        _replace(opening, "AT_ONCE", 2)  # seeds in several transactions
+    for owner, method, place in (
+        (Committer, "commit", "commit"),
+        (Committer, "mark_sent", "mark"),
+        (Frontier, "wake", "wake"),
+        (Opening, "add_seeds", "seeds"),
+        (Job, "begin", "begin"),
+        (Job, "end", "end"),
+    ):
+        _replace(owner, method, _placed(getattr(owner, method), place, places, trap))
+    transaction = _watched_transaction(SQLiteStore.transaction, places, trap)
+    _replace(SQLiteStore, "transaction", transaction)
+    _replace(SQLiteStore, "__init__", _around(SQLiteStore.__init__, trap, before="lock.taken"))
+    _replace(SQLiteStore, "close", _watched_close(SQLiteStore.close, places, trap))
+    _replace(Team, "send", _around(Team.send, trap, "order.send", "order.sent"))
+    _replace(Intake, "take", _around(Intake.take, trap, "outcome.take", "outcome.taken"))
+    if trap.point in of(("wal", "database", "closing"), WRITES):
+        _watch_sqlite(trap, places)
+
+
+def _watch_worker(trap: Trap) -> None:
+    send = Connection.send_bytes
+
+    def dying_send(self: Any, message: Any, *more: Any) -> None:
+        trap.arrive("worker.send")
+        if trap.fires("worker.half_sent"):
+            whole = struct.pack("!i", len(message)) + bytes(message)
+            os.write(self.fileno(), whole[: len(whole) // 2])
+            trap.die()
+        send(self, message, *more)
+        trap.arrive("worker.sent")
+
+    def only_here(self: Any) -> None:
+        """The pipe is watched from when the workshop opens, not while Python makes the process."""
+        _replace(Connection, "send_bytes", dying_send)
+        run(self)
+
+    run = Workshop.run
+    _replace(Workshop, "run", only_here)
+    _replace(Worker, "handle", _around(Worker.handle, trap, "worker.handle", "worker.handled"))
+    _replace(Session, "submit", _around(Session.submit, trap, after="worker.logged_in"))
+
+
+# The parts that are watched
+
+
+class _SinkSystem:
+    """Stands for the module ``os`` in ``crawler.sink``."""
+
+    def __init__(self, trap: Trap) -> None:
+        self._trap = trap
+        self._names: dict[int, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: Path, flags: int, *mode: int) -> int:
+        file = os.open(path, flags, *mode)
+        self._names[file] = path.stem if path.suffix else "folder"
+        self._trap.arrive(f"{self._names[file]}.opened")
+        return file
+
+    def write(self, file: int, data: memoryview) -> int:
+        name = self._names[file]
+        self._trap.arrive(f"{name}.write")
+        if self._trap.fires(f"{name}.half"):
+            os.write(file, data[: len(data) // 2])
+            self._trap.die()
+        written = os.write(file, data)
+        self._trap.arrive(f"{name}.written")
+        return written
+
+    def fsync(self, file: int) -> None:
+        self._trap.arrive(f"{self._names[file]}.sync")
+        os.fsync(file)
+        self._trap.arrive(f"{self._names[file]}.synced")
+
+    def ftruncate(self, file: int, length: int) -> None:
+        self._trap.arrive(f"{self._names[file]}.cut")
+        os.ftruncate(file, length)
+        self._trap.arrive(f"{self._names[file]}.was_cut")
+
+
+def _placed(method: Callable[..., Any], place: str, places: list[str], trap: Trap) -> Any:
+    """Transactions within ``method`` are those of ``place``."""
+
+    @wraps(method)
+    def placed(*args: Any, **kwargs: Any) -> Any:
+        places.append(place)
+        try:
+            result = method(*args, **kwargs)
+        finally:
+            places.pop()
+        trap.arrive(f"{place}.over")
+        return result
+
+    return placed
+
+
+def _watched_transaction(transaction: Callable[..., Any], places: list[str], trap: Trap) -> Any:
+    @contextlib.contextmanager
+    def watched(self: SQLiteStore, **how: Any) -> Iterator[None]:
+        place = places[-1] if places else "open"
+        with transaction(self, **how):
+            trap.arrive(f"{place}.begun")
+            yield
+            trap.arrive(f"{place}.stored")
+        trap.arrive(f"{place}.committed")
+
+    return watched
+
+
+def _watched_close(close: Callable[..., None], places: list[str], trap: Trap) -> Any:
+    def watched(self: SQLiteStore) -> None:
+        trap.arrive("close.begun")
+        places.append("closing")
+        try:
+            close(self)
+        finally:
+            places.pop()
+        trap.arrive("close.over")
+
+    return watched
+
+
+def _around(method: Callable[..., Any], trap: Trap, before: str = "", after: str = "") -> Any:
+    @wraps(method)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        trap.arrive(before)
+        result = method(*args, **kwargs)
+        trap.arrive(after)
+        return result
+
+    return watched
+
+
+def _replace(owner: Any, name: str, new: Any) -> None:
+    """Put ``new`` in the place of something that must be there, or a point would be void."""
+    getattr(owner, name)
+    setattr(owner, name, new)
+
+
+# SQLite's own writes
+
+
+_OFTEN = 10
+"""Pages of the log after which it is written into the file, instead of a thousand."""
+
+
+def _watch_sqlite(trap: Trap, places: list[str]) -> None:
+    def pwrite(real: Pwrite, file: int, data: int, size: int, place: int) -> int:
+        what = "closing" if places[-1:] == ["closing"] else _what(file)
+        trap.arrive(f"{what}.write")
+        if trap.fires(f"{what}.half"):
+            real(file, data, size // 2, place)
+            trap.die()
+        written = real(file, data, size, place)
+        trap.arrive(f"{what}.written")
+        return written
+
+    replace_pwrite(pwrite)
+    if trap.point.startswith("database"):
+        _replace(sqlite3, "connect", _checkpointing(sqlite3.connect))
+
+
+def _what(file: int) -> str:
+    name = Path(f"/proc/self/fd/{file}").readlink().name
+    return "wal" if name.endswith("-wal") else "database" if name.endswith(".db") else "other"
+
+
+def _checkpointing(connect: Callable[..., sqlite3.Connection]) -> Any:
+    def connected(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        db = connect(*args, **kwargs)
+        db.execute(f"PRAGMA wal_autocheckpoint = {_OFTEN}")
+        return db
+
+    return connected
