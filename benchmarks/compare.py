@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from benchmarks import broadcrawl, chart, manuals, parts, report, results, starting
+from benchmarks import broadcrawl, chart, load, manuals, parts, report, results, starting
 from benchmarks.calm import Calm
 from benchmarks.crawlers import AT_MANUALS, CRAWLEE, SCRAPY_LINKS
 from benchmarks.environments import GO_PACKAGES, WORK, NotThereError
@@ -52,6 +52,7 @@ def full(runs: int, calm: Calm) -> Suite:
             "broad": lambda: broadcrawl.section(runs, calm),
             "frontier": parts.frontier,
             "start": lambda: starting.section(3 * runs, calm),
+            "load": load.section,
         },
         WORK / "results",
         RESULTS,
@@ -63,10 +64,11 @@ def quick(calm: Calm) -> Suite:
     return Suite(
         {
             "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
-            "trees": lambda: parts.trees(20, 3),
+            "trees": lambda: parts.trees(1, 100),
             "broad": lambda: broadcrawl.section(1, calm, pages=20),
             "frontier": lambda: parts.frontier(100_000, 100_000),
             "start": lambda: starting.section(3, calm),
+            "load": lambda: load.section(4),
         },
         WORK / "quick-results",
         WORK / "quick.md",

@@ -104,7 +104,7 @@ _SCRAPY_CONCURRENCIES = (8, 16)
 OURS = Crawler("crawler", "crawler, selectors", _ours("Pages"))
 OURS_SOUP = Crawler("crawler-soup", "crawler, BeautifulSoup", _ours("SoupPages"))
 OURS_SELECT = Crawler("crawler-select", "crawler, `select()`", _ours("SelectPages"))
-OURS_BROAD = Crawler("crawler-broad", "crawler, selectors", _ours("Pages"), (256,))
+OURS_BROAD = Crawler("crawler-broad", "crawler, selectors", _ours("Pages"), (64,))
 
 SCRAPY = Crawler(
     *("scrapy", "Scrapy, selectors, tuned by hand", _scrapy("Pages")),

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import time
-import warnings
-from collections.abc import Callable
-from statistics import median
-
-from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
-
 from benchmarks import frontier as load
+from benchmarks import trees as benchmark
 from benchmarks.machine import describe
 from benchmarks.measure import CrawlError
 from benchmarks.results import Goal, Row, Section, ratio, today
 from benchmarks.site import SOURCES
-from crawler import Response
 
-_TREES = Goal(2.5, 4)
+_TREE = Goal(2.5, 4)
 _ADDED = Goal(60_000, 120_000)
 _TAKEN = Goal(25_000, 50_000)
 _RESUME = Goal(3.0, 1.0, at_most=True)
@@ -68,73 +60,39 @@ def _frontier_rows(row: load.Row, goal: Goal) -> list[Row]:
     return [rate, last]
 
 
-def trees(pages: int = 100, runs: int = 5) -> Section:
-    """A BeautifulSoup tree from ``response.soup`` against ``BeautifulSoup(body, "lxml")``.
+def trees(rounds: int = 3, every: int = 8) -> Section:
+    """Trees for BeautifulSoup and ``select()``, on every ``every``-th page of both sites.
 
-    ``pages`` of each site, in turn, ``runs`` times. Raises CrawlError if a tree is not the same.
+    Raises CrawlError if what is compared is not the same.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-        rows = [row for name in SOURCES for row in _tree_rows(name, pages, runs)]
-    note = (
-        f"Trees: {pages} pages of each site, spread over all; processor time of one process, "
-        "without garbage collection, which both leave for the time between pages."
-    )
+    try:
+        found = [
+            row for site in SOURCES for row in benchmark.measure(site, rounds=rounds, every=every)
+        ]
+    except benchmark.DifferentError as error:
+        raise CrawlError(str(error)) from error
     return Section(
         key="trees",
-        title="trees for BeautifulSoup",
-        rows=rows,
-        runs=runs,
+        title="trees for BeautifulSoup, in one process",
+        rows=[one for row in found for one in _tree_rows(row)],
+        runs=rounds,
         machine=describe(),
-        notes=[note],
+        notes=[_NOTE],
         day=today(),
     )
 
 
-def _ours(body: bytes) -> BeautifulSoup:
-    return Response("http://x.example/", body, headers={"Content-Type": "text/html"}).soup
+_NOTE = (
+    "Trees: processor time of one process. Garbage is collected between pages, as workers do it, "
+    "and not counted, except in the rows that say so."
+)
 
 
-def _theirs(body: bytes) -> BeautifulSoup:
-    return BeautifulSoup(body, "lxml")
-
-
-def _seconds(make: Callable[[bytes], BeautifulSoup], body: bytes) -> float:
-    """Processor time of one tree; garbage is left for the time between pages, as workers do it."""
-    gc.collect()
-    gc.disable()
-    try:
-        began = time.process_time()
-        make(body)
-        return time.process_time() - began
-    finally:
-        gc.enable()
-
-
-def _tree_rows(name: str, pages: int, runs: int) -> list[Row]:
-    all_paths = sorted(SOURCES[name].folder.rglob("*.html"))
-    paths = all_paths[:: max(1, len(all_paths) // pages)][:pages]
-    bodies = [path.read_bytes() for path in paths]
-    for path, body in zip(paths, bodies, strict=True):
-        if str(_ours(body)) != str(_theirs(body)):
-            raise CrawlError(f"{path.name}: response.soup is not the tree that BeautifulSoup makes")
-    rates: dict[str, list[float]] = {"response.soup": [], "BeautifulSoup": []}
-    for _ in range(runs):
-        for way, make in zip(rates, (_ours, _theirs), strict=True):
-            rates[way].append(len(bodies) / sum(_seconds(make, body) for body in bodies))
-    ours, theirs = (
-        Row(
-            name=f"{SOURCES[name].package}: {way}",
-            value=median(found),
-            unit="trees/s",
-            low=min(found),
-            high=max(found),
-            ours=way == "response.soup",
-        )
-        for way, found in rates.items()
-    )
+def _tree_rows(row: benchmark.Row) -> list[Row]:
+    is_tree = row.name.startswith("tree")
+    goal = (_TREE if is_tree else None) if "by Python" not in row.name else None
+    name = f"{SOURCES[row.site].package}, {row.name}"
     return [
-        ours,
-        ratio('… against BeautifulSoup(body, "lxml")', ours.value, theirs.value, _TREES),
-        theirs,
+        Row(name=name, value=row.ours, unit="ms/page", ours=True),
+        ratio(f"… against {row.other_name}", row.other, row.ours, goal),
     ]

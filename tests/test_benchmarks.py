@@ -35,6 +35,7 @@ from benchmarks import (
     report,
     reuse,
     site,
+    trees,
 )
 from benchmarks.calm import Calm
 from benchmarks.crawlers import GO_CRAWLER, OURS, OURS_BROAD, OURS_SOUP, SCRAPY, Crawler
@@ -232,12 +233,15 @@ def test_trees_are_compared_at_each_site_after_they_were_found_to_be_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "a.html").write_text("<p>One<p>Two")
-    monkeypatch.setattr(parts, "SOURCES", {"tiny": site.Source("tiny-doc", tmp_path)})
-    ours, against, theirs = parts.trees(pages=1, runs=2).rows
-    assert against.value == ours.value / theirs.value
-    monkeypatch.setattr(parts, "_theirs", lambda body: BeautifulSoup(b"<p>Else", "lxml"))
-    with pytest.raises(CrawlError, match=r"a\.html: response\.soup is not the tree"):
-        parts.trees(pages=1, runs=2)
+    tiny = {"tiny": site.Source("tiny-doc", tmp_path)}
+    monkeypatch.setattr(parts, "SOURCES", tiny)
+    monkeypatch.setattr(trees, "SOURCES", tiny)
+    ours, against, *_ = parts.trees(rounds=2, every=1).rows
+    assert (ours.name, ours.unit) == ("tiny-doc, tree: response.soup", "ms/page")
+    assert against.value > 0
+    monkeypatch.setattr(trees, "_beautifulsoup", lambda body: BeautifulSoup(b"<p>Else", "lxml"))
+    with pytest.raises(CrawlError, match=r"a\.html: the trees are not the same"):
+        parts.trees(rounds=2, every=1)
 
 
 # Calm
