@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill torture fuzz clean
+.PHONY: demo test check format bench bench-quick kill hostile torture fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -45,6 +45,14 @@ torture: $(VENV)/.installed
 SECONDS_EACH ?= 60
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(SECONDS_EACH)
+
+# Crawl a web where every host is hostile, and write what that takes: docs/hostile.md.
+hostile: $(VENV)/.installed
+	$(BIN)/python -m tests.hostile
+
+# Read the public vectors and write what was made of them to docs/conformance.md.
+conformance: $(VENV)/.installed
+	$(BIN)/python -m tests.conformance
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
