@@ -176,5 +176,5 @@ class Plan:
 
 def _cutting(tail: str) -> list[str]:
     """The points at which what a kill at ``tail`` has left is cut off."""
-    both = tail.startswith("rejected") and tail != "rejected.write"
-    return [point for point in points.CUTTING if both or point.startswith("items")]
+    file = "rejected" if tail.startswith("rejected") and tail != "rejected.write" else "items"
+    return [point for point in points.CUTTING if point.startswith(file)]

@@ -110,8 +110,8 @@ def _head(options: str, seconds: float) -> list[str]:
     return [
         "# The crash machine's report",
         "",
-        f"Written by `python -m tests.faults.torture {options}` on "
-        f"{datetime.now(UTC):%d %B %Y}, after {seconds / 60:.0f} minutes.",
+        f"Written by `python -m tests.faults.torture {options}`",
+        f"on {datetime.now(UTC):%d %B %Y}, after {seconds / 60:.0f} minutes.",
         f"The machine: {hardware()}, {interpreter()}.",
         "",
         "Each crawl was killed, resumed by the same command, and so on until it was finished. Then",
