@@ -28,6 +28,21 @@ _LONGEST_SIZE = 4096
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*")
 
 
+class _WholeLines:
+    """The headers of a response: the end of the connection is no end of them."""
+
+    def __init__(self, fp: Any) -> None:
+        self._fp = fp
+        self.close = fp.close
+
+    def readline(self, limit: int) -> bytes:
+        """The next line. Raises RemoteDisconnected when there is no whole one."""
+        line: bytes = self._fp.readline(limit)
+        if len(line) < limit and not line.endswith(b"\n"):
+            raise http.client.RemoteDisconnected("the connection ended before the headers did")
+        return line
+
+
 class Suspicious(http.client.HTTPResponse):
     """A response whose chunks are what RFC 9112, section 7.1 says that they are, and no more.
 
@@ -35,10 +50,20 @@ class Suspicious(http.client.HTTPResponse):
     and it reads trailers as long as they come.
     """
 
+    def begin(self) -> None:
+        """Read up to the body. Raises HTTPException for headers that end in the middle, too."""
+        lines: Any = _WholeLines(self.fp)
+        self.fp, fp = lines, self.fp
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:
+                self.fp = fp
+
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline(_LONGEST_SIZE + 1)
         size = line.partition(b";")[0].rstrip(b"\r\n")
-        if len(line) > _LONGEST_SIZE or not _SIZE.fullmatch(size):
+        if not line.endswith(b"\n") or not _SIZE.fullmatch(size):  # 1 may be the half of 10
             self.close()
             raise ValueError("the size of a chunk is no number")
         return int(size, 16)

@@ -17,6 +17,7 @@ from w3lib.encoding import to_unicode
 
 PRESCAN = 1024
 """Bytes in which browsers look for a declaration before they parse."""
+_SHORTEST_SNIFFED = 30
 LATE = 64 * 1024
 """Bytes in which a declaration still counts if the page is not UTF-8: browsers start again."""
 
@@ -122,7 +123,22 @@ def detect(body: bytes, content_type: str | None = None) -> str:
 
 def _undeclared(body: bytes) -> str:
     late = declared(body[:LATE]) if len(body) > PRESCAN else None
+    if b"\0" in body[:2]:
+        late = late or _without_mark(body[:PRESCAN])
     return late or ("utf-8" if _is_utf8(body) else "cp1252")
+
+
+def _without_mark(head: bytes) -> str | None:
+    """The codec of UTF-16 without a byte order mark, as far as it is all in ASCII.
+
+    As Firefox does it (``SniffBOMlessUTF16BasicLatin``): each second byte is zero, no other is.
+    """
+    if len(head) < _SHORTEST_SNIFFED:
+        return None
+    even, odd = head[::2], head[1::2]
+    if not any(odd) and all(even):
+        return "utf-16-le"
+    return "utf-16-be" if not any(even) and all(odd) else None
 
 
 def _is_utf8(body: bytes) -> bool:

@@ -175,8 +175,6 @@ class _Answer(Suspicious):
 
     def _first_line(self) -> tuple[int, int]:
         line = self._line()
-        if not line:
-            raise http.client.RemoteDisconnected("the server has closed the connection")
         version, _, rest = line.decode("latin-1").partition(" ")
         status = rest.strip()[:3]
         is_status = len(status) == 3 and status.isdecimal() and status >= "100"
@@ -212,7 +210,9 @@ class _Answer(Suspicious):
                 "headers too large",
                 f"{self._url}: the headers are longer than {MOST_HEADERS:,} bytes",
             )
+        if not line.endswith(b"\n"):
+            raise http.client.RemoteDisconnected("the connection ended before the headers did")
         return line
 
 
-_BLANK = (b"\r\n", b"\n", b"")
+_BLANK = (b"\r\n", b"\n")

@@ -66,7 +66,7 @@ class Guards:
             return "max_url_length"
         most = self.max_repeated_segments
         # Most paths are too short for it: to split them would cost more than all else here.
-        if most is not None and url.count("/") > most + 3 and repeats(url) > most:
+        if most is not None and url.count("/") > most + 2 and repeats(url) > most:
             return "max_repeated_segments"
         return ""
 

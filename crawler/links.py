@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from lxml import etree
 
-from crawler import urls
+from crawler import bases, urls
 from crawler.errors import SpiderError
 from crawler.scope import Scope
 
@@ -79,19 +79,6 @@ class Link:
 _string = etree.XPath("string()", smart_strings=False)
 
 
-def base_url(root: etree._Element, url: str) -> str:
-    """The URL that references on a page are resolved against; ``url`` is the page's own.
-
-    The first ``<base href>`` counts, unless it means nothing that can be fetched (HTML standard,
-    4.2.3); later ones never do.
-    """
-    for element in root.iter("{*}base"):
-        reference = element.get("href")
-        if reference is not None:
-            return urls.resolve(url, reference) or url
-    return url
-
-
 def references(root: etree._Element | None) -> list[Reference]:
     """What the links and bases of a page of HTML refer to."""
     found = () if root is None else root.iter("a", "area", "base")
@@ -99,7 +86,7 @@ def references(root: etree._Element | None) -> list[Reference]:
 
 
 def addresses(found: list[Reference], url: str, *, encoding: str = "utf-8") -> list[str]:
-    """The URLs of ``extract(root, base_url(root, url))``, for what is ``references(root)``."""
+    """The URLs of ``extract`` with the page's base, for what is ``references(root)``."""
     base: str | None = None
     wanted: dict[str, None] = {}
     for name, reference in found:
@@ -110,7 +97,7 @@ def addresses(found: list[Reference], url: str, *, encoding: str = "utf-8") -> l
             end = reference.find("#")
             cut = end > 0 and reference[end - 1] > " "
             wanted[reference[:end] if cut else reference] = None
-    join = _joiner(url if base is None else urls.resolve(url, base) or url, encoding)
+    join = _joiner(url if base is None else bases.resolved(url, base), encoding)
     return [one for one in dict.fromkeys(map(join, wanted)) if one is not None]
 
 

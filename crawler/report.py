@@ -31,12 +31,22 @@ def summary_text(summary: Summary) -> str:
         facts["which"] = f"crawl status {shown(summary.log.parent)} --failed"
     if counters.skipped:
         facts["skipped"] = f"{count(counters.skipped, 'unsafe link')}, named in the log"
+    if counters.left_out:
+        facts["left out"] = _left_out(counters.left_out)
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
     if summary.log.exists():
         facts["log"] = shown(summary.log)
     return "\n".join([*lines, *_aligned(facts)])
+
+
+def _left_out(by_limit: dict[str, int]) -> str:
+    """Links that limits were against, the most frequent limit first."""
+    ordered = sorted(by_limit.items(), key=lambda one: (-one[1], one[0]))
+    return f"{count(sum(by_limit.values()), 'link')}: " + ", ".join(
+        f"{number:,} {name}" for name, number in ordered
+    )
 
 
 def _how_it_ended(summary: Summary) -> str:
@@ -76,6 +86,8 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
     }
     if status["skipped"]:
         facts["skipped"] = f"{count(status['skipped'], 'unsafe link')}, named in the log"
+    if status["left_out"]:
+        facts["left out"] = _left_out(status["left_out"])
     if status["state"] == "running":
         facts["in flight"] = f"{status['in_flight']:,}"
     if status["failed"]:

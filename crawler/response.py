@@ -13,7 +13,7 @@ from lxml import html as lxml_html
 from parsel import SelectorList
 from requests.structures import CaseInsensitiveDict
 
-from crawler import encoding, forms, links, soup, tree, urls
+from crawler import bases, encoding, forms, links, soup, tree, urls
 from crawler.errors import FetchError, SpiderError
 from crawler.forms import Form
 from crawler.links import Link, Reference
@@ -146,7 +146,7 @@ class Response:
         """
         if self._root is _UNREAD:
             markup = encoding.as_utf8(self.body, self.encoding)
-            self._root = tree.parse(markup, xml=self.is_xml)
+            self._root = tree.parse(markup, xml=self.is_xml, where=self.url)
         return self._root
 
     def select(self, css: str) -> list[Tag]:
@@ -293,7 +293,7 @@ class Response:
             # Most pages have none, and looking costs less than parsing the page. The zero bytes
             # are those of UTF-16.
             has_base = b"<base" in self.body.replace(b"\0", b"").lower() and self.is_html
-            self._base_url = links.base_url(self.root, self.url) if has_base else self.url
+            self._base_url = bases.base_url(self.root, self.url) if has_base else self.url
         return self._base_url
 
 

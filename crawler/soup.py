@@ -7,6 +7,7 @@ same, for broken pages too; see ``crawler.nodes``.
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -20,7 +21,13 @@ from lxml import etree
 
 from crawler.links import Reference
 from crawler.nodes import REFERRING, Target
+from crawler.tree import DEEPEST, TOO_DEEP
 
+log = logging.getLogger(__name__)
+
+MANY = 20_000
+"""Tags from which on a page may be nested too deep to be read at once in good time."""
+_PIECE = 64 * 1024
 LARGE = 32 * 1024
 """Bytes of markup from which on a tree is worth a look at what can be collected before."""
 
@@ -102,12 +109,55 @@ class _FastBuilder(_QuietBuilder):
         target = Target(self.soup, self, self._references)
         # The list is of this page, not of what is parsed later for a copy of the soup.
         self._references = None
+        if (
+            markup.count("<" if isinstance(markup, str) else b"<") > MANY
+        ):  # those that are nested far too deep are among these
+            target = _Shallow(self.soup, self, target._references)
         parser = etree.HTMLParser(target=target, encoding="utf-8", recover=True)
         try:
-            parser.feed(markup)
-            parser.close()
+            if isinstance(target, _Shallow):
+                _feed_until_too_deep(parser, target, markup)
+            else:
+                parser.feed(markup)
+                parser.close()
         except (UnicodeDecodeError, LookupError, etree.ParserError) as error:
             raise ParserRejectedMarkup(error) from error
+
+
+class _TooDeepError(Exception):
+    """More elements are within each other than are read."""
+
+
+class _Shallow(Target):
+    """Ends where elements are nested deeper than ``DEEPEST``.
+
+    lxml's parser goes through all open elements for each end tag that matches none: what is a
+    hundred thousand deep, with as many such tags, would take it half a minute.
+    """
+
+    depth = 0
+
+    def start(self, name: str, attributes: Any) -> Any:
+        """As in ``Target``. Raises _TooDeepError."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _TooDeepError
+        return super().start(name, attributes)
+
+    def end(self, name: str) -> None:
+        """As in ``Target``."""
+        self.depth -= 1
+        super().end(name)
+
+
+def _feed_until_too_deep(parser: Any, target: _Shallow, markup: bytes) -> None:
+    try:
+        for start in range(0, len(markup), _PIECE):
+            parser.feed(markup[start : start + _PIECE])
+        parser.close()
+    except _TooDeepError:
+        target.close()
+        log.warning(TOO_DEEP, "a page read as a soup")
 
 
 def _bs4_is_as_expected() -> bool:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from typing import Any
 
 from lxml import etree
 from lxml import html as lxml_html
+
+log = logging.getLogger(__name__)
+
+DEEPEST = 2048
+"""Elements within each other that are read; browsers stop at 512."""
+TOO_DEEP = f"%s is nested deeper than {DEEPEST:,} elements: the rest of the page is left out"
 
 
 class _Parsers(threading.local):
@@ -38,15 +45,24 @@ class _Parsers(threading.local):
 _parsers = _Parsers()
 
 
-def parse(markup: bytes, *, xml: bool = False) -> Any:
+def _is_cut(parser: Any) -> bool:
+    """True when the parser has stopped at ``DEEPEST``, its own limit."""
+    return any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log)
+
+
+def parse(markup: bytes, *, xml: bool = False, where: str = "") -> Any:
     """The outermost lxml element of ``markup``, which is UTF-8; None if there is none.
 
-    HTML elements are ``lxml.html.HtmlElement``. What stands after ``</html>`` is in the body.
+    HTML elements are ``lxml.html.HtmlElement``. What stands after ``</html>`` is in the body. What
+    is nested deeper than ``DEEPEST`` is left out, and the log says so of the page ``where``.
     """
+    parser = _parsers.xml if xml else _parsers.html
     try:
-        root = etree.fromstring(markup, _parsers.xml if xml else _parsers.html)
+        root = etree.fromstring(markup, parser)
     except etree.XMLSyntaxError:
         return None
+    if markup.count(b"<") >= DEEPEST and _is_cut(parser):
+        log.warning(TOO_DEEP, where)
     if root is not None and root.getnext() is not None and not xml:
         _gather(root)
     return root

@@ -138,7 +138,7 @@ class _Memory:
     def add(self, known: dict[str, str | None], reference: str, url: str | None) -> None:
         """Remember ``url`` in ``known``, unless the reference is a monster."""
         # A base that has outlived a fresh start holds a dictionary that is no longer counted.
-        if len(reference) <= self.LONGEST and len(known) < self.MOST:
+        if max(len(reference), len(url or "")) <= self.LONGEST and len(known) < self.MOST:
             self._make_room()
             known[reference] = url
 

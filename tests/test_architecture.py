@@ -46,7 +46,7 @@ FLOORS: dict[str, set[str]] = {
         "spider",
     },
     "what is sent and what comes": {
-        *("cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
+        *("bases", "cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
         *("entries", "safety", "scope", "setcookie", "sitemaps"),
         *(
             "direct",

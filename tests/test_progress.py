@@ -338,6 +338,7 @@ STATUS: dict[str, Any] = {
     "items": 2000,
     "rejected": 0,
     "skipped": 0,
+    "left_out": {},
     "bytes": 17_500_000,
     "hosts": 1,
     "started": 1_700_000_000.25,

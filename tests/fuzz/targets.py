@@ -31,6 +31,7 @@ from crawler import (
     Request,
     Response,
     Spider,
+    bases,
     cookiefiles,
     encoding,
     links,
@@ -388,7 +389,7 @@ def _check_page(page: Response) -> None:
     followed = [request.url for request in page.follow_all()]
     assert followed == found
     if page.root is not None:
-        base = links.base_url(page.root, page.url)
+        base = bases.base_url(page.root, page.url)
         assert urls.normalise(base) == base
         for element in page.root.iter("{*}meta"):
             _check_refresh(element.get("content") or "")

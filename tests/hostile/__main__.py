@@ -1,0 +1,111 @@
+"""Crawls every behaviour of the hostile web, and writes what that takes into ``docs/hostile.md``.
+
+Each one is crawled by a process of its own, so that memory is its own. ``make hostile`` does it.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.hostile import bodies, heads, hosts, pages
+from tests.hostile.crawls import ALL, SETTINGS, Certificates, crawl
+from tests.hostile.web import Behaviour, Web
+
+PAGE = Path(__file__).parents[2] / "docs" / "hostile.md"
+PARTS = {
+    "Bodies": bodies.ALL,
+    "Status lines, headers and cookies": heads.HEADERS,
+    "Redirects": heads.REDIRECTS,
+    "Retry-After": heads.waits(),
+    "Pages and links": pages.ALL,
+    "robots.txt": hosts.RULES,
+    "Names": hosts.NAMES,
+    "Certificates": hosts.CERTIFICATES,
+}
+HEAD = "| what a site does | what the crawler does | time | memory |"
+INTRODUCTION = f"""\
+# Hostile sites
+
+What hostile sites may do is written down as a web of its own, in `tests/hostile`: each behaviour is
+a host, with what the crawler does about it. `pytest tests/hostile` looks whether it does, and that
+everything else goes on meanwhile. `make hostile` measures it and writes this page. The limits and
+their reasons are in the [reference](reference.md#guards).
+
+The spider reads each page in every way there is (`text`, `css`, `xpath`, `links`, `form`, `soup`,
+`select`) and follows every link. Time is that of the whole crawl, robots.txt and further tries
+included, with no delay and with small limits, so that nobody waits:
+{", ".join(f"`{name}={value:g}`" for name, value in SETTINGS.items())}. With the defaults no fetch
+takes longer than `timeout`, 60 s, and its host has no other slot meanwhile. Memory is what the
+process grows by, over crawling an ordinary page; `max_body` is its default, 32 MiB.
+"""
+
+
+def measure(behaviour: Behaviour, url: str, bundle: str) -> dict[str, Any]:
+    """Crawl in this process: seconds, bytes of memory, and the causes of what failed."""
+    with TemporaryDirectory() as name, Web([ORDINARY]) as web:
+        folder = Path(name)
+        crawl(ORDINARY, web.url(ORDINARY), folder / "ordinary")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.monotonic()
+        ending = crawl(behaviour, url, folder / "hostile", bundle)
+        seconds = time.monotonic() - began
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"seconds": seconds, "memory": grown * 1024, "causes": sorted(ending.causes.values())}
+
+
+ORDINARY = Behaviour(
+    "ordinary", "", "", lambda wire: wire.page("<title>x</title><form><a href='/'>x</a></form>")
+)
+
+
+def measured(behaviour: Behaviour, web: Web, bundle: Path) -> dict[str, Any]:
+    """What ``measure`` says in a process of its own."""
+    number = str(ALL.index(behaviour))
+    command = [sys.executable, "-m", "tests.hostile", number, web.url(behaviour), str(bundle)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    found: dict[str, Any] = json.loads(said.stdout.splitlines()[-1])
+    return found
+
+
+def row(behaviour: Behaviour, found: dict[str, Any]) -> str:
+    """One line of the table; what does not end as it should is told in it."""
+    as_said = not behaviour.cause or behaviour.cause in found["causes"]
+    does = behaviour.does if as_said else f"**not as it should**: {', '.join(found['causes'])}"
+    cells = (behaviour.what, does, f"{found['seconds']:.1f} s", _size(found["memory"]))
+    return f"| {' | '.join(cells)} |"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024**2:.0f} MB" if size >= 1024**2 else "under 1 MB"
+
+
+def main() -> None:
+    """Measure all of them; with arguments, one, for the process that asks."""
+    if len(sys.argv) > 1:
+        number, url, bundle = sys.argv[1:]
+        print(json.dumps(measure(ALL[int(number)], url, bundle)))
+        return
+    lines = [INTRODUCTION]
+    with TemporaryDirectory() as name:
+        certificates = Certificates(Path(name))
+        with Web(ALL, certificates) as web:
+            for part, behaviours in PARTS.items():
+                lines += [f"## {part}\n", HEAD, "| --- | --- | --- | --- |"]
+                for behaviour in behaviours:
+                    known = next(one for one in ALL if one.name == behaviour.name)
+                    found = measured(known, web, certificates.known.bundle)
+                    lines.append(row(known, found))
+                    print(lines[-1], file=sys.stderr)
+                lines.append("")
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Crawls of the hostile web: one behaviour at a time, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crawler import Spider
+from crawler.addresses import is_public
+from crawler.stats import Summary
+from tests.hostile import bodies, heads, hosts, pages
+from tests.hostile.web import Behaviour
+from tests.jobs import failures, items, run_job
+from tests.tls import Authority
+
+ALL: tuple[Behaviour, ...] = (*bodies.ALL, *heads.ALL, *pages.ALL, *hosts.ALL)
+SETTINGS: dict[str, Any] = {
+    "timeout": 20.0,
+    "read_timeout": 5.0,
+    "connect_timeout": 2.0,
+    "retries": 1,
+    "max_redirects": 10,
+}
+"""Small, so that nobody waits; what a behaviour needs besides stands with it."""
+
+
+class Reader(Spider):
+    """Reads each page in every way there is, and follows every link."""
+
+    bundle = ""
+
+    def prepare(self, session: Any) -> None:
+        if self.bundle:
+            session.verify = self.bundle
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {
+            "url": response.url,
+            "size": len(response.body),
+            "encoding": response.encoding,
+            "text": response.text[:1000],
+            "title": response.css("title::text").get(),
+            "deep": len(response.xpath("//div//a").getall()),
+            "links": len(response.links()),
+            "linked": [link.text for link in response.links()][:3],
+            "soup": len(response.soup.find_all(True)),
+            "selected": len(response.select("a")),
+            "read": response.soup.get_text()[:1000],
+            "forms": [list(map(list, response.form().fields))] if response.css("form") else [],
+            "cookies": len(response.session.cookies),
+        }
+        yield from response.follow_all()
+
+
+class Wide(Reader):
+    """Goes wherever links lead."""
+
+    name = "wide"
+    allowed_domains = "*"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What came of a crawl."""
+
+    summary: Summary
+    items: list[dict[str, Any]]
+    causes: dict[str, str]
+    log: str
+
+
+def crawl(behaviour: Behaviour, url: str, folder: Path, bundle: str = "") -> Ending:
+    """Crawl from ``url``, with what ``behaviour`` asks for."""
+    settings = {**SETTINGS, **behaviour.settings}
+    spider = Wide if settings.pop("allowed", "") else Reader
+    with names(behaviour.names):
+        summary = run_job(spider, folder, url, arguments={"bundle": bundle}, **settings)
+    log = folder / "run.log"  # nothing to tell is no log
+    story = log.read_text(errors="replace") if log.exists() else ""
+    return Ending(summary, items(folder), failures(folder), story)
+
+
+@contextlib.contextmanager
+def names(known: dict[str, list[str]]) -> Iterator[None]:
+    """A name server of our own: ``known`` says what names resolve to; others are as ever.
+
+    Nothing on the internet is asked: what is public does not answer.
+    """
+    ask, connect = socket.getaddrinfo, socket.socket.connect
+
+    def answer(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in known:
+            return ask(host, port, *args, **kwargs)
+        if not known[host]:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host]
+        ]
+
+    def lonely(sock: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and is_public(address[0]):
+            raise TimeoutError("nobody is there")
+        connect(sock, address)
+
+    socket.getaddrinfo, socket.socket.connect = answer, lonely  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        socket.getaddrinfo, socket.socket.connect = ask, connect  # type: ignore[method-assign]
+
+
+class Certificates:
+    """The TLS contexts of hosts by the names of their certificates."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.known = Authority(folder, "known")
+
+    def __call__(self, name: str) -> Any:
+        made: dict[str, Callable[[], Any]] = {
+            "good": self.known.context,
+            "expired": lambda: self.known.context(expired=True),
+            "wrong": lambda: self.known.context(host="elsewhere.test"),
+            "unknown": Authority(self._folder, "unknown").context,
+        }
+        return made[name]()

@@ -1,0 +1,211 @@
+"""A hostile web on loopback: each behaviour is a host of its own, with an address of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+BLOCK = b"x" * 65536
+
+
+@dataclass
+class Wire:
+    """One request that came, and the socket to answer it with."""
+
+    sock: socket.socket
+    path: str
+    host: str
+    web: Web
+    secure: bool = False
+    fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """Where the request went to."""
+        return f"http://{self.host}"
+
+    def send(self, data: bytes) -> bool:
+        """False when nobody listens any more."""
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            return False
+        return not self.web.closing.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; False when the web is being closed."""
+        return not self.web.closing.wait(seconds)
+
+    def page(
+        self,
+        body: str | bytes,
+        *headers: str,
+        status: str = "200 OK",
+        kind: str = "text/html; charset=utf-8",
+    ) -> bool:
+        """A page as any server sends it."""
+        data = body.encode() if isinstance(body, str) else body
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(data)}", *headers]
+        if kind:
+            lines.append(f"Content-Type: {kind}")
+        return self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + data)
+
+    def head(self, *headers: str, status: str = "200 OK") -> bool:
+        """The beginning of a page, whose body is still to come."""
+        lines = [f"HTTP/1.1 {status}", "Content-Type: text/html; charset=utf-8", *headers, "", ""]
+        return self.send("\r\n".join(lines).encode("latin-1"))
+
+    def redirect(self, to: str, status: str = "302 Found") -> bool:
+        """A redirect."""
+        lines = [f"HTTP/1.1 {status}", f"Location: {to}", "Content-Length: 0", "", ""]
+        return self.send("\r\n".join(lines).encode("utf-8"))
+
+    def drip(self, data: Iterable[bytes], seconds: float = 1.0) -> None:
+        """One piece every so many seconds, until the client has had enough."""
+        for piece in data:
+            if not self.send(piece) or not self.pause(seconds):
+                return
+
+    def flood(self, data: Iterable[bytes]) -> None:
+        """As fast as the client takes it, until it has had enough."""
+        for piece in data:
+            if not self.send(piece):
+                return
+
+    def reset(self) -> None:
+        """Break the connection as a crash would."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+Serve = Callable[[Wire], Any]
+
+
+def no_rules(wire: Wire) -> bool:
+    """There is no robots.txt."""
+    return wire.send(NOT_FOUND)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One way to be hostile, and what comes of it.
+
+    ``cause`` is what the first page fails with; empty when it comes to a good end. ``names`` are
+    what a name server says while it lasts. The crawl begins at ``start``, a path or a URL in
+    which ``{port}`` is that of the host, ``{vault}`` that of a host which nobody may ask.
+    """
+
+    name: str
+    what: str
+    does: str
+    serve: Serve
+    cause: str = ""
+    robots: Serve = no_rules
+    start: str = "/"
+    settings: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    tls: str = ""
+    """The certificate that the host has, if it speaks TLS: good, expired, wrong or unknown."""
+    tries: int = 0
+    """How often the first page is asked for, if that is part of the promise."""
+
+
+class Web:
+    """Use it as a context manager; ``urls`` says where the crawl of each behaviour begins."""
+
+    def __init__(self, behaviours: Iterable[Behaviour], contexts: Any = None) -> None:
+        """``contexts`` gives the TLS contexts of certificates by their names."""
+        self.behaviours = list(behaviours)
+        self.contexts = contexts
+        self.closing = threading.Event()
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.intruders = 0
+        self.leaked: list[str] = []
+        self._open: set[socket.socket] = set()
+        self._listeners: list[socket.socket] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        self.vault = self._listen(None)
+        self.ports = {one.name: self._listen(one) for one in self.behaviours}
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.closing.set()
+        self._thread.join()
+        for sock in (*self._listeners, *list(self._open)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        self._selector.close()
+
+    def url(self, behaviour: Behaviour) -> str:
+        """Where the crawl begins."""
+        port = self.ports[behaviour.name]
+        start = behaviour.start.replace("{port}", str(port)).replace("{vault}", str(self.vault))
+        scheme = "https" if behaviour.tls else "http"
+        return start if "://" in start else f"{scheme}://127.0.0.1:{port}{start}"
+
+    def _listen(self, behaviour: Behaviour | None) -> int:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listeners.append(listener)
+        self._selector.register(listener, selectors.EVENT_READ, behaviour)
+        port: int = listener.getsockname()[1]
+        return port
+
+    def _accept(self) -> None:
+        while not self.closing.is_set():
+            for key, _ in self._selector.select(0.05):
+                listener: Any = key.fileobj
+                with contextlib.suppress(OSError):
+                    sock, _ = listener.accept()
+                    self._open.add(sock)
+                    threading.Thread(target=self._talk, args=(sock, key.data), daemon=True).start()
+
+    def _talk(self, sock: socket.socket, behaviour: Behaviour | None) -> None:
+        with contextlib.suppress(OSError, ValueError), contextlib.closing(sock):
+            if behaviour is None:
+                self.intruders += 1
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            secure = sock.recv(1, socket.MSG_PEEK) == b"\x16"
+            if secure and not behaviour.tls:
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                return
+            if secure:
+                self._open.discard(sock)
+                sock = self.contexts(behaviour.tls).wrap_socket(sock, server_side=True)
+                self._open.add(sock)
+            with contextlib.closing(sock), sock.makefile("rb") as lines:
+                while self._answer(sock, lines, behaviour, secure):
+                    pass
+        self._open.discard(sock)
+
+    def _answer(self, sock: socket.socket, lines: Any, behaviour: Behaviour, secure: bool) -> bool:
+        request = lines.readline().decode("latin-1").split(" ")
+        if len(request) < 2:
+            return False
+        fields: dict[str, str] = {}
+        while (line := lines.readline()) not in (b"\r\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            fields[name.lower()] = value.strip()
+        wire = Wire(sock, request[1], fields.get("host", ""), self, secure, fields)
+        self.asked[behaviour.name, wire.path] += 1
+        serve = behaviour.robots if wire.path == "/robots.txt" else behaviour.serve
+        return serve(wire) is True
+
+
+def links(*targets: str) -> str:
+    """A page with links."""
+    anchors = "".join(f'<a href="{target}">x</a>\n' for target in targets)
+    return f"<html><body>\n{anchors}</body></html>"
