@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from crawler import urls
 from crawler.accounts import Account
+from crawler.errors import FetchError
 from crawler.exchange import Reply
 from crawler.forms import Form
 from crawler.gate import Gate
@@ -117,9 +118,22 @@ class Session(Transport):
         headers = dict(kwargs.pop("headers", None) or {})
         if self.page is not None:
             headers.setdefault("Referer", self.page.url)
-        raw = self.request(method, url, headers=headers, **kwargs)
-        self.page = self.as_response(raw, raw.content, Request(url, method=method))
+        raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
+        self.page = self.as_response(raw, self._body_of(raw), Request(url, method=method))
         return self.page
+
+    def _body_of(self, raw: requests.Response) -> bytes:
+        """All of it. Raises FetchError for a body that is too large, of which no more is read."""
+        limit, blocks, size = self._settings.max_body, [], 0
+        for block in raw.iter_content(64 * 1024):
+            blocks.append(block)
+            size += len(block)
+            if size > limit:
+                raw.close()
+                where = urls.redacted(raw.url)
+                message = f"{where}: the body is longer than {limit:,} bytes (max_body)"
+                raise FetchError("body too large", message)
+        return b"".join(blocks)
 
     def start_anew(self) -> None:
         """A login begins: no page has been opened."""

@@ -128,7 +128,7 @@ HEADERS: list[Behaviour] = [
     Behaviour(
         "nothing",
         "closes without a word",
-        "the same",
+        "tries again, then fails it as `connection`",
         lambda wire: None,
         "connection",
         tries=2,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crawler import Settings, report
+from crawler import Settings, Spider, report
 from crawler.deadline import Watchdog
 from crawler.errors import FetchError
 from crawler.fetcher import Fetcher
@@ -122,7 +122,6 @@ def test_as_many_cookies_are_kept_as_browsers_keep(
     [
         ("calendar", "max_depth", 51),
         ("session ids", "max_pages_per_host", 50),
-        ("query orders", "max_pages_per_host", 50),
         ("many links", "max_requests_per_page", 101),
         ("long links", "max_url_length", 2),
     ],
@@ -196,6 +195,22 @@ def test_a_crawl_of_the_whole_web_reads_all_of_what_is_well(tmp_path: Path) -> N
         summary = run_job(Reader, tmp_path, *seeds, **settings)
     assert summary.counters.finished
     assert expected <= {item["url"] for item in items(tmp_path)}
+
+
+class Member(Spider):
+    def login(self, session: Any) -> None:
+        session.open(self.start_urls[0])
+
+    def parse(self, response: Any) -> None: ...
+
+
+@each("endless body", "bomb of gzip")
+def test_a_login_page_without_end_is_not_read_to_it(behaviour: Behaviour, tmp_path: Path) -> None:
+    with Web([behaviour]) as web:
+        member = type("Member", (Member,), {"start_urls": [web.url(behaviour)]})
+        summary = run_job(member, tmp_path, max_body=1024 * 1024)
+    (error,) = summary.login_errors
+    assert "the body is longer than 1,048,576 bytes (max_body)" in error
 
 
 # Reset at any byte
