@@ -65,9 +65,11 @@ class Guards:
         if self.max_url_length is not None and len(url) > self.max_url_length:
             return "max_url_length"
         most = self.max_repeated_segments
-        # Most paths are too short for it: to split them would cost more than all else here.
-        if most is not None and url.count("/") > most + 2 and repeats(url) > most:
-            return "max_repeated_segments"
+        # Most paths are too short for it, and to split them would cost more than all else here.
+        if most is not None and url.count("/") > most + 2:
+            segments = url.partition("?")[0].split("/")  # two more than there are, if anything
+            if len(segments) - len(set(segments)) >= most and repeats(url) > most:
+                return "max_repeated_segments"
         return ""
 
     def allows_another(self, found: int) -> bool:

@@ -29,9 +29,12 @@ def test_segments_of_the_path_are_counted(url: str, most: int) -> None:
     assert repeats(url) == most
 
 
-@given(st.lists(st.sampled_from(["a", "b", "", "shop"]), max_size=12))
-def test_the_short_cut_changes_nothing(segments: list[str]) -> None:
-    url = "http://a.test/" + "/".join(segments)
+@given(
+    st.lists(st.sampled_from(["a", "b", "", "shop"]), max_size=12),
+    st.sampled_from(["", "?", "?a/a/a/a", "?q=1"]),
+)
+def test_the_short_cut_changes_nothing(segments: list[str], query: str) -> None:
+    url = "http://a.test/" + "/".join(segments) + query
     objection = Guards(max_repeated_segments=3).objection_to_url(url)
     assert objection == ("max_repeated_segments" if repeats(url) > 3 else "")
 
