@@ -53,6 +53,7 @@ up in between; the time for that does not count.
 - **taken**: URLs a second that were given out, answered with an item, committed and done.
 - **seeds**: URLs a second that are read from a file and added, before the first request goes out.
 - **first, middle, last**: the rate over the first, the sixth and the last tenth of the work.
+- **CPU/URL**: processor time, which other work on the machine does not stretch as much.
 - **resume**: seconds from opening the job until the first request goes out.
 - **memory**: the peak of the resident set size of the one process.
 """
@@ -69,11 +70,12 @@ class Pages(Spider):
 
 
 class Pretence(Team):
-    """Answers in the place of workers. ``seconds`` is the time that this took."""
+    """Answers in the place of workers. ``seconds`` and ``cpu`` are the time that this took."""
 
     def __init__(self, urls: int) -> None:
         self.size = 1
         self.seconds = 0.0
+        self.cpu = 0.0
         self.first_at = 0.0
         """When the first request went out."""
         self._of_each = urls // HOSTS
@@ -91,11 +93,12 @@ class Pretence(Team):
 
     def send(self, worker: int, order: Order) -> None:
         """Answer at once."""
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         self.first_at = self.first_at or began
         if isinstance(order, Feed):
             self._outcomes.extend(self._answer(task.id, task.request) for task in order.tasks)
         self.seconds += time.perf_counter() - began
+        self.cpu += time.process_time() - cpu
 
     def receive(
         self, timeout: float, also: Any = None
@@ -146,6 +149,8 @@ class Row:
     middle: float
     last: float
     seconds: float
+    cpu: float
+    """Seconds of processor time, which other work on the machine does not stretch as much."""
 
     @property
     def rate(self) -> float:
@@ -198,15 +203,16 @@ def seed(folder: Path, seeds: int) -> Row:
         for number in range(seeds):
             page, host = divmod(number, HOSTS)
             file.write(f"https://host-{host}.example/{page}\n")
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     with Job(_plan(folder / "job", str(path)), "frontier") as job, hardly_ever():
         steps = Alone(job, 0).steps()
         next(steps)
-        rate = seeds / (time.perf_counter() - began)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         steps.close()
         if job.counters.sequence != seeds:
             raise RuntimeError(f"not all seeds are in the job: {job.counters}")
-    return Row("seeds", seeds, rate, rate, rate, seeds / rate)
+    rate = seeds / seconds
+    return Row("seeds", seeds, rate, rate, rate, seconds, cpu)
 
 
 def _plan(folder: Path, *seeds: str) -> Plan:
@@ -217,16 +223,18 @@ def _plan(folder: Path, *seeds: str) -> Plan:
 def _work(what: str, run: Alone, urls: int, count: Callable[[Counters], int]) -> Row:
     """Run until ``count`` of the counters has grown to ``urls``; the opening does not count."""
     counters = run.snapshot().counters
-    marks: list[tuple[int, float]] = []
+    pretence = run.pretence
+    marks: list[tuple[int, float, float]] = []
     for _ in run.steps():
         done = count(counters)
         if not marks or done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // STRETCH:
-            marks.append((done, time.perf_counter() - run.pretence.seconds))
+            seconds = time.perf_counter() - pretence.seconds
+            marks.append((done, seconds, time.process_time() - pretence.cpu))
         if done >= urls:
             break
-    rates = [(b - a) / (end - start) for (a, start), (b, end) in itertools.pairwise(marks)]
-    number, seconds = urls - marks[0][0], marks[-1][1] - marks[0][1]
-    return Row(what, number, rates[0], rates[len(rates) // 2], rates[-1], seconds)
+    rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in itertools.pairwise(marks)]
+    number, seconds, cpu = (b - a for a, b in zip(marks[0], marks[-1], strict=True))
+    return Row(what, int(number), rates[0], rates[len(rates) // 2], rates[-1], seconds, cpu)
 
 
 def _peak() -> int:
@@ -240,12 +248,13 @@ def _peak() -> int:
 def table(load: Load) -> str:
     """The figures as Markdown."""
     lines = [
-        "|  | URLs | URLs/s | first | middle | last |",
-        "| --- | --: | --: | --: | --: | --: |",
+        "|  | URLs | URLs/s | first | middle | last | CPU/URL |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
     ]
     for row in load.rows:
         rates = (row.rate, row.first, row.middle, row.last)
-        cells = (row.what, f"{row.urls:,}", *(f"{rate:,.0f}" for rate in rates))
+        cpu = f"{row.cpu / row.urls * 1e6:.1f} µs"
+        cells = (row.what, f"{row.urls:,}", *(f"{rate:,.0f}" for rate in rates), cpu)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [

@@ -365,7 +365,8 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     bench.frontier.set_robots(robots.host, rules, bench.now)
     assert robots.host.clock.effective_delay == 7.0
     bench.save()
-    assert bench.store.host(A) == Host(robots.host.id, A, bench.wall, 0.0, rules, bench.wall)
+    wanted = Host(robots.host.id, A, bench.wall, 0.0, rules, bench.wall, requests=1)
+    assert bench.store.host(A) == wanted
     bench.pass_time(7.0)
     bench.start(obey_robots=True)
     host = bench.host(A)

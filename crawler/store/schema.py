@@ -1,4 +1,7 @@
-"""The store's tables, by recorded migrations: each is applied once, in order, and never edited."""
+"""The store's tables, by recorded migrations: each is applied once, in order, and never edited.
+
+How SQLite is tuned for them stands above them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,13 @@ import sqlite3
 from pathlib import Path
 
 from crawler.errors import JobError
+
+TUNING = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "cache_size = -65536",  # KiB
+    "wal_autocheckpoint = 8000",  # pages of 4 KiB
+)
 
 MIGRATIONS: tuple[str, ...] = (
     """

@@ -22,12 +22,11 @@ import msgspec
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
 from crawler.store.rows import host_of, robots_of, seen, session_of
-from crawler.store.schema import check_version, migrate
+from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
 from crawler.store.tally import Tally
 from crawler.trouble import damaged, explained
 
-TUNING = ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536")
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 HOST = (

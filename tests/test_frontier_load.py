@@ -1,0 +1,43 @@
+"""The benchmark of the frontier: it must do what it says that it measures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the benchmarks read /proc", allow_module_level=True)
+
+# The benchmarks are no part of what is installed, and `pytest` looks for that alone.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from benchmarks import frontier
+from benchmarks.frontier import HOSTS, crawl, seed, table
+
+
+def test_every_url_is_added_taken_and_done_once_over_a_new_start(tmp_path: Path) -> None:
+    urls = 3 * HOSTS
+    load = crawl(tmp_path / "job", urls)
+    added, taken = load.rows
+    assert (added.what, taken.what) == ("added", "taken")
+    assert 0 < added.urls <= urls - HOSTS, "the seeds were there before"
+    assert 0 < taken.urls <= urls
+    lines = (tmp_path / "job" / "items.jsonl").read_text().splitlines()
+    wanted = {f"https://host-{host}.example/{page}" for host in range(HOSTS) for page in range(3)}
+    assert len(lines) == urls
+    assert {json.loads(line)["url"] for line in lines} == wanted
+    assert 0 < load.resume < added.seconds + taken.seconds
+    assert load.file > 50 * urls
+    assert load.memory > load.file
+    assert f"| {taken.urls:,} | {taken.rate:,.0f} |" in table(load)
+
+
+def test_seeds_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frontier, "HOSTS", 7)
+    row = seed(tmp_path, 500)
+    assert (row.what, row.urls) == ("seeds", 500)
+    assert row.first == row.last == row.rate > 0
+    assert len((tmp_path / "seeds.txt").read_text().splitlines()) == 500
