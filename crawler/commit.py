@@ -12,11 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+from crawler.assignment import Assignment
 from crawler.frontier import Frontier
 from crawler.job import Job
 from crawler.messages import Found, Outcome
 from crawler.news import News
-from crawler.scheduler import Assignment, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.store import ONCE, SENT, Entry, Key
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,11 @@ from collections import Counter
 import msgspec
 
 from crawler import urls
+from crawler.assignment import Assignment
+from crawler.callbacklock import HUNG
 from crawler.failures import may_have_been_sent, report_of
 from crawler.messages import FailureReport, Outcome
 from crawler.request import Request
-from crawler.scheduler import Assignment
 from crawler.store import Key
 
 CRASHES = 2
@@ -31,6 +32,8 @@ class Crashes:
         assert assignment.queued is not None, "robots.txt is never tried alone"
         key = (assignment.host.id, assignment.queued.key)
         self._deaths[key] += 1
+        if exit_code == HUNG:  # it was seen to be this one
+            return True
         return self._deaths[key] >= (KILLS if exit_code == -_SIGKILL else CRASHES)
 
 
@@ -44,6 +47,11 @@ def given_up(assignment: Assignment, exit_code: int | None) -> Outcome:
     url = urls.redacted(request.url)
     if not request.replay:
         report = report_of(request, may_have_been_sent(request, "it killed a worker"))
+    elif exit_code == HUNG:
+        message = (
+            f"{url}: its callback took longer than callback_timeout; run.log says where it was"
+        )
+        report = FailureReport(url, "callback timeout", message)
     else:
         message = f"{url}: handling it killed worker processes (exit code {exit_code})"
         report = FailureReport(url, "worker died", message)

@@ -6,7 +6,13 @@ import traceback
 from collections.abc import Callable
 
 from crawler import urls
-from crawler.errors import DisallowedError, FetchError, LoginError, StatusError
+from crawler.errors import (
+    DisallowedError,
+    FetchError,
+    LoginError,
+    MachineError,
+    StatusError,
+)
 from crawler.messages import FailureReport, encodable
 from crawler.request import Request
 from crawler.response import Response
@@ -34,7 +40,7 @@ def report_of(
 ) -> FailureReport:
     """What is kept of a failure: its cause in a few words, and the whole story, masked."""
     url = mask(urls.redacted(request.url))
-    if isinstance(error, (DisallowedError, FetchError, LoginError)):
+    if isinstance(error, (DisallowedError, FetchError, LoginError, MachineError)):
         return FailureReport(url, error.cause, encodable(mask(str(error))))
     where = f"{type(error).__name__} in {request.callback}()"
     message = encodable(mask(f"{url}: {where}: {error}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from crawler.assignment import Assignment
 from crawler.commit import Committer
 from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
@@ -12,7 +13,7 @@ from crawler.messages import Feed, Task, encode
 from crawler.news import News
 from crawler.request import Request
 from crawler.robots import url_for
-from crawler.scheduler import Assignment, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.store import ONCE, SENT
 from crawler.team import Team
 

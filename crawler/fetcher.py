@@ -11,7 +11,7 @@ import urllib3.exceptions as lower
 
 from crawler import urls
 from crawler.deadline import Watchdog
-from crawler.errors import FetchError
+from crawler.errors import FetchError, MachineError
 from crawler.exchange import Reply
 from crawler.failures import status_error
 from crawler.redirects import is_redirect, redirected
@@ -20,6 +20,7 @@ from crawler.response import Response
 from crawler.robots import MAX_REDIRECTS, MAX_SIZE
 from crawler.session import Session
 from crawler.settings import Settings
+from crawler.trouble import no_handles, out_of_handles
 
 _BLOCK = 64 * 1024
 _ERRORS = (requests.RequestException, lower.HTTPError, HTTPException, OSError, ValueError)
@@ -36,7 +37,8 @@ class Fetcher:
     def fetch(
         self, request: Request, session: Session, *, limit: int | None = None, cut: bool = False
     ) -> Response:
-        """The response to ``request``, a redirect included. Raises FetchError.
+        """The response to ``request``, a redirect included. Raises FetchError,
+        or MachineError when there is no file handle for it.
 
         A body longer than ``limit`` (by default ``max_body``) is an error, or is ``cut`` there.
         """
@@ -122,8 +124,10 @@ def _is_cut_short(raw: Any) -> bool:
     return getattr(decompressor, "eof", True) is False
 
 
-def _with_cause(error: Exception, url: str) -> FetchError:
-    """A FetchError that says in one word and one sentence what went wrong."""
+def _with_cause(error: Exception, url: str) -> FetchError | MachineError:
+    """An error that says in one word and one sentence what went wrong."""
+    if out_of_handles(error):
+        return no_handles()
     for kind, cause, sentence, retryable in _CAUSES:
         if _is_or_holds(error, kind):
             return FetchError(cause, f"{url}: {sentence}", retryable=retryable)

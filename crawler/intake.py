@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 
+from crawler.assignment import Assignment
 from crawler.commit import Committer
-from crawler.errors import NeedsPersonError
+from crawler.errors import MachineError, NeedsPersonError
 from crawler.frontier import ACCOUNT, Frontier
 from crawler.hostqueue import HostQueue
 from crawler.identities import login_command
 from crawler.job import Job
 from crawler.messages import FailureReport, Outcome
 from crawler.news import News
-from crawler.scheduler import Assignment, Scheduler
+from crawler.retry import SPARED
+from crawler.scheduler import Scheduler
 from crawler.team import Team
 
+log = logging.getLogger(__name__)
+
+MOST_STARVED = 3
+"""Times in a row that no request got a file handle, a second apart, until the run ends."""
 TOO_MUCH = (403, 429)
 """Status codes after which an account rests for its cool-down."""
 
@@ -33,12 +41,15 @@ class Intake:
         self._committer = committer
         self._robots_tries: dict[int, int] = {}
         self._login_errors: dict[str, None] = {}
+        self._starved = 0
+        self._starved_at = -math.inf
 
     def take(self, team: Team, worker: int, outcome: Outcome, now: float) -> None:
         """One outcome: the host's clock and the session move on, the rest is for the commit."""
         assignment = self._scheduler.finish(outcome.task, now)
         if assignment is None:
             return
+        self._look_at_machine(outcome, now)
         for change in outcome.sessions:
             self._news.apply(worker, change)
         self._keep_time(team, assignment, outcome, now)
@@ -74,6 +85,16 @@ class Intake:
             self._use_account(host, outcome.status, now)
         self._frontier.touch(host)
         self._scheduler.relist(host, now)
+
+    def _look_at_machine(self, outcome: Outcome, now: float) -> None:
+        """Raises MachineError when workers get no file handle, however long they wait for one."""
+        if outcome.status:
+            self._starved = 0
+        elif outcome.kind == "again" and outcome.failure is not None and now >= self._starved_at:
+            log.warning("%s", outcome.failure.message)
+            self._starved, self._starved_at = self._starved + 1, now + SPARED
+            if self._starved > MOST_STARVED:
+                raise MachineError(outcome.failure.message)
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
         """Count the page for the account; all its hosts rest when it has had enough."""

@@ -8,10 +8,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from threading import Lock
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec.structs import replace
@@ -39,7 +38,11 @@ class Login:
     """Keeps the sessions of one spider logged in."""
 
     def __init__(
-        self, spider: Spider, retries: int, one_callback: Lock, pages: Path | None = None
+        self,
+        spider: Spider,
+        retries: int,
+        one_callback: AbstractContextManager[Any],
+        pages: Path | None = None,
     ) -> None:
         """``pages`` is the folder where a page that shows a failed login is kept."""
         self._spider = spider

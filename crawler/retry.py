@@ -22,6 +22,9 @@ from crawler.settings import Settings
 JITTER = 0.5
 """A wait of the policy's own is longer by up to this share, so that tries do not come in step."""
 
+SPARED = 1.0
+"""Seconds to wait with a page for which this machine had no file handle."""
+
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # Failures after which the server cannot have acted on the request.
 _NEVER_SENT = frozenset({"dns", "proxy", "refused", "connect timeout"})
@@ -84,6 +87,12 @@ class RetryPolicy:
             retry_after=None if headers is None else headers.get("retry-after"),
             now=time.time() if now is None else now,
         )
+
+    def host_wait(self, error: FetchError) -> float | None:
+        """Seconds to leave the host alone when it says that it has too much to do, else None."""
+        if not isinstance(error, StatusError) or error.status not in _NOT_ACTED_ON:
+            return None
+        return self.granted(error.response.headers.get("retry-after"), time.time()) or 0.0
 
     def granted(self, retry_after: str | None, now: float) -> float | None:
         """Seconds that a Retry-After header is granted, ``None`` if it asks for nothing."""

@@ -34,6 +34,7 @@ from crawler.stats import Snapshot, Summary
 from crawler.stop import StopSignal
 from crawler.store import SENT
 from crawler.team import Team
+from crawler.turnover import Turnover
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Run:
         self._spares = spares
         self._team: Team | None = None
         self._crashes = Crashes()
+        self._turnover = Turnover(plan.settings.worker_max_memory, self._scheduler, self._news)
         self._began = time.monotonic()
         self._seconds_before = job.counters.seconds
         self._done_before = job.counters.done
@@ -131,6 +133,7 @@ class Run:
                 if not self._stop.level:
                     self._feeder.feed(self._workers, now)
                 self._listen(now)
+                self._turnover.look(self._workers, time.monotonic())
                 yield self._commit_if_due(time.monotonic())
                 self._obey_stop()
             yield self._committer.commit(time.monotonic())
@@ -223,6 +226,7 @@ class Run:
         lost = self._scheduler.lost(worker, now)
         team.replace(worker, alone=any(assignment.alone for assignment in lost))
         self._news.forget_worker(worker)
+        self._turnover.forget(worker, now)
         code = team.exit_codes[worker]
         log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))
         for assignment in lost:

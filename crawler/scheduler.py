@@ -12,29 +12,13 @@ import heapq
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from crawler.assignment import Assignment
 from crawler.hostqueue import AHEAD, HostQueue
 from crawler.store import Key, Queued
 
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
-
-
-@dataclass(slots=True)
-class Assignment:
-    """One request on its way to a worker; without one, the host's robots.txt is asked for."""
-
-    id: int
-    host: HostQueue
-    queued: Queued | None
-    worker: int
-    before: tuple[float, float] = (0.0, 0.0)
-    """The host's clock as it was, should the request not be sent after all …"""
-    ready_at: float = 0.0
-    """… and how it was set; if it stands elsewhere by then, something else has moved it."""
-    alone: bool = False
-    """The worker has nothing else: should it die, this request did it."""
 
 
 class Scheduler:
@@ -283,6 +267,23 @@ class Scheduler:
     def suspect(self, worker: int, host: HostQueue, queued: Queued) -> None:
         """A request that a worker may have died of goes out again, but with no other beside it."""
         self._suspects[worker].append((host, queued))
+
+    def close(self, worker: int) -> bool:
+        """Give this worker nothing more; False while it has a request alone."""
+        if worker in self._alone or self._suspects[worker]:
+            return False
+        self._alone.add(worker)
+        return True
+
+    def reopen(self, worker: int, now: float) -> None:
+        """The worker may have requests again."""
+        self._alone.discard(worker)
+        while self._full:
+            self._list(self._full.popitem(last=False)[0], now)
+
+    def has_any(self, worker: int) -> bool:
+        """True while the worker has requests."""
+        return self._load[worker] > 0
 
     @property
     def in_flight(self) -> int:

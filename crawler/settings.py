@@ -92,6 +92,10 @@ class Settings:
     """Longest time that finished pages wait for the commit that makes them durable."""
     stop_timeout: float = 10.0
     """How long a stop waits for the requests in flight."""
+    callback_timeout: float | None = 600.0
+    """How long a callback may take until its worker is ended and the page is failed."""
+    worker_max_memory: int | None = 2 * 1024**3
+    """Memory of a worker process, above which it ends what it runs and is replaced (Linux)."""
 
     def __post_init__(self) -> None:
         for name, least in _AT_LEAST.items():
@@ -128,6 +132,8 @@ _AT_LEAST: dict[str, float] = {
     "max_retry_wait": 0,
     "commit_interval": 0,
     "stop_timeout": 0,
+    "callback_timeout": 0.01,
+    "worker_max_memory": 1,
 }
 
 _TYPES: dict[str, Any] = get_type_hints(Settings)
@@ -137,6 +143,7 @@ _DESCRIPTIONS: dict[Any, str] = {
     float: "a number",
     str: "text",
     int | None: "a whole number or none",
+    float | None: "a number or none",
     tuple[int, ...]: "a list of whole numbers",
 }
 

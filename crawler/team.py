@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 NO_HANDLES = 71
 """Exit status of a worker that could not open a file that it needs; EX_OSERR of sysexits.h."""
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 MOST_EARLY_DEATHS = 3
 """Workers in a row that may die before they have done anything."""
 
@@ -78,6 +79,7 @@ def _main(connection: Connection, assembly: Assembly, core: int | None) -> None:
     with _log_of(assembly):
         worker = assembly.worker()
         settle_in(core)
+        worker.callbacks.watch(assembly.log, may_exit=True)
         Workshop(connection, worker, assembly.threads).run()
     os._exit(0)  # nothing here is worth waiting for, least of all a thread within a slow fetch
 
@@ -109,6 +111,8 @@ class Team:
         self._early_deaths = 0
         self._has_come_up = [False] * self.size
         self.exit_codes: list[int | None] = [None] * self.size
+        self.handled = [0] * self.size
+        """Requests that each worker has answered since it was started."""
 
     def start(self) -> None:
         """Start all workers; they are ready when they first answer."""
@@ -138,6 +142,7 @@ class Team:
                 outcomes = decode_outcomes(self._connections[number].recv_bytes())
                 heard.append((number, outcomes))
                 self._has_come_up[number] = True
+                self.handled[number] += len(outcomes)
                 if outcomes:
                     self._early_deaths = 0
             except (EOFError, OSError):  # also when the sender died in the middle of a message
@@ -168,24 +173,47 @@ class Team:
             )
         self._connections[worker] = self._start(worker)
 
+    def renew(self, worker: int) -> None:
+        """Put a new worker in the place of one that has nothing to do."""
+        self.send(worker, Stop())
+        self._connections[worker].close()
+        self._end(worker)
+        self._connections[worker] = self._start(worker)
+
+    def memory(self, worker: int) -> int:
+        """Bytes of memory that a worker process holds; 0 where the system does not tell (Linux)."""
+        process = self._processes[worker]
+        try:
+            pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1] if process else 0
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * _PAGE
+
     def stop(self) -> None:
         """End all workers at once: what they have not reported is done again by the next run."""
         for number, connection in enumerate(self._connections):
             self.send(number, Stop())
             connection.close()
-        for process in self._processes:
-            if process is not None:
-                process.join(0.5)
-                process.kill()
-                process.join()
-
-    def recall(self, host: int | None, *, without: int | None = None) -> None:
-        """Ask for what has not been started, of one host or of all."""
         for number in range(self.size):
-            if number != without:
+            self._end(number)
+
+    def _end(self, worker: int) -> None:
+        process = self._processes[worker]
+        if process is not None:
+            process.join(0.5)
+            process.kill()
+            process.join()
+
+    def recall(
+        self, host: int | None, *, without: int | None = None, only: int | None = None
+    ) -> None:
+        """Ask for what has not been started, of one host or of all, all workers or one."""
+        for number in range(self.size):
+            if number != without and only in (None, number):
                 self.send(number, Recall(host))
 
     def _start(self, number: int) -> Connection:
+        self.handled[number] = 0
         if self._in_process:
             return self._start_thread()
         what = self._assembly, self._core(number)
@@ -208,7 +236,9 @@ class Team:
 
     def _start_thread(self) -> Connection:
         ours, theirs = Pipe()
-        workshop = Workshop(theirs, self._assembly.worker(), self._assembly.threads)
+        worker = self._assembly.worker()
+        worker.callbacks.watch(None, may_exit=False)
+        workshop = Workshop(theirs, worker, self._assembly.threads)
         threading.Thread(
             target=_run_then_close(workshop, theirs), name="worker", daemon=True
         ).start()

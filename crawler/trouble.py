@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,8 @@ def out_of_handles(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in _NO_HANDLES:
             return True
+        if isinstance(error, socket.gaierror):  # it may have lacked a socket, and does not say so
+            return _has_no_handles()
         error = error.__cause__ or error.__context__
     return False
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -19,9 +18,10 @@ from msgspec.structs import replace
 from crawler import urls
 from crawler.accounts import Account
 from crawler.addresses import Addresses
+from crawler.callbacklock import Callbacks
 from crawler.collector import Collector
 from crawler.deadline import Watchdog, sent_at
-from crawler.errors import FetchError, LoginError, StatusError
+from crawler.errors import FetchError, LoginError, MachineError, StatusError
 from crawler.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.fetcher import Fetcher
 from crawler.finder import Finder, encoded
@@ -36,7 +36,7 @@ from crawler.pools import PoolAdapter
 from crawler.redirects import is_redirect, redirected, says_no_more
 from crawler.request import Request
 from crawler.response import Response
-from crawler.retry import RetryPolicy
+from crawler.retry import SPARED, RetryPolicy
 from crawler.robots import Robots
 from crawler.scope import Scope
 from crawler.session import Session
@@ -93,9 +93,9 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._uses: Counter[str] = Counter()
         self._unprepared: dict[str, str] = {}
-        self._one_callback = threading.Lock()
+        self.callbacks = Callbacks(settings.callback_timeout)
         self._login = (
-            Login(spider, settings.retries, self._one_callback, pages) if spider.logs_in() else None
+            Login(spider, settings.retries, self.callbacks, pages) if spider.logs_in() else None
         )
 
     def learn(self, feed: Feed) -> None:
@@ -127,8 +127,9 @@ class Worker:
                     adapter.close()
 
     def close(self) -> None:
-        """Close connections and the watchdog."""
+        """Close connections and the watchdogs."""
         self._watchdog.close()
+        self.callbacks.close()
         for session in self._sessions.values():
             session.close()
 
@@ -216,7 +217,7 @@ class Worker:
         self, request: Request, response: Response, session: Session, outcome: Outcome
     ) -> None:
         callback = getattr(self._spider, request.callback)
-        with self._one_callback:
+        with self.callbacks.of(request.url):
             collect_garbage()
             self._collector.collect(
                 callback(response, **(request.cb_kwargs or {})), request, outcome
@@ -249,9 +250,13 @@ class Worker:
         """Another try later, or a failure that is told to the spider and kept."""
         wait = None
         if isinstance(error, FetchError):
-            outcome.host_wait = self._host_wait(error)
+            outcome.host_wait = self._retry.host_wait(error)
             wait = self._retry.wait(error, request)
-        if isinstance(error, LoginError) and (request.replay or not outcome.started):
+        if isinstance(error, MachineError):  # the site has nothing to do with it
+            self._adapter.poolmanager.clear()  # idle connections are what can be spared
+            outcome.kind, outcome.wait = "again", SPARED
+            outcome.failure = report_of(request, error, self._mask)
+        elif isinstance(error, LoginError) and (request.replay or not outcome.started):
             outcome.kind = "login"
             outcome.failure = report_of(request, error, self._mask)
         elif wait is not None:
@@ -267,18 +272,12 @@ class Worker:
             outcome.kind = "failed"
             self._tell_spider(outcome, request, error)
 
-    def _host_wait(self, error: FetchError) -> float | None:
-        """Seconds to leave the host alone when it says that it has too much to do, else None."""
-        if not isinstance(error, StatusError) or error.status not in (429, 503):
-            return None
-        return self._retry.granted(error.response.headers.get("retry-after"), time.time()) or 0.0
-
     def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
         """``Spider.failed`` may make items and requests of a failure."""
         report = report_of(request, error, self._mask)
         response = error.response if isinstance(error, StatusError) else None
         try:
-            with self._one_callback:
+            with self.callbacks.of(request.url):
                 result = self._spider.failed(
                     Failure(request, report.cause, report.message, response)
                 )

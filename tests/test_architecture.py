@@ -26,15 +26,24 @@ FLOORS: dict[str, set[str]] = {
     "the ways in": {
         *("__main__", "cli", "cli_sessions", "crawl", "plans", "progress", "report", "template"),
     },
-    "one run": {"commit", "crashes", "feeder", "intake", "opening", "run"},
+    "one run": {"commit", "crashes", "feeder", "intake", "opening", "run", "turnover"},
     "its parts": {
-        *("callbacks", "discovery", "frontier", "hostqueue", "identities", "importing", "job"),
-        *("joblock", "jobs", "news", "plan", "process", "signin", "soundness", "spares"),
+        *(
+            "assignment",
+            "callbacks",
+            "discovery",
+            "frontier",
+            "hostqueue",
+            "identities",
+            "importing",
+        ),
+        *("job", "joblock", "jobs", "news", "plan", "process", "signin", "soundness", "spares"),
         *("scheduler", "seedlists", "seeds", "sink", "store", "store.rows", "store.schema"),
         *("store.sealing", "store.sqlite", "store.tally"),
         *("team", "worker"),
     },
     "one page": {
+        "callbacklock",
         "collector",
         "knownhost",
         "failures",

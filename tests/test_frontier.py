@@ -13,12 +13,13 @@ import msgspec
 import pytest
 
 from crawler import frontier, scheduler
+from crawler.assignment import Assignment
 from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
 from crawler.messages import Cookie, Feed, Found, RobotsFile
 from crawler.news import News
 from crawler.robots import MAX_AGE
-from crawler.scheduler import Assignment, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.settings import Settings
 from crawler.store import Entry, Host, Key, Queued, SessionRecord
 from crawler.store.sqlite import SQLiteStore

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from crawler.assignment import Assignment
 from crawler.commit import Committer
 from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
@@ -14,7 +15,7 @@ from crawler.job import Job
 from crawler.messages import Outcome
 from crawler.news import News
 from crawler.politeness import HostClock
-from crawler.scheduler import Assignment, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.settings import Settings
 from crawler.stats import Counters
 from crawler.store import Key, Queued

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crawler import hostqueue, scheduler
+from crawler.assignment import Assignment
 from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
 from crawler.news import News
 from crawler.politeness import HostClock
-from crawler.scheduler import Assignment, Scheduler
+from crawler.scheduler import Scheduler
 from crawler.settings import Settings
 from crawler.store import Key, Queued, Store
 

@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,45 @@ class Checked(Follow):
     """Rejects all its items but one."""
 
     item_type = dict[str, int]
+
+
+HOARD: list[bytes] = []
+HOARD_OF_FILES: list[Any] = []
+
+
+class Leaky(Follow):
+    """Keeps 4 MB of each page, and logs in."""
+
+    host: str
+
+    def login(self, session: Any) -> None:
+        session.post("http://" + self.host + "/login")
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        HOARD.append(os.urandom(4_000_000))
+        yield {"url": response.url, "pid": os.getpid(), "cookies": dict(response.session.cookies)}
+        yield from response.follow_all()
+
+    def is_logged_out(self, response: Any) -> bool:
+        return bool(response.status == 401)
+
+
+class Hanging(Follow):
+    """Never comes to an end with some pages: in Python, or where it holds the interpreter."""
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        while "/loop" in response.url:
+            pass
+        if "/regex" in response.url:
+            re.match(r"(a*)*b", "a" * 60)
+        yield from super().parse(response)
+
+
+class Hoarding(Follow):
+    """Opens files as long as it may, where that is not for ever, and keeps them."""
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        with suppress(OSError):
+            while "LIMIT_FILES" in os.environ:
+                HOARD_OF_FILES.append(Path(os.devnull).open("rb"))  # noqa: SIM115
+        yield from super().parse(response)

@@ -1,0 +1,507 @@
+"""Job folders and outputs that somebody has copied, moved, cut, shared or taken away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import Request, Spider
+from crawler.errors import CrawlerError, JobError, JobLockedError, SpiderError
+from crawler.job import Job
+from crawler.jobs import job_status
+from crawler.run import run
+from tests.commands import Command
+from tests.conftest import wait_until
+from tests.jobs import Title, items, plan, rows, run_job, values
+from tests.sites import Site, Visit, web
+
+SICK = Path(__file__).with_name("sick.py")
+PAGES = 40
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "job"
+
+
+def half(folder: Path, site: Site) -> set[str]:
+    """A job that was stopped half way; all its pages."""
+    urls = web([site], PAGES)
+    run_job(Title, folder, site.url + "/0", max_pages=PAGES // 2)
+    return urls
+
+
+def kill_half_way(folder: Path, site: Site) -> set[str]:
+    """A job that was killed half way, and has its log; all its pages."""
+    urls = web([site], PAGES)
+    page, asked = site.otherwise, iter(range(PAGES))
+
+    def stuck(visit: Visit) -> Any:
+        if next(asked) >= PAGES // 2:
+            command.kill()
+        return page(visit)
+
+    site.otherwise = stuck
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0", commit_interval=0)
+    command.process.wait()
+    site.otherwise = page
+    assert (folder / "job.db-wal").stat().st_size
+    return urls
+
+
+def go_on(folder: Path, site: Site) -> None:
+    """The same command again, in this process."""
+    run_job(Title, folder, site.url + "/0")
+
+
+def check_whole(folder: Path, urls: set[str]) -> None:
+    assert values(items(folder)) == sorted(urls)
+    assert rows(folder, "SELECT count(*) FROM pending") == [(0,)]
+
+
+def refused(folder: Path, site: Site, why: str, kind: type[CrawlerError] = JobError) -> None:
+    """The command says why, writes nothing and fetches nothing."""
+    before, asked = _contents(folder), len(site.log)
+    with pytest.raises(kind, match=why):
+        go_on(folder, site)
+    assert _contents(folder) == before
+    assert len(site.log) == asked
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    names = ("job.db", "job.db-wal", "items.jsonl", "rejected.jsonl")
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+
+
+# Outputs that cannot be written
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "/dev/null", "/dev/stdout", "pipe", "."])
+def test_what_is_no_file_is_no_output(tmp_path: Path, site: Site, pipe: Path, where: str) -> None:
+    output = tmp_path / where
+    command = Command(f"{SICK}:Follow", tmp_path / "job", site.url + "/", "-o", str(output))
+    assert command.wait() == 2
+    (line,) = command.said.splitlines()
+    shown = str(output.absolute())
+    assert line.startswith(f"crawl: cannot write to {shown}: ")
+    assert "give a" in line
+    assert "with -o" in line
+    assert not site.log
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a file that nobody may write, not even root."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("root may write everywhere, and mounts nothing here")
+        yield folder
+        subprocess.run(["umount", str(folder)], check=True)
+    else:
+        folder.chmod(0o555)
+        yield folder
+        folder.chmod(0o755)
+
+
+def test_an_output_in_a_read_only_folder(tmp_path: Path, site: Site, read_only: Path) -> None:
+    output = read_only / "out.jsonl"
+    command = Command(f"{SICK}:Follow", tmp_path / "job", site.url + "/", "-o", str(output))
+    assert command.wait() == 2
+    assert command.said.startswith(f"crawl: cannot write to {output}: ")
+    assert command.said.endswith("; give another file with -o\n")
+    assert not site.log
+
+
+def test_a_job_in_a_read_only_folder(tmp_path: Path, site: Site, read_only: Path) -> None:
+    job = read_only / "job"
+    (tmp_path / "job").symlink_to(job)
+    with pytest.raises(JobError, match=rf"^cannot use {job} as a job's folder: "):
+        go_on(job, site)
+    assert not site.log
+
+
+# Outputs that are shared
+
+
+def test_two_jobs_may_not_write_one_output(tmp_path: Path, site: Site) -> None:
+    """Whoever writes it is named; afterwards it is still not the other's."""
+    urls = web([site], PAGES)
+    gate = site.otherwise
+    output = tmp_path / "out.jsonl"
+
+    def slow(visit: Visit) -> Any:
+        if visit.path == "/3":
+            go_ahead.wait(20)
+        return gate(visit)
+
+    go_ahead = threading.Event()
+    site.otherwise = slow
+    first = Command(f"{SICK}:Follow", tmp_path / "a", site.url + "/0", "-o", str(output))
+    site.wait_for("/3")
+    other = Command(f"{SICK}:Follow", tmp_path / "b", site.url + "/0", "-o", str(output))
+    assert other.wait() == 2
+    assert f"{output} " in other.said
+    go_ahead.set()
+    assert first.wait() == 0
+    assert values(items(tmp_path, "out.jsonl")) == sorted(urls)
+
+
+def test_an_empty_output_may_not_be_shared_either(tmp_path: Path, site: Site) -> None:
+    plans = [replace(plan(Title, tmp_path / name), output=tmp_path / "out.jsonl") for name in "ab"]
+    with Job(plans[0], "title"):
+        who = rf"out\.jsonl is being written by process {os.getpid()}, for another job; "
+        with pytest.raises(JobLockedError, match=who):
+            Job(plans[1], "title")
+    Job(plans[1], "title").close()
+
+
+# Outputs that somebody touches
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("taken.jsonl"))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def shortened(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+
+
+def prolonged(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b'{"mine": 1}\n')
+
+
+def rewritten(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"http", b"HTTP"))
+
+
+def replaced(path: Path) -> None:
+    new = path.with_name("new")
+    new.write_bytes(path.read_bytes())
+    new.replace(path)
+
+
+@pytest.mark.parametrize(
+    ("touch", "why"),
+    [
+        (gone, r"items\.jsonl is gone, of which [\d,]+ bytes had been written.*put it back"),
+        (moved, r"items\.jsonl is gone"),
+        (emptied, r"items\.jsonl has 0 bytes, but [\d,]+ had been written"),
+        (shortened, r"items\.jsonl has [\d,]+ bytes, but [\d,]+ had been written"),
+        (prolonged, r"items\.jsonl has 12 bytes more than the job has written: take out"),
+        (rewritten, r"items\.jsonl is not as the job left it, its last lines are others"),
+    ],
+)
+def test_an_output_that_was_touched_between_runs(
+    folder: Path, site: Site, touch: Callable[[Path], None], why: str
+) -> None:
+    urls = half(folder, site)
+    kept = (folder / "items.jsonl").read_bytes()
+    touch(folder / "items.jsonl")
+    refused(folder, site, why)
+    (folder / "items.jsonl").write_bytes(kept)
+    go_on(folder, site)
+    check_whole(folder, urls)
+
+
+@pytest.mark.parametrize(
+    ("touch", "why"),
+    [
+        (gone, r"items\.jsonl was moved, deleted or replaced while the job was running"),
+        (moved, r"items\.jsonl was moved, deleted or replaced while the job was running"),
+        (replaced, r"items\.jsonl was moved, deleted or replaced while the job was running"),
+        (emptied, r"items\.jsonl was changed while the job was running: it has 0 bytes"),
+        (prolonged, r"items\.jsonl was changed while the job was running"),
+    ],
+)
+def test_an_output_that_is_touched_during_a_run(
+    folder: Path, site: Site, touch: Callable[[Path], None], why: str
+) -> None:
+    urls = web([site], PAGES)
+    page, output = site.otherwise, folder / "items.jsonl"
+    kept = []
+
+    def disturbed(visit: Visit) -> Any:
+        if visit.path == "/9":
+            wait_until(lambda: output.stat().st_size, "nothing was written")
+            kept.append(output.read_bytes())
+            touch(output)
+        return page(visit)
+
+    site.otherwise = disturbed
+    with pytest.raises(JobError, match=why):
+        go_on(folder, site)
+    site.otherwise = page
+    output.write_bytes(kept[0])
+    go_on(folder, site)
+    check_whole(folder, urls)
+
+
+# Stores that are damaged
+
+
+def flip(path: Path, place: int) -> None:
+    """One other bit."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_a_flipped_bit_is_found_at_the_start(folder: Path, site: Site, share: float) -> None:
+    urls = half(folder, site)
+    place = int(share * (folder / "job.db").stat().st_size)
+    flip(folder / "job.db", place)
+    refused(folder, site, r"job\.db cannot be used as a job's store .*from a backup, or start")
+    flip(folder / "job.db", place)
+    go_on(folder, site)
+    check_whole(folder, urls)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9])
+def test_a_store_that_was_cut_short_is_found_at_the_start(
+    folder: Path, site: Site, share: float
+) -> None:
+    urls = half(folder, site)
+    whole = (folder / "job.db").read_bytes()
+    (folder / "job.db").write_bytes(whole[: int(share * len(whole))])
+    refused(folder, site, r"job\.db (cannot be used|is gone, though items\.jsonl is there)")
+    (folder / "job.db").write_bytes(whole)
+    go_on(folder, site)
+    check_whole(folder, urls)
+
+
+def test_the_status_of_a_damaged_store_is_one_sentence(folder: Path, site: Site) -> None:
+    half(folder, site)
+    data = (folder / "job.db").read_bytes()
+    (folder / "job.db").write_bytes(data[:4096] + os.urandom(len(data) - 4096))
+    with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
+        job_status(folder)
+
+
+def write_and_die(folder: Path, statement: str) -> None:
+    """Another writer of the store, killed when its log has ``statement`` and nothing else."""
+    script = (
+        "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
+        "db.execute('PRAGMA wal_checkpoint(TRUNCATE)'); db.execute(sys.argv[2]);"
+        "db.commit(); os._exit(0)"
+    )
+    words = [sys.executable, "-c", script, str(folder / "job.db"), statement]
+    subprocess.run(words, check=True)
+    assert (folder / "job.db-wal").stat().st_size
+
+
+def test_damage_after_a_kill_is_found_too(folder: Path, site: Site) -> None:
+    half(folder, site)
+    (number,) = rows(folder, "SELECT rootpage FROM sqlite_master WHERE name = 'seen'")[0]
+    write_and_die(folder, "UPDATE job SET value = 'true' WHERE name = 'running'")
+    size = (folder / "job.db").stat().st_size
+    assert size > 4096 * number
+    with (folder / "job.db").open("r+b") as file:
+        file.seek(4096 * (number - 1))
+        file.write(b"\xff" * 12)
+    refused(folder, site, r"job\.db cannot be used as a job's store")
+
+
+# Folders that are moved, copied, or half there
+
+
+def test_a_folder_may_be_moved_between_runs(folder: Path, site: Site) -> None:
+    """Its output, where it was named by itself, stays where it is."""
+    urls = half(folder, site)
+    folder.rename(folder.with_name("moved"))
+    moved_to = folder.with_name("moved")
+    with pytest.raises(JobError, match=r"items\.jsonl is gone"):
+        go_on(moved_to, site)
+    assert urls
+
+
+def test_without_its_store_a_folder_is_refused(folder: Path, site: Site) -> None:
+    urls = half(folder, site)
+    (folder / "job.db").rename(folder / "aside")
+    refused(folder, site, r"job\.db is gone, though items\.jsonl is there: put it back, or start")
+    (folder / "aside").rename(folder / "job.db")
+    go_on(folder, site)
+    check_whole(folder, urls)
+
+
+def test_without_its_log_a_killed_job_is_refused(folder: Path, site: Site) -> None:
+    kill_half_way(folder, site)
+    log = folder / "job.db-wal"
+    log.rename(folder / "aside")
+    refused(folder, site, r"job\.db cannot be used.*job\.db-wal, which belongs to it, is gone")
+    (folder / "aside").rename(log)
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0")
+    assert command.wait() == 0, command.said
+    assert len(items(folder)) == PAGES
+
+
+def test_the_log_alone_is_no_job(folder: Path, site: Site) -> None:
+    kill_half_way(folder, site)
+    (folder / "job.db").unlink()
+    refused(folder, site, r"job\.db is gone, though job\.db-wal is there")
+
+
+def test_a_copy_made_after_a_kill_goes_on(folder: Path, site: Site) -> None:
+    urls = kill_half_way(folder, site)
+    kept = items(folder)
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    shutil.rmtree(folder)
+    copy.rename(folder)  # a backup that is put back: other files, in the same place
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0")
+    assert command.wait() == 0, command.said
+    assert values(items(folder)) == sorted(urls)
+    assert items(folder)[: len(kept) // 2] == kept[: len(kept) // 2]
+
+
+def test_a_copy_made_while_it_ran_is_whole_or_refused(folder: Path, site: Site) -> None:
+    """At any instant, file by file in both orders; what opens comes to the right end."""
+    urls = web([site], 150)
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0", commit_interval=0)
+    copies: list[Path] = []
+    while command.process.poll() is None and len(copies) < 4:
+        count = len(site.log)
+        wait_until(
+            lambda: len(site.log) >= count + 20 or command.process.poll() is not None,  # noqa: B023
+            "no progress",
+        )
+        copy = folder.with_name(f"copy-{len(copies)}")
+        copy.mkdir()
+        names = ["job.db", "job.db-wal", "items.jsonl", "rejected.jsonl", "job.stamp"]
+        for name in names if len(copies) % 2 else names[::-1]:
+            if (folder / name).exists():
+                shutil.copy2(folder / name, copy / name)
+        copies.append(copy)
+    assert command.wait() == 0
+    assert len(copies) >= 2
+    finished = folder.with_name("finished")
+    folder.rename(finished)
+    for copy in copies:
+        copy.rename(folder)
+        again = Command(f"{SICK}:Follow", folder, site.url + "/0")
+        if again.wait() == 0:
+            assert values(items(folder)) == sorted(urls)
+        else:
+            assert again.process.returncode == 2, again.said
+            last = again.said.splitlines()[-1]
+            assert "cannot be used as a job's store" in last or "items.jsonl has" in last
+        folder.rename(copy)
+
+
+def test_tables_of_different_instants_are_found(folder: Path, site: Site) -> None:
+    """Each page of the store is in order, and yet one is older than the others."""
+    half(folder, site)
+    write_and_die(
+        folder, "DELETE FROM seen WHERE fingerprint = (SELECT min(fingerprint) FROM seen)"
+    )
+    refused(folder, site, r"job\.db cannot be used.*not of one instant.*copy it again after a stop")
+
+
+# Spiders that have changed
+
+
+class Before(Spider):
+    name = "shop"
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        for number in range(5):
+            yield Request(response.url + f"a{number}", self.book, cb_kwargs={"shelf": number})
+        yield Request(response.url + "b", self.author)
+
+    def book(self, response: Any, shelf: int) -> Any:
+        return {"url": response.url, "shelf": shelf}
+
+    def author(self, response: Any) -> Any:
+        return {"url": response.url}
+
+
+class Gone(Spider):
+    name = "shop"
+
+    def parse(self, response: Any) -> Any:
+        return None
+
+    def author(self, response: Any) -> Any:
+        return {"url": response.url}
+
+
+class OtherArguments(Before):
+    def book(self, response: Any, row: int) -> Any:
+        return {"url": response.url, "shelf": row}
+
+
+class MoreArguments(Before):
+    def book(self, response: Any, shelf: int, row: int = 0) -> Any:
+        return {"url": response.url, "shelf": shelf}
+
+    def further(self, response: Any) -> Any:
+        return None
+
+
+class Renamed(Gone):
+    """It has what is needed, under the same name, made in another way."""
+
+    book = staticmethod(lambda response, shelf: {"url": response.url, "shelf": shelf})
+
+
+def as_before(spider: type[Spider]) -> type[Spider]:
+    """The same spider after an edit: its class is called as before."""
+    spider.__qualname__ = spider.__name__ = "Before"
+    return spider
+
+
+@pytest.mark.parametrize(
+    ("spider", "why"),
+    [
+        (Gone, r"Before has changed.*: 5 for book\(\), which is gone; put that back"),
+        (OtherArguments, r"Before has changed.*: 5 for book\(\): missing a required argument"),
+    ],
+)
+def test_a_spider_that_cannot_take_what_is_pending_is_refused(
+    folder: Path, site: Site, spider: type[Spider], why: str
+) -> None:
+    site.otherwise = lambda visit: "x"
+    run_job(Before, folder, site.url + "/", max_pages=1)
+    asked = len(site.log)
+    with pytest.raises(SpiderError, match=why):
+        run(plan(as_before(spider), folder, site.url + "/"))
+    assert len(site.log) == asked
+    run_job(Before, folder, site.url + "/")
+    assert len(items(folder)) == 6
+
+
+@pytest.mark.parametrize("spider", [MoreArguments, Renamed])
+def test_a_spider_that_takes_it_all_goes_on(folder: Path, site: Site, spider: type[Spider]) -> None:
+    site.otherwise = lambda visit: "x"
+    run_job(Before, folder, site.url + "/", max_pages=1)
+    run(plan(as_before(spider), folder, site.url + "/"))
+    assert sorted(item.get("shelf", 9) for item in items(folder)) == [0, 1, 2, 3, 4, 9]
