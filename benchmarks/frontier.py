@@ -88,8 +88,14 @@ class Pretence(Team):
     def stop(self) -> None:
         """There is nobody to stop."""
 
-    def recall(self, host: int | None, *, without: int | None = None) -> None:
+    def recall(
+        self, host: int | None, *, without: int | None = None, only: int | None = None
+    ) -> None:
         """Nothing waits."""
+
+    def memory(self, worker: int) -> int:
+        """There is no process that could grow."""
+        return 0
 
     def send(self, worker: int, order: Order) -> None:
         """Answer at once."""
