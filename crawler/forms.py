@@ -45,8 +45,9 @@ def find(root: etree._Element, css: str | None, base: str, *, page: str | None =
     matches: list[etree._Element] = list(
         root.iter("{*}form") if css is None else css_path(css)(root)
     )
+    named = _named(root)
     for element in matches:
-        form = _owner(element)
+        form = _owner(element, named)
         if form is not None:
             return Form(form, base, page=page)
     if css is None:
@@ -223,8 +224,9 @@ def _copy(form: etree._Element) -> tuple[etree._Element, dict[etree._Element, et
     copy = make("form", _attributes(form))
     copy.getroottree().docinfo.URL = "http://localhost/"  # must be there; the action is absolute
     copies: dict[etree._Element, etree._Element] = {}
+    named = _named(form)
     for control in form.getroottree().iter("{*}input", "{*}select", "{*}textarea", "{*}button"):
-        if _owner(control) is not form or _is_left_out(control):
+        if _owner(control, named) is not form or _is_left_out(control):
             continue
         tag = etree.QName(control).localname
         copies[control] = made = make(tag, _attributes(control))
@@ -253,15 +255,20 @@ def _attributes(element: etree._Element) -> dict[str, str]:
     }
 
 
-def _owner(element: etree._Element) -> etree._Element | None:
+def _named(element: etree._Element) -> dict[str, etree._Element]:
+    """The forms of the page by their ids; looking for each control's would take forms times it."""
+    named: dict[str, etree._Element] = {}
+    for form in element.getroottree().iter("{*}form"):
+        named.setdefault(form.get("id", ""), form)
+    return named
+
+
+def _owner(element: etree._Element, named: dict[str, etree._Element]) -> etree._Element | None:
     """The form that an element belongs to: itself, as its ``form`` attribute says, or around it."""
     if etree.QName(element).localname == "form":
         return element
     name = element.get("form")
-    for form in element.getroottree().iter("{*}form") if name else ():
-        if form.get("id") == name:
-            return form
-    return None if name else next(element.iterancestors("{*}form"), None)
+    return named.get(name) if name else next(element.iterancestors("{*}form"), None)
 
 
 def _submits(control: etree._Element) -> bool:

@@ -6,7 +6,10 @@ import json
 import os
 import re
 import stat
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -105,6 +108,40 @@ def test_json_of_a_site_stays_in_its_line() -> None:
 def test_a_formula_is_written_as_it_is() -> None:
     """Nothing is added to text: who opens it as a table must import it as text."""
     assert ItemWriter().line({"name": "=HYPERLINK(1)"}) == b'{"name":"=HYPERLINK(1)"}\n'
+
+
+# Pages
+
+
+def lines_run(work: Callable[[], object]) -> int:
+    """How many lines of Python ``work`` goes through."""
+    count = 0
+
+    def trace(frame: object, event: str, argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_forms_times_controls_are_no_work() -> None:
+    """A page of so many forms and so many controls that name one of them, or none."""
+
+    def work(number: int) -> int:
+        forms = "".join(f"<form id=f{one}></form>" for one in range(number))
+        controls = "".join(f"<input form=g{one} name=a>" for one in range(number))
+        page = Response("http://shop.example/", f"{forms}{controls}".encode())
+        assert page.root is not None
+        return lines_run(lambda: page.form().fields)
+
+    assert work(800) < 2.5 * work(400)
 
 
 # Other users
