@@ -176,7 +176,7 @@ class Committer:
     def _postpone(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         assert assignment.queued is not None
         request = assignment.queued.request if outcome.request is None else outcome.request
-        due = time.time() + outcome.wait if outcome.wait > 0 else None
+        due = self._job.clock.wall() + outcome.wait if outcome.wait > 0 else None
         self._store.replace(assignment.host.id, assignment.queued.key, request, due)
         self._again.append((assignment, request, now + outcome.wait))
         self._job.counters.retried += 1

@@ -11,7 +11,7 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from crawler import urls
 from crawler.accounts import Account
@@ -50,11 +50,14 @@ class Frontier:
         *,
         logs_in: bool,
         accounts: Iterable[Account] = (),
+        wall: Callable[[], float] | None = None,
     ) -> None:
+        """``wall`` is the time, seconds since the epoch."""
         self._store = store
         self._scheduler = scheduler
         self._settings = settings
         self._news = news
+        self._wall = wall or time.time
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self._ids: dict[tuple[str, str], int] = {}
@@ -144,7 +147,7 @@ class Frontier:
         account = self._accounts.get(row.account)
         delay = settings.delay if account is None or account.delay is None else account.delay
         clock = HostClock(delay, None if robots is None else robots.crawl_delay)
-        clock.restore(row.next_at, time.time(), now, row.granted)
+        clock.restore(row.next_at, self._wall(), now, row.granted)
         killed_at, known = self._killed
         if row.id <= known:
             clock.asked(killed_at)
@@ -160,13 +163,13 @@ class Frontier:
             home=list(self._accounts).index(row.account) if account else 0,
             held=account is None and (bool(row.account) or bool(self._accounts)),
         )
-        robots_age = time.time() - row.robots_at
+        robots_age = self._wall() - row.robots_at
         host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
         host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
         self._rows[row.id] = row
         self._news.set_robots(row.id, robots)
         self._load_session(host.session, account)
-        clock.retry_after(self._news.quota_wait(host.session, time.time()), now)
+        clock.retry_after(self._news.quota_wait(host.session, self._wall()), now)
         self._set_wake(host, now)
         self._scheduler.add_host(host, now)
         self.refill(host, now, FIRST_HEAD)
@@ -226,7 +229,7 @@ class Frontier:
             if host is None or host.wake_at is None or host.wake_at > now:
                 continue
             with self._store.transaction():
-                due = self._store.due(id, time.time())
+                due = self._store.due(id, self._wall())
             for queued in due:
                 self._scheduler.put_back(host, queued, now)
             self._set_wake(host, now)
@@ -242,7 +245,7 @@ class Frontier:
         due = self._store.next_due(host.id)
         if due is not None:
             # Never longer than was granted, should the wall clock have been set back meanwhile.
-            wait = min(max(due - time.time(), 0.0), self._settings.max_retry_wait)
+            wait = min(max(due - self._wall(), 0.0), self._settings.max_retry_wait)
             self.wait(host, now + wait + 0.001)
 
     # Hosts are kept
@@ -255,7 +258,7 @@ class Frontier:
         """A host's robots.txt has come."""
         row = self._rows[host.id]
         self._rows[host.id] = row._replace(
-            robots=robots, robots_at=0.0 if robots.cause else time.time()
+            robots=robots, robots_at=0.0 if robots.cause else self._wall()
         )
         host.knows_robots = True
         host.robots_until = now + (MAX_AGE if not robots.cause else TRY_AGAIN)
@@ -266,7 +269,7 @@ class Frontier:
 
     def save_hosts(self, now: float) -> None:
         """Keep the clocks that have moved, unless nobody waits for them; part of a commit."""
-        wall = time.time()
+        wall = self._wall()
         rows = []
         for id in self._touched:
             host = self._scheduler.host(id)

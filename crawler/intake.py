@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 
 from crawler.assignment import Assignment
 from crawler.commit import Committer
@@ -34,6 +33,7 @@ class Intake:
         self, job: Job, scheduler: Scheduler, frontier: Frontier, news: News, committer: Committer
     ) -> None:
         self._plan = job.plan
+        self._wall = job.clock.wall
         self._counters = job.counters
         self._scheduler = scheduler
         self._frontier = frontier
@@ -100,8 +100,8 @@ class Intake:
         """Count the page for the account; all its hosts rest when it has had enough."""
         if not host.session.startswith(ACCOUNT):
             return
-        self._news.count_page(host.session, time.time())
-        rest = self._news.quota_wait(host.session, time.time())
+        self._news.count_page(host.session, self._wall())
+        rest = self._news.quota_wait(host.session, self._wall())
         if status in TOO_MUCH:
             rest = max(rest, self._news.cooldown(host.session))
         if rest:

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from crawler.callbacks import check_callbacks, keep_callbacks
 from crawler.errors import JobError
+from crawler.jobclock import JobClock
 from crawler.joblock import locked
 from crawler.plan import Plan
 from crawler.sink import JSONLines, refuse_foreign
@@ -59,6 +60,7 @@ class Job:
         self.plan = plan
         self.folder = plan.folder
         self.name = spider_name
+        self.clock = JobClock()
         self._soundness = Soundness((self.folder / STORE).resolve())
         with contextlib.ExitStack() as opened, told(self.folder / STORE):
             opened.callback(_lock(self.folder).release)
@@ -100,6 +102,8 @@ class Job:
             self.store.set("running", True)
             self.store.set("pid", os.getpid())
             self.store.set("place", self._soundness.place())
+            if back := self.clock.set_back_since(self.store.get("at", 0.0)):
+                self.store.set_back(back)
             self.store.set("record", _updated(self.record, self.plan))
             keep_callbacks(self.store, self.plan.source.load())
         self._soundness.begin()
@@ -117,6 +121,7 @@ class Job:
         self.counters.output_length = self.items.length
         self.counters.rejected_length = self.rejected.length
         self.store.set("counters", msgspec.to_builtins(self.counters))
+        self.store.set("at", self.clock.wall())
         self.store.set("marks", {sink.path.name: sink.mark for sink in (self.items, self.rejected)})
 
     def close(self) -> None:

@@ -99,6 +99,7 @@ class Run:
             self._news,
             logs_in=spider.logs_in(),
             accounts=plan.accounts,
+            wall=job.clock.wall,
         )
         self._committer = Committer(job, self._frontier, self._scheduler, self._news)
         self._intake = Intake(job, self._scheduler, self._frontier, self._news, self._committer)

@@ -90,6 +90,7 @@ FLOORS: dict[str, set[str]] = {
     "the ground": {
         *(
             "errors",
+            "jobclock",
             "log",
             "masking",
             "pace",

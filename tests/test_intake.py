@@ -12,6 +12,7 @@ from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
 from crawler.intake import Intake
 from crawler.job import Job
+from crawler.jobclock import JobClock
 from crawler.messages import Outcome
 from crawler.news import News
 from crawler.politeness import HostClock
@@ -34,7 +35,8 @@ class Desk:
         self.scheduler = Scheduler(workers=1, threads=4)
         news = News(1)
         frontier = Frontier(store, self.scheduler, settings, news, logs_in=False)
-        job = cast(Job, SimpleNamespace(store=store, counters=Counters(), plan=None))
+        made = SimpleNamespace(store=store, counters=Counters(), plan=None, clock=JobClock())
+        job = cast(Job, made)
         committer = Committer(job, frontier, self.scheduler, news)
         self.intake = Intake(job, self.scheduler, frontier, news, committer)
         self.clock = HostClock(delay)

@@ -140,7 +140,7 @@ class Store(Protocol):
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         """The first ``limit`` requests of a host's queue after a key; waiting ones left out."""
 
-    def finish(self, done: Iterable[tuple[int, int, int]]) -> None:
+    def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
         """Requests, by host, rank and id, are done: only their fingerprints stay."""
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
@@ -168,6 +168,9 @@ class Store(Protocol):
 
     def failures_by_cause(self) -> dict[str, int]:
         """How many requests failed, by cause, the most frequent first."""
+
+    def set_back(self, seconds: float) -> None:
+        """The wall clock was set back: so is every time at which something may go on."""
 
     def requests(self) -> Iterable[bytes]:
         """Every pending request, encoded, in no order."""

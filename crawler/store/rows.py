@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,3 +38,9 @@ def robots_of(host: Host) -> bytes | None:
 def seen(found: Found) -> tuple[bytes, str | None]:
     """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
     return found.fingerprint, None if found.callback == "parse" else found.callback
+
+
+def set_back(db: sqlite3.Connection, seconds: float) -> None:
+    """Every time at which something may go on, as the wall clock was set back."""
+    db.execute("UPDATE hosts SET next_at = next_at - ?1, robots_at = robots_at - ?1", (seconds,))
+    db.execute("UPDATE pending SET due = due - ? WHERE due IS NOT NULL", (seconds,))

@@ -95,7 +95,10 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
     """Raises JobError for a store that another version of the crawler has made."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != len(MIGRATIONS):
+        way_out = "use the crawler that made it, or start again with --fresh"
+        if version < len(MIGRATIONS):  # only whoever may write it brings it to this version
+            way_out = "repeat its `crawl run`, which brings it to this one"
         raise JobError(
             f"{path} has store version {version}, but this crawler knows version "
-            f"{len(MIGRATIONS)}; use the crawler that made it, or start again with --fresh"
+            f"{len(MIGRATIONS)}; {way_out}"
         )

@@ -21,7 +21,7 @@ import msgspec
 
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
-from crawler.store.rows import host_of, robots_of, seen, session_of
+from crawler.store.rows import host_of, robots_of, seen, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
 from crawler.store.tally import Tally
@@ -186,8 +186,7 @@ class SQLiteStore:
         return [host_of(row) for row in itertools.islice(rows, limit)]
 
     def host_count(self) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM hosts").fetchone()
-        return int(count)
+        return int(self._db.execute("SELECT count(*) FROM hosts").fetchone()[0])
 
     # The frontier
 
@@ -241,9 +240,8 @@ class SQLiteStore:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
         return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
-    def finish(self, done: Iterable[tuple[int, int, int]]) -> None:
-        rows = list(done)
-        self._tally.finish(self._db, rows, gone=self._db.executemany(FINISH, rows).rowcount)
+    def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
+        self._tally.finish(self._db, done, gone=self._db.executemany(FINISH, done).rowcount)
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))
@@ -264,12 +262,14 @@ class SQLiteStore:
         (due,) = self._db.execute(NEXT_DUE, (host,)).fetchone()
         return None if due is None else float(due)
 
+    def set_back(self, seconds: float) -> None:
+        set_back(self._db, seconds)
+
     def requests(self) -> Iterable[bytes]:
         return (request for (request,) in self._db.execute("SELECT request FROM pending"))
 
     def pending(self) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM pending").fetchone()
-        return int(count)
+        return int(self._db.execute("SELECT count(*) FROM pending").fetchone()[0])
 
     # Failures
 

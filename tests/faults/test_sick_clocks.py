@@ -1,0 +1,169 @@
+"""Clocks that somebody sets, between two runs and while one runs; and stores of other versions."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.errors import JobError
+from crawler.jobs import job_status
+from crawler.robots import MAX_AGE
+from crawler.store.schema import MIGRATIONS
+from tests.commands import Command
+from tests.conftest import wait_until
+from tests.jobs import Title, items, rows, run_job, values
+from tests.sites import JITTER, Reply, Site, Visit, links, web
+
+SICK = Path(__file__).with_name("sick.py")
+HOUR, YEAR = 3600.0, 365 * 86400.0
+
+
+class Clock:
+    """The wall clock of commands, which may be set."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock.txt"
+        self.set(0)
+        self.environment = {"CLOCK": str(self._file)}
+
+    def set(self, seconds: float) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self._file)
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path)
+
+
+@pytest.mark.parametrize("jump", [-HOUR, -YEAR, YEAR])
+def test_a_clock_that_is_set_between_runs(
+    tmp_path: Path, site: Site, clock: Clock, jump: float
+) -> None:
+    """A page waits to be tried again, and the host for its delay: neither waits for the clock."""
+    tries = iter([Reply("", 503, headers=(("Retry-After", "2"),))])
+    site.pages["/0"] = links("/busy", "/1", "/2")
+    site.pages["/busy"] = lambda visit: next(tries, "x")
+    site.otherwise = lambda visit: "x"
+    folder = tmp_path / "job"
+    words = f"{SICK}:Follow", folder, site.url + "/0"
+    first = Command(*words, delay=0.1, environment=clock.environment)
+    site.wait_for("/busy")
+    waiting = "SELECT count(*) FROM pending WHERE due IS NOT NULL"
+    wait_until(lambda: rows(folder, waiting) == [(1,)], "no page waits")
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 3, first.said
+    assert rows(folder, waiting) == [(1,)]
+    clock.set(jump)
+    second = Command(*words, delay=0.1, environment=clock.environment)
+    assert second.wait() == 0, second.said
+    assert values(items(folder)) == [site.url + path for path in ("/0", "/1", "/2", "/busy")]
+    assert site.least_gap >= 0.1 - JITTER
+
+
+@pytest.mark.parametrize("jump", [-HOUR, YEAR])
+def test_a_clock_that_is_set_during_a_run(
+    tmp_path: Path, site: Site, clock: Clock, jump: float
+) -> None:
+    pages = web([site], 4)
+    usual = site.otherwise
+    asked: list[float] = []
+
+    def sets(visit: Visit) -> Any:
+        if visit.path == "/1" and len(asked) < 2:
+            asked.append(time.monotonic())
+            clock.set(jump)
+            if len(asked) == 1:
+                return Reply("", 503, headers=(("Retry-After", "1"),))
+        return usual(visit)
+
+    site.otherwise = sets
+    words = f"{SICK}:Follow", tmp_path / "job", site.url + "/0"
+    command = Command(*words, delay=0.1, environment=clock.environment)
+    assert command.wait() == 0, command.said
+    assert values(items(tmp_path / "job")) == sorted(pages)
+    assert asked[1] - asked[0] >= 1.0 - JITTER, "Retry-After is kept, whatever the clock says"
+    assert site.least_gap >= 0.1 - JITTER
+
+
+def test_a_robots_txt_from_the_future_is_asked_for_again(
+    tmp_path: Path, site: Site, clock: Clock
+) -> None:
+    site.pages["/robots.txt"] = "User-agent: *\nDisallow: /no"
+    site.pages["/0"] = links("/1", "/no")
+    site.pages["/1"] = "x"
+    words = f"{SICK}:Follow", tmp_path / "job", site.url + "/0"
+    clock.set(YEAR)
+    assert Command(*words, max_pages=1, environment=clock.environment).wait() == 0
+    clock.set(0)
+    assert Command(*words, environment=clock.environment).wait() == 0
+    ((kept,),) = rows(tmp_path / "job", "SELECT robots_at FROM hosts")
+    assert abs(time.time() - kept) < MAX_AGE
+    assert "/no" not in site.asked
+
+
+# Versions
+
+
+def as_version(folder: Path, version: int) -> None:
+    """The job as the crawler of an older version would have it: its tables, with the same rows."""
+    old = folder / "old.db"
+    with closing(sqlite3.connect(old)) as db:
+        for script in MIGRATIONS[:version]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("ATTACH ? AS now", (str(folder / "job.db"),))
+        tables = "SELECT name FROM main.sqlite_master WHERE type = 'table'"
+        for (table,) in db.execute(tables).fetchall():
+            names = [row[1] for row in db.execute(f"PRAGMA main.table_info({table})")]
+            listed = ", ".join(names)
+            db.execute(f"INSERT INTO main.{table} ({listed}) SELECT {listed} FROM now.{table}")
+        db.commit()
+        db.execute("DETACH now")
+        db.execute("PRAGMA journal_mode = WAL")
+    for name in ("job.db", "job.stamp"):
+        (folder / name).unlink()
+    old.rename(folder / "job.db")
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_job_of_an_older_version_goes_on(tmp_path: Path, site: Site, version: int) -> None:
+    urls = web([site], 20)
+    folder = tmp_path / "job"
+    run_job(Title, folder, site.url + "/0", max_pages=8)
+    as_version(folder, version)
+    assert rows(folder, "PRAGMA user_version") == [(version,)]
+    with pytest.raises(
+        JobError,
+        match=rf"store version {version}.*knows version {len(MIGRATIONS)}; repeat its",
+    ):
+        job_status(folder)
+    run_job(Title, folder, site.url + "/0")
+    assert rows(folder, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert values(items(folder)) == sorted(urls)
+    assert set(site.asked.values()) == {1}
+    assert job_status(folder)["done"] == 20
+
+
+def test_a_job_of_a_newer_version_is_left_alone(tmp_path: Path, site: Site) -> None:
+    web([site], 5)
+    folder = tmp_path / "job"
+    run_job(Title, folder, site.url + "/0", max_pages=2)
+    newer = len(MIGRATIONS) + 1
+    with closing(sqlite3.connect(folder / "job.db")) as db:
+        db.execute(f"PRAGMA user_version = {newer}")
+    (folder / "job.stamp").unlink()
+    before, asked = (folder / "job.db").read_bytes(), len(site.log)
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0")
+    assert command.wait() == 2
+    assert f"version {newer}, but this crawler knows version {len(MIGRATIONS)};" in command.said
+    assert "use the crawler that made it" in command.said
+    assert (folder / "job.db").read_bytes() == before
+    assert len(site.log) == asked
