@@ -46,8 +46,11 @@ BETWEEN = (
 STORE = of(("wal", "database"), WRITES)
 """While SQLite writes its log, and from there into its file."""
 
-ENDING = (*of(("end",), STAGES), "close.begun", *of(("closing",), WRITES), "close.over")
-"""While a finished run is closed."""
+ENDING = (
+    *(*of(("end",), STAGES), *of(("closing",), WRITES), "stamp.write", "stamp.written"),
+    *("closing.over", "close.begun", "close.over"),
+)
+"""While a finished run is closed: the log is written into the store, which is then stamped."""
 
 WORKER = (
     *("worker.send", "worker.half_sent", "worker.sent"),

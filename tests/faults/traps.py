@@ -31,6 +31,7 @@ from crawler.job import Job
 from crawler.opening import Opening
 from crawler.process import Workshop
 from crawler.session import Session
+from crawler.soundness import Soundness
 from crawler.store.sqlite import SQLiteStore
 from crawler.team import Team
 from crawler.worker import Worker
@@ -62,12 +63,15 @@ def _watch_main(trap: Trap) -> None:
         (Opening, "add_seeds", "seeds"),
         (Job, "begin", "begin"),
         (Job, "end", "end"),
+        (Soundness, "stamp", "closing"),
     ):
         _replace(owner, method, _placed(getattr(owner, method), place, places, trap))
     transaction = _watched_transaction(SQLiteStore.transaction, places, trap)
     _replace(SQLiteStore, "transaction", transaction)
     _replace(SQLiteStore, "__init__", _around(SQLiteStore.__init__, trap, before="lock.taken"))
-    _replace(SQLiteStore, "close", _watched_close(SQLiteStore.close, places, trap))
+    _replace(SQLiteStore, "close", _around(SQLiteStore.close, trap, "close.begun", "close.over"))
+    stamp = _around(Soundness._write, trap, "stamp.write", "stamp.written")
+    _replace(Soundness, "_write", stamp)
     _replace(Team, "send", _around(Team.send, trap, "order.send", "order.sent"))
     _replace(Intake, "take", _around(Intake.take, trap, "outcome.take", "outcome.taken"))
     if trap.point in of(("wal", "database", "closing"), WRITES):
@@ -162,19 +166,6 @@ def _watched_transaction(transaction: Callable[..., Any], places: list[str], tra
             yield
             trap.arrive(f"{place}.stored")
         trap.arrive(f"{place}.committed")
-
-    return watched
-
-
-def _watched_close(close: Callable[..., None], places: list[str], trap: Trap) -> Any:
-    def watched(self: SQLiteStore) -> None:
-        trap.arrive("close.begun")
-        places.append("closing")
-        try:
-            close(self)
-        finally:
-            places.pop()
-        trap.arrive("close.over")
 
     return watched
 
