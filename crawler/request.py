@@ -94,7 +94,7 @@ def fingerprint(request: Request) -> bytes:
     return _host_prefix(urls.origin(request.url)) + digest.digest()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _host_prefix(origin: str) -> bytes:
     return hashlib.blake2b(origin.encode(), digest_size=4).digest()
 

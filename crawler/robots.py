@@ -21,6 +21,8 @@ MAX_REDIRECTS = 5
 """Redirects to follow on the way to a file (section 2.3.1.2)."""
 MAX_AGE = 24 * 60 * 60
 """Seconds that a file may be used for without asking again (section 2.4)."""
+MAX_DELAY = 60 * 60
+"""Seconds of crawl-delay that are kept to; with more, a crawl would never end."""
 
 
 def url_for(url: str) -> str:
@@ -75,7 +77,7 @@ class Robots:
     def crawl_delay(self, agent: str) -> float | None:
         """Seconds that ``agent`` is asked to leave between two requests, if it is."""
         delay: float | None = self._rules.crawl_delay(self._name(agent))
-        return delay
+        return None if delay is None else min(delay, MAX_DELAY)
 
     def _name(self, agent: str) -> str:
         name = self._names.get(agent)
@@ -128,7 +130,7 @@ _FIELDS = {
     "delay": "Crawl-delay",
     "sitemap": "Sitemap",
 }
-# Line breaks of HTML at the end, read backwards: forwards, each of many would be tried as the first.
+# HTML line breaks at the end, read backwards: forwards, each of many is tried as the first.
 _HTML_BREAKS = re.compile(r"(?:\s*+>/?\s*+rb<)*+", re.IGNORECASE)
 # Protego would take these for the ends of lines.
 _OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")

@@ -120,6 +120,11 @@ def test_the_group_for_the_name_replaces_the_one_for_all() -> None:
     assert rules.crawl_delay("other/1.0") is None
 
 
+def test_a_crawl_delay_of_ages_is_an_hour() -> None:
+    rules = Robots(b"User-agent: *\nCrawl-delay: 1e300\n")
+    assert rules.crawl_delay(AGENT) == 3600
+
+
 @pytest.mark.parametrize("delay", ["-1", "NaN", "inf", "-inf", "ten", "", "1.2.3", "10s"])
 def test_a_crawl_delay_that_is_no_time_is_none(delay: str) -> None:
     assert Robots(f"User-agent: *\nCrawl-delay: {delay}").crawl_delay(AGENT) is None

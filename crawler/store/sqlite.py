@@ -126,12 +126,12 @@ class SQLiteStore:
             yield
             if self._tally.is_new:
                 self.set("tally", self._tally.kept)
+            self._db.execute("COMMIT")
         except BaseException:
             self._tally = Tally(*before)
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
         self._tally.is_new = False
 
     def close(self) -> None:
