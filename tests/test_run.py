@@ -108,7 +108,7 @@ def test_allowed_domains_say_which_hosts_are_asked(tmp_path: Path, site: Site, o
 
     site.pages["/"] = links("/a", other.url + "/b", f"http://localhost:{site.port}/c")
     site.pages["/a"] = site.pages["/c"] = "x"
-    run_job(Allowing, tmp_path, site.url + "/")
+    run_job(Allowing, tmp_path, site.url + "/", allow_private=True)
     assert values(items(tmp_path)) == sorted(
         [site.url + "/", site.url + "/a", f"http://localhost:{site.port}/c"]
     )
