@@ -82,7 +82,7 @@ class Soundness:
         Without a stamp, as where the disk is full, the store is looked at more closely next time.
         """
         try:
-            with closing(sqlite3.connect(self.path)) as db:
+            with closing(sqlite3.connect(self.path, timeout=0)) as db:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if not _size(self._log):  # else somebody is reading it, and its log stays
                 self._write(Stamp.of(self.path))

@@ -1,0 +1,120 @@
+"""Stores that are too large to be read as a whole at each start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crawler import soundness
+from crawler.errors import JobError
+from crawler.soundness import Soundness
+from crawler.store.sqlite import SQLiteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store that counts as large, left in good order, and stamped."""
+    monkeypatch.setattr(soundness, "READ_ALL", 0)
+    path = tmp_path / "job.db"
+    sound = Soundness(path)
+    with closing(SQLiteStore(path)) as store:
+        with store.transaction():
+            store.set("place", sound.place())
+            for number in range(200):
+                store.set(f"value {number}", "x" * 500)
+        sound.stamp()
+    return path
+
+
+def break_pages(path: Path) -> None:
+    """What no reading of one row would notice."""
+    times = path.stat()
+    with path.open("r+b") as file:
+        file.seek(4096 * 6)
+        file.write(b"\xff" * 40)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_what_nobody_has_touched_is_not_read(path: Path) -> None:
+    break_pages(path)
+    Soundness(path).check()
+
+
+def test_what_was_touched_is_read(path: Path) -> None:
+    Soundness(path).check()
+    break_pages(path)
+    os.utime(path)
+    with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
+        Soundness(path).check()
+
+
+def test_a_copy_is_read(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copy2(path, copy)
+    copy.replace(path)
+    Soundness(path).check()
+    break_pages(path)
+    with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
+        Soundness(path).check()
+
+
+def leave_a_log(path: Path) -> None:
+    """As a killed process does."""
+    aside = path.with_name("aside")
+    with closing(SQLiteStore(path)) as store:
+        with store.transaction():
+            store.set("last", 1)
+        shutil.copy2(f"{path}-wal", aside)
+        before = path.read_bytes()
+    path.write_bytes(before)
+    aside.rename(f"{path}-wal")
+
+
+def test_a_killed_job_is_read_where_it_was_moved_or_the_machine_started_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_a_log(path)
+    break_pages(path)
+    Soundness(path).check()
+    with monkeypatch.context() as patch:
+        patch.setattr(soundness, "_boot", lambda: "another start")
+        with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
+            Soundness(path).check()
+    shutil.copy2(path, path.with_name("copy.db"))
+    path.with_name("copy.db").replace(path)
+    with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
+        Soundness(path).check()
+
+
+def test_without_a_stamp_a_store_is_read(path: Path) -> None:
+    path.with_suffix(".stamp").unlink()
+    Soundness(path).check()
+    break_pages(path)
+    with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
+        Soundness(path).check()
+
+
+def test_a_stamp_that_cannot_be_read_is_none(path: Path) -> None:
+    path.with_suffix(".stamp").write_bytes(b"{")
+    Soundness(path).check()
+
+
+def test_while_somebody_reads_a_store_it_is_not_stamped_for_what_its_log_holds(path: Path) -> None:
+    sound = Soundness(path)
+    with closing(SQLiteStore(path)) as store, closing(sqlite3.connect(path)) as reader:
+        with store.transaction():
+            store.set("more", "x")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM job").fetchone()
+        with store.transaction():
+            store.set("still more", "x")
+        before = path.with_suffix(".stamp").read_bytes()
+        sound.stamp()
+        assert path.with_suffix(".stamp").read_bytes() == before
+    sound.stamp()
+    sound.check()
