@@ -24,6 +24,7 @@ from crawler.safety import Safety
 from crawler.session import Session
 from crawler.settings import Settings
 from crawler.spider import Spider
+from crawler.trouble import no_handles, out_of_handles
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +175,8 @@ class Login:
             self._give_up(session, session.page, str(error))
         except Exception as error:
             session.hide_credentials()
+            if out_of_handles(error):  # it is not the login that failed: there will be another try
+                raise no_handles() from error
             log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
             self._give_up(session, session.page, f"{type(error).__name__}: {error}")
         if session.page is not None and self._is_logged_out(session, session.page, is_current=True):

@@ -89,7 +89,21 @@ class Hoarding(Follow):
     """Opens files as long as it may, where that is not for ever, and keeps them."""
 
     def parse(self, response: Any) -> Iterator[Any]:
-        with suppress(OSError):
-            while "LIMIT_FILES" in os.environ:
-                HOARD_OF_FILES.append(Path(os.devnull).open("rb"))  # noqa: SIM115
+        hoard()
         yield from super().parse(response)
+
+
+class HoardingLogin(Follow):
+    """Does so before it logs in."""
+
+    host: str
+
+    def login(self, session: Any) -> None:
+        hoard()
+        session.get("http://" + self.host + "/login")
+
+
+def hoard() -> None:
+    with suppress(OSError):
+        while "LIMIT_FILES" in os.environ:
+            HOARD_OF_FILES.append(Path(os.devnull).open("rb"))  # noqa: SIM115

@@ -113,19 +113,24 @@ def test_without_file_handles_workers_say_so_and_blame_no_site(tmp_path: Path, s
     check_whole(folder, urls)
 
 
-def test_a_run_ends_when_there_will_be_no_file_handle(tmp_path: Path, site: Site) -> None:
-    """The spider keeps them all."""
+@pytest.mark.parametrize("spider", ["Hoarding", "HoardingLogin"])
+def test_a_run_ends_when_there_will_be_no_file_handle(
+    tmp_path: Path, site: Site, spider: str
+) -> None:
+    """The spider keeps them all. No login is said to have failed either."""
     urls = web([site], 10)
     page, folder = site.otherwise, tmp_path / "job"
     site.otherwise = lambda visit: Reply(str(page(visit)), headers=(("Connection", "close"),))
-    words = f"{SICK}:Hoarding", folder, site.url + "/0"
-    command = Command(*words, workers=1, environment={"LIMIT_FILES": "40"}, retries=0)
+    words = f"{SICK}:{spider}", folder, site.url + "/0"
+    given = {"host": site.url.removeprefix("http://")}
+    limit = {"LIMIT_FILES": "40"}
+    command = Command(*words, workers=1, environment=limit, retries=0, arguments=given)
     assert command.wait() == 1, command.said
     said = command.said.splitlines()[-1]
     assert said.startswith("crawl: this process may have no more than 40 open files and sockets:")
     assert rows(folder, "SELECT count(*) FROM failed") == [(0,)]
     site.otherwise = page
-    assert Command(*words, workers=1, retries=0).wait() == 0
+    assert Command(*words, workers=1, retries=0, arguments=given).wait() == 0
     check_whole(folder, urls)
 
 
