@@ -69,6 +69,8 @@ MOST_ARRIVALS = {
     "closing": 20,
     "worker": 8,
     "worker.logged_in": 3,
+    **dict.fromkeys(("items.opened", "rejected.opened", "seeds.over", "closing.over"), 1),
+    **dict.fromkeys(points.CUTTING, 1),
 }
 """By a point or what it begins with: up to which arrival may be the last; otherwise the first."""
 

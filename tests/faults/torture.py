@@ -36,6 +36,9 @@ SHAPES = list(Shape)
 USUAL_KILLS, USUAL_SIZE = 30, 500
 """Kills in one crawl, and pages on each of its hosts."""
 
+ENOUGH = 1000
+"""Kills that come to every point. If some is not among theirs, the crawler has moved away from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Torture:
@@ -58,6 +61,9 @@ class Torture:
                 crawls = list(zip(numbers, shares, strict=False))
                 for one in pool.map(lambda crawl: self.crawl(site, folder, *crawl), crawls):
                     toll.add(one)
+        if self.kills >= ENOUGH:
+            missed = {*points.POINTS, *points.WORKER} - toll.at_points().keys()
+            toll.wrong += [f"nothing was killed at {point}" for point in sorted(missed)]
         return toll
 
     def crawl(self, site: Site, folder: Path, number: int, kills: int) -> Toll:

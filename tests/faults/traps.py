@@ -18,7 +18,7 @@ import os
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def _replace(owner: Any, name: str, new: Any) -> None:
 
 
 _OFTEN = 10
-"""Pages of the log after which it is written into the file, instead of a thousand."""
+"""Pages of the log after which it is written into the file, instead of some thousand."""
 
 
 def _watch_sqlite(trap: Trap, places: list[str]) -> None:
@@ -207,7 +207,7 @@ def _watch_sqlite(trap: Trap, places: list[str]) -> None:
 
     replace_pwrite(pwrite)
     if trap.point.startswith("database"):
-        _replace(sqlite3, "connect", _checkpointing(sqlite3.connect))
+        _replace(sqlite3, "connect", partial(sqlite3.connect, factory=_Checkpointing))
 
 
 def _what(file: int) -> str:
@@ -215,10 +215,10 @@ def _what(file: int) -> str:
     return "wal" if name.endswith("-wal") else "database" if name.endswith(".db") else "other"
 
 
-def _checkpointing(connect: Callable[..., sqlite3.Connection]) -> Any:
-    def connected(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-        db = connect(*args, **kwargs)
-        db.execute(f"PRAGMA wal_autocheckpoint = {_OFTEN}")
-        return db
+class _Checkpointing(sqlite3.Connection):
+    """Writes its log into the file often, whatever the store says of it."""
 
-    return connected
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if "wal_autocheckpoint" in sql:
+            sql = f"PRAGMA wal_autocheckpoint = {_OFTEN}"
+        return super().execute(sql, parameters)
