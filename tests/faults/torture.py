@@ -37,7 +37,7 @@ USUAL_KILLS, USUAL_SIZE = 30, 500
 """Kills in one crawl, and pages on each of its hosts."""
 
 ENOUGH = 1000
-"""Kills that come to every point. If some is not among theirs, the crawler has moved away from it."""
+"""Kills that come to every point; one that they do not come to has lost its place in the code."""
 
 
 @dataclass(frozen=True, slots=True)
