@@ -23,6 +23,12 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
+def pytest_collection_finish() -> None:
+    """Thousands of tests and their vectors stay to the end: no collection need look at them."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def site() -> Iterator[Site]:
     """A site without pages yet."""
