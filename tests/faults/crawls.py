@@ -22,7 +22,7 @@ from tests.faults.visits import Had
 from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Shape, Wanted, Web
 from tests.jobs import rows
 
-SPIDERS = Path(__file__).with_name("spiders.py")
+SPIDERS = Path(__file__).with_name("shapes.py")
 LONGEST_SILENCE = 90.0
 """Seconds without any request after which a run counts as stuck."""
 FAREWELL = 30.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.sink import JSONLines
-from tests.faults.spiders import Open
+from tests.faults.shapes import Open
 
 __all__ = ["Open"]
 
