@@ -28,7 +28,7 @@ from crawler.progress import Progress
 from crawler.run import run as run_job
 from crawler.settings import VERSION, usable_cores
 from crawler.spares import Spares
-from crawler.stop import StopSignal
+from crawler.stop import StopSignal, ignore_from_now_on
 from crawler.terminal import one_line, printable
 from crawler.trouble import explained
 
@@ -41,7 +41,9 @@ _PATH = click.Path(path_type=Path)
 
 def main() -> None:
     """The command, as a process."""
-    sys.exit(execute(sys.argv[1:]))
+    status = execute(sys.argv[1:])
+    ignore_from_now_on()
+    sys.exit(status)
 
 
 def execute(arguments: Sequence[str]) -> int:

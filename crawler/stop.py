@@ -40,3 +40,9 @@ class StopSignal:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.stop()
+
+
+def ignore_from_now_on() -> None:
+    """The process is ending: one more Ctrl-C must not change the status that it ends with."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
