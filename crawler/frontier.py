@@ -160,6 +160,7 @@ class Frontier:
             account=row.account,
             seeded=row.seeded or self._is_seeded_twin(row),
             exclusive=self._logs_in,
+            counted=account is not None and account.max_pages is not None,
             home=list(self._accounts).index(row.account) if account else 0,
             held=account is None and (bool(row.account) or bool(self._accounts)),
         )

@@ -30,6 +30,8 @@ class HostQueue:
     """A seed is at this host."""
     exclusive: bool = False
     """The session lives in one worker."""
+    counted: bool = False
+    """Its account may have so many pages and no more: none is sent ahead of its turn."""
     knows_robots: bool = True
     robots_until: float = math.inf
     """When its robots.txt must be asked for again."""
@@ -104,4 +106,4 @@ class HostQueue:
     def _ahead(self) -> int:
         """What must not be sent twice goes out only when it is sent at once: whatever waits in a
         worker that is killed counts as sent."""
-        return 0 if self.heap and self.heap[0].once else AHEAD
+        return 0 if self.counted or (self.heap and self.heap[0].once) else AHEAD
