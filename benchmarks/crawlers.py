@@ -60,7 +60,7 @@ GO = "go"
 
 def _ours(spider: str) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
-        per_host, total = (1, work.concurrency) if work.delay else (work.concurrency, 64)
+        per_host, total = (1, work.concurrency) if work.delay else (work.concurrency, 128)
         return [
             *(python(None), "-m", "crawler", "run", f"{_HERE / 'spiders.py'}:{spider}"),
             *(*work.seeds, "-o", str(work.output), "--job", str(work.job)),
@@ -104,7 +104,7 @@ _SCRAPY_CONCURRENCIES = (8, 16)
 OURS = Crawler("crawler", "crawler, selectors", _ours("Pages"))
 OURS_SOUP = Crawler("crawler-soup", "crawler, BeautifulSoup", _ours("SoupPages"))
 OURS_SELECT = Crawler("crawler-select", "crawler, `select()`", _ours("SelectPages"))
-OURS_BROAD = Crawler("crawler-broad", "crawler, selectors", _ours("Pages"), (64,))
+OURS_BROAD = Crawler("crawler-broad", "crawler, selectors", _ours("Pages"), (128,))
 
 SCRAPY = Crawler(
     *("scrapy", "Scrapy, selectors, tuned by hand", _scrapy("Pages")),

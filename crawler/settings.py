@@ -38,7 +38,7 @@ class Settings:
     """Sent with every request; its first word is the name that robots.txt rules are matched by."""
 
     # Size of the crawl
-    concurrency: int = 64
+    concurrency: int = 128
     """Requests at the same time, over all hosts and workers."""
     workers: int | None = None
     """Worker processes; ``None`` is one per core, 0 runs everything in the calling process."""
