@@ -237,7 +237,7 @@ def test_trees_are_compared_at_each_site_after_they_were_found_to_be_the_same(
     monkeypatch.setattr(parts, "SOURCES", tiny)
     monkeypatch.setattr(trees, "SOURCES", tiny)
     ours, against, *_ = parts.trees(rounds=2, every=1).rows
-    assert (ours.name, ours.unit) == ("tiny-doc, tree: response.soup", "ms/page")
+    assert (ours.name, ours.unit) == ("tiny-doc, tree: response.soup", "µs/page")
     assert against.value > 0
     monkeypatch.setattr(trees, "_beautifulsoup", lambda body: BeautifulSoup(b"<p>Else", "lxml"))
     with pytest.raises(CrawlError, match=r"a\.html: the trees are not the same"):
