@@ -59,7 +59,14 @@ def section(levels: int = LEVELS) -> Section:
                 folder / "job",
                 CONCURRENCY,
             )
-            looks = _crawl([*OURS.command(work), "-s", f"max_depth={levels}"], folder)
+            limits = [
+                f"max_depth={levels}",
+                "max_pages_per_host=none",
+                "max_repeated_segments=none",
+            ]
+            looks = _crawl(
+                [*OURS.command(work), *(word for one in limits for word in ("-s", one))], folder
+            )
             times = _times(site.log)
         found = _lines(work.output)
     if found != (pages, pages) or len(times) != pages:
