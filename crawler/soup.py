@@ -6,6 +6,7 @@ same, for broken pages too; see ``crawler.nodes``.
 
 from __future__ import annotations
 
+import codecs
 import gc
 import logging
 from collections.abc import Iterator
@@ -90,7 +91,9 @@ class _QuietBuilder(LXMLTreeBuilder):
     def prepare_markup(self, markup: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         # BeautifulSoup 4.13 sets it in the method that this one stands in for.
         self.processing_instruction_class = ProcessingInstruction
-        yield markup, "utf-8", None, False
+        # libxml2 drops the mark too, but takes one with nothing behind it for text.
+        mark: Any = "\ufeff" if isinstance(markup, str) else codecs.BOM_UTF8
+        yield markup.removeprefix(mark), "utf-8", None, False
 
 
 def builder() -> LXMLTreeBuilder:
