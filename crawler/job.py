@@ -91,7 +91,7 @@ class Job:
         check_callbacks(self.store, self.plan.source.load())
 
     def _sink(self, opened: contextlib.ExitStack, path: Path, committed: int) -> JSONLines:
-        mark = self.store.get("marks", {}).get(path.name)
+        mark = self.store.get("checksums", {}).get(path.name)
         sink = JSONLines(path, committed, mark=mark, may_cut=self.was_killed)
         opened.callback(sink.close)
         return sink
@@ -122,7 +122,8 @@ class Job:
         self.counters.rejected_length = self.rejected.length
         self.store.set("counters", msgspec.to_builtins(self.counters))
         self.store.set("at", self.clock.wall())
-        self.store.set("marks", {sink.path.name: sink.mark for sink in (self.items, self.rejected)})
+        sinks = (self.items, self.rejected)
+        self.store.set("checksums", {sink.path.name: sink.mark for sink in sinks})
 
     def close(self) -> None:
         """Close the store and the files and let others run the job."""

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from crawler import checksum
 from crawler.errors import CrawlerError, JobError, JobLockedError
 from crawler.trouble import explained
 
 TAIL = 4096
-"""Bytes at the end of the file by which it is known again."""
+"""Bytes at the end of a large file by which it is known again."""
 
 
 class JSONLines:
@@ -24,7 +25,8 @@ class JSONLines:
 
     The store knows how many bytes belong to commits; whatever a killed process wrote after its
     last commit will be written again, so it goes. Where nobody was killed (``may_cut`` false), it
-    is somebody else's, and is left alone. ``mark`` is what ``mark`` was at that commit.
+    is somebody else's, and is left alone. ``mark`` is what ``mark`` was at that commit, or None
+    for a file that was written before there were such marks.
 
     Raises JobError when the file cannot be written, or is not as it was committed: somebody
     changed it, and nothing here can put that right. Raises JobLockedError while another process
@@ -42,6 +44,8 @@ class JSONLines:
     ) -> None:
         self.path = path
         self.length = committed
+        self._sum = 0
+        self._tail = b""
         is_new = not _exists(path)
         if is_new and committed:
             raise JobError(
@@ -56,15 +60,15 @@ class JSONLines:
         with contextlib.ExitStack() as opened:
             opened.callback(self.close)
             self._lock()
-            self._tail = self._check(committed, mark, may_cut=may_cut)
+            self._check(committed, mark, may_cut=may_cut)
             if is_new:
                 _sync_folder(path.parent)
             opened.pop_all()
 
     @property
     def mark(self) -> int:
-        """What the end of the file is known by."""
-        return zlib.crc32(self._tail)
+        """What the file is known by: the CRC-32 of all lines, or of the last if they are many."""
+        return zlib.crc32(self._tail) if self.length > checksum.READ_ALL else self._sum
 
     def append(self, lines: bytes) -> None:
         """Write whole lines and sync them to the disk; ``length`` grows by their bytes.
@@ -85,6 +89,7 @@ class JSONLines:
                 os.ftruncate(self._file, self.length)
             raise explained(error, self.path) or error from error
         self.length += len(lines)
+        self._sum = zlib.crc32(lines, self._sum)
         self._tail = (self._tail + lines[-TAIL:])[-TAIL:]
 
     def check(self) -> None:
@@ -139,20 +144,18 @@ class JSONLines:
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
                 raise  # those are of file systems without locks, as some over a network
 
-    def _check(self, committed: int, mark: int | None, *, may_cut: bool) -> bytes:
-        """The last committed bytes, if the file is what it should be."""
+    def _check(self, committed: int, mark: int | None, *, may_cut: bool) -> None:
+        """Is the file what it should be? Then cut off what a kill has left behind its end."""
         found = os.fstat(self._file).st_size
         if found < committed:
             raise JobError(
                 f"{self.path} has {found:,} bytes, but {committed:,} had been written and "
                 "committed: put the file back, or start again with --fresh"
             )
-        start = max(0, committed - TAIL)
-        os.lseek(self._file, start, os.SEEK_SET)
-        tail = os.read(self._file, committed - start)
-        if mark is not None and zlib.crc32(tail) != mark:
+        self._read(committed)
+        if mark is not None and mark != self.mark:
             raise JobError(
-                f"{self.path} is not as the job left it, its last lines are others: put it back "
+                f"{self.path} is not as the job left it, its lines are others: put it back "
                 "as it was, or start again with --fresh"
             )
         if found > committed:
@@ -162,7 +165,14 @@ class JSONLines:
                     "take out what was added to it, or start again with --fresh"
                 )
             os.ftruncate(self._file, committed)
-        return tail
+
+    def _read(self, committed: int) -> None:
+        """Read what the file is known by."""
+        if committed <= checksum.READ_ALL:
+            self._sum = checksum.of_part(self._file, 0, committed)
+        start = max(0, committed - TAIL)
+        os.lseek(self._file, start, os.SEEK_SET)
+        self._tail = os.read(self._file, committed - start)
 
 
 _BINARY = getattr(os, "O_BINARY", 0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import zlib
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,11 @@ from typing import Any
 
 import msgspec
 
+from crawler import checksum
 from crawler.errors import JobError
 from crawler.store.tally import counted
 from crawler.trouble import damaged, told
 
-READ_ALL = 512 * 1024 * 1024
-"""Bytes up to which a store is read as a whole at each start: about half a second from memory."""
-_BLOCK = 1024 * 1024
 _STORED = "SELECT value FROM job WHERE name = ?"
 
 
@@ -42,8 +39,8 @@ class Stamp(msgspec.Struct):
     def of(cls, store: Path) -> Stamp:
         """The stamp for a file as it is."""
         found = store.stat()
-        checksum = _checksum(store) if found.st_size <= READ_ALL else None
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino, checksum)
+        total = checksum.of_file(store) if found.st_size <= checksum.READ_ALL else None
+        return cls(found.st_size, found.st_mtime_ns, found.st_ino, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +140,7 @@ class Soundness:
         """After a kill SQLite has all that it needs, if everything still is where it was."""
         with closing(_opened(self.path)) as db:
             place = _kept(db, "place")
-        if _size(self.path) <= READ_ALL or place != self.place():
+        if _size(self.path) <= checksum.READ_ALL or place != self.place():
             self._check_content()
 
     def _check_content(self) -> None:
@@ -186,14 +183,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _checksum(path: Path) -> int:
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
 
 
 def _boot() -> str:

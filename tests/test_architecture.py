@@ -75,6 +75,7 @@ FLOORS: dict[str, set[str]] = {
         *(
             "accounts",
             "addresses",
+            "checksum",
             "connections",
             "deadline",
             "environment",

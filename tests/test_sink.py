@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler import checksum
 from crawler.errors import JobError, MachineError
 from crawler.sink import JSONLines
 
@@ -124,3 +125,67 @@ def test_however_often_it_is_killed_the_file_holds_what_was_committed(
                 committed += line + b"\n"
             assert sink.length == len(committed)
             sink.append(b"x" * more)
+
+
+# What a file is known by
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "items.jsonl"
+
+
+def written(path: Path, *lines: bytes, mark: int | None = None) -> int:
+    """Append ``lines`` to what is there; returns the file's mark."""
+    with JSONLines(path, path.stat().st_size if path.exists() else 0, mark=mark) as sink:
+        for line in lines:
+            sink.append(line)
+        return sink.mark
+
+
+def change(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+        file.write(b"?")
+
+
+MANY = [b'{"number":%d}\n' % number for number in range(1_000)]
+
+
+@pytest.mark.parametrize("limit", [0, 3_000, 10**9], ids=["large", "grows large", "small"])
+def test_a_file_is_known_again(path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(checksum, "READ_ALL", limit)
+    mark = written(path, *MANY)
+    mark = written(path, *MANY, mark=mark)
+    assert written(path, mark=mark) == mark
+    assert path.read_bytes() == b"".join(MANY + MANY)
+
+
+@pytest.mark.parametrize(("limit", "at"), [(10**9, 5), (10**9, 15_000), (10**9, -3), (0, -3)])
+def test_a_change_of_the_same_length_is_noticed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, at: int
+) -> None:
+    monkeypatch.setattr(checksum, "READ_ALL", limit)
+    mark = written(path, *MANY, *MANY)
+    change(path, at)
+    changed = path.read_bytes()
+    with pytest.raises(JobError, match=r"is not as the job left it"):
+        written(path, b"{}\n", mark=mark)
+    assert path.read_bytes() == changed
+
+
+def test_of_a_large_file_only_the_end_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checksum, "READ_ALL", 0)
+    mark = written(path, *MANY)
+    change(path, 5)
+    assert written(path, mark=mark) == mark
+
+
+def test_what_a_kill_left_behind_the_end_is_no_part_of_it(path: Path) -> None:
+    mark = written(path, *MANY)
+    committed = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b'{"half')
+    with JSONLines(path, committed, mark=mark) as sink:
+        assert sink.mark == mark
+    assert path.stat().st_size == committed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler import soundness
+from crawler import checksum, soundness
 from crawler.errors import JobError
 from crawler.soundness import Soundness
 from crawler.store.sqlite import SQLiteStore
@@ -19,7 +19,7 @@ from crawler.store.sqlite import SQLiteStore
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store that counts as large, left in good order, and stamped."""
-    monkeypatch.setattr(soundness, "READ_ALL", 0)
+    monkeypatch.setattr(checksum, "READ_ALL", 0)
     path = tmp_path / "job.db"
     sound = Soundness(path)
     with closing(SQLiteStore(path)) as store:
