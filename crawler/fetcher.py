@@ -117,11 +117,20 @@ def _read(raw: requests.Response | Reply, url: str, limit: int, *, cut: bool) ->
 def _is_cut_short(raw: Any) -> bool:
     """True when a compressed body ended in the middle; urllib3 takes what there is for all of it.
 
-    Its decoders keep the one of the standard library in ``_obj``, which knows whether it has seen
-    the end. One that keeps none is taken at its word.
+    Its decoders, of which there may be several, each keep one of a library in ``_obj``, which knows
+    whether it has seen the end. One that keeps none is taken at its word.
     """
-    decompressor = getattr(getattr(raw, "_decoder", None), "_obj", None)
-    return getattr(decompressor, "eof", True) is False
+    decoder = getattr(raw, "_decoder", None)
+    if decoder is None or not raw.tell():  # nothing at all is a body too: that of a redirect, often
+        return False
+    several = getattr(decoder, "_decoders", (decoder,))
+    return not all(_has_seen_its_end(getattr(one, "_obj", None)) for one in several)
+
+
+def _has_seen_its_end(decompressor: Any) -> bool:
+    if hasattr(decompressor, "is_finished"):  # brotli
+        return bool(decompressor.is_finished())
+    return bool(getattr(decompressor, "eof", True))
 
 
 def _with_cause(error: Exception, url: str) -> FetchError | MachineError:

@@ -8,7 +8,7 @@ import struct
 import time
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -322,13 +322,37 @@ def test_a_server_that_closes_idle_connections_costs_no_page(tmp_path: Path, sit
     assert site.connections >= 5
 
 
+MANY = b"".join(b"<b>%d</b>" % (number * number) for number in range(3000))
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+    "gzip, br": lambda page: brotli.compress(gzip.compress(page)),
+    "br, gzip": lambda page: gzip.compress(brotli.compress(page)),
+}
+
+
+@pytest.mark.parametrize("encoding", list(PACKED))
+@pytest.mark.parametrize("part", [0.05, 0.5, 0.99])
 def test_a_compressed_page_that_ends_in_the_middle_is_not_taken_for_whole(
-    tmp_path: Path, site: Site
+    tmp_path: Path, site: Site, encoding: str, part: float
 ) -> None:
-    whole = gzip.compress(b"<b>page</b>" * 1000)
-    headers = (("Content-Encoding", "gzip"),)
-    site.pages = {"/": Reply(whole[:-12], headers=headers), "/whole": Reply(whole, headers=headers)}
-    run_job(Title, tmp_path, f"{site.url}/", f"{site.url}/whole", retries=1)
+    whole = PACKED[encoding](MANY)
+    headers = (("Content-Encoding", encoding),)
+    half = Reply(whole[: int(len(whole) * part)], headers=headers)
+    site.pages = {"/": half, "/whole": Reply(whole, headers=headers)}
+    run_job(Text, tmp_path, f"{site.url}/", f"{site.url}/whole", retries=1)
     assert failures(tmp_path) == {"/": "truncated"}
-    assert values(items(tmp_path)) == [f"{site.url}/whole"]
+    assert [item["text"] for item in items(tmp_path)] == [MANY.decode()]
     assert len(site.visits("/")) == 2
+
+
+@pytest.mark.parametrize("encoding", list(PACKED))
+def test_nothing_at_all_is_a_page_whatever_it_is_packed_in(
+    tmp_path: Path, site: Site, encoding: str
+) -> None:
+    site.pages["/"] = Reply(b"", headers=(("Content-Encoding", encoding),))
+    run_job(Text, tmp_path, f"{site.url}/", retries=0)
+    assert failures(tmp_path) == {}
+    assert [item["text"] for item in items(tmp_path)] == [""]
