@@ -44,12 +44,19 @@ class Login:
         retries: int,
         one_callback: AbstractContextManager[Any],
         pages: Path | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """``pages`` is the folder where a page that shows a failed login is kept."""
+        """``pages`` is the folder where a page that shows a failed login is kept.
+
+        ``wall`` is the clock that ``Request.asked`` is of, by which what was sent before a login is
+        told from what was sent after it; so it must not jump.
+        """
         self._spider = spider
         self._retries = retries
         self._one_callback = one_callback
         self._pages = pages
+        self._wall = wall
         self._proven: set[str] = set()
         """Keys of sessions that have logged in, or worked, in this process."""
 
@@ -184,7 +191,7 @@ class Login:
         session.hide_credentials()
         session.pace()
         session.has_worked = False
-        session.logged_in_at = time.time()
+        session.logged_in_at = self._wall()
         self._proven.add(session.key)
         log.info("%s: logged in", session.key)
 

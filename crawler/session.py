@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -180,11 +181,16 @@ class Session(Transport):
             if isinstance(password, str):
                 self.mask.add(password)
 
-    def load(self, news: SessionNews) -> None:
-        """Take over cookies and login state from the store."""
+    def load(self, news: SessionNews, *, now: float = math.inf) -> None:
+        """Take over cookies and login state from the store.
+
+        A login that is later than ``now``, as the clock was set back since, counts as one of now:
+        until then no page would be one that was asked for after it.
+        """
         self.cookies.load(news.cookies, news.heard)
         self._kept = news.login
-        self.logged_in_at = news.login.at
+        at = news.login.at
+        self.logged_in_at = None if at is None else min(at, now)
         self.headers.update(news.login.headers)
         self.state = copy.deepcopy(news.login.state)
         self.login_pages = set(news.login.pages)

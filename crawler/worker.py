@@ -28,6 +28,7 @@ from crawler.finder import Finder, encoded
 from crawler.garbage import collect_garbage
 from crawler.guards import Guards
 from crawler.items import ItemWriter
+from crawler.jobclock import JobClock
 from crawler.knownhost import KnownHost
 from crawler.login import Login, prepare, safety_of
 from crawler.masking import Mask
@@ -79,6 +80,7 @@ class Worker:
         self._scope = scope
         self._settled = settled
         self._mask = mask or Mask()
+        self._wall = JobClock().wall
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
@@ -94,9 +96,9 @@ class Worker:
         self._uses: Counter[str] = Counter()
         self._unprepared: dict[str, str] = {}
         self.callbacks = Callbacks(settings.callback_timeout)
-        self._login = (
-            Login(spider, settings.retries, self.callbacks, pages) if spider.logs_in() else None
-        )
+        self._login: Login | None = None
+        if spider.logs_in():
+            self._login = Login(spider, settings.retries, self.callbacks, pages, wall=self._wall)
 
     def learn(self, feed: Feed) -> None:
         """Take over what the scheduling process says of hosts, sessions and scope."""
@@ -111,7 +113,7 @@ class Worker:
                     self._addresses.permit(host.origin)
             self._hosts[host.id] = KnownHost(host, self._settings.user_agent)
         for news in feed.sessions:
-            self._session(news.key).load(news)
+            self._session(news.key).load(news, now=self._wall())
 
     def _forget(self, id: int) -> None:
         host = self._hosts.pop(id)
@@ -175,7 +177,7 @@ class Worker:
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
         with nullcontext() if self._login is None else self._login.inside(session):
             outcome.started = time.monotonic()
-            request.asked = request.asked or time.time()
+            request.asked = request.asked or self._wall()
             response = self._fetcher.fetch(request, session)
         outcome.status, outcome.size = response.status, len(response.body)
         if is_redirect(response.status, response.headers):
@@ -219,9 +221,8 @@ class Worker:
         callback = getattr(self._spider, request.callback)
         with self.callbacks.of(request.url):
             collect_garbage()
-            self._collector.collect(
-                callback(response, **(request.cb_kwargs or {})), request, outcome
-            )
+            result = callback(response, **(request.cb_kwargs or {}))
+            self._collector.collect(result, request, outcome)
             if request.history and says_no_more(request):
                 outcome.arrived = encoded(request)
                 self._collector.forget()  # where the page is known, what it found is dropped

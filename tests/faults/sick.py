@@ -47,6 +47,17 @@ class Follow(Spider):
         yield from response.follow_all()
 
 
+class Member(Follow):
+    """Logs in on the same host, and is logged out where a page says 401."""
+
+    def login(self, session: Any) -> None:
+        session.post(self.home + "/login")
+
+    def __init__(self, home: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.home = home
+
+
 class Checked(Follow):
     """Rejects all its items but one."""
 

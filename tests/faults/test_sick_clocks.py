@@ -109,6 +109,73 @@ def test_a_robots_txt_from_the_future_is_asked_for_again(
     assert "/no" not in site.asked
 
 
+class Club:
+    """Pages for members only. All sessions end at the page ``ends``, once."""
+
+    def __init__(self, site: Site) -> None:
+        self.logins = 0
+        self.ends = ""
+        self.urls = [f"{site.url}/{number}" for number in range(12)]
+        self._page = links(*(f"/{number}" for number in range(12)))
+        self._member = ""
+        site.pages["/login"] = self._log_in
+        site.otherwise = self._show
+
+    def _log_in(self, visit: Visit) -> Reply:
+        self.logins += 1
+        self._member = str(self.logins)
+        return Reply("", headers=(("Set-Cookie", f"member={self._member}; Path=/"),))
+
+    def _show(self, visit: Visit) -> Any:
+        if visit.path == self.ends:
+            self.ends, self._member = "", "nobody"
+        if visit.cookies.get("member") != self._member:
+            return Reply("", 401)
+        return self._page
+
+
+@pytest.mark.parametrize("jump", [-HOUR, YEAR])
+def test_a_clock_that_is_set_while_somebody_is_logged_in(
+    tmp_path: Path, site: Site, clock: Clock, jump: float
+) -> None:
+    """Which answers came before the new login, and which after it, is told by the clock."""
+    club = Club(site)
+    page = site.otherwise
+
+    def sets(visit: Visit) -> Any:
+        if visit.path == "/2":
+            clock.set(jump)
+            club.ends = "/3"
+        return page(visit)
+
+    site.otherwise = sets
+    words = f"{SICK}:Member", tmp_path / "job", site.url + "/0"
+    where = {"home": site.url}
+    command = Command(*words, arguments=where, environment=clock.environment)
+    assert command.wait() == 0, command.said
+    assert values(items(tmp_path / "job")) == sorted(club.urls)
+    assert club.logins == 2
+    assert max(site.asked.values()) <= 2
+
+
+def test_a_login_of_times_to_come(tmp_path: Path, site: Site, clock: Clock) -> None:
+    """The clock was a year ahead when it was made, and has been put right since."""
+    club = Club(site)
+    words = f"{SICK}:Member", tmp_path / "job", site.url + "/0"
+    where = {"home": site.url}
+    clock.set(YEAR)
+    first = Command(*words, arguments=where, environment=clock.environment, max_pages=2)
+    assert first.wait() == 0, first.said
+    assert club.logins == 1
+    clock.set(0)
+    club.ends = "/3"
+    second = Command(*words, arguments=where, environment=clock.environment)
+    assert second.wait() == 0, second.said
+    assert values(items(tmp_path / "job")) == sorted(club.urls)
+    assert club.logins == 2
+    assert max(site.asked.values()) <= 2
+
+
 # Versions
 
 
