@@ -8,6 +8,7 @@ the blocked read return at once.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from urllib3.connection import HTTPConnection
+
+from crawler.errors import FetchError
 
 _current = threading.local()
 
@@ -67,6 +70,24 @@ class Watchdog:
             _current.deadline = None
             del self._running[key]
 
+    @contextlib.contextmanager
+    def enforce(self, seconds: float, url: str) -> Iterator[None]:
+        """As ``limit``. Raises FetchError when that was too short; ``url`` is for its message."""
+        error = FetchError(
+            "timeout",
+            f"{url}: the response took longer than timeout, {seconds:g} s",
+            retryable=True,
+        )
+        with self.limit(seconds) as deadline:
+            try:
+                yield
+            except Exception:
+                if deadline.passed:
+                    raise error from None
+                raise
+            if deadline.passed:  # the cut looked like the end of the body
+                raise error
+
     def close(self) -> None:
         """End the watchdog's thread, and with it what is still being fetched."""
         self._closed.set()
@@ -90,6 +111,20 @@ def track(connection: Any) -> None:
     deadline = getattr(_current, "deadline", None)
     if deadline is not None:
         deadline.connection, deadline.sock = connection, connection.sock
+
+
+@contextlib.contextmanager
+def uncounted() -> Iterator[None]:
+    """What this thread waits for within the block, for politeness, is not a server's time."""
+    deadline = getattr(_current, "deadline", None)
+    if deadline is None:
+        yield
+        return
+    left, deadline.at = deadline.at - time.monotonic(), math.inf
+    try:
+        yield
+    finally:
+        deadline.at = time.monotonic() + left
 
 
 def note_sent() -> None:

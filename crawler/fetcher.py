@@ -10,9 +10,9 @@ import requests
 import urllib3.exceptions as lower
 
 from crawler import urls
+from crawler.bodies import read
 from crawler.deadline import Watchdog
 from crawler.errors import FetchError, MachineError
-from crawler.exchange import Reply
 from crawler.failures import status_error
 from crawler.redirects import is_redirect, redirected
 from crawler.request import Request
@@ -22,7 +22,6 @@ from crawler.session import Session
 from crawler.settings import Settings
 from crawler.trouble import no_handles, out_of_handles
 
-_BLOCK = 64 * 1024
 _ERRORS = (requests.RequestException, lower.HTTPError, HTTPException, OSError, ValueError)
 
 
@@ -44,18 +43,14 @@ class Fetcher:
         """
         limit = self._settings.max_body if limit is None else limit
         url = urls.redacted(request.url)
-        with self._watchdog.limit(self._settings.timeout) as deadline:
+        with self._watchdog.enforce(self._settings.timeout, url):
             try:
                 raw = session.fetch(request, self._timeout)
-                body = _read(raw, url, limit, cut=cut)
+                body = read(raw, url, limit, cut=cut)
             except FetchError:
                 raise
             except _ERRORS as error:
-                if deadline.passed:
-                    raise self._too_slow(url) from None
                 raise _with_cause(error, url) from error
-            if deadline.passed:  # the cut looked like the end of the body
-                raise self._too_slow(url)
         return session.as_response(raw, body, request)
 
     def fetch_robots(self, request: Request, session: Session) -> tuple[int, bytes]:
@@ -72,65 +67,6 @@ class Fetcher:
             location = response.headers["location"]
             request = redirected(request, response.status, location, MAX_REDIRECTS)
         return response.status, response.body
-
-    def _too_slow(self, url: str) -> FetchError:
-        return FetchError(
-            "timeout",
-            f"{url}: the response took longer than timeout, {self._settings.timeout:g} s",
-            retryable=True,
-        )
-
-
-def _read(raw: requests.Response | Reply, url: str, limit: int, *, cut: bool) -> bytes:
-    """The decoded body; no more than ``limit`` bytes and a block are ever held.
-
-    A body read to its end gives the connection back to its pool; one that was not is no longer
-    of use, so its connection is closed.
-    """
-    blocks: list[bytes] = []
-    size = 0
-    try:
-        while block := raw.raw.read(_BLOCK, decode_content=True):
-            size += len(block)
-            blocks.append(block)
-            if size > limit:
-                if cut:
-                    break
-                raise FetchError(
-                    "body too large", f"{url}: the body is longer than {limit:,} bytes (max_body)"
-                )
-    except BaseException:
-        raw.raw.close()
-        raise
-    if size <= limit and _is_cut_short(raw.raw):
-        raw.raw.close()
-        raise FetchError(
-            "truncated", f"{url}: the compressed body ended before its end", retryable=True
-        )
-    if size > limit:
-        raw.raw.close()
-    else:
-        raw.raw.release_conn()
-    return b"".join(blocks)[:limit]
-
-
-def _is_cut_short(raw: Any) -> bool:
-    """True when a compressed body ended in the middle; urllib3 takes what there is for all of it.
-
-    Its decoders, of which there may be several, each keep one of a library in ``_obj``, which knows
-    whether it has seen the end. One that keeps none is taken at its word.
-    """
-    decoder = getattr(raw, "_decoder", None)
-    if decoder is None or not raw.tell():  # nothing at all is a body too: that of a redirect, often
-        return False
-    several = getattr(decoder, "_decoders", (decoder,))
-    return not all(_has_seen_its_end(getattr(one, "_obj", None)) for one in several)
-
-
-def _has_seen_its_end(decompressor: Any) -> bool:
-    if hasattr(decompressor, "is_finished"):  # brotli
-        return bool(decompressor.is_finished())
-    return bool(getattr(decompressor, "eof", True))
 
 
 def _with_cause(error: Exception, url: str) -> FetchError | MachineError:

@@ -174,7 +174,8 @@ class Login:
             raise _refusal(session)
         session.start_anew()
         try:
-            self._call(session)
+            with session.trusting():
+                self._call(session)
         except NeedsPersonError as error:
             session.waiting = " ".join(session.mask(error.question).split()) or "a person"
             self._give_up(session, session.page, "", verdict=f"waits for {session.waiting}")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from crawler import urls
 from crawler.accounts import Account
+from crawler.bodies import read
+from crawler.deadline import Watchdog, uncounted
 from crawler.errors import FetchError
 from crawler.exchange import Reply
 from crawler.forms import Form
@@ -27,6 +32,9 @@ from crawler.request import Hop, Request
 from crawler.response import Response
 from crawler.settings import Settings
 from crawler.transport import Transport
+
+MOST_OF_REDIRECT = 64 * 1024
+"""Bytes of a redirect's own body that are read; nobody looks at it."""
 
 
 class Session(Transport):
@@ -47,6 +55,7 @@ class Session(Transport):
         settings: Settings,
         adapter: HTTPAdapter | None = None,
         mask: Mask | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         super().__init__()
         self.key = key
@@ -66,7 +75,10 @@ class Session(Transport):
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()
+        self.max_redirects = settings.max_redirects
         self._settings = settings
+        self._watchdog = watchdog
+        self._trusts: int | None = threading.get_ident()
         self._plain_headers: dict[str, str] = {}
         self._kept = LoginState()
         self.page: Response | None = None
@@ -119,39 +131,61 @@ class Session(Transport):
         headers = dict(kwargs.pop("headers", None) or {})
         if self.page is not None:
             headers.setdefault("Referer", self.page.url)
-        raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
-        self.page = self.as_response(raw, self._body_of(raw), Request(url, method=method))
+        with self._limited(url):
+            raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
+            body = read(raw, urls.redacted(raw.url), self._settings.max_body)
+        self.page = self.as_response(raw, body, Request(url, method=method))
         return self.page
 
-    def _body_of(self, raw: requests.Response) -> bytes:
-        """All of it. Raises FetchError for a body that is too large, of which no more is read."""
-        limit, blocks, size = self._settings.max_body, [], 0
-        for block in raw.iter_content(64 * 1024):
-            blocks.append(block)
-            size += len(block)
-            if size > limit:
-                raw.close()
-                where = urls.redacted(raw.url)
-                message = f"{where}: the body is longer than {limit:,} bytes (max_body)"
-                raise FetchError("body too large", message)
-        return b"".join(blocks)
+    def _limited(self, url: str) -> contextlib.AbstractContextManager[None]:
+        if self._watchdog is None:
+            return contextlib.nullcontext()
+        return self._watchdog.enforce(self._settings.timeout, urls.redacted(url))
 
     def start_anew(self) -> None:
         """A login begins: no page has been opened."""
         self.page = None
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in requests, with a timeout even where none is given, and at the crawl's pace."""
-        self.pace()
+        """As in requests, with a timeout even where none is given."""
         named = urls.normalise(str(url)) or ""
         self.home.add(urls.site(named))
         adapter = self.get_adapter(named) if named else None
-        if isinstance(adapter, PoolAdapter):  # what the spider itself names is the user's word
+        if isinstance(adapter, PoolAdapter) and self._trusts == threading.get_ident():
             adapter.addresses.permit(named)
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 
+    def send(self, request: Any, **kwargs: Any) -> requests.Response:
+        """As in requests, at the crawl's pace, which redirects keep to as well."""
+        with uncounted():
+            self.pace()
+        return super().send(request, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """As in requests, which then reads the redirect's own body; here no more than its start."""
+        target: str | None = super().get_redirect_target(resp)
+        if target is not None and not getattr(resp, "_content_consumed", False):
+            try:
+                resp._content = read(resp, resp.url, MOST_OF_REDIRECT, cut=True)
+            except (FetchError, HTTPError, HTTPException, OSError):  # nobody will miss it
+                resp._content = b""
+            resp._content_consumed = True  # type: ignore[attr-defined]
+        return target
+
     # What the crawler uses
+
+    @contextlib.contextmanager
+    def trusting(self) -> Iterator[None]:
+        """What this thread asks for by URL is the user's own word, and may be a local address.
+
+        In ``login`` it is. In a callback it may be what a page has said.
+        """
+        self._trusts = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._trusts = None
 
     def as_response(
         self, raw: requests.Response | Reply, body: bytes, request: Request
@@ -170,6 +204,7 @@ class Session(Transport):
 
     def settle(self) -> None:
         """The spider has prepared the session: headers from now on are those of a login."""
+        self._trusts = None
         self._plain_headers = self._text_headers()
         self.hide_credentials()
 

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from crawler import urls
 from crawler.accounts import Account
+from crawler.addresses import Addresses
 from crawler.cookiefiles import domain_of
+from crawler.deadline import Watchdog
 from crawler.errors import AccountError, CookieFileError, SpiderError
 from crawler.frontier import ACCOUNT
 from crawler.job import LOG, PAGES, Job
@@ -22,6 +24,7 @@ from crawler.messages import Cookie, SessionChange, SessionNews
 from crawler.news import News
 from crawler.person import Person
 from crawler.plan import Plan
+from crawler.pools import PoolAdapter
 from crawler.session import Session
 from crawler.store import SessionRecord, Store
 
@@ -62,8 +65,11 @@ def log_in(plan: Plan, account: Account | None, person: Person) -> None:
     with _job(plan) as job, log_to(job.folder / LOG, plan.mask):
         made = plan.source.make(plan.arguments)
         record = _record(job.store, _key(account))
-        session = Session(record.key, plan.settings, mask=plan.mask)
-        with contextlib.closing(session):
+        adapter = PoolAdapter(addresses=Addresses(anywhere=plan.settings.allow_private))
+        with (
+            contextlib.closing(Watchdog()) as watchdog,
+            Session(record.key, plan.settings, adapter, plan.mask, watchdog) as session,
+        ):
             session.account, session.person = account, person
             made.prepare(session)
             session.settle()

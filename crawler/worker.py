@@ -232,7 +232,7 @@ class Worker:
     def _session(self, key: str) -> Session:
         session = self._sessions.get(key)
         if session is None:
-            session = Session(key, self._settings, adapter=self._adapter, mask=self._mask)
+            session = Session(key, self._settings, self._adapter, self._mask, self._watchdog)
             session.account = self._accounts.get(key.partition(":")[2])
             if why := prepare(self._spider, session):
                 self._unprepared[key] = why

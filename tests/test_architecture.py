@@ -55,7 +55,17 @@ FLOORS: dict[str, set[str]] = {
         "spider",
     },
     "what is sent and what comes": {
-        *("bases", "cookiefiles", "cookies", "encoding", "forms", "links", "response", "robots"),
+        *(
+            "bases",
+            "bodies",
+            "cookiefiles",
+            "cookies",
+            "encoding",
+            "forms",
+            "links",
+            "response",
+            "robots",
+        ),
         *("entries", "safety", "scope", "setcookie", "sitemaps"),
         *(
             "direct",

@@ -1,0 +1,189 @@
+"""What a login opens keeps to the limits of any fetch: size, time, redirects, pace, addresses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from crawler import Session, Spider
+from crawler.deadline import Watchdog
+from crawler.errors import FetchError, LoginError
+from crawler.person import nobody
+from crawler.settings import Settings
+from crawler.signin import log_in
+from tests.jobs import failures, items, plan, run_job
+from tests.sites import JITTER, Reply, Site, redirect
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+ENOUGH = 8 * 1024 * 1024
+"""Bytes that no reader of a redirect should take; what is under way in buffers is far less."""
+
+
+@pytest.fixture
+def watchdog() -> Iterator[Watchdog]:
+    with closing(Watchdog(tick=0.01)) as running:
+        yield running
+
+
+def session(watchdog: Watchdog, **settings: Any) -> Session:
+    """As a login has it."""
+    return Session("account", Settings(**{"delay": 0.0, **settings}), watchdog=watchdog)
+
+
+class Flood:
+    """A redirect to /there with a body without end, packed or not; counts what goes out."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def __call__(self, sock: Any) -> None:
+        head = "HTTP/1.1 302 Found\r\nLocation: /there\r\nConnection: close\r\n\r\n"
+        sock.sendall(head.encode())
+        while self.sent < 4 * ENOUGH:
+            try:
+                sock.sendall(b"x" * 65536)
+            except OSError:
+                return
+            self.sent += 65536
+
+
+@pytest.mark.parametrize("way", ["open", "get"])
+def test_of_a_redirects_own_body_little_is_read(site: Site, watchdog: Watchdog, way: str) -> None:
+    flood = Flood()
+    site.pages = {"/": Reply(raw=flood), "/there": "arrived"}
+    with session(watchdog) as opened:
+        assert getattr(opened, way)(f"{site.url}/").text == "arrived"
+    assert flood.sent < ENOUGH
+
+
+def test_a_short_body_of_a_redirect_costs_no_connection(site: Site, watchdog: Watchdog) -> None:
+    site.pages["/"] = Reply("moved " * 1000, 302, (("Location", "/there"),))
+    site.pages["/there"] = "arrived"
+    with session(watchdog) as opened:
+        page = opened.get(f"{site.url}/")
+    assert page.history[0].text == "moved " * 1000
+    assert site.connections == 1
+
+
+@pytest.mark.parametrize("where", ["/", "/there"])
+def test_a_page_that_drips_is_cut(site: Site, watchdog: Watchdog, where: str) -> None:
+    over = threading.Event()
+
+    def drip(sock: Any) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not over.wait(0.02):
+            try:
+                sock.sendall(b"x")
+            except OSError:
+                return
+
+    site.pages = {"/": redirect("/there"), "/there": "arrived", where: Reply(raw=drip)}
+    with session(watchdog, timeout=0.3) as opened:
+        with pytest.raises(FetchError, match=r"took longer than timeout, 0\.3 s") as raised:
+            opened.open(f"{site.url}/")
+        assert raised.value.cause == "timeout"
+    over.set()
+
+
+def test_the_pace_is_not_the_servers_time(site: Site, watchdog: Watchdog) -> None:
+    """With a long delay, the pages of a login together take longer than one of them may."""
+    site.pages = {"/": redirect("/a"), "/a": redirect("/b"), "/b": "arrived"}
+    with session(watchdog, timeout=0.4, delay=0.25) as opened:
+        assert opened.open(f"{site.url}/").text == "arrived"
+    assert site.least_gap >= 0.25 - JITTER
+
+
+def test_redirects_are_followed_as_often_as_in_the_crawl(site: Site, watchdog: Watchdog) -> None:
+    site.otherwise = lambda visit: redirect(visit.path + "x")
+    with session(watchdog, max_redirects=5) as opened, pytest.raises(requests.TooManyRedirects):
+        opened.open(f"{site.url}/")
+    assert len(site.log) == 6
+
+
+# Addresses
+
+
+def vault(site: Site, other: Site) -> None:
+    """A site whose pages lead to ``other``, which nobody has named."""
+    site.pages = {"/": "page", "/login": redirect(f"{other.url}/secret")}
+    other.otherwise = lambda visit: "secret"
+
+
+class Opening(Spider):
+    """Its login opens a page of the site."""
+
+    name = "opening"
+
+    def __init__(self, home: str) -> None:
+        super().__init__()
+        self.home = home
+
+    def login(self, session: Session) -> None:
+        session.open(f"{self.home}/login")
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {"url": response.url}
+
+
+def test_a_login_by_hand_is_led_to_no_local_address(
+    tmp_path: Path, site: Site, other: Site
+) -> None:
+    vault(site, other)
+    home = {"home": site.url}
+    with pytest.raises(LoginError, match="a local address, and no seed is there"):
+        log_in(plan(Opening, tmp_path, f"{site.url}/", arguments=home), None, nobody)
+    assert not other.log
+    log_in(
+        plan(Opening, tmp_path, f"{site.url}/", arguments=home, allow_private=True), None, nobody
+    )
+    assert [visit.path for visit in other.log] == ["/secret"]
+
+
+class Fetching(Opening):
+    """Its callback asks by itself for what the page names."""
+
+    name = "fetching"
+
+    def login(self, session: Session) -> None:
+        session.open(f"{self.home}/in")
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {"text": response.session.get(response.css("a::attr(href)").get()).text}
+
+
+def test_what_a_callback_asks_for_is_not_the_users_word(
+    tmp_path: Path, site: Site, other: Site
+) -> None:
+    site.pages = {"/": f"<a href='{other.url}/secret'>x</a>", "/in": "in"}
+    other.otherwise = lambda visit: "secret"
+    home = {"home": site.url}
+    run_job(Fetching, tmp_path / "a", f"{site.url}/", arguments=home)
+    assert not other.log
+    assert items(tmp_path / "a") == []
+    assert list(failures(tmp_path / "a")) == ["/"]
+    run_job(Fetching, tmp_path / "b", f"{site.url}/", arguments=home, allow_private=True)
+    assert items(tmp_path / "b") == [{"text": "secret"}]
+
+
+class Elsewhere(Opening):
+    """It logs in at an address that its seeds do not name."""
+
+    name = "elsewhere"
+
+    def login(self, session: Session) -> None:
+        session.open(f"{self.home}/in")
+
+
+def test_what_a_login_names_is_the_users_word(tmp_path: Path, site: Site, other: Site) -> None:
+    site.pages["/"] = "page"
+    other.pages["/in"] = "in"
+    run_job(Elsewhere, tmp_path, f"{site.url}/", arguments={"home": other.url})
+    assert len(items(tmp_path)) == 1
+    assert [visit.path for visit in other.log] == ["/in"]
