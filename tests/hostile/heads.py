@@ -222,6 +222,8 @@ def after(name: str, value: str, status: str) -> Any:
     return serve
 
 
+GRANTED = 2.0
+"""Seconds of ``max_retry_wait``, longer than a back-off that is not asked for."""
 BUSY, GONE = "429 Too Many Requests", "503 Service Unavailable"
 WAITS: tuple[tuple[str, str, str], ...] = (
     ("", BUSY, "backs off for a second and tries again"),
@@ -232,7 +234,7 @@ WAITS: tuple[tuple[str, str, str], ...] = (
     ("9" * 400, GONE, "the same"),
     ("Wed, 99 Foo 2099 25:61:61 GMT", BUSY, "the same"),
     ("Wed, 21 Oct 2015 07:28:00 GMT", GONE, "the same, for it has passed"),
-    ("31536000", BUSY, "grants `max_retry_wait` of the year (half a second here), and tries again"),
+    ("31536000", BUSY, "grants `max_retry_wait` of the year (two seconds here), and tries again"),
     ("Fri, 31 Dec 9999 23:59:59 GMT", GONE, "the same"),
 )
 
@@ -243,7 +245,7 @@ def waits() -> list[Behaviour]:
         shown = value if len(value) < 40 else f"{value[:3]}… (400 digits)"
         name = f"retry-after {shown or 'none'} {status[:3]}"
         what = f"{status[:3]} with `Retry-After: {shown}`" if value else f"{status[:3]}, no more"
-        settings = {"max_retry_wait": 0.5}
+        settings = {"max_retry_wait": GRANTED}
         made.append(
             Behaviour(name, what, does, after(name, value, status), settings=settings, tries=2)
         )

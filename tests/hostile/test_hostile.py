@@ -16,6 +16,7 @@ from crawler.request import Request
 from crawler.session import Session
 from tests import sites
 from tests.hostile.crawls import ALL, SETTINGS, Certificates, Ending, Reader, crawl
+from tests.hostile.heads import GRANTED
 from tests.hostile.web import Behaviour, Web, Wire
 from tests.jobs import Title, failures, items, rows, run_job, values
 from tests.sites import Site, Visit, links, redirect
@@ -112,6 +113,55 @@ def test_as_many_cookies_are_kept_as_browsers_keep(
 ) -> None:
     kept = [item["cookies"] for item in items_of("ten thousand cookies", tmp_path, certificates)]
     assert kept == [180] * 10
+
+
+# What is asked of it
+
+
+@pytest.mark.parametrize("name", ["robots of 10 MB", "robots of one line"])
+def test_of_a_large_robots_txt_the_beginning_is_read(
+    name: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    _, web = crawled(BY_NAME[name], tmp_path, certificates)
+    assert web.sent["/robots.txt"] < 6_000_000, "500 KiB of ten megabytes, and what was on its way"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("robots of 10 MB", False),
+        ("robots of one line", True),
+        ("robots as a page", True),
+        ("robots with 429", True),
+    ],
+)
+def test_rules_that_could_be_read_are_kept(
+    name: str, allowed: bool, tmp_path: Path, certificates: Certificates
+) -> None:
+    ending, web = crawled(BY_NAME[name], tmp_path, certificates)
+    assert web.asked[name, "/allowed"] == 1
+    assert web.asked[name, "/private/"] == allowed
+    told = [] if allowed else ["disallowed by robots.txt"]
+    assert list(ending.causes.values()) == told
+
+
+@pytest.mark.parametrize("name", ["robots that redirects", "robots within", "robots in a file"])
+def test_where_rules_cannot_be_had_nothing_is_asked(
+    name: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    _, web = crawled(BY_NAME[name], tmp_path, certificates)
+    assert {path for _, path in web.asked} == {"/robots.txt"}
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith("retry-after")])
+def test_a_wait_that_can_be_granted_is_kept(
+    name: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    behaviour = BY_NAME[name]
+    _, web = crawled(behaviour, tmp_path, certificates)
+    first, second = web.times[name, "/"]
+    is_granted = "31536000" in name or "9999 " in name
+    assert second - first >= (GRANTED if is_granted else 1.0) - sites.JITTER
 
 
 # What limits leave out is told

@@ -7,7 +7,8 @@ import selectors
 import socket
 import struct
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -38,6 +39,7 @@ class Wire:
             self.sock.sendall(data)
         except OSError:
             return False
+        self.web.sent[self.path] += len(data)
         return not self.web.closing.is_set()
 
     def pause(self, seconds: float) -> bool:
@@ -127,6 +129,9 @@ class Web:
         self.contexts = contexts
         self.closing = threading.Event()
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.times: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.sent: Counter[str] = Counter()
+        """Bytes that were taken, by the path that was asked for."""
         self.intruders = 0
         self.leaked: list[str] = []
         self._open: set[socket.socket] = set()
@@ -201,6 +206,7 @@ class Web:
             fields[name.lower()] = value.strip()
         wire = Wire(sock, request[1], fields.get("host", ""), self, secure, fields)
         self.asked[behaviour.name, wire.path] += 1
+        self.times[behaviour.name, wire.path].append(time.monotonic())
         serve = behaviour.robots if wire.path == "/robots.txt" else behaviour.serve
         return serve(wire) is True
 
