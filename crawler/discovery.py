@@ -58,17 +58,13 @@ class SpiderSource:
                 f"{spider.__name__} cannot be made{given}: {type(error).__name__}: {error}"
             ) from error
 
-    @property
-    def is_importable(self) -> bool:
-        """False for a class that another process could not import, such as one of a notebook."""
-        if self.spider is None:
-            return True
-        module = sys.modules.get(self.spider.__module__)
-        if "<locals>" in self.spider.__qualname__ or module is None:
-            return False
-        # Worker processes run a script again to have its classes, and find no file to run
-        # behind a prompt, a notebook or `python -c`.
-        return self.spider.__module__ != "__main__" or hasattr(module, "__file__")
+    def check_importable(self) -> None:
+        """Raises SpiderError for a class that no other process can import, as of a notebook."""
+        if self.spider is not None and not _is_importable(self.spider):
+            raise SpiderError(
+                f"worker processes cannot import {self.spider.__name__}: put it into a file of its "
+                "own, or run it in this process with workers=0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +178,16 @@ def _not_found(name: str, folder: Path, listings: list[Listing]) -> str:
 
 
 # The classes of a module
+
+
+def _is_importable(spider: type[Spider]) -> bool:
+    module = sys.modules.get(spider.__module__)
+    if "<locals>" in spider.__qualname__ or module is None:
+        return False
+    # Worker processes run a script again to have its classes. They find no file to run behind a
+    # prompt, a notebook or `python -c`, and with `python - < script` one that is called <stdin>.
+    file = getattr(module, "__file__", None)
+    return spider.__module__ != "__main__" or (file is not None and Path(file).is_file())
 
 
 def _spiders_of(module: ModuleType) -> dict[str, type[Spider]]:

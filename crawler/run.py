@@ -16,7 +16,6 @@ import msgspec
 
 from crawler.commit import Committer
 from crawler.crashes import Crashes, given_up
-from crawler.errors import SpiderError
 from crawler.feeder import Feeder
 from crawler.frontier import Frontier
 from crawler.garbage import hardly_ever
@@ -83,12 +82,9 @@ class Run:
         self._job = job
         self._settings = plan.settings
         self._spider = plan.source.make(plan.arguments)
-        if plan.settings.worker_count and not plan.source.is_importable:
-            raise SpiderError(
-                f"worker processes cannot import {spider.__name__}: put it into a file of its own, "
-                "or run it in this process with workers=0"
-            )
         workers = plan.settings.worker_count
+        if workers:
+            plan.source.check_importable()
         threads = math.ceil(plan.settings.concurrency / max(1, workers))
         self._scheduler = Scheduler(workers=workers or 1, threads=threads)
         self._news = News(workers or 1)
@@ -147,7 +143,8 @@ class Run:
 
     def _open(self) -> None:
         self._job.begin()
-        self._opening.add_seeds()
+        with self._stop.user_code():
+            self._opening.add_seeds()
         for message in self._opening.retire_accounts():
             self._intake.note_login_error(message)
         limit = self._settings.max_pages
@@ -269,7 +266,8 @@ class Run:
             counters.reason = "stopped"
         counters.finished = counters.reason in {"finished", "max_pages"}
         self._job.end()
-        self._spider.closed(msgspec.to_builtins(counters))
+        with self._stop.user_code():
+            self._spider.closed(msgspec.to_builtins(counters))
 
     # What others see
 

@@ -301,14 +301,27 @@ def test_a_class_at_hand_is_its_own_source() -> None:
     source = of_class(Here)
     assert source.load() is Here
     assert source.spec == f"{__name__}:Here"
-    assert source.is_importable
+    source.check_importable()
 
 
 def test_a_class_that_no_other_process_could_import_says_so() -> None:
     class Local(Spider):
         pass
 
-    assert not of_class(Local).is_importable
+    with pytest.raises(SpiderError, match="cannot import Local: put it into a file"):
+        of_class(Local).check_importable()
+
+
+def test_a_script_from_standard_input_is_no_file_for_other_processes(tmp_path: Path) -> None:
+    script = """
+from crawler import Spider, crawl
+class Here(Spider): ...
+list(crawl(Here, "http://127.0.0.1:9/", workers=2))
+"""
+    words = [sys.executable, "-"]
+    ended = subprocess.run(words, input=script, capture_output=True, text=True, cwd=tmp_path)
+    assert "SpiderError: worker processes cannot import Here: put it into a file" in ended.stderr
+    assert "spawn" not in ended.stderr
 
 
 def test_what_is_no_spider_class_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -11,11 +12,49 @@ from pathlib import Path
 
 import pytest
 
+from crawler.cli import INTERRUPTED
 from crawler.stop import StopSignal
 from tests.commands import Command, children_of, wait_until_gone
+from tests.conftest import wait_until
 from tests.jobs import Title, items, rows, run_job, values
 from tests.sites import Site, Visit, web
 from tests.test_crash import check_whole, slowed
+
+HANGING = """
+import time
+from pathlib import Path
+
+from crawler import Spider
+
+HERE = Path(__file__).with_suffix("")
+
+
+def hang(where):
+    if HERE.with_suffix("." + where).exists():
+        HERE.with_suffix(".hangs").touch()
+        time.sleep(600)
+
+
+class Hanging(Spider):
+    delay = 0
+    origin = ""
+
+    def start(self):
+        for number in range(30):
+            yield f"{self.origin}/{number}"
+            if number == 20:
+                hang("start")
+
+    def parse(self, response):
+        yield {"url": response.url}
+
+    def closed(self, stats):
+        hang("closed")
+
+
+hang("import")
+"""
+"""A spider that hangs where a file beside it says."""
 
 
 @pytest.fixture
@@ -136,8 +175,75 @@ def test_a_stopped_job_leaves_no_children_behind(tmp_path: Path, site: Site) -> 
             pass
         children = children_of(command.pid) if command.process.poll() is None else []
         command.press_ctrl_c()
-        assert command.wait() in (0, 3), command.said
+        assert command.wait() in (0, 3, INTERRUPTED), command.said
         wait_until_gone(children)
     last = Command("Follow", folder, site.url + "/0", workers=2)
     assert last.wait() == 0, last.said
     assert len(items(folder)) == 100
+
+
+def hanging(folder: Path, site: Site, where: str) -> Command:
+    """The command of a spider that hangs there, as soon as it does."""
+    site.otherwise = lambda visit: "x"
+    spider = folder / "hanging.py"
+    spider.write_text(HANGING)
+    (folder / "hanging.hangs").unlink(missing_ok=True)
+    (folder / f"hanging.{where}").touch()
+    name, arguments = f"{spider}:Hanging", {"origin": site.url}
+    command = Command(name, folder / "job", workers=2, arguments=arguments)
+    wait_until((folder / "hanging.hangs").exists, lambda: command.said)
+    (folder / f"hanging.{where}").unlink()
+    return command
+
+
+def go_on(folder: Path, site: Site) -> None:
+    """The same command does the rest."""
+    arguments = {"origin": site.url}
+    last = Command(f"{folder / 'hanging.py'}:Hanging", folder / "job", arguments=arguments)
+    assert last.wait() == 0, last.said
+    found = values(items(folder / "job"))
+    assert found == sorted(f"{site.url}/{number}" for number in range(30))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_ends_the_command_while_a_spider_is_imported(
+    tmp_path: Path, site: Site, number: signal.Signals
+) -> None:
+    command = hanging(tmp_path, site, "import")
+    children = command.children
+    command.signal(number)
+    assert command.wait() == INTERRUPTED, command.said
+    wait_until_gone(children)
+    assert not (tmp_path / "job").exists()
+
+
+@pytest.mark.parametrize("where", ["start", "closed"])
+def test_a_second_signal_stops_what_does_not_come_to_an_end(
+    tmp_path: Path, site: Site, where: str
+) -> None:
+    command = hanging(tmp_path, site, where)
+    children = command.children
+    while command.process.poll() is None:
+        command.press_ctrl_c()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.process.wait(0.3)
+    assert command.wait() == INTERRUPTED, command.said
+    wait_until_gone(children)
+    go_on(tmp_path, site)
+    assert set(site.asked.values()) == {1}
+
+
+def test_a_signal_at_a_prompt_is_what_it_is_without_us() -> None:
+    """Before a run has begun: accounts are asked for their passwords there."""
+    with StopSignal(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_user_code_is_left_at_the_second_signal_and_the_loop_at_none() -> None:
+    with StopSignal() as stop:
+        with stop.user_code():
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.level == 2
+        with pytest.raises(KeyboardInterrupt), stop.user_code():
+            os.kill(os.getpid(), signal.SIGINT)
