@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import msgspec
 
 from crawler.accounts import of_spider
 from crawler.discovery import of_class
-from crawler.errors import LoginError
+from crawler.errors import FailedPagesWarning, LoginError
 from crawler.job import Job
 from crawler.log import log_to
 from crawler.plan import Plan
@@ -36,8 +38,9 @@ def crawl(
     unless told otherwise. With ``job``, a folder, state and output are kept there: a crawl that
     was not finished goes on, and only what is new is yielded. Without it nothing is kept.
 
-    Raises CrawlerError; a LoginError after all that could be had without it. Leaving the loop
-    early stops the crawl.
+    Raises CrawlerError; a LoginError after all that could be had without it. Without ``job``, and
+    without ``failed`` in the spider, a FailedPagesWarning at the end tells of pages that failed.
+    Leaving the loop early stops the crawl.
     """
     accounts = of_spider(spider)
     for account in accounts:
@@ -57,6 +60,7 @@ def crawl(
             arguments=arguments or {},
             key=key(),
             accounts=tuple(accounts),
+            is_kept=job is not None,
         )
         open_job = cleanup.enter_context(Job(plan, spider.name))
         if job is not None:
@@ -64,5 +68,24 @@ def crawl(
         run = Run(open_job, spider)
         for lines in cleanup.enter_context(contextlib.closing(run.steps())):
             yield from map(msgspec.json.decode, lines.splitlines())
+        if job is None and spider.failed is Spider.failed and open_job.counters.failed:
+            _warn(_of_failures(open_job))
         if errors := run.summary().login_errors:
             raise LoginError("; ".join(errors))
+
+
+def _of_failures(job: Job) -> str:
+    """How many pages have failed, and why one of them did."""
+    counters, (last,) = job.counters, job.store.failures(1)
+    return (
+        f"crawl(): {counters.failed:,} of {counters.done + counters.failed:,} pages failed: "
+        f"{last.report.message}; for all of them write failed(), or give job="
+    )
+
+
+def _warn(message: str) -> None:
+    """Warn where the generator is used, each time: a cell of a notebook is run again and again."""
+    user = sys._getframe(2)
+    warnings.warn_explicit(
+        message, FailedPagesWarning, user.f_code.co_filename, user.f_lineno, registry=None
+    )

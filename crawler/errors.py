@@ -19,7 +19,8 @@
     │   └── StatusError       … because of its status code
     └── ItemError             one item cannot be written
 
-A message names the thing, the place and the way out, in one sentence.
+A message names the thing, the place and the way out, in one sentence. A warning stands beside
+them: FailedPagesWarning.
 """
 
 from __future__ import annotations
@@ -118,3 +119,7 @@ class StatusError(FetchError):
 
 class ItemError(CrawlerError):
     """One item cannot be written; it goes to ``rejected.jsonl`` with this message."""
+
+
+class FailedPagesWarning(UserWarning):
+    """Pages have failed in a ``crawl()`` that keeps no job in which one could look at them."""

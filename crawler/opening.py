@@ -90,19 +90,20 @@ class Opening:
 
     def assembly(self, threads: int) -> Assembly:
         """What workers are made of."""
+        plan, folder = self._job.plan, self._job.folder
         domains = self._domains()
         netlocs = () if domains else tuple(map(_netloc, self._job.store.origins()))
         return Assembly(
-            source=self._job.plan.source,
-            arguments=self._job.plan.arguments,
-            settings=self._job.plan.settings,
+            source=plan.source,
+            arguments=plan.arguments,
+            settings=plan.settings,
             domains=domains,
             netlocs=netlocs,
             threads=threads,
-            log=str(self._job.folder / LOG),
-            accounts=self._job.plan.accounts,
-            pages=self._job.folder / PAGES,
-            mask=self._job.plan.mask,
+            log=str(folder / LOG),
+            accounts=plan.accounts,
+            pages=folder / PAGES if plan.is_kept else None,
+            mask=plan.mask,
         )
 
     def _requests(self) -> Iterator[Request]:

@@ -36,6 +36,8 @@ class Plan:
     """Nothing is to be added: the seeds are in the job already."""
     fresh: bool = False
     overwrite: bool = False
+    is_kept: bool = True
+    """False for a folder that is gone after the run, so that no message may point into it."""
     key: str | None = field(default=None, repr=False)
     """What sessions are encrypted with in the store."""
     mask: Mask = field(default_factory=Mask, repr=False)

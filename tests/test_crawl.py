@@ -7,14 +7,15 @@ import itertools
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from crawler import LoginError, Request, Response, Session, SettingsError, Spider, crawl
-from crawler.errors import JobLockedError, SeedError, SpiderError
+from crawler import Failure, LoginError, Request, Response, Session, SettingsError, Spider, crawl
+from crawler.errors import FailedPagesWarning, JobLockedError, SeedError, SpiderError
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, items, values
 from tests.sites import Reply, Site, Visit, links, web
@@ -171,6 +172,51 @@ def test_a_failed_login_is_raised_after_the_items_that_could_be_had(site: Site) 
     with pytest.raises(LoginError, match="wrong password"):
         list(crawl(Locked, site.url + "/", **QUICK))
     assert site.asked == {}
+
+
+def test_a_failed_login_names_no_page_in_a_folder_that_is_gone(site: Site, tmp_path: Path) -> None:
+    class Locked(Title):
+        def login(self, session: Session) -> None:
+            session.open(site.url + "/login")
+            raise LoginError("wrong password")
+
+    site.pages = {"/login": "x", "/": "x"}
+    with pytest.raises(LoginError, match=r"wrong password \(at \S+, status 200\)$"):
+        list(crawl(Locked, site.url + "/", **QUICK))
+    with pytest.raises(LoginError, match=f"saved as {tmp_path}/pages/login-account.html"):
+        list(crawl(Locked, site.url + "/", job=tmp_path, **QUICK))
+
+
+class Mistaken(Spider):
+    def parse(self, response: Response) -> None:
+        raise AttributeError(f"no price in {response.url[-2:]}")
+
+
+def test_failed_pages_are_told_at_the_end_each_time_and_where_it_was_called(site: Site) -> None:
+    site.pages = {"/a": "x"}
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            with pytest.warns(FailedPagesWarning) as caught:
+                assert list(crawl(Mistaken, site.url + "/a", **QUICK)) == []
+        (warning,) = caught
+        assert str(warning.message) == (
+            f"crawl(): 1 of 1 pages failed: {site.url}/a: AttributeError in parse(): no price in "
+            "/a; for all of them write failed(), or give job="
+        )
+        assert warning.filename == __file__
+
+
+def test_failed_pages_are_not_told_to_who_hears_of_them_or_can_look(
+    site: Site, tmp_path: Path
+) -> None:
+    class Listening(Mistaken):
+        def failed(self, failure: Failure) -> dict[str, str]:
+            return {"url": failure.request.url}
+
+    site.pages = {"/a": "x"}
+    assert list(crawl(Listening, site.url + "/a", **QUICK)) == [{"url": site.url + "/a"}]
+    assert list(crawl(Mistaken, site.url + "/a", job=tmp_path, **QUICK)) == []
 
 
 def test_memory_is_given_back(site: Site) -> None:
