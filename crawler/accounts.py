@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import re
 import tomllib
@@ -147,6 +148,20 @@ def of_spider(spider: object) -> list[Account]:
         if names.count(name) > 1:
             raise AccountError(f"account {name} is named twice")
     return found
+
+
+def check_login(spider: Any, accounts: Sequence[Account]) -> None:
+    """Raises AccountError where the spider's ``login`` wants an account and there is none."""
+    needed = [
+        one
+        for one in inspect.signature(spider.login).parameters.values()
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+    ]
+    if len(needed) > len(("self", "session")) and not accounts:
+        raise AccountError(
+            f"{spider.__name__}.login wants an account: give --accounts FILE, or name accounts in "
+            "the spider"
+        )
 
 
 def _of_entry(entry: Any) -> Account:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from crawler.accounts import of_spider
+from crawler.accounts import check_login, of_spider
 from crawler.discovery import of_class
 from crawler.errors import FailedPagesWarning, LoginError
 from crawler.job import Job
@@ -42,13 +42,14 @@ def crawl(
     without ``failed`` in the spider, a FailedPagesWarning at the end tells of pages that failed.
     Leaving the loop early stops the crawl.
     """
-    accounts = of_spider(spider)
+    source, accounts = of_class(spider), of_spider(spider)
+    check_login(spider, accounts)
     for account in accounts:
         account.ask()
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
         plan = Plan(
-            source=of_class(spider),
+            source=source,
             settings=resolve(
                 from_pyproject(Path("pyproject.toml")),
                 from_spider(spider),

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from crawler import urls
 from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonError
 from crawler.failures import traceback_of
+from crawler.passwords import unset_variable
 from crawler.request import Request
 from crawler.response import Response
 from crawler.safety import Safety
@@ -186,7 +187,8 @@ class Login:
             if out_of_handles(error):  # it is not the login that failed: there will be another try
                 raise no_handles() from error
             log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
-            self._give_up(session, session.page, f"{type(error).__name__}: {error}")
+            why = unset_variable(error) or f"{type(error).__name__}: {error}"
+            self._give_up(session, session.page, why)
         if session.page is not None and self._is_logged_out(session, session.page, is_current=True):
             self._give_up(session, session.page, "it ended still logged out")
         session.hide_credentials()

@@ -86,7 +86,7 @@ class Opening:
                 for number, name in enumerate(retired):
                     store.hand_over(name, names[number % len(names)])
             return []
-        return [f"there is no account {name!r} any more, whose requests wait" for name in retired]
+        return [_why_they_wait(name) for name in retired]
 
     def assembly(self, threads: int) -> Assembly:
         """What workers are made of."""
@@ -173,6 +173,12 @@ class Opening:
             return f"none of the seeds in {', '.join(self._job.plan.seeds)} can be used"
         name = type(self._spider).__name__
         return f"{name} has nothing to start from: give seeds, or name start_urls in the spider"
+
+
+def _why_they_wait(name: str) -> str:
+    if not name:
+        return "this job began without accounts: leave --accounts away, or start again with --fresh"
+    return f"there is no account {name!r} any more, whose requests wait"
 
 
 def _netloc(origin: str) -> str:

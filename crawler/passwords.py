@@ -112,6 +112,17 @@ def _is_called_secret(name: str) -> bool:
     return not SECRET_WORDS.isdisjoint(words) or "api_key" in "_".join(words)
 
 
+def unset_variable(error: Exception) -> str:
+    """What is to be said of a KeyError that comes from ``os.environ[…]``; of others nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    code = type(os.environ).__getitem__.__code__
+    if not isinstance(error, KeyError) or trace is None or trace.tb_frame.f_code is not code:
+        return ""
+    return f"the environment variable {error.args[0]} is not set"
+
+
 def given(value: str, what: str) -> Secret:
     """A secret whose text is at hand."""
     secret = Secret("given", "", what)

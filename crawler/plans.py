@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crawler import discovery, seeds
-from crawler.accounts import Account, of_spider
+from crawler.accounts import Account, check_login, of_spider
 from crawler.accounts import load as load_accounts
 from crawler.errors import JobError, UsageError
 from crawler.importing import shown
@@ -147,6 +147,7 @@ def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Sett
 def _accounts(source: discovery.SpiderSource, file: Path | None, mask: Mask) -> tuple[Account, ...]:
     """Who logs in; whatever goes wrong from now on, no message shows their passwords."""
     found = load_accounts(file) if file is not None else of_spider(source.load())
+    check_login(source.load(), found)
     for account in found:
         mask.watch(account.secrets)
     return tuple(found)

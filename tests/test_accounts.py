@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from crawler import Spider, accounts
-from crawler.accounts import Account
+from crawler.accounts import Account, check_login
 from crawler.errors import AccountError, UsageError
 
 PASSWORD = "correct horse battery"
@@ -270,3 +270,24 @@ def test_dicts_and_accounts_on_a_spider() -> None:
 def test_a_mistake_on_a_spider(named: Any, says: str) -> None:
     with pytest.raises(AccountError, match=says):
         accounts.of_spider(spider_with(named))
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        lambda self, session: None,
+        lambda self, session, account=None: None,
+        lambda self, session, *accounts: None,
+        lambda self, session, *, account=None: None,
+    ],
+)
+def test_a_login_that_needs_no_account(login: Any) -> None:
+    check_login(type("Members", (Spider,), {"login": login}), [])
+
+
+def test_a_login_that_wants_an_account() -> None:
+    members = type("Members", (Spider,), {"login": lambda self, session, account: None})
+    check_login(members, [Account(name="ann")])
+    with pytest.raises(AccountError, match=r"^Members\.login wants an account: give --accounts"):
+        check_login(members, [])
+    check_login(Spider, [])

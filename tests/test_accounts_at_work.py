@@ -15,6 +15,7 @@ import pytest
 
 from crawler import LoginError, Request, Spider, crawl
 from crawler.accounts import Account
+from crawler.errors import AccountError
 from crawler.job import Job
 from crawler.run import Run, run
 from tests.jobs import failures, items, plan, values
@@ -125,6 +126,24 @@ def test_requests_of_an_account_that_is_gone_wait_for_it(tmp_path: Path, site: S
     assert summary.counters.pending > 0
 
 
+def test_a_job_that_began_without_accounts_says_how_to_go_on(tmp_path: Path, site: Site) -> None:
+    class Own(Members):
+        name = "own"
+
+        def login(self, session: Any, account: Account | None = None) -> None:
+            super().login(session, account or ALICE)
+
+    members_only(site)
+    given = plan(Own, tmp_path, f"{site.url}/2", arguments={"site": site.url}, max_pages=2)
+    assert run(given).counters.pending > 0
+    summary = run(replace(given, accounts=(ALICE,)))
+    assert summary.exit_status == 4
+    assert summary.login_errors == [
+        "this job began without accounts: leave --accounts away, or start again with --fresh"
+    ]
+    assert summary.counters.failed == 0
+
+
 def test_requests_of_an_account_that_is_gone_move_if_the_spider_lets_them(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +214,12 @@ def crawl_until_quiet(folder: Path, site: Site, few: Account) -> Counter[str]:
                 break
         steps.close()
     return by(folder)
+
+
+def test_crawl_refuses_a_login_that_wants_an_account_and_has_none(site: Site) -> None:
+    with pytest.raises(AccountError, match=r"Members\.login wants an account"):
+        list(crawl(Members, f"{site.url}/2", arguments={"site": site.url}))
+    assert site.log == []
 
 
 def test_crawl_takes_the_accounts_of_the_spider(site: Site) -> None:

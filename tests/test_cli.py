@@ -316,6 +316,19 @@ def test_a_login_that_fails_ends_with_4(
     assert len(items("data/jobs/bookshop/items.jsonl")) == 7
 
 
+def test_a_login_without_its_environment_variable_says_so(
+    pages: Site, write: Write, crawl: Crawl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOP_PASSWORD", raising=False)
+    login = "def login(self, session):\n            password = os.environ['SHOP_PASSWORD']"
+    text = PAGES.replace("URL", pages.url).replace("def parse", f"{login}\n\n        def parse")
+    write("spiders/locked.py", f"    import os\n{text}")
+    failed = crawl("run", "locked", *QUICK)
+    assert failed.status == 4
+    why = "login of pages failed: the environment variable SHOP_PASSWORD is not set; 1 pending"
+    assert why in failed.err
+
+
 # Status, list, new, demo
 
 
@@ -454,6 +467,10 @@ BAD: list[tuple[tuple[str, ...], str]] = [
         "the columns city do not fit Pages.parse(): write parse(self, ",
     ),
     (("run", "pages", "plain.csv"), "plain.csv has no column url: its first line must name the"),
+    (
+        ("run", "members"),
+        "Members.login wants an account: give --accounts FILE, or name accounts in the spider",
+    ),
     (("run", "idle"), "Idle has nothing to start from"),
     (("run", "lost"), "callback 'prase' is no method of Lost"),
     (("run", "pages", "-o", "notes.txt"), "notes.txt holds something that is not of this job"),
@@ -481,6 +498,8 @@ def test_bad_input_gets_one_clear_line_and_status_2(
     write("spiders/idle.py", head + "class Idle(Spider):\n  def parse(self, response): ...\n")
     write("spiders/misspelt.py", head + "class Misspelt(Spider):\n  max_page = 3\n")
     write("spiders/picky.py", head + "class Picky(Spider):\n  def __init__(self): ...\n")
+    members = "class Members(Spider):\n  def login(self, session, account): ...\n"
+    write("spiders/members.py", head + members)
     start = f"return [Request('{pages.url}/', 'prase')]"
     write("spiders/lost.py", head + f"class Lost(Spider):\n  def start(self): {start}\n")
     write("seeds.txt", f"{pages.url}/\n")
