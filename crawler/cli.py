@@ -211,7 +211,9 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
     folder = jobs.folder_of(job)
-    found = jobs.job_status(folder)
+    found = {**jobs.job_status(folder), "waiting": {}}
+    if found["reason"] == "login":
+        found["waiting"] = cli_sessions.waiting(folder)
     if failed and as_json:
         found["failed_pages"] = list(map(asdict, jobs.failed_pages(folder)))
     if as_json:

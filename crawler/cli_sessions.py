@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import click
 
 from crawler import cookiefiles, identities, jobs, plans, report, signin
 from crawler.accounts import Account
-from crawler.errors import CookieFileError
+from crawler.errors import CookieFileError, UsageError
 from crawler.importing import shown
 from crawler.job import reader, writer
 from crawler.masking import Mask
@@ -100,6 +101,13 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
         found = identities.chosen(store, account)
     text = printable(report.sessions_text(found, folder))
     click.echo(report.sessions_json(found) if as_json else text)
+
+
+def waiting(folder: Path) -> dict[str, str]:
+    """What the logins of a job ask, by account; nothing where the key for that is missing."""
+    with contextlib.suppress(UsageError), closing(reader(folder, key())) as store:
+        return identities.waiting(store)
+    return {}
 
 
 @click.command(short_help="Forget cookies and logins of a job.")

@@ -49,6 +49,12 @@ def identities(store: Store) -> list[Identity]:
     return [one for one in found if one.is_account or one.cookies]
 
 
+def waiting(store: Store) -> dict[str, str]:
+    """What logins ask that nobody has answered, by the account's name."""
+    found = ((session.key.partition(":")[2], session.login.waiting) for session in store.sessions())
+    return {name: question for name, question in found if question}
+
+
 def _identity(store: Store, session: SessionRecord) -> Identity:
     kind, _, name = session.key.partition(":")
     expiries = [cookie.expires for cookie in session.cookies if cookie.expires is not None]

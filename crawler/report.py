@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 from crawler.discovery import Listing
 from crawler.identities import Identity
 from crawler.importing import shown
+from crawler.job import LOG
 from crawler.messages import FailureReport
 from crawler.stats import Counters, Summary
 
@@ -28,7 +30,7 @@ def summary_text(summary: Summary) -> str:
         facts["rejected"] = f"{counters.rejected:,} in {shown(summary.rejected)}"
     if counters.failed:
         facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
-        facts["which"] = f"crawl status {shown(summary.log.parent)} --failed"
+        facts["see"] = command("crawl", "status", shown(summary.log.parent), "--failed")
     if counters.skipped:
         facts["skipped"] = f"{count(counters.skipped, 'unsafe link')}, named in the log"
     if counters.left_out:
@@ -36,7 +38,7 @@ def summary_text(summary: Summary) -> str:
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
-    if summary.log.exists():
+    if summary.log.exists() and summary.log.stat().st_size:
         facts["log"] = shown(summary.log)
     return "\n".join([*lines, *_aligned(facts)])
 
@@ -61,6 +63,8 @@ def _how_it_ended(summary: Summary) -> str:
         return f"{name} was finished before and has no new seeds; --fresh starts again"
     if counters.reason == "max_pages":
         return f"{name} finished with the pages that max_pages allows, {counters.pending:,} pending"
+    if counters.finished and summary.has_nothing:
+        return f"{name} finished, but no page came: {summary.last_failure}"
     if counters.finished:
         return f"{name} finished"
     return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
@@ -91,10 +95,34 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
     if status["state"] == "running":
         facts["in flight"] = f"{status['in_flight']:,}"
     if status["failed"]:
-        facts["which"] = f"crawl status {shown(folder)} --failed"
+        facts["see"] = command("crawl", "status", shown(folder), "--failed")
+    lines = [f"{shown(folder)} is {status['state']}", *_aligned(facts)]
+    if status["state"] != "running":
+        lines += [
+            line for why in _why_it_ended(status, folder) for line in _aligned({"ended": why})
+        ]
     if status["state"] == "stopped":
-        facts["to go on"] = f"crawl resume {shown(folder)}"
-    return "\n".join([f"{shown(folder)} is {status['state']}", *_aligned(facts)])
+        lines += _aligned({"to go on": command("crawl", "resume", shown(folder))})
+    return "\n".join(lines)
+
+
+def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
+    """Why the last run of a job came to an end, unless it had nothing left to do."""
+    if status["waiting"]:
+        login = ("crawl", "login", _spec(status["spider"]), "--job", shown(folder))
+        return [
+            f"{name or 'its account'} waits for {question}: answer it with "
+            + command(*login, *(("--account", name) if name else ()))
+            for name, question in status["waiting"].items()
+        ]
+    if status["state"] == "stopped" and not status["reason"] and status["seconds"]:
+        return [f"it was killed, or ended with an error, see {shown(folder / LOG)}"]
+    why = {
+        "login": "a login failed; the next run tries it again",
+        "max_pages": "it had the pages that max_pages allows",
+        "stopped": "somebody stopped it",
+    }
+    return [why[status["reason"]]] if status["reason"] in why else []
 
 
 def status_json(status: Mapping[str, Any], folder: Path) -> str:
@@ -196,6 +224,11 @@ def _iso(seconds: float | None) -> str | None:
 
 
 # In words
+
+
+def command(*words: str) -> str:
+    """A command as it can be typed."""
+    return shlex.join(words)
 
 
 def _aligned(facts: Mapping[str, str]) -> list[str]:

@@ -295,4 +295,5 @@ class Run:
             bad_seeds=self._opening.bad,
             new_seeds=self._opening.new,
             already_finished=self._was_finished and self._team is None,
+            last_failure="".join(one.report.message for one in self._job.store.failures(1)),
         )

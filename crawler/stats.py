@@ -77,6 +77,14 @@ class Summary(msgspec.Struct):
     new_seeds: int
     already_finished: bool
     """The job had nothing to do: it was finished before."""
+    last_failure: str = ""
+    """Why the last page that failed did so, in a sentence."""
+
+    @property
+    def has_nothing(self) -> bool:
+        """True when all pages have failed and nothing came of that."""
+        counters = self.counters
+        return bool(counters.failed) and not counters.done and not counters.items
 
     @property
     def exit_status(self) -> int:
@@ -94,6 +102,7 @@ def status(
     return {
         "spider": spider,
         "state": state,
+        "reason": "" if state == "running" else counters.reason,
         "pending": counters.pending,
         "in_flight": counters.in_flight if state == "running" else 0,
         "done": counters.done,

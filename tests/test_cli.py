@@ -259,7 +259,9 @@ def test_a_stopped_run_ends_with_3_and_goes_on(slow: Site, crawl: Crawl, number:
     assert re.search(
         r"^crawl: pages stopped, \d+ pending: the same command goes on$", stopped.err, re.M
     )
-    assert crawl("status", "pages").out.startswith("data/jobs/pages is stopped\n")
+    status = crawl("status", "pages").out
+    assert status.startswith("data/jobs/pages is stopped\n")
+    assert "  ended      somebody stopped it\n" in status
     assert crawl("resume").status == 0
     assert len(items()) == 21
     assert len({item["url"] for item in items()}) == 21
@@ -561,6 +563,8 @@ def test_a_page_that_fails_does_not_change_the_status(
     write("spiders/pages.py", PAGES.replace("URL", site.url))
     run = crawl("run", "pages", *QUICK)
     assert run.status == 0
+    said = f"crawl: pages finished, but no page came: {site.url}/: the server answered 410\n"
+    assert run.err.startswith(said)
     assert "  failed     1: 1 http 410\n" in run.err
 
 

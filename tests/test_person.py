@@ -140,6 +140,14 @@ def test_a_code_is_waited_for_and_answered_later(
     ), run.stderr
     assert len(bank.sent) == 1
     visits = len(bank.site.visits())
+    answer = "answer it with crawl login spiders/bank.py:Bank --job data/jobs/bank\n"
+    assert f"  ended      its account waits for code: {answer}" in crawl("status").stdout
+    found = json.loads(crawl("status", "--json").stdout)
+    assert (found["reason"], found["waiting"]) == ("login", {"": "code"})
+    if key:
+        monkeypatch.delitem(ENVIRONMENT, "CRAWL_KEY")
+        assert "  ended      a login failed; " in crawl("status").stdout
+        monkeypatch.setitem(ENVIRONMENT, "CRAWL_KEY", key)
 
     again = crawl("run", "bank", *options)
     assert again.returncode == 4

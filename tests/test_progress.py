@@ -279,9 +279,24 @@ def test_the_summary_of_a_finished_job() -> None:
     )
 
 
-def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
+def test_the_summary_of_a_run_that_has_nothing_says_why() -> None:
+    nothing = {"done": 0, "items": 0, "failed": 3, "failures": {"dns": 3}}
+    given = {"finished": True, "reason": "finished", "last_failure": "http://x/: no such host"}
+    first = summary_text(summary(**nothing, **given)).splitlines()[0]
+    assert first == "crawl: books finished, but no page came: http://x/: no such host"
+    some = summary_text(summary(**{**nothing, "items": 1}, **given)).splitlines()[0]
+    assert some == "crawl: books finished"  # failed() has made something of it
+
+
+def test_the_summary_names_no_empty_log(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     log.touch()
+    assert "run.log" not in summary_text(summary(finished=True, log=log))
+
+
+def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("an event\n")
     text = summary_text(
         summary(
             failed=3,
@@ -293,7 +308,7 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
         )
     )
     assert "\n  failed     3: 2 http 404, 1 timeout\n" in text
-    assert f"\n  which      crawl status {tmp_path} --failed\n" in text
+    assert f"\n  see        crawl status {tmp_path} --failed\n" in text
     assert "\n  rejected   4 in data/jobs/books/rejected.jsonl\n" in text
     assert "\n  bad seeds  5\n" in text
     assert text.endswith(f"\n  log        {log}")
@@ -331,6 +346,7 @@ def test_the_summary_says_how_to_go_on(facts: dict[str, Any], first: str) -> Non
 STATUS: dict[str, Any] = {
     "spider": "/somewhere/books.py:Books",
     "state": "stopped",
+    "reason": "stopped",
     "pending": 890,
     "in_flight": 0,
     "done": 1234,
@@ -345,6 +361,7 @@ STATUS: dict[str, Any] = {
     "seconds": 65.0,
     "output": "items.jsonl",
     "failures": {"http 404": 2, "timeout": 1},
+    "waiting": {},
 }
 
 
@@ -357,10 +374,42 @@ def test_the_status_for_people() -> None:
     assert not any("skipped" in line for line in lines)
     some = status_text({**STATUS, "skipped": 2}, Path("data/jobs/books"))
     assert "  skipped    2 unsafe links, named in the log" in some.splitlines()
-    assert lines[-2:] == [
-        "  which      crawl status data/jobs/books --failed",
+    assert lines[-3:] == [
+        "  see        crawl status data/jobs/books --failed",
+        "  ended      somebody stopped it",
         "  to go on   crawl resume data/jobs/books",
     ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"reason": "login"}, ["a login failed; the next run tries it again"]),
+        (
+            {"reason": "login", "waiting": {"": "code", "ann": "the captcha"}},
+            [
+                "its account waits for code: answer it with "
+                "crawl login /somewhere/books.py:Books --job 'my jobs/books'",
+                "ann waits for the captcha: answer it with "
+                "crawl login /somewhere/books.py:Books --job 'my jobs/books' --account ann",
+            ],
+        ),
+        ({"state": "finished", "reason": "max_pages"}, ["it had the pages that max_pages allows"]),
+        ({"state": "finished", "reason": "finished"}, []),
+        ({"state": "running", "reason": ""}, []),
+        ({"reason": ""}, ["it was killed, or ended with an error, see my jobs/books/run.log"]),
+        ({"reason": "", "seconds": 0.0}, []),  # a job in which somebody has only logged in
+    ],
+)
+def test_the_status_says_why_the_last_run_ended(facts: dict[str, Any], why: list[str]) -> None:
+    lines = status_text({**STATUS, **facts}, Path("my jobs/books")).splitlines()
+    head = "  ended      "
+    assert [line.removeprefix(head) for line in lines if line.startswith(head)] == why
+
+
+def test_commands_can_be_typed_as_they_are_shown() -> None:
+    text = status_text(STATUS, Path("my jobs/it's"))
+    assert """  to go on   crawl resume 'my jobs/it'"'"'s'""" in text.splitlines()
 
 
 def test_the_status_of_a_running_job() -> None:
