@@ -39,7 +39,8 @@ class Collector:
                 elif output is not None:
                     raise SpiderError(
                         f"{request.callback}() yielded {type(output).__name__} {output!r:.60}, "
-                        "which is neither an item nor a request"
+                        "which is neither an item nor a request; to follow a link: "
+                        "yield response.follow(url)"
                     )
         except BaseException:
             self._finder.forget()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 
 from crawler import urls
 from crawler.errors import (
@@ -11,11 +13,15 @@ from crawler.errors import (
     FetchError,
     LoginError,
     MachineError,
+    SpiderError,
     StatusError,
 )
 from crawler.messages import FailureReport, encodable
 from crawler.request import Request
 from crawler.response import Response
+
+OURS = Path(__file__).parent
+"""Where the crawler's own code is."""
 
 
 def status_error(request: Request, response: Response) -> StatusError:
@@ -44,9 +50,28 @@ def report_of(
         return FailureReport(url, error.cause, encodable(mask(str(error))))
     where = f"{type(error).__name__} in {request.callback}()"
     message = encodable(mask(f"{url}: {where}: {error}"))
-    return FailureReport(url, where, message, traceback_of(error, mask))
+    # What a callback must not give is found by our code, and the message says all of it.
+    is_told = isinstance(error, SpiderError) and _in_spider(error) is None
+    return FailureReport(url, where, message, "" if is_told else traceback_of(error, mask))
 
 
 def traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
-    """The whole traceback as text, masked."""
-    return encodable(mask("".join(traceback.format_exception(error))))
+    """The traceback of an error in a spider as text, masked, without our frames before its own."""
+    return _text(error, _in_spider(error) or error.__traceback__, mask)
+
+
+def whole_traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
+    """The traceback of an error of our own as text, masked."""
+    return _text(error, error.__traceback__, mask)
+
+
+def _in_spider(error: Exception) -> TracebackType | None:
+    """From the first frame on that is not of our code; None when all are."""
+    trace = error.__traceback__
+    while trace is not None and Path(trace.tb_frame.f_code.co_filename).is_relative_to(OURS):
+        trace = trace.tb_next
+    return trace
+
+
+def _text(error: Exception, trace: TracebackType | None, mask: Callable[[str], str]) -> str:
+    return encodable(mask("".join(traceback.format_exception(type(error), error, trace))))

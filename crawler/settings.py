@@ -234,7 +234,7 @@ def check(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     for name, value in values.items():
         if name not in _TYPES:
             near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
-            hint = f": did you mean {near[0]}?" if near else ""
+            hint = f": did you mean {near[0]}?" if near else f"; there are {', '.join(NAMES)}"
             raise SettingsError(f"{where}: there is no setting {name!r}{hint}")
         checked[name] = _convert(name, value, where)
     return checked

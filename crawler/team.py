@@ -17,7 +17,7 @@ from typing import Any
 from crawler.accounts import Account
 from crawler.discovery import SpiderSource
 from crawler.errors import CrawlerError
-from crawler.failures import traceback_of
+from crawler.failures import whole_traceback_of
 from crawler.log import log_to
 from crawler.masking import Mask
 from crawler.messages import Order, Outcome, Recall, Stop, decode_outcomes, encode
@@ -92,7 +92,9 @@ def _log_of(assembly: Assembly) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            log.error("the worker ended with an error\n%s", traceback_of(error, assembly.mask))
+            log.error(
+                "the worker ended with an error\n%s", whole_traceback_of(error, assembly.mask)
+            )
             os._exit(NO_HANDLES if out_of_handles(error) else 1)
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
-from crawler.errors import DisallowedError, FetchError, LoginError, StatusError
-from crawler.failures import report_of, status_error
-from crawler.messages import FailureReport
+from crawler.collector import Collector
+from crawler.errors import DisallowedError, FetchError, LoginError, SpiderError, StatusError
+from crawler.failures import report_of, status_error, whole_traceback_of
+from crawler.finder import Finder
+from crawler.guards import Guards
+from crawler.items import ItemWriter
+from crawler.messages import FailureReport, Outcome
 from crawler.request import Request
 from crawler.response import Response
+from crawler.spider import Spider
 
 URL = "https://user:secret@shop.example/a"
 
@@ -46,6 +53,43 @@ def test_only_the_spider_s_own_errors_have_a_traceback() -> None:
     report = failed(ValueError("no price"))
     assert "raise error\nValueError: no price\n" in report.traceback
     assert report.message == "https://***@shop.example/a: ValueError in page(): no price"
+
+
+def collected(result: object) -> FailureReport:
+    """The report of what a callback gave, as the collector found it."""
+    spider = Spider()
+    finder = Finder(spider, None, Guards())
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (whatever the callback raises)
+        Collector(finder, ItemWriter(None)).collect(result, Request(URL), Outcome(0, "done"))
+    error = caught.value
+    return report_of(Request(URL), error.with_traceback(caught.tb.tb_next))  # without this frame
+
+
+def test_what_a_callback_must_not_give_is_told_without_a_traceback() -> None:
+    report = collected([1])
+    assert report.message.endswith(
+        "parse() yielded int 1, which is neither an item nor a request; to follow a link: "
+        "yield response.follow(url)"
+    )
+    assert report.traceback == ""
+
+
+def test_a_traceback_begins_in_the_spider_and_goes_on_into_our_code() -> None:
+    def parse() -> Iterator[object]:
+        yield Response("https://shop.example/", b"<p>").form("#login")
+
+    report = collected(parse())
+    first, second, *_ = (line for line in report.traceback.splitlines() if "  File " in line)
+    assert __file__ in first
+    assert "forms.py" in second or "response.py" in second
+    assert report.traceback.startswith("Traceback")
+
+
+def test_a_traceback_of_our_own_is_whole() -> None:
+    with pytest.raises(SpiderError) as caught:
+        Response("https://shop.example/", b"<p>").form("#login")
+    trace = caught.value.with_traceback(caught.tb.tb_next)
+    assert "forms.py" in whole_traceback_of(trace)
 
 
 def test_half_a_character_in_a_message_does_not_stop_the_report() -> None:
