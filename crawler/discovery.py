@@ -7,6 +7,7 @@ A spider is named by what ``crawl list`` shows, by its file (``spiders/books.py`
 from __future__ import annotations
 
 import difflib
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ class SpiderSource:
         spider = self.load()
         refuse_in_arguments(arguments)
         _check_arguments(spider, arguments)
+        if missing := _missing(spider, arguments):
+            ways = " ".join(f"-a {name}=…" for name in missing)
+            raise SpiderError(f"{spider.__name__} needs {', '.join(missing)}: give {ways}")
         try:
             return spider(**arguments)
         except Exception as error:
@@ -249,3 +253,15 @@ def _check_arguments(spider: type[Spider], arguments: Mapping[str, str]) -> None
             raise SpiderError(f"-a {name}={value}: {name} is a setting, so say -s {name}={value}")
         if callable(getattr(spider, name, None)):
             raise SpiderError(f"-a {name}={value}: {name} is a method of {spider.__name__}")
+
+
+def _missing(spider: type[Spider], arguments: Mapping[str, str]) -> list[str]:
+    """What the constructor must have and is not given."""
+    parameters = list(inspect.signature(spider).parameters.values())
+    return [
+        one.name
+        for one in parameters
+        if one.default is one.empty
+        and one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}
+        and one.name not in arguments
+    ]

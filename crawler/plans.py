@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,8 +38,10 @@ def for_run(
     given = _pairs("-a", arguments)
     refuse_in_arguments(given)
     who = _accounts(source, accounts, mask)
-    source.make(given)
+    made = source.make(given)
     seeds.check(seed_args)
+    if not seed_args:
+        seeds.check_spider(made)
     changed = _pairs("-s", overrides)
     for account in who:
         account.ask()
@@ -132,7 +135,7 @@ def _refuse_strangers(folder: Path) -> None:
     if about.st_uid != os.geteuid() or about.st_mode & 0o022:
         raise UsageError(
             f"others can write {shown(path)}, which says what is run: name the spider "
-            f"yourself, as in crawl run SPIDER --job {shown(folder)}"
+            f"yourself, as in crawl run SPIDER --job {shlex.quote(shown(folder))}"
         )
 
 

@@ -60,6 +60,13 @@ def check(args: Sequence[str]) -> None:
             _check_file(arg)
 
 
+def check_spider(spider: Spider) -> None:
+    """Raises SpiderError for ``start_urls`` that are one text and no list of them."""
+    if isinstance(spider.start_urls, str):
+        name = type(spider).__name__
+        raise SpiderError(f"{name}.start_urls must be a list: write [{spider.start_urls!r}]")
+
+
 def read(
     args: Sequence[str], spider: Spider, stdin: IO[Any] | None = None
 ) -> Iterator[Request | BadSeed]:
@@ -196,8 +203,7 @@ def _misfit(spider: Spider, columns: tuple[str, ...]) -> str:
 def _started(spider: Spider) -> Iterator[Any]:
     """What ``start`` gives, its own errors told as those of the spider."""
     name = type(spider).__name__
-    if isinstance(spider.start_urls, str):
-        raise SpiderError(f"{name}.start_urls must be a list: write [{spider.start_urls!r}]")
+    check_spider(spider)
     try:
         yield from spider.start()
     except SpiderError:

@@ -478,7 +478,8 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("run", "pages", "-o", "notes.txt"), "notes.txt holds something that is not of this job"),
     (("run", "pages", "--job", "notes.txt"), "cannot use notes.txt as a job's folder"),
     (("status",), "there is no job in data/jobs"),
-    (("status", "pages"), "there is no job 'pages'"),
+    (("status", "pages"), "there is no job 'pages', nor any other in data/jobs"),
+    (("run", "texty"), "Texty.start_urls must be a list: write ['https://shop.example/']"),
     (("resume",), "there is no job in data/jobs"),
     (("new", "my-shop"), "'my-shop' cannot name a spider; it must be a Python name: try my_shop"),
     (("new", "class"), "'class' cannot name a spider; it must be a Python name, such as books"),
@@ -504,6 +505,9 @@ def test_bad_input_gets_one_clear_line_and_status_2(
     write("spiders/members.py", head + members)
     start = f"return [Request('{pages.url}/', 'prase')]"
     write("spiders/lost.py", head + f"class Lost(Spider):\n  def start(self): {start}\n")
+    write(
+        "spiders/texty.py", head + "class Texty(Spider):\n  start_urls = 'https://shop.example/'\n"
+    )
     write("seeds.txt", f"{pages.url}/\n")
     write("seeds.csv", f"url,city\n{pages.url}/,Bonn\n")
     write("plain.csv", f"{pages.url}/\n")
@@ -514,6 +518,7 @@ def test_bad_input_gets_one_clear_line_and_status_2(
     assert refused.status == 2
     assert refused.out == ""
     assert pages.visits() == []
+    assert not Path("data/jobs/texty").exists()
     assert Path("notes.txt").read_text() == "mine\n"
 
 

@@ -339,6 +339,19 @@ class Picky(Spider):
         self.pages = int(pages)
 
 
+class Needy(Spider):
+    def __init__(self, cat: str, *, shelf: str, page: str = "1") -> None:
+        self.cat = cat
+
+
+def test_arguments_that_the_spider_needs_are_named() -> None:
+    with pytest.raises(SpiderError, match=r"^Needy needs cat, shelf: give -a cat=… -a shelf=…$"):
+        of_class(Needy).make({})
+    with pytest.raises(SpiderError, match=r"^Needy needs shelf: give -a shelf=…$"):
+        of_class(Needy).make({"cat": "poetry"})
+    assert of_class(Needy).make({"cat": "poetry", "shelf": "2"})
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
