@@ -28,7 +28,6 @@ FOLDERS = frozenset({"PWD", "OLDPWD"})
 """Where the shell is and was; their stars would hide every path."""
 SHORTEST_GUESS = 6
 """Characters; what is shorter may be a ``true`` or a number that is no secret."""
-INSTALL = "pip install 'crawler[secrets]'"
 
 
 class Secret:
@@ -170,7 +169,7 @@ def from_keyring(service: str, user: str, what: str) -> str | None:
         import keyring.errors
     except ImportError:
         raise AccountError(
-            f"{what} is in the keyring, which needs the keyring library: {INSTALL}"
+            f"{what} is in the keyring, which needs the keyring library: pip install keyring"
         ) from None
     try:
         found: str | None = keyring.get_password(service, user)

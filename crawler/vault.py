@@ -11,7 +11,6 @@ import os
 from typing import TYPE_CHECKING
 
 from crawler.errors import JobError
-from crawler.passwords import INSTALL
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -61,7 +60,8 @@ def _fernet(key: str, salt: bytes) -> Fernet:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
     except ImportError:
         raise JobError(
-            f"{KEY} is set, but encrypting sessions needs the cryptography library: {INSTALL}"
+            f"{KEY} is set, but encrypting sessions needs the cryptography library: "
+            "pip install cryptography"
         ) from None
     derived = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1).derive(key.encode())
     return Fernet(base64.urlsafe_b64encode(derived))

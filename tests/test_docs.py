@@ -177,6 +177,8 @@ class Reader:
             return
         if step.command.startswith("export "):
             self.environment.update(re.findall(r"(\w+)=(\S+)", step.command))
+        if step.command.startswith("unset "):
+            self.environment.pop(step.command.removeprefix("unset "))
         line = re.sub(r"-s delay=\S+", "-s delay=0", self.here(step.command))
         ran = self.run(["bash", "-c", line])
         assert ran.returncode == status, f"$ {line}\n{ran.stdout}"
@@ -403,3 +405,17 @@ def test_every_decision_has_its_parts() -> None:
         headings = re.findall(r"(?m)^#+ (.*)$", page.read_text(encoding="utf-8"))
         assert headings[0].startswith(f"{number}. ")
         assert headings[1:] == ["Context", "Decision", "Why", "What it costs"]
+
+
+def test_the_eight_hops_are_the_same_in_each_place_and_in_the_code() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"│ (\d)  ([\w.]+) +(\w+\.py) │", guide)
+    told = re.findall(r"`([\w.]+)`", readme.partition("is eight hops:")[2].partition(". ")[0])
+    assert [hop for _, hop, _ in sorted(drawn)] == told
+    assert len(told) == 8
+    for _, hop, file in drawn:
+        code = (ROOT / "crawler" / file).read_text(encoding="utf-8")
+        of, _, method = hop.rpartition(".")
+        assert f"    def {method}(" in code
+        assert not of or f"class {of}" in code

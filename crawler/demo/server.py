@@ -165,9 +165,9 @@ A bookshop to crawl is open at {url}
 In another terminal:
 
   crawl new shop {url}/
-  crawl run shop
+  crawl run shop -s delay=0.1
 
-Ctrl-C closes the shop."""
+It is your own, so it need not be asked slowly. Ctrl-C closes the shop."""
 
 
 def serve(host: str = "127.0.0.1", port: int = 8765) -> None:
