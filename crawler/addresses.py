@@ -57,7 +57,10 @@ def _is_public_6(address: IPv6Address) -> bool:
 
 
 def _needs_its_number(text: str) -> bool:
-    """True where no site lives, so that a name which leads there is a trick, seed or not."""
+    """True for addresses that no real site has (link-local, multicast, cloud metadata).
+
+    They are allowed only when a seed spells the number itself.
+    """
     address = _parsed(text)
     of_a_kind = address.is_link_local or address.is_multicast or address.is_unspecified
     return of_a_kind or address in _METADATA

@@ -31,7 +31,7 @@ class Callbacks:
     """Use it as a lock, or with ``of(url)`` where it matters how long that takes."""
 
     def __init__(self, timeout: float | None = None) -> None:
-        """``timeout`` is in seconds, None for no limit. Nothing looks before ``watch``."""
+        """``timeout`` is in seconds, None for no limit. It is enforced only after ``watch()``."""
         self._timeout = timeout
         self._lock = threading.Lock()
         self._running: tuple[float, int, str] | None = None
@@ -49,7 +49,7 @@ class Callbacks:
 
     @contextmanager
     def of(self, url: str) -> Iterator[None]:
-        """The callback for a page runs within."""
+        """Hold the lock while the callback for ``url`` runs, and note when it began."""
         with self._lock:
             self._running = (time.monotonic(), threading.get_ident(), url)
             try:
@@ -60,7 +60,8 @@ class Callbacks:
     def watch(self, kept: str | None, *, may_exit: bool) -> None:
         """From now on tell the log of a callback that takes too long, and end this process.
 
-        ``kept`` is the log's file. Without ``may_exit`` it is told, and goes on.
+        ``kept`` is the log file's path. With ``may_exit`` the process is ended; without it the
+        hang is only logged.
         """
         if self._timeout is not None:
             what = (self._timeout, kept, may_exit)

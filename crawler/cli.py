@@ -114,10 +114,28 @@ def commands(traceback: bool) -> None:
 @click.argument("seed_args", metavar="[SEEDS]...", nargs=-1)
 @click.option("-o", "--output", metavar="FILE", type=_PATH, help="Where the items go.")
 @click.option("--job", metavar="DIR", type=_PATH, help="The job's folder [data/jobs/SPIDER].")
-@click.option("-a", "arguments", metavar="NAME=VALUE", multiple=True, help="To the spider.")
-@click.option("-s", "overrides", metavar="SETTING=VALUE", multiple=True, help="A setting.")
-@click.option("--accounts", metavar="FILE", type=_PATH, help="Who logs in, in TOML.")
-@click.option("--fresh", is_flag=True, help="Start again.")
+@click.option(
+    "-a",
+    "arguments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="An argument for the spider's constructor; may be repeated.",
+)
+@click.option(
+    "-s",
+    "overrides",
+    metavar="SETTING=VALUE",
+    multiple=True,
+    help="A setting, as in -s delay=0.5; may be repeated.",
+)
+@click.option(
+    "--accounts", metavar="FILE", type=_PATH, help="A TOML file with the accounts to log in with."
+)
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Forget the job's state and delete its files, then start from the seeds.",
+)
 @click.option("--yes", is_flag=True, help="Overwrite the output when starting again.")
 @click.pass_obj
 def run(

@@ -26,11 +26,30 @@ _PATH = click.Path(path_type=Path)
 @click.command(short_help="Log in, answering what is asked, and keep the session.")
 @click.argument("spider")
 @click.option("--account", metavar="NAME", help="Which one, where there are several.")
-@click.option("--accounts", metavar="FILE", type=_PATH, help="Who logs in, in TOML.")
+@click.option(
+    "--accounts", metavar="FILE", type=_PATH, help="A TOML file with the accounts to log in with."
+)
 @click.option("--job", metavar="DIR", type=_PATH, help="The job's folder [data/jobs/SPIDER].")
-@click.option("-a", "arguments", metavar="NAME=VALUE", multiple=True, help="To the spider.")
-@click.option("-s", "overrides", metavar="SETTING=VALUE", multiple=True, help="A setting.")
-@click.option("--import-cookies", metavar="FILE", type=_PATH, help="Of a browser that is in.")
+@click.option(
+    "-a",
+    "arguments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="An argument for the spider's constructor; may be repeated.",
+)
+@click.option(
+    "-s",
+    "overrides",
+    metavar="SETTING=VALUE",
+    multiple=True,
+    help="A setting, as in -s delay=0.5; may be repeated.",
+)
+@click.option(
+    "--import-cookies",
+    metavar="FILE",
+    type=_PATH,
+    help="Do not log in: take the cookies that a logged-in browser has exported to FILE.",
+)
 @click.pass_obj
 def login(
     mask: Mask,
@@ -84,7 +103,7 @@ def _text(path: Path) -> str:
 @click.argument("job", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--export", metavar="FILE", type=_PATH, help="Write the cookies to FILE.")
-@click.option("--account", metavar="NAME", help="This one only.")
+@click.option("--account", metavar="NAME", help="Only this account.")
 def sessions(job: str | None, as_json: bool, export: Path | None, account: str | None) -> None:
     """Show the sessions of JOB: whose they are, where, and until when, but not their cookies.
 
@@ -112,7 +131,7 @@ def waiting(folder: Path) -> dict[str, str]:
 
 @click.command(short_help="Forget cookies and logins of a job.")
 @click.argument("job", required=False)
-@click.option("--account", metavar="NAME", help="This one only.")
+@click.option("--account", metavar="NAME", help="Only this account.")
 def logout(job: str | None, account: str | None) -> None:
     """Forget the cookies and logins of JOB, so that its next run logs in. The site is not told.
 

@@ -19,7 +19,8 @@ class Collector:
         self._writer = writer
 
     def forget(self) -> None:
-        """What was found last may not get into the frontier."""
+        """The last requests found may be discarded; clear the "already sent" memory so that they
+        can be found again."""
         self._finder.forget()
 
     def collect(self, result: Any, request: Request, outcome: Outcome) -> None:

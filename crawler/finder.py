@@ -95,7 +95,8 @@ class Finder:
         return entry
 
     def forget(self) -> None:
-        """What was found last may not get into the frontier: remember nothing."""
+        """The last requests found may be discarded; clear the "already sent" memory so that they
+        can be found again."""
         self._sent.clear()
         self._sent_length = 0
 

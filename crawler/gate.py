@@ -18,7 +18,7 @@ class Gate:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Inside with others."""
+        """Hold the gate shared: other ``together`` blocks may run too."""
         with self._changed:
             self._changed.wait_for(lambda: not self._alone and not self._waiting)
             self._inside += 1
@@ -31,7 +31,7 @@ class Gate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Inside, and nobody else is."""
+        """Hold it exclusively: wait until everybody has left, and keep others out."""
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: not self._alone and not self._inside)

@@ -1,4 +1,5 @@
-"""Guards: which of a page's requests lead nowhere, and how many of them are one page's due. Pure.
+"""Guards: limits against endless sites, by depth, URL length, repeated path segments and requests
+per page.
 
 Sites without end are seldom meant ill: a calendar has a link to the next month, a relative link
 that should be an absolute one makes each path longer than the last. What a guard leaves out is

@@ -31,7 +31,7 @@ class HostQueue:
     exclusive: bool = False
     """The session lives in one worker."""
     counted: bool = False
-    """Its account may have so many pages and no more: none is sent ahead of its turn."""
+    """The account has a quota, so nothing is sent to a worker before its turn."""
     knows_robots: bool = True
     robots_until: float = math.inf
     """When its robots.txt must be asked for again."""
@@ -104,6 +104,6 @@ class HostQueue:
 
     @property
     def _ahead(self) -> int:
-        """What must not be sent twice goes out only when it is sent at once: whatever waits in a
-        worker that is killed counts as sent."""
+        """No sending ahead for ``replay=False``: a request waiting in a killed worker would be
+        reported as possibly sent."""
         return 0 if self.counted or (self.heap and self.heap[0].once) else AHEAD

@@ -42,7 +42,7 @@ class Opening:
         self._report = report
         self._scope = self._declared_scope()
         names = [account.name for account in job.plan.accounts]
-        self._finder = Finder(spider, self._scope, Guards(), names)  # seeds are what they are
+        self._finder = Finder(spider, self._scope, Guards(), names)  # no limit holds for seeds
         Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
         self._added_before = bool(job.store.get("seeds_added", False))
         self._taken = 0
@@ -130,7 +130,9 @@ class Opening:
                 continue
             good += 1
             self._taken += 1
-            if found.dont_filter or self._job.plan.accounts:  # what comes depends on what came
+            # These need the sequence number and what was seen so far, so write the earlier seeds
+            # first.
+            if found.dont_filter or self._job.plan.accounts:
                 self._keep(found_before)
             # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
             is_new = self._job.store.mark_seen(found) if found.dont_filter else True

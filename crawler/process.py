@@ -152,8 +152,11 @@ class Workshop:
                 break
 
     def _report(self, task: Task, outcome: Outcome) -> None:
-        """Into the outbox. A cookie may travel with another page than the one that it came with,
-        of a thread that was quicker; but never behind it, or it could be lost in between."""
+        """Into the outbox, with what has changed in the session.
+
+        A changed cookie may travel with an earlier outcome than its own, never with a later one:
+        a crash in between would lose it.
+        """
         with self._reporting:
             self._handler.seal(task, outcome)
             self._outbox.append(outcome)

@@ -110,11 +110,12 @@ class Scheduler:
         self._list(host, now)
 
     def settle(self, host: HostQueue, key: Key) -> None:
-        """What became of a request is committed."""
+        """The outcome of this request has been committed: forget that it was sent."""
         host.out.discard(key)
 
     def _shorten(self, host: HostQueue) -> None:
-        """Requests that overtake the others must not fill the memory."""
+        """Keep the in-memory head short when high-priority requests swell it; the rest stays in
+        the store."""
         if len(host.heap) > 4 * self.head_size:
             host.heap = heapq.nsmallest(self.head_size, host.heap)
             host.cursor = host.heap[-1].key
@@ -130,7 +131,7 @@ class Scheduler:
 
     @property
     def _is_at_limit(self) -> bool:
-        """True when what is in flight may be all that is still wanted."""
+        """True when the requests in flight are enough to reach ``max_pages``: no more are sent."""
         return self.remaining is not None and len(self._assigned) >= self.remaining
 
     def _next_suspect(self, now: float) -> Assignment | None:
@@ -173,7 +174,8 @@ class Scheduler:
         return any(host.heap for host in self._hosts.values())
 
     def next_at(self) -> float | None:
-        """When the next host's turn comes; None when no host waits for one alone."""
+        """When the next host may be asked; None when nothing waits for time alone (no host listed,
+        workers full, limit reached)."""
         if not self._turns or self._is_at_limit or self._is_full:
             return None
         return self._turns[0][0]

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds between two looks at the workers' memory."""
 LEAST_WORK = 20
-"""Requests that a worker handles at the least: one that is large at once must not only start."""
+"""A new worker handles at least this many requests before it may be replaced; otherwise a spider
+that needs much memory from the start would only cause restarts."""
 
 
 class Turnover:

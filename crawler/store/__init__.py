@@ -132,7 +132,11 @@ class Store(Protocol):
         """Remember a redirect's target as seen; False when it was, with the same callback."""
 
     def arrive(self, found: Found) -> bool:
-        """A redirect has led to this page; False when the job has its results anyway."""
+        """Record that a redirect ended at this page.
+
+        False when the page was already handled with the same callback, so that its output must be
+        dropped.
+        """
 
     def has_arrived(self, found: Found) -> bool:
         """True when redirects have led to this page before, for the same callback."""
