@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill hostile torture fuzz clean
+.PHONY: demo test check format bench bench-quick kill hostile torture fuzz map clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -53,6 +53,10 @@ hostile: $(VENV)/.installed
 # Read the public vectors and write what was made of them to docs/conformance.md.
 conformance: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance
+
+# Write what each module is for, from its docstring, to docs/code.md.
+map: $(VENV)/.installed
+	$(BIN)/python -m tests.codemap
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
