@@ -89,6 +89,7 @@ class Committer:
             self._job.items.append(written)
             self._job.rejected.append(b"".join(rejected))
             self._job.counters.in_flight = self._scheduler.in_flight
+            self._job.counters.logins += self._news.new_logins()
             self._job.save_counters()
         self._let_in(gathered, now)
         return written

@@ -65,6 +65,7 @@ class News:
         self._scope: list[list[str]] = [[] for _ in range(workers)]
         self._netlocs: set[str] = set()
         self._forgotten: list[list[int]] = [[] for _ in range(workers)]
+        self._logins = 0
 
     # Hosts
 
@@ -134,9 +135,15 @@ class News:
         was_in, is_in = state.login.at is not None, login.at is not None
         if is_in and login.at != state.login.at:
             state.usage = replace(state.usage, logins=state.usage.logins + 1)
+            self._logins += 1
         elif was_in and not is_in:
             state.usage = replace(state.usage, logged_out_at=time.time())
         state.login = login
+
+    def new_logins(self) -> int:
+        """How many logins there have been since the last call."""
+        found, self._logins = self._logins, 0
+        return found
 
     def count_page(self, key: str, at: float) -> None:
         """A response came through a session, at wall-clock time ``at``."""

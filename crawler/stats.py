@@ -33,8 +33,11 @@ class Counters(msgspec.Struct):
     bytes: int = 0
     """Size of all responses' bodies, decoded."""
     retried: int = 0
+    """Requests that were put off to be asked again."""
     redirected: int = 0
+    """Hops of redirects."""
     logins: int = 0
+    """Logins that succeeded, those by hand left out."""
     seconds: float = 0.0
     """Time spent running."""
     started: float = 0.0

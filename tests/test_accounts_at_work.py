@@ -112,8 +112,10 @@ def test_an_account_that_cannot_log_in_does_not_hold_up_the_others(
 def test_a_resumed_job_is_still_logged_in_with_each_account(tmp_path: Path, site: Site) -> None:
     members_only(site)
     run_members(tmp_path, site, ALICE, BOB, max_pages=5)
-    assert run_members(tmp_path, site, ALICE, BOB).exit_status == 0
+    summary = run_members(tmp_path, site, ALICE, BOB)
+    assert summary.exit_status == 0
     assert len(logins(site)) == 2
+    assert summary.counters.logins == 2
     assert len(items(tmp_path)) == 38
 
 

@@ -36,6 +36,7 @@ from crawler import forms, settings
 from crawler.cli import commands
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import URL
+from crawler.stats import Counters
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -315,6 +316,7 @@ def public(kind: type) -> list[str]:
         ("Link", crawler.Link, set()),
         ("Form", forms.Form, {"base", "page"}),
         ("Errors", crawler.FetchError, set()),
+        ("The job's counters", Counters, set()),
     ],
 )
 def test_every_attribute_is_in_the_reference(heading: str, kind: type, private: set[str]) -> None:
