@@ -1,4 +1,4 @@
-"""Retry: whether a request is tried again, and when. Pure: nothing here waits.
+"""Retry: whether a request is tried again, and when. Nothing here waits.
 
 The policies are tenacity's, asked one try at a time, because the wait between two tries is spent
 in the frontier, where it survives a restart.
