@@ -12,6 +12,7 @@ import difflib
 import getpass
 import os
 import re
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -156,7 +157,8 @@ def referred(
 def check_private(path: Path, what: str) -> None:
     """Raises AccountError for a file that others than its owner may read."""
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise AccountError(f"{path} holds {what}, but others can read it: chmod 600 {path}")
+        command = shlex.join(["chmod", "600", str(path)])
+        raise AccountError(f"{path} holds {what}, but others can read it: {command}")
 
 
 def from_keyring(service: str, user: str, what: str) -> str | None:
@@ -198,7 +200,7 @@ def _file(secret: Secret) -> str:
 def _keyring(secret: Secret) -> str:
     found = from_keyring(secret.place, secret.user, secret.what)
     if found is None:
-        command = f"keyring set {secret.place} {secret.user}"
+        command = shlex.join(["keyring", "set", secret.place, secret.user])
         raise AccountError(
             f"{secret.what} is not in the keyring under {secret.place}: put it there with {command}"
         )
