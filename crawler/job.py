@@ -107,6 +107,8 @@ class Job:
             self.store.set("record", _updated(self.record, self.plan))
             keep_callbacks(self.store, self.plan.source.load())
         self._soundness.begin()
+        for sink in (self.items, self.rejected):
+            sink.log_cut()
 
     def end(self) -> None:
         """Mark the job as left in good order, its counters included."""

@@ -1,9 +1,13 @@
-"""JSON lines: appended and synced before each commit, cut back to the committed byte on start."""
+"""JSON lines: appended and synced before each commit, cut back to the committed byte on start.
+
+What is cut off is kept in a file beside the output, for it may not be ours: see decision 18.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import stat
@@ -16,17 +20,22 @@ from crawler import checksum
 from crawler.errors import CrawlerError, JobError, JobLockedError
 from crawler.trouble import explained
 
+log = logging.getLogger(__name__)
+
+CUT = ".cut"
+"""The ending of the file beside an output that keeps what was cut off it."""
 TAIL = 4096
 """Bytes at the end of a large file by which it is known again."""
 
 
 class JSONLines:
-    """One output file. What stands behind ``committed`` bytes on opening is cut off.
+    """One output file. What stands behind ``committed`` bytes on opening is moved to ``kept``.
 
     The store knows how many bytes belong to commits; whatever a killed process wrote after its
-    last commit will be written again, so it goes. Where nobody was killed (``may_cut`` false), it
-    is somebody else's, and is left alone. ``mark`` is what ``mark`` was at that commit, or None
-    for a file that was written before there were such marks.
+    last commit will be written again, so it goes. It may as well be somebody else's, so it is not
+    lost. Where nobody was killed (``may_cut`` false), it surely is, and is left alone. ``mark`` is
+    what ``mark`` was at that commit, or None for a file that was written before there were such
+    marks.
 
     Raises JobError when the file cannot be written, or is not as it was committed: somebody
     changed it, and nothing here can put that right. Raises JobLockedError while another process
@@ -43,7 +52,9 @@ class JSONLines:
         may_cut: bool = True,
     ) -> None:
         self.path = path
+        self.kept = path.with_name(path.name + CUT)
         self.length = committed
+        self._cut = 0
         self._sum = 0
         self._tail = b""
         is_new = not _exists(path)
@@ -80,9 +91,7 @@ class JSONLines:
             return
         self.check()
         try:
-            view = memoryview(lines)
-            while view:
-                view = view[os.write(self._file, view) :]
+            _write(self._file, lines)
             os.fsync(self._file)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -110,6 +119,17 @@ class JSONLines:
                 f"{self.path} was changed while the job was running: it has {ours.st_size:,} "
                 f"bytes, where {self.length:,} had been written; {way_out}, "
                 "or start again with --fresh"
+            )
+
+    def log_cut(self) -> None:
+        """Tell the log what was cut off, which is open only when the job is."""
+        if self._cut:
+            log.warning(
+                "%s had %s bytes behind the last commit, as a kill leaves them: they are in %s "
+                "now, and what this job wrote of them is written again",
+                self.path,
+                f"{self._cut:,}",
+                self.kept,
             )
 
     def close(self) -> None:
@@ -164,7 +184,31 @@ class JSONLines:
                     f"{self.path} has {found - committed:,} bytes more than the job has written: "
                     "take out what was added to it, or start again with --fresh"
                 )
+            self._keep_tail(committed)
             os.ftruncate(self._file, committed)
+            self._cut = found - committed
+
+    def _keep_tail(self, committed: int) -> None:
+        """It is on the disk before it is cut off; a kill in between keeps it twice."""
+        mode = stat.S_IMODE(os.fstat(self._file).st_mode)
+        try:
+            kept = os.open(self.kept, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, mode)
+        except OSError as error:
+            raise _not_writable(self.kept, error) from None
+        try:
+            os.lseek(self._file, committed, os.SEEK_SET)
+            last = b""
+            while block := os.read(self._file, _BLOCK):
+                _write(kept, block)
+                last = block[-1:]
+            if last != b"\n":
+                _write(kept, b"\n")  # what comes next is on a line of its own
+            os.fsync(kept)
+        except OSError as error:
+            raise explained(error, self.kept) or error from error
+        finally:
+            os.close(kept)
+        _sync_folder(self.kept.parent)
 
     def _read(self, committed: int) -> None:
         """Read what the file is known by."""
@@ -175,6 +219,7 @@ class JSONLines:
         self._tail = os.read(self._file, committed - start)
 
 
+_BLOCK = 1024 * 1024
 _BINARY = getattr(os, "O_BINARY", 0)
 # What a shell or the system has opened for us: it has no place of its own to be found at again.
 _OPENED_FOR_US = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
@@ -187,6 +232,13 @@ def refuse_foreign(output: Path) -> None:
             f"{output} holds something that is not of this job; give another file with -o, "
             "or overwrite it with --fresh --yes"
         )
+
+
+def _write(file: int, data: bytes) -> None:
+    """All of it, however little the system takes at once."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def _exists(path: Path) -> bool:

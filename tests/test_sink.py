@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,60 @@ def test_what_was_not_committed_is_cut_off(tmp_path: Path) -> None:
         assert path.read_bytes() == b"{}\n"
         sink.append(b"[]\n")
     assert path.read_bytes() == b"{}\n[]\n"
+
+
+def test_what_is_cut_off_is_kept_line_by_line_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "items.jsonl"
+    for tail in (b'{"a', b"[1]\n[2]\n", b""):
+        path.write_bytes(b"{}\n" + tail)
+        with JSONLines(path, 3) as sink:
+            sink.log_cut()
+            assert path.read_bytes() == b"{}\n"
+    assert (tmp_path / "items.jsonl.cut").read_bytes() == b'{"a\n[1]\n[2]\n'
+    assert [record.args for record in caplog.records] == [
+        (path, size, tmp_path / "items.jsonl.cut") for size in ("3", "8")
+    ]
+
+
+def test_what_is_cut_off_is_on_the_disk_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(b"{}\n[1]\n")
+    calls = []
+
+    def watch(name: str) -> None:
+        real = getattr(os, name)
+
+        def watched(*args: Any) -> Any:
+            calls.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, watched)
+
+    for name in ("write", "fsync", "ftruncate"):
+        watch(name)
+    JSONLines(path, 3).close()
+    assert calls == ["write", "fsync", "fsync", "ftruncate"]  # the file, its folder
+
+
+def test_what_cannot_be_kept_is_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(b"{}\n[1]\n")
+    (tmp_path / "items.jsonl.cut").mkdir()
+    with pytest.raises(JobError, match=rf"^cannot write to {path}\.cut: "):
+        JSONLines(path, 3)
+    assert path.read_bytes() == b"{}\n[1]\n"
+
+
+def test_what_is_cut_off_can_be_read_by_whom_the_output_can(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(b"{}\n")
+    path.chmod(0o600)
+    JSONLines(path, 0).close()
+    assert stat.S_IMODE((tmp_path / "items.jsonl.cut").stat().st_mode) == 0o600
 
 
 def test_a_file_that_has_lost_bytes_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ OPENING = (
 OUTPUT = of(("items", "rejected"), (*WRITES, "sync", "synced"))
 """While lines are written."""
 
-CUTTING = of(("items", "rejected"), ("cut", "was_cut"))
-"""While a resumed job cuts off what stands behind the last commit."""
+CUTTING = of(("items", "rejected"), ("keep", "kept", "cut", "was_cut"))
+"""While a resumed job keeps what stands behind the last commit in another file and cuts it off."""
 
 COMMIT = (*of(("commit",), STAGES), "commit.over")
 """Around the transaction; ``over`` is when the scheduler has learnt of it."""

@@ -110,17 +110,35 @@ class _SinkSystem:
     def __init__(self, trap: Trap) -> None:
         self._trap = trap
         self._names: dict[int, str] = {}
+        self._kept: dict[int, str] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
 
     def open(self, path: Path, flags: int, *mode: int) -> int:
+        if path.suffix == sink.CUT:
+            return self._open_kept(path, flags, *mode)
         file = os.open(path, flags, *mode)
         self._names[file] = path.stem if path.suffix else "folder"
         self._trap.arrive(f"{self._names[file]}.opened")
         return file
 
+    def _open_kept(self, path: Path, flags: int, *mode: int) -> int:
+        """What is written there next is the tail of the output."""
+        name = Path(path.stem).stem
+        self._trap.arrive(f"{name}.keep")
+        file = os.open(path, flags, *mode)
+        self._kept[file] = name
+        return file
+
+    def close(self, file: int) -> None:
+        os.close(file)
+        if file in self._kept:
+            self._trap.arrive(f"{self._kept.pop(file)}.kept")
+
     def write(self, file: int, data: memoryview) -> int:
+        if file in self._kept:
+            return os.write(file, data)
         name = self._names[file]
         self._trap.arrive(f"{name}.write")
         if self._trap.fires(f"{name}.half"):
@@ -131,9 +149,10 @@ class _SinkSystem:
         return written
 
     def fsync(self, file: int) -> None:
-        self._trap.arrive(f"{self._names[file]}.sync")
+        name = self._names.get(file, "") if file not in self._kept else ""
+        self._trap.arrive(f"{name}.sync")
         os.fsync(file)
-        self._trap.arrive(f"{self._names[file]}.synced")
+        self._trap.arrive(f"{name}.synced")
 
     def ftruncate(self, file: int, length: int) -> None:
         self._trap.arrive(f"{self._names[file]}.cut")
