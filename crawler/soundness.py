@@ -22,7 +22,8 @@ from crawler.errors import JobError
 from crawler.store.tally import counted
 from crawler.trouble import damaged, told
 
-_STORED = "SELECT value FROM job WHERE name = ?"
+# As bytes: SQLite's module would put text that is none into its message, all of it.
+_STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
 
 
 class Stamp(msgspec.Struct):
@@ -67,6 +68,10 @@ class Soundness:
     def place(self) -> list[Any]:
         """Where the store is, to be kept in it: on which start of which machine, in which file."""
         return [_boot(), self.path.stat().st_ino]
+
+    def is_another(self, place: list[Any] | None) -> bool:
+        """True for a store that is another file than at ``place``: a copy, or from a backup."""
+        return place is not None and place[-1] != self.place()[-1]
 
     def begin(self) -> None:
         """The store has a log from now on; should both log and stamp be gone, that is noticed."""
@@ -139,7 +144,7 @@ class Soundness:
     def _check_killed(self) -> None:
         """After a kill SQLite has all that it needs, if everything still is where it was."""
         with closing(_opened(self.path)) as db:
-            place = _kept(db, "place")
+            place = _kept(db).get("place")
         if _size(self.path) <= checksum.READ_ALL or place != self.place():
             self._check_content()
 
@@ -150,7 +155,7 @@ class Soundness:
                 (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
                 if found != "ok":
                     raise damaged(self.path, " ".join(found.split()))
-                wanted = _kept(db, "tally")
+                wanted = _kept(db).get("tally")
                 if wanted is not None and tuple(wanted) != counted(db).kept:
                     raise damaged(
                         self.path,
@@ -168,14 +173,15 @@ def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
-def _kept(db: sqlite3.Connection, name: str) -> Any:
+def _kept(db: sqlite3.Connection) -> dict[str, Any]:
+    """What the job itself has stored, all of it, since a bit of any text may have flipped."""
     try:
-        row = db.execute(_STORED, (name,)).fetchone()
+        rows = db.execute(_STORED)
+        return {name.decode(): msgspec.json.decode(value) for name, value in rows}
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
             raise
-        return None  # no such table: it was killed before it had any
-    return None if row is None else msgspec.json.decode(row[0])
+        return {}  # no such table: it was killed before it had any
 
 
 def _size(path: Path) -> int:

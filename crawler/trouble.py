@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from crawler.errors import CrawlerError, JobError, MachineError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+UNREADABLE = (UnicodeDecodeError, json.JSONDecodeError, msgspec.DecodeError)
+"""What it is to read text from a store in which a bit has flipped, its tables' names included."""
 GO_ON = "then repeat the command: it goes on where it was, and nothing is lost"
 
 
@@ -32,9 +37,12 @@ def explained(error: BaseException, path: Path | None = None) -> CrawlerError | 
 
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
-    """What goes wrong with the machine within is raised as what it means to the user."""
+    """What goes wrong within, with the machine or the store ``path``, is raised as what it means
+    to the user."""
     try:
         yield
+    except UNREADABLE as error:
+        raise damaged(path, str(error)) from error
     except (OSError, sqlite3.Error) as error:
         found = explained(error, path)
         if found is None:

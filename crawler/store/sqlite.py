@@ -25,7 +25,7 @@ from crawler.store.rows import host_of, robots_of, seen, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
 from crawler.store.tally import Tally
-from crawler.trouble import damaged, explained
+from crawler.trouble import UNREADABLE, damaged, explained
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -100,7 +100,7 @@ class SQLiteStore:
                 self._tally = Tally.of(self._db, (0, 0, 0) if read_only else self.get("tally"))
                 if self._seal.unlock(self, key, read_only=read_only):
                     self._wipe()
-            except (sqlite3.DatabaseError, OSError) as error:
+            except (sqlite3.DatabaseError, OSError, *UNREADABLE) as error:
                 raise explained(error, path) or damaged(path, str(error)) from None
             opened.pop_all()
 
