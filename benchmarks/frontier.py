@@ -25,7 +25,8 @@ from benchmarks.measure import scratch
 from crawler.discovery import of_class
 from crawler.finder import encoded
 from crawler.garbage import hardly_ever
-from crawler.job import STORE, Job
+from crawler.job import Job
+from crawler.jobfolder import STORE
 from crawler.messages import Feed, Found, Order, Outcome
 from crawler.plan import Plan
 from crawler.request import Request

@@ -20,7 +20,7 @@ from msgspec.structs import asdict
 from crawler import cli_sessions, discovery, jobs, plans, report, template
 from crawler.errors import CrawlerError, LoginError, MachineError, UsageError
 from crawler.importing import shown
-from crawler.job import LOG
+from crawler.jobfolder import LOG
 from crawler.masking import Mask
 from crawler.passwords import in_environment
 from crawler.plan import Plan

@@ -14,7 +14,7 @@ from crawler.cookiefiles import domain_of
 from crawler.errors import AccountError, CookieFileError
 from crawler.frontier import ACCOUNT
 from crawler.importing import shown
-from crawler.job import folder_for
+from crawler.jobfolder import folder_for
 from crawler.messages import LoginState
 from crawler.plan import Plan
 from crawler.store import SessionRecord, Store

@@ -11,7 +11,9 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from crawler.errors import JobError
-from crawler.job import JOBS, LOCK, STORE, JobRecord, folder_for, reader
+from crawler.job import reader
+from crawler.jobfolder import JOBS, LOCK, STORE, folder_for
+from crawler.jobrecord import JobRecord
 from crawler.messages import FailureReport
 from crawler.stats import Counters, State, status
 from crawler.store.sqlite import SQLiteStore
@@ -46,7 +48,7 @@ def job_status(folder: Path) -> dict[str, Any]:
         counters = msgspec.convert(store.get("counters"), Counters)
         record = msgspec.convert(store.get("record"), JobRecord)
         state = _state(folder, counters)
-        found = status(state, counters, store.host_count(), Path(record.output), record.spider)
+        found = status(state, counters, store.host_count(), record.output_in(folder), record.spider)
         return {**found, "failures": store.failures_by_cause()}
 
 

@@ -12,7 +12,8 @@ from crawler.errors import SeedError
 from crawler.finder import Finder
 from crawler.frontier import Frontier
 from crawler.guards import Guards
-from crawler.job import LOG, PAGES, Job
+from crawler.job import Job
+from crawler.jobfolder import LOG, PAGES
 from crawler.messages import Found
 from crawler.request import Request
 from crawler.safety import Safety

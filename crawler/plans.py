@@ -13,7 +13,8 @@ from crawler.accounts import Account, check_login, of_spider
 from crawler.accounts import load as load_accounts
 from crawler.errors import JobError, UsageError
 from crawler.importing import shown
-from crawler.job import STORE, folder_for, recorded
+from crawler.job import recorded
+from crawler.jobfolder import STORE, folder_for
 from crawler.masking import Mask
 from crawler.passwords import refuse_in_arguments
 from crawler.plan import Plan

@@ -20,7 +20,7 @@ from crawler.feeder import Feeder
 from crawler.frontier import Frontier
 from crawler.garbage import hardly_ever
 from crawler.intake import Intake
-from crawler.job import LOG, Job
+from crawler.job import Job
 from crawler.log import log_to
 from crawler.news import News
 from crawler.opening import Opening
@@ -53,7 +53,7 @@ def run(
 ) -> Summary:
     """Run a job until it is finished or stopped. Raises CrawlerError."""
     spider = plan.source.load()
-    with Job(plan, spider.name) as job, log_to(job.folder / LOG, plan.mask), hardly_ever():
+    with Job(plan, spider.name) as job, log_to(job.log, plan.mask), hardly_ever():
         try:
             current = Run(job, spider, stop, report_seed, spares)
             seen = -math.inf
@@ -289,7 +289,7 @@ class Run:
             counters=self._job.counters,
             output=self._job.output,
             rejected=self._job.rejected.path,
-            log=self._job.folder / LOG,
+            log=self._job.log,
             failures=self._job.store.failures_by_cause(),
             login_errors=self._intake.login_errors,
             bad_seeds=self._opening.bad,

@@ -17,7 +17,8 @@ from crawler.cookiefiles import domain_of
 from crawler.deadline import Watchdog
 from crawler.errors import AccountError, CookieFileError, SpiderError
 from crawler.frontier import ACCOUNT
-from crawler.job import LOG, PAGES, Job
+from crawler.job import Job
+from crawler.jobfolder import LOG, PAGES
 from crawler.log import log_to
 from crawler.login import Login
 from crawler.messages import Cookie, SessionChange, SessionNews

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import pytest
 from crawler import Spider
 from crawler.discovery import of_class
 from crawler.errors import JobError, JobLockedError
-from crawler.job import ITEMS, LOCK, REJECTED, STORE, Job, recorded
+from crawler.job import Job, recorded
+from crawler.jobfolder import ITEMS, LOCK, LOG, REJECTED, STORE
 from crawler.jobs import job_status
 from crawler.plan import Plan
 from crawler.settings import Settings
 from crawler.stats import Counters
+from crawler.store.sqlite import SQLiteStore
 
 
 class Books(Spider):
@@ -70,7 +73,7 @@ def test_a_new_job_makes_its_folder(folder: Path) -> None:
     record = recorded(folder)
     assert record.seeds == ["https://a.example/"]
     assert record.arguments == {"a": "1"}
-    assert record.output == str(folder / ITEMS)
+    assert record.output == ITEMS
 
 
 def test_a_job_goes_on_where_it_was(folder: Path) -> None:
@@ -190,6 +193,72 @@ def _open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
+# Where the output is
+
+
+def test_an_output_in_the_folder_moves_with_it(folder: Path) -> None:
+    for output in (None, folder / "mine.jsonl"):
+        with a_job(folder, output=output) as job:
+            add(job)
+        moved = folder.rename(folder.with_name("moved"))
+        with a_job(moved, output=None if output is None else moved / output.name) as job:
+            assert job.output == moved / (ITEMS if output is None else output.name)
+            assert job.output.read_bytes() == b"{}\n"
+        shutil.rmtree(moved)
+
+
+def keep_as_before(folder: Path, output: Path) -> None:
+    """As an older version has kept where the output is."""
+    with closing(SQLiteStore(folder / STORE)) as store, store.transaction():
+        record = store.get("record")
+        del record["is_relative"]
+        store.set("record", {**record, "output": str(output)})
+
+
+def test_an_older_job_may_be_moved_too(folder: Path) -> None:
+    with a_job(folder) as job:
+        add(job)
+    keep_as_before(folder, folder / ITEMS)
+    (folder / "job.stamp").unlink()
+    moved = folder.rename(folder.with_name("moved"))
+    for _ in range(2):
+        with a_job(moved) as job:
+            assert job.output == moved / ITEMS
+            job.begin()
+            job.end()
+    assert recorded(moved).output == ITEMS
+
+
+def test_an_older_job_writes_where_it_was_told_to(folder: Path) -> None:
+    output = folder.parent / ITEMS
+    with a_job(folder, output=output) as job:
+        add(job)
+    keep_as_before(folder, output)
+    (folder / "job.stamp").unlink()
+    with a_job(folder) as job:
+        assert job.output == output
+
+
+def test_an_output_may_have_the_name_of_the_rejected_items_elsewhere(folder: Path) -> None:
+    output = folder.parent / REJECTED
+    for _ in range(2):
+        with a_job(folder, output=output) as job:
+            job.rejected.append(b"[1]\n")
+            add(job)
+    assert output.read_bytes() == b"{}\n{}\n"
+
+
+@pytest.mark.parametrize(
+    "name", [STORE, "job.db-wal", "job.db-shm", "job.stamp", REJECTED, LOCK, LOG, "x/../job.db"]
+)
+def test_an_output_is_no_other_file_of_the_job(folder: Path, name: str) -> None:
+    why = rf"^cannot write the items to {folder / name}: the job keeps something else there; give"
+    for fresh in (False, True):
+        with pytest.raises(JobError, match=why):
+            a_job(folder, output=folder / name, fresh=fresh, overwrite=fresh)
+    assert files(folder) == {LOCK}
+
+
 # Other commands must not get into a job by mistake
 
 
@@ -222,7 +291,7 @@ def test_another_spider_is_refused(folder: Path) -> None:
 def test_a_job_of_which_nothing_has_come_takes_another_command(folder: Path) -> None:
     a_job(folder, arguments={"shelf": "1"}, seeds=("nonsense",)).close()
     a_job(folder, Films, arguments={"shelf": "2"}, output=folder / "other.jsonl").close()
-    assert recorded(folder).output == str(folder / "other.jsonl")
+    assert recorded(folder).output == "other.jsonl"
 
 
 def test_new_seeds_and_settings_are_what_a_resume_repeats(folder: Path) -> None:

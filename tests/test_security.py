@@ -17,7 +17,7 @@ import pytest
 from crawler import Response, cli
 from crawler.errors import UsageError
 from crawler.items import ItemWriter
-from crawler.job import PAGES, STORE
+from crawler.jobfolder import PAGES, STORE
 from crawler.masking import Mask
 from crawler.plans import for_resume
 from crawler.sitemaps import Sitemap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from crawler.run import run
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import Title, items, plan, rows, run_job, values
-from tests.sites import Site, Visit, web
+from tests.sites import PATIENCE, Site, Visit, web
 
 SICK = Path(__file__).with_name("sick.py")
 PAGES = 40
@@ -271,6 +272,49 @@ def test_an_output_that_is_touched_during_a_run(
     check_whole(folder, urls)
 
 
+def test_what_stands_behind_the_end_of_a_killed_job_s_output_is_not_lost(
+    folder: Path, site: Site
+) -> None:
+    """Nobody can tell whether a kill has left it."""
+    urls = kill_half_way(folder, site)
+    mine = b'{"mine": "%s"}\n' % (b"x" * 200_000)
+    with (folder / "items.jsonl").open("ab") as file:
+        file.write(mine)
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0")
+    assert command.wait() == 0, command.said
+    check_whole(folder, urls)
+    assert (folder / "items.jsonl.cut").read_bytes().endswith(mine)
+    assert re.search(
+        r"items\.jsonl had [\d,]+ bytes behind the last commit, .*items\.jsonl\.cut now",
+        (folder / "run.log").read_text(),
+    )
+
+
+def test_what_another_job_has_written_after_a_kill_is_not_lost(folder: Path, site: Site) -> None:
+    """The output was empty when the first one was killed, so the second one could have it."""
+    output = folder.with_name("out.jsonl")
+    words = (site.url + "/0", "-o", str(output))
+    is_asked = threading.Event()
+
+    def stuck(visit: Visit) -> Any:
+        is_asked.set()
+        command.process.wait()
+        return page(visit)
+
+    web([site], PAGES)
+    page, site.otherwise = site.otherwise, stuck
+    command = Command(f"{SICK}:Follow", folder, *words)
+    assert is_asked.wait(PATIENCE)
+    command.kill()
+    site.otherwise = page
+    other = Command(f"{SICK}:Follow", folder.with_name("other"), *words)
+    assert other.wait() == 0, other.said
+    results = output.read_bytes()
+    command = Command(f"{SICK}:Follow", folder, *words)
+    assert command.wait() == 0, command.said
+    assert output.with_name("out.jsonl.cut").read_bytes() == results
+
+
 # Stores that are damaged
 
 
@@ -339,17 +383,103 @@ def test_damage_after_a_kill_is_found_too(folder: Path, site: Site) -> None:
     refused(folder, site, r"job\.db cannot be used as a job's store")
 
 
+@pytest.mark.parametrize("text", [b"CREATE TABLE hosts", b"counters", b'"spider"'])
+def test_text_that_is_none_any_more_is_damage(folder: Path, site: Site, text: bytes) -> None:
+    """SQLite does not look into values, and its own text about tables has what stands there."""
+    half(folder, site)
+    write_and_die(folder, "UPDATE hosts SET next_at = next_at + 1")
+    data = (folder / "job.db").read_bytes()
+    assert text in data
+    broken = text[:-1] + bytes([text[-1] ^ 0x80])
+    (folder / "job.db").write_bytes(data.replace(text, broken))
+    refused(folder, site, r"job\.db cannot be used as a job's store")
+    run(replace(plan(Title, folder, site.url + "/0"), fresh=True, overwrite=True))
+    assert len(items(folder)) == PAGES
+
+
+def test_a_store_that_knows_nothing_of_its_output_is_damaged(folder: Path, site: Site) -> None:
+    """That is no reason to say that the output is somebody else's."""
+    half(folder, site)
+    write_and_die(folder, "DELETE FROM job WHERE name = 'counters'")
+    kept = (folder / "items.jsonl").read_bytes()
+    for _ in range(2):
+        with pytest.raises(JobError, match=r"job\.db cannot be used.*items\.jsonl has lines.*back"):
+            go_on(folder, site)
+    assert (folder / "items.jsonl").read_bytes() == kept
+
+
 # Folders that are moved, copied, or half there
 
 
 def test_a_folder_may_be_moved_between_runs(folder: Path, site: Site) -> None:
-    """Its output, where it was named by itself, stays where it is."""
     urls = half(folder, site)
-    folder.rename(folder.with_name("moved"))
-    moved_to = folder.with_name("moved")
-    with pytest.raises(JobError, match=r"items\.jsonl is gone"):
-        go_on(moved_to, site)
-    assert urls
+    moved = folder.rename(folder.with_name("moved"))
+    go_on(moved, site)
+    check_whole(moved, urls)
+    assert job_status(moved)["output"] == str(moved / "items.jsonl")
+    assert not folder.exists()
+
+
+def test_a_folder_may_be_moved_after_a_kill(folder: Path, site: Site) -> None:
+    urls = kill_half_way(folder, site)
+    moved = folder.rename(folder.with_name("moved"))
+    command = Command(f"{SICK}:Follow", moved, site.url + "/0")
+    assert command.wait() == 0, command.said
+    check_whole(moved, urls)
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_copy_has_an_output_of_its_own(folder: Path, site: Site, is_killed: bool) -> None:
+    """However far the original has come meanwhile, its output is not the copy's to cut."""
+    urls = web([site], PAGES)
+    if is_killed:
+        kill_half_way(folder, site)
+    else:
+        Command(f"{SICK}:Follow", folder, site.url + "/0", max_pages=PAGES // 2).wait()
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    for one in (folder, copy):
+        command = Command(f"{SICK}:Follow", one, site.url + "/0")
+        assert command.wait() == 0, command.said
+        for each in (folder, one):
+            check_whole(each, urls)
+
+
+@pytest.mark.parametrize("through", ["-o", "a link"])
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_copy_does_not_cut_the_output_that_it_has_in_common(
+    folder: Path, site: Site, through: str, is_killed: bool
+) -> None:
+    urls = web([site], PAGES)
+    output = folder.with_name("out.jsonl")
+    given = ("-o", str(output)) if through == "-o" else ()
+    if not given:
+        folder.mkdir()
+        (folder / "items.jsonl").symlink_to(output)
+
+    def follow(folder: Path, pages: int = PAGES) -> Command:
+        return Command(f"{SICK}:Follow", folder, site.url + "/0", *given, max_pages=pages)
+
+    assert follow(folder, PAGES // 2).wait() == 0
+    if is_killed:
+        write_and_die(folder, "UPDATE job SET value = 'true' WHERE name = 'running'")
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy, symlinks=True)
+    length = output.stat().st_size
+    assert follow(folder).wait() == 0
+    whole = output.read_bytes()
+    command = follow(copy)
+    assert command.wait() == 2
+    assert re.search(
+        rf"\.jsonl has [\d,]+ bytes more than this job has written, and {copy} is not where it "
+        rf"was run last: go on in the folder that it was copied from, .* `truncate -s {length} ",
+        command.said,
+    )
+    assert output.read_bytes() == whole
+    os.truncate(output, length)
+    command = follow(copy)
+    assert command.wait() == 0, command.said
+    assert values(items(output.parent, output.name)) == sorted(urls)
 
 
 def test_without_its_store_a_folder_is_refused(folder: Path, site: Site) -> None:
@@ -411,18 +541,15 @@ def test_a_copy_made_while_it_ran_is_whole_or_refused(folder: Path, site: Site) 
         copies.append(copy)
     assert command.wait() == 0
     assert len(copies) >= 2
-    finished = folder.with_name("finished")
-    folder.rename(finished)
     for copy in copies:
-        copy.rename(folder)
-        again = Command(f"{SICK}:Follow", folder, site.url + "/0")
+        again = Command(f"{SICK}:Follow", copy, site.url + "/0")
         if again.wait() == 0:
-            assert values(items(folder)) == sorted(urls)
+            assert values(items(copy)) == sorted(urls)
         else:
             assert again.process.returncode == 2, again.said
             last = again.said.splitlines()[-1]
             assert "cannot be used as a job's store" in last or "items.jsonl has" in last
-        folder.rename(copy)
+        assert values(items(folder)) == sorted(urls)
 
 
 def test_tables_of_different_instants_are_found(folder: Path, site: Site) -> None:
