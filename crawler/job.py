@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from crawler import jobfolder
 from crawler.callbacks import check_callbacks, keep_callbacks
@@ -162,6 +162,7 @@ def reader(folder: Path, key: str | None = None) -> SQLiteStore:
     """The store of the job in ``folder``, for looking only. Raises JobError if there is none."""
     if not (folder / STORE).exists():
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
+    _check_log(folder)
     store = SQLiteStore(folder / STORE, read_only=True, key=key)
     if store.get("record") is None:
         store.close()
@@ -181,6 +182,12 @@ def writer(folder: Path, key: str | None) -> Iterator[Store]:
         opened.callback(store.close)
         opened.callback(soundness.stamp)
         yield store
+
+
+def _check_log(folder: Path) -> None:
+    """Before a reader changes what tells whether the log is whole; not of a job that runs."""
+    with contextlib.suppress(Timeout, OSError), FileLock(folder / LOCK, timeout=0):
+        Soundness((folder / STORE).resolve()).check_log()
 
 
 def _lock(folder: Path) -> FileLock:

@@ -20,7 +20,7 @@ PAGES = "pages"
 JOBS = Path("data") / "jobs"
 
 _OF_THE_STORE = tuple(f"{STORE}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
-_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, LOG, LOCK, PAGES})
+_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, LOG, LOCK, PAGES, "job.probe"})
 
 
 def folder_for(name: str) -> Path:

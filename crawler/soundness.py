@@ -8,7 +8,6 @@ is written to them.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import msgspec
 from crawler import checksum
 from crawler.errors import JobError
 from crawler.store.tally import counted
+from crawler.store.walindex import lost_frames
 from crawler.trouble import damaged, told
 
 # As bytes: SQLite's module would put text that is none into its message, all of it.
@@ -35,6 +35,8 @@ class Stamp(msgspec.Struct):
     inode: int
     checksum: int | None
     """CRC-32 of the file; None for a large one."""
+    boot: str = ""
+    """While a job runs: the start of the machine on which it does. Nothing else holds then."""
 
     @classmethod
     def of(cls, store: Path) -> Stamp:
@@ -56,6 +58,7 @@ class Soundness:
         ``outputs`` are files that tell, if the store is gone, that there was one.
         """
         with told(self.path):
+            self.check_log()
             if not _size(self.path):
                 self._refuse_remains(outputs)
             elif _size(self._log):
@@ -64,6 +67,26 @@ class Soundness:
                 self._check_content()
             else:
                 self._check_stamped(stamp)
+
+    def check_log(self) -> None:
+        """Look at the log of a killed job, before anybody opens the store, who would change its
+        index. Nobody may run the job meanwhile.
+
+        Raises JobError where commits are gone from it without a loss of power.
+        """
+        stamp = self._read_stamp()
+        if stamp is None or not (stamp.boot and _size(self.path) and _size(self._log)):
+            return
+        if [stamp.boot, stamp.inode] != self.place():  # then the files may be of several instants
+            return
+        with told(self.path):
+            lost = lost_frames(self.path)
+        if lost:
+            raise damaged(
+                self.path,
+                f"{lost:,} pages that were committed cannot be read from its log "
+                f"{self._log.name}; to go on from before them, remove {self._index.name}",
+            )
 
     def place(self) -> list[Any]:
         """Where the store is, to be kept in it: on which start of which machine, in which file."""
@@ -74,9 +97,9 @@ class Soundness:
         return place is not None and place[-1] != self.place()[-1]
 
     def begin(self) -> None:
-        """The store has a log from now on; should both log and stamp be gone, that is noticed."""
-        if not self._stamp.exists():
-            self._write(Stamp(0, 0, 0, None))
+        """The store has a log from now on; should that be gone, it is noticed."""
+        boot, inode = self.place()
+        self._write(Stamp(0, 0, inode, None, boot))
 
     def stamp(self) -> None:
         """Say what the store is like now, as its last writer; what its log holds is put into it.
@@ -95,11 +118,15 @@ class Soundness:
     @property
     def files(self) -> tuple[Path, ...]:
         """All that belongs to the store but the store itself."""
-        return self._log, self._beside("-shm"), self._stamp
+        return self._log, self._index, self._stamp
 
     @property
     def _log(self) -> Path:
         return self._beside("-wal")
+
+    @property
+    def _index(self) -> Path:
+        return self._beside("-shm")
 
     @property
     def _stamp(self) -> Path:
@@ -196,4 +223,4 @@ def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return f"{os.name}"
+        return ""

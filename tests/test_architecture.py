@@ -51,7 +51,7 @@ FLOORS: dict[str, set[str]] = {
             "spares",
         ),
         *("scheduler", "seedlists", "seeds", "sink", "store", "store.rows", "store.schema"),
-        *("store.sealing", "store.sqlite", "store.tally"),
+        *("store.sealing", "store.sqlite", "store.tally", "store.walindex"),
         *("team", "worker"),
     },
     "one page": {

@@ -104,6 +104,26 @@ def test_a_stamp_that_cannot_be_read_is_none(path: Path) -> None:
     Soundness(path).check()
 
 
+@pytest.mark.parametrize("other", ["start", "file"])
+def test_the_index_of_another_start_or_of_a_copy_says_nothing_of_the_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """After a loss of power each file may be of another instant, and so may copies of them."""
+    sound = Soundness(path)
+    sound.begin()
+    leave_a_log(path)
+    monkeypatch.setattr(soundness, "lost_frames", lambda path: 3)
+    with pytest.raises(JobError, match=r"3 pages .* cannot be read from its log"):
+        sound.check_log()
+    if other == "start":
+        monkeypatch.setattr(soundness, "_boot", lambda: "another start")
+    else:
+        shutil.copy2(path, path.with_name("copy.db"))
+        path.with_name("copy.db").replace(path)
+    sound.check_log()
+    sound.check()
+
+
 def test_while_somebody_reads_a_store_it_is_not_stamped_for_what_its_log_holds(path: Path) -> None:
     sound = Soundness(path)
     with closing(SQLiteStore(path)) as store, closing(sqlite3.connect(path)) as reader:

@@ -17,7 +17,7 @@ import pytest
 
 from crawler import Request, Spider
 from crawler.errors import CrawlerError, JobError, JobLockedError, SpiderError
-from crawler.job import Job
+from crawler.job import Job, recorded
 from crawler.jobs import job_status
 from crawler.run import run
 from tests.commands import Command
@@ -335,6 +335,38 @@ def test_a_flipped_bit_is_found_at_the_start(folder: Path, site: Site, share: fl
     refused(folder, site, r"job\.db cannot be used as a job's store .*from a backup, or start")
     flip(folder / "job.db", place)
     go_on(folder, site)
+    check_whole(folder, urls)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.95])
+def test_a_flipped_bit_in_the_log_of_a_killed_job_is_found(
+    folder: Path, site: Site, share: float
+) -> None:
+    """SQLite takes it for the log's end. As often as the command, or another one, is repeated."""
+    kill_half_way(folder, site)
+    log = folder / "job.db-wal"
+    flip(log, int(share * log.stat().st_size))
+    why = r"job\.db cannot be used.* pages .* cannot be read from its log job\.db-wal; to go on"
+    for look in (job_status, recorded):
+        with pytest.raises(JobError, match=why):
+            look(folder)
+    for _ in range(2):
+        refused(folder, site, why)
+    flip(log, int(share * log.stat().st_size))
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0")
+    assert command.wait() == 0, command.said
+    assert len(items(folder)) == PAGES
+
+
+def test_without_the_index_a_killed_job_goes_on_from_before_the_flipped_bit(
+    folder: Path, site: Site
+) -> None:
+    urls = kill_half_way(folder, site)
+    log = folder / "job.db-wal"
+    flip(log, log.stat().st_size * 3 // 4)
+    (folder / "job.db-shm").unlink()
+    command = Command(f"{SICK}:Follow", folder, site.url + "/0")
+    assert command.wait() == 0, command.said
     check_whole(folder, urls)
 
 

@@ -70,8 +70,7 @@ def _watch_main(trap: Trap) -> None:
     _replace(SQLiteStore, "transaction", transaction)
     _replace(SQLiteStore, "__init__", _around(SQLiteStore.__init__, trap, before="lock.taken"))
     _replace(SQLiteStore, "close", _around(SQLiteStore.close, trap, "close.begun", "close.over"))
-    stamp = _around(Soundness._write, trap, "stamp.write", "stamp.written")
-    _replace(Soundness, "_write", stamp)
+    _replace(Soundness, "_write", _watched_stamp(Soundness._write, places, trap))
     _replace(Team, "send", _around(Team.send, trap, "order.send", "order.sent"))
     _replace(Intake, "take", _around(Intake.take, trap, "outcome.take", "outcome.taken"))
     if trap.point in of(("wal", "database", "closing"), WRITES):
@@ -185,6 +184,20 @@ def _watched_transaction(transaction: Callable[..., Any], places: list[str], tra
             yield
             trap.arrive(f"{place}.stored")
         trap.arrive(f"{place}.committed")
+
+    return watched
+
+
+def _watched_stamp(write: Callable[..., Any], places: list[str], trap: Trap) -> Any:
+    """Only of a job that ends; one that begins leaves a stamp as well."""
+
+    @wraps(write)
+    def watched(*args: Any) -> Any:
+        is_closing = places[-1:] == ["closing"]
+        trap.arrive("stamp.write" if is_closing else "")
+        result = write(*args)
+        trap.arrive("stamp.written" if is_closing else "")
+        return result
 
     return watched
 
