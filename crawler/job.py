@@ -25,6 +25,7 @@ from crawler.soundness import Soundness
 from crawler.stats import Counters
 from crawler.store import Store
 from crawler.store.sqlite import SQLiteStore
+from crawler.store.walindex import PROBE
 from crawler.trouble import damaged, explained, told
 
 
@@ -226,4 +227,5 @@ def _clear(folder: Path, plan: Plan) -> None:
         (folder / name).unlink(missing_ok=True)
     for path in Soundness(folder / STORE).files:
         path.unlink(missing_ok=True)
-    shutil.rmtree(folder / PAGES, ignore_errors=True)
+    for name in (PAGES, PROBE):
+        shutil.rmtree(folder / name, ignore_errors=True)

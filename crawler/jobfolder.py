@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler.errors import JobError
+from crawler.store.walindex import PROBE
 
 STORE = "job.db"
 STAMP = "job.stamp"
@@ -20,7 +21,8 @@ PAGES = "pages"
 JOBS = Path("data") / "jobs"
 
 _OF_THE_STORE = tuple(f"{STORE}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
-_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, LOG, LOCK, PAGES, "job.probe"})
+_KEPT = (f"{ITEMS}.cut", f"{REJECTED}.cut")
+_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, *_KEPT, LOG, LOCK, PAGES, PROBE})
 
 
 def folder_for(name: str) -> Path:
@@ -30,12 +32,12 @@ def folder_for(name: str) -> Path:
 
 def is_in(path: Path, folder: Path) -> bool:
     """True for a file whose bytes are below ``folder``: whoever copies that copies it too."""
-    return path.resolve().is_relative_to(folder.resolve())
+    return _real(path).is_relative_to(_real(folder))
 
 
 def kept(output: Path, folder: Path) -> str:
     """``output`` as a job's record keeps it: relative to ``folder`` where it is named in it."""
-    place, home = _named(output), folder.resolve()
+    place, home = _named(output), _real(folder)
     return str(place.relative_to(home) if place.is_relative_to(home) else output.absolute())
 
 
@@ -51,8 +53,8 @@ def is_same(one: Path, other: Path) -> bool:
 
 def refuse_own(output: Path, folder: Path) -> None:
     """Raises JobError for an output that is something else in ``folder`` already."""
-    place = output.resolve()
-    if place.parent == folder.resolve() and place.name in _OWN:
+    place = _real(output)
+    if place.parent == _real(folder) and place.name in _OWN:
         raise JobError(
             f"cannot write the items to {output}: the job keeps something else there; "
             "give another file with -o"
@@ -61,4 +63,12 @@ def refuse_own(output: Path, folder: Path) -> None:
 
 def _named(path: Path) -> Path:
     """``path`` by the real name of its folder; a link to the file itself stays a name."""
-    return path.parent.resolve() / path.name
+    return _real(path.parent) / path.name
+
+
+def _real(path: Path) -> Path:
+    """``path`` without links; as it is where they go in a circle, which opening it will tell."""
+    try:
+        return path.resolve()
+    except RuntimeError:
+        return path.absolute()

@@ -249,7 +249,18 @@ def test_an_output_may_have_the_name_of_the_rejected_items_elsewhere(folder: Pat
 
 
 @pytest.mark.parametrize(
-    "name", [STORE, "job.db-wal", "job.db-shm", "job.stamp", REJECTED, LOCK, LOG, "x/../job.db"]
+    "name",
+    [
+        STORE,
+        "job.db-wal",
+        "job.db-shm",
+        "job.stamp",
+        "job.probe",
+        REJECTED,
+        LOCK,
+        LOG,
+        "x/../job.db",
+    ],
 )
 def test_an_output_is_no_other_file_of_the_job(folder: Path, name: str) -> None:
     why = rf"^cannot write the items to {folder / name}: the job keeps something else there; give"
@@ -324,6 +335,14 @@ def test_it_is_refused_too_when_an_earlier_command_came_to_nothing(folder: Path)
     with pytest.raises(JobError, match=r"holds something that is not of this job"):
         a_job(folder, output=output)
     assert output.read_bytes() == b"precious\n"
+
+
+def test_an_output_that_is_a_link_to_itself_is_named(folder: Path) -> None:
+    output = folder.parent / "out"
+    output.parent.mkdir(parents=True)
+    output.symlink_to(output.name)
+    with pytest.raises(JobError, match=rf"^cannot write to {output}: "):
+        a_job(folder, output=output)
 
 
 def test_an_empty_output_is_nobody_s(folder: Path) -> None:
