@@ -138,7 +138,7 @@ class Committer:
         counters = self._job.counters
         self._store.finish(self._done)
         new = self._store.add(self._within_limit(), counters.sequence + 1)
-        self._frontier.count_requests(entry[0] for entry in new)
+        self._frontier.room.count(entry[0] for entry in new)
         counters.pending += len(new) - len(self._done)
         counters.sequence += len(new)
         self._new += new
@@ -147,7 +147,7 @@ class Committer:
     def _within_limit(self) -> list[tuple[int, Found]]:
         """What was found, but at each host no more than it may still have."""
         wanted = Counter(id for id, _ in self._found)
-        room = {id: self._frontier.room_at(id) for id in wanted}
+        room = {id: self._frontier.room.at(id) for id in wanted}
         if all(room[id] >= count for id, count in wanted.items()):
             return self._found
         kept = []
@@ -192,12 +192,12 @@ class Committer:
             return False
         new_host = self._frontier.host_id(target.origin, target.account)
         if new_host != host:
-            if self._frontier.room_at(new_host) <= 0:
+            if self._frontier.room.at(new_host) <= 0:
                 self._leave_out(target)
                 return False
             # Where a seed redirects to is in scope from now on.
             self._news.add_netloc(target.origin.partition("://")[2])
-            self._frontier.count_requests([new_host])
+            self._frontier.room.count([new_host])
         request = bytes(target.request)
         self._store.move(host, key, new_host, request, once=target.once)
         self._new.append((new_host, *key, target.once, request))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
 from crawler import urls
 from crawler.assignment import Assignment
 from crawler.callbacklock import HUNG
+from crawler.commit import Committer
 from crawler.failures import may_have_been_sent, report_of
 from crawler.messages import FailureReport, Outcome
 from crawler.request import Request
-from crawler.store import Key
+from crawler.scheduler import Scheduler
+from crawler.store import SENT, Key
 
 CRASHES = 2
 """Deaths of a worker that had one request alone, until that request is given up."""
@@ -24,10 +27,26 @@ KILLS = 3
 class Crashes:
     """Counts the deaths that each request has surely caused."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheduler: Scheduler, committer: Committer) -> None:
+        self._scheduler = scheduler
+        self._committer = committer
         self._deaths: Counter[tuple[int, Key]] = Counter()
 
-    def is_deadly(self, assignment: Assignment, exit_code: int | None) -> bool:
+    def send_again(self, lost: Iterable[Assignment], code: int | None, now: float) -> None:
+        """What a worker had that died with exit ``code`` goes out again, one by one."""
+        for assignment in lost:
+            queued = assignment.queued
+            if queued is None:
+                continue
+            if assignment.alone and self._is_deadly(assignment, code):
+                self._committer.gather(assignment, given_up(assignment, code), now)
+                self._scheduler.ended()
+            else:
+                if queued.once:  # a worker tells the spider that it may have been sent
+                    queued = queued._replace(once=SENT)
+                self._scheduler.suspect(assignment.worker, assignment.host, queued)
+
+    def _is_deadly(self, assignment: Assignment, exit_code: int | None) -> bool:
         """One more death with this request alone; True when there have been enough of them."""
         assert assignment.queued is not None, "robots.txt is never tried alone"
         key = (assignment.host.id, assignment.queued.key)

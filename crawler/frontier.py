@@ -20,6 +20,7 @@ from crawler.messages import RobotsFile
 from crawler.news import News
 from crawler.politeness import HostClock
 from crawler.robots import MAX_AGE
+from crawler.room import Room
 from crawler.scheduler import HEAD_TOTAL, Scheduler
 from crawler.settings import Settings
 from crawler.store import Entry, Host, Key, Queued, SessionRecord, Store
@@ -61,7 +62,7 @@ class Frontier:
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self._ids: dict[tuple[str, str], int] = {}
-        self._requests: dict[int, int] = {}
+        self.room = Room(store, settings.max_pages_per_host)
         self._rows: dict[int, Host] = {}
         self._touched: set[int] = set()
         self._ruled: set[int] = set()
@@ -89,24 +90,6 @@ class Frontier:
                 self._ids.clear()
             id = self._ids[origin, account] = self._store.add_host(origin, account).id
         return id
-
-    def room_at(self, id: int) -> float:
-        """How many more requests may be made at a host."""
-        most = self._settings.max_pages_per_host
-        if most is None:
-            return math.inf
-        had = self._requests.get(id)
-        if had is None:
-            if len(self._requests) >= MOST_HOSTS:
-                self._requests.clear()
-            had = self._requests[id] = self._store.host_by_id(id).requests
-        return most - had
-
-    def count_requests(self, ids: Iterable[int]) -> None:
-        """One more request at each of these hosts, as the store has counted it."""
-        for id in ids:
-            if id in self._requests:
-                self._requests[id] += 1
 
     def admit(self, new: Iterable[Entry], now: float) -> None:
         """Requests that have just been committed enter the scheduler."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 import msgspec
 
 from crawler.commit import Committer
-from crawler.crashes import Crashes, given_up
+from crawler.crashes import Crashes
 from crawler.feeder import Feeder
 from crawler.frontier import Frontier
 from crawler.garbage import hardly_ever
@@ -31,7 +31,6 @@ from crawler.spares import Spares
 from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 from crawler.stop import StopSignal
-from crawler.store import SENT
 from crawler.team import Team
 from crawler.turnover import Turnover
 
@@ -108,7 +107,7 @@ class Run:
         self._threads = threads
         self._spares = spares
         self._team: Team | None = None
-        self._crashes = Crashes()
+        self._crashes = Crashes(self._scheduler, self._committer)
         self._turnover = Turnover(plan.settings.worker_max_memory, self._scheduler, self._news)
         self._began = time.monotonic()
         self._seconds_before = job.counters.seconds
@@ -227,17 +226,7 @@ class Run:
         self._turnover.forget(worker, now)
         code = team.exit_codes[worker]
         log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))
-        for assignment in lost:
-            if assignment.queued is None:
-                continue
-            if assignment.alone and self._crashes.is_deadly(assignment, code):
-                self._committer.gather(assignment, given_up(assignment, code), now)
-                self._scheduler.ended()
-            else:
-                queued = assignment.queued
-                if queued.once:  # a worker tells the spider that it may have been sent
-                    queued = queued._replace(once=SENT)
-                self._scheduler.suspect(worker, assignment.host, queued)
+        self._crashes.send_again(lost, code, now)
 
     # Stopping
 

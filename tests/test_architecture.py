@@ -46,6 +46,7 @@ FLOORS: dict[str, set[str]] = {
             "news",
             "plan",
             "process",
+            "room",
             "signin",
             "soundness",
             "spares",
