@@ -14,10 +14,11 @@ import msgspec
 
 from crawler.accounts import check_login, of_spider
 from crawler.discovery import of_class
-from crawler.errors import FailedPagesWarning, LoginError
+from crawler.errors import CrawlerError, FailedPagesWarning, LoginError
 from crawler.job import Job
 from crawler.log import log_to
 from crawler.plan import Plan
+from crawler.report import unruled
 from crawler.run import Run
 from crawler.settings import check, from_pyproject, from_spider, key, resolve
 from crawler.spider import Spider
@@ -38,9 +39,9 @@ def crawl(
     unless told otherwise. With ``job``, a folder, state and output are kept there: a crawl that
     was not finished goes on, and only what is new is yielded. Without it nothing is kept.
 
-    Raises CrawlerError; a LoginError after all that could be had without it. Without ``job``, and
-    without ``failed`` in the spider, a FailedPagesWarning at the end tells of pages that failed.
-    Leaving the loop early stops the crawl.
+    Raises CrawlerError; a LoginError after all that could be had without it, and so where a
+    robots.txt could not be had. Without ``job``, and without ``failed`` in the spider, a
+    FailedPagesWarning at the end tells of pages that failed. Leaving the loop early stops the crawl.
     """
     source, accounts = of_class(spider), of_spider(spider)
     check_login(spider, accounts)
@@ -71,8 +72,11 @@ def crawl(
             yield from map(msgspec.json.decode, lines.splitlines())
         if job is None and spider.failed is Spider.failed and open_job.counters.failed:
             _warn(_of_failures(open_job))
-        if errors := run.summary().login_errors:
-            raise LoginError("; ".join(errors))
+        summary = run.summary()
+        if summary.login_errors:
+            raise LoginError("; ".join(summary.login_errors))
+        if summary.counters.reason == "robots":
+            raise CrawlerError(f"{summary.spider} stopped, {unruled(summary)}")
 
 
 def _of_failures(job: Job) -> str:

@@ -8,9 +8,9 @@ from crawler.assignment import Assignment
 from crawler.commit import Committer
 from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
-from crawler.intake import Intake
 from crawler.messages import Feed, Task, encode
 from crawler.news import News
+from crawler.patience import Patience
 from crawler.request import Request
 from crawler.robots import url_for
 from crawler.scheduler import Scheduler
@@ -27,13 +27,13 @@ class Feeder:
         frontier: Frontier,
         news: News,
         committer: Committer,
-        intake: Intake,
+        patience: Patience,
     ) -> None:
         self._scheduler = scheduler
         self._frontier = frontier
         self._news = news
         self._committer = committer
-        self._intake = intake
+        self._patience = patience
 
     def feed(self, team: Team, now: float) -> None:
         """Send every request whose turn it is to the worker that it is for."""
@@ -63,6 +63,6 @@ class Feeder:
         if queued is not None:
             sent = queued.once == SENT
             return Task(assignment.id, host.id, msgspec.Raw(queued.request), sent=sent)
-        tries = self._intake.robots_tries(host.id)
+        tries = self._patience.tries(host.id)
         request = Request(url_for(f"{host.origin}/"), tries=tries)
         return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)

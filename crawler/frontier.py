@@ -18,7 +18,9 @@ from crawler.accounts import Account
 from crawler.hostqueue import HostQueue
 from crawler.messages import RobotsFile
 from crawler.news import News
+from crawler.patience import Patience
 from crawler.politeness import HostClock
+from crawler.retry import TRY_AGAIN
 from crawler.robots import MAX_AGE
 from crawler.room import Room
 from crawler.scheduler import HEAD_TOTAL, Scheduler
@@ -29,8 +31,6 @@ MOST_HOSTS = 10_000
 """Hosts in memory."""
 ACCOUNT = "account"
 """How the keys of sessions begin that log in."""
-TRY_AGAIN = 600.0
-"""Seconds after which a robots.txt that could not be had is asked for again."""
 AT_ONCE = 200
 """Hosts that are brought in between two turns of the loop: the first request waits for no more."""
 FIRST_HEAD = 16
@@ -52,6 +52,7 @@ class Frontier:
         logs_in: bool,
         accounts: Iterable[Account] = (),
         wall: Callable[[], float] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """``wall`` is the time, seconds since the epoch."""
         self._store = store
@@ -59,11 +60,13 @@ class Frontier:
         self._settings = settings
         self._news = news
         self._wall = wall or time.time
+        self._patience = patience or Patience(settings.retries, settings.robots_wait)
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self._ids: dict[tuple[str, str], int] = {}
         self.room = Room(store, settings.max_pages_per_host)
         self._rows: dict[int, Host] = {}
+        self._left: set[int] = set()
         self._touched: set[int] = set()
         self._ruled: set[int] = set()
         self._wakes: list[tuple[float, int]] = []
@@ -109,7 +112,7 @@ class Frontier:
     def _bring_in(self, now: float) -> None:
         if not self._coming:
             room = MOST_HOSTS - len(self._rows)
-            rows = self._store.hosts_with_work(room, without=self._rows)
+            rows = self._store.hosts_with_work(room, without=self._left.union(self._rows))
             self._coming = {row.id: row for row in rows}
             self._overflow = len(rows) == room
         for id in list(itertools.islice(self._coming, AT_ONCE)):
@@ -151,6 +154,8 @@ class Frontier:
         host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
         host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
         self._rows[row.id] = row
+        if robots is not None and robots.cause:
+            self._patience.recall(row.id, row.origin, robots.cause)
         self._news.set_robots(row.id, robots)
         self._load_session(host.session, account)
         clock.retry_after(self._news.quota_wait(host.session, self._wall()), now)
@@ -177,15 +182,26 @@ class Frontier:
         self._news.use_session(key)
 
     def put_away_idle(self, now: float) -> None:
-        """Hosts with nothing to do leave memory when there are many; waiting ones come in."""
+        """Hosts with nothing to do leave memory when there are many; waiting ones come in.
+
+        If need be, hosts leave too whose robots.txt nobody waits for: for the rest of the run.
+        """
         if len(self._rows) > MOST_IDLE:
             idle = [host for host in self._scheduler.hosts if host.is_idle]
             for host in idle if len(idle) > MOST_IDLE else ():
-                self._scheduler.remove_host(host)
-                self._news.forget_host(host)
-                del self._rows[host.id]
+                self._put_away(host)
+        if self._overflow and len(self._rows) >= MOST_HOSTS:
+            for host in list(self._scheduler.hosts):
+                if not (host.running or host.out) and self._patience.makes_room(host.id):
+                    self._left.add(host.id)
+                    self._put_away(host)
         if self._overflow and not self._coming and len(self._rows) < MOST_HOSTS:
             self._bring_in(now)
+
+    def _put_away(self, host: HostQueue) -> None:
+        self._scheduler.remove_host(host)
+        self._news.forget_host(host)
+        del self._rows[host.id]
 
     # Requests come in
 
@@ -239,17 +255,27 @@ class Frontier:
         self._touched.add(host.id)
 
     def set_robots(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
-        """A host's robots.txt has come."""
-        row = self._rows[host.id]
-        self._rows[host.id] = row._replace(
-            robots=robots, robots_at=0.0 if robots.cause else self._wall()
-        )
+        """A host's robots.txt has come, or with its cause why not: its requests fail with that."""
+        self.note_robots(host, robots)
         host.knows_robots = True
         host.robots_until = now + (MAX_AGE if not robots.cause else TRY_AGAIN)
         self._scheduler.set_delay(host, robots.crawl_delay)
         self._news.set_robots(host.id, robots)
+
+    def note_robots(self, host: HostQueue, robots: RobotsFile) -> None:
+        """The next commit keeps what is known of a host's robots.txt."""
+        robots_at = 0.0 if robots.cause else self._wall()
+        self._rows[host.id] = self._rows[host.id]._replace(robots=robots, robots_at=robots_at)
         self._ruled.add(host.id)
         self.touch(host)
+
+    def keeps_rules(self, host: HostQueue, now: float) -> bool:
+        """robots.txt could not be had again: the rules of before hold on, if there are any."""
+        known = self._rows[host.id].robots
+        if known is None or known.cause:
+            return False
+        host.knows_robots, host.robots_until = True, now + TRY_AGAIN
+        return True
 
     def save_hosts(self, now: float) -> None:
         """Keep the clocks that have moved, unless nobody waits for them; part of a commit."""

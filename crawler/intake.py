@@ -12,8 +12,9 @@ from crawler.frontier import ACCOUNT, Frontier
 from crawler.hostqueue import HostQueue
 from crawler.identities import login_command
 from crawler.job import Job
-from crawler.messages import FailureReport, Outcome
+from crawler.messages import FailureReport, Outcome, RobotsFile
 from crawler.news import News
+from crawler.patience import Patience
 from crawler.retry import SPARED
 from crawler.scheduler import Scheduler
 from crawler.team import Team
@@ -30,7 +31,13 @@ class Intake:
     """Takes outcomes from workers. ``login_errors`` says which logins failed, each once."""
 
     def __init__(
-        self, job: Job, scheduler: Scheduler, frontier: Frontier, news: News, committer: Committer
+        self,
+        job: Job,
+        scheduler: Scheduler,
+        frontier: Frontier,
+        news: News,
+        committer: Committer,
+        patience: Patience,
     ) -> None:
         self._plan = job.plan
         self._wall = job.clock.wall
@@ -39,7 +46,7 @@ class Intake:
         self._frontier = frontier
         self._news = news
         self._committer = committer
-        self._robots_tries: dict[int, int] = {}
+        self._patience = patience
         self._login_errors: dict[str, None] = {}
         self._starved = 0
         self._starved_at = -math.inf
@@ -90,6 +97,7 @@ class Intake:
         """Raises MachineError when workers get no file handle, however long they wait for one."""
         if outcome.status:
             self._starved = 0
+            self._patience.answered()
         elif outcome.kind == "again" and outcome.failure is not None and now >= self._starved_at:
             log.warning("%s", outcome.failure.message)
             self._starved, self._starved_at = self._starved + 1, now + SPARED
@@ -112,15 +120,37 @@ class Intake:
                     self._scheduler.relist(other, now)
 
     def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        host = assignment.host
-        if outcome.robots is not None:
-            self._frontier.set_robots(host, outcome.robots, now)
+        host, robots = assignment.host, outcome.robots
+        if robots is not None:
+            if outcome.wait:
+                self._do_without(host, robots, outcome.wait, now)
+            else:
+                self._settle_robots(host, robots, now)
             host.clock.asked(outcome.started)  # a crawl-delay counts from here on
             self._committer.gather(assignment, outcome, now)
-        elif outcome.kind == "again":
-            self._robots_tries[host.id] = self._robots_tries.get(host.id, 0) + 1
+        elif outcome.kind == "again":  # this machine had no file handle for it
             host.clock.retry_after(outcome.wait, now)
         self._scheduler.relist(host, now)
+
+    def _do_without(self, host: HostQueue, robots: RobotsFile, wait: float, now: float) -> None:
+        """A robots.txt cannot be had for now: known rules hold on, or the requests stay pending."""
+        if self._frontier.keeps_rules(host, now):
+            log.warning("%s; its rules of before hold on", robots.message)
+            return
+        self._patience.failed(host.id, host.origin, robots.cause, now, now + wait)
+        if self._patience.is_nowhere(host.id):
+            self._settle_robots(host, robots, now)
+        else:
+            log.warning("%s; it is asked for again in %.1f s", robots.message, wait)
+            host.clock.retry_after(wait, now)
+            self._frontier.note_robots(host, robots)
+
+    def _settle_robots(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
+        """There are rules, or there will be none: then the host's requests fail."""
+        if robots.cause:
+            log.warning("%s; nothing is asked of this host", robots.message)
+        self._patience.forget(host.id)
+        self._frontier.set_robots(host, robots, now)
 
     def _hold(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         """The session could not log in: its requests stay pending, for the next run."""
@@ -137,10 +167,6 @@ class Intake:
         if failure.cause != NeedsPersonError.cause:
             return failure.message
         return f"{failure.message}: answer it with {login_command(self._plan, host.account)}"
-
-    def robots_tries(self, host: int) -> int:
-        """How often a host's robots.txt could not be had so far."""
-        return self._robots_tries.get(host, 0)
 
     def note_login_error(self, message: str) -> None:
         """An account cannot be used in this run."""

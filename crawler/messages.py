@@ -173,8 +173,9 @@ class Outcome(msgspec.Struct, array_like=True):
 
     ``done`` and ``failed`` end a request. ``again`` leaves it pending, asked again no sooner than
     ``wait`` seconds from now, as ``request``. ``moved`` replaces it by ``moved`` (a redirect).
-    ``returned`` leaves it as it was. ``robots`` brings a host's rules. ``login`` leaves it
-    pending because its session could not log in.
+    ``returned`` leaves it as it was. ``robots`` brings a host's rules, or why there are none:
+    then they are asked for again no sooner than ``wait`` seconds from now, unless that is 0.
+    ``login`` leaves it pending because its session could not log in.
     """
 
     task: int

@@ -126,6 +126,8 @@ class Progress:
             count(counters.items, "item"),
             f"{count(snapshot.hosts, 'host')} at work",
         ]
+        if snapshot.waits_for:
+            facts.append(f"waiting for the robots.txt of {snapshot.waits_for}")
         left = self._left(snapshot)
         if self._rate.per_second and left:
             seconds = math.ceil(left / self._rate.per_second)

@@ -67,7 +67,17 @@ def _how_it_ended(summary: Summary) -> str:
         return f"{name} finished, but no page came: {summary.last_failure}"
     if counters.finished:
         return f"{name} finished"
+    if counters.reason == "robots":
+        return f"{name} stopped, {unruled(summary)}"
     return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
+
+
+def unruled(summary: Summary) -> str:
+    """What became of requests whose host's robots.txt could not be had, and how to go on."""
+    return (
+        f"{count(summary.counters.pending, 'request')} pending, as robots.txt could not be had of "
+        f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"
+    )
 
 
 def _per_second(counters: Counters) -> str:

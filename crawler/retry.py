@@ -22,6 +22,11 @@ from crawler.settings import Settings
 JITTER = 0.5
 """A wait of the policy's own is longer by up to this share, so that tries do not come in step."""
 
+TRY_AGAIN = 600.0
+"""Longest time, in seconds, until a robots.txt that could not be had is asked for again."""
+LEAST_WAIT = 0.01
+"""What the waits for a robots.txt grow from at the least, in seconds."""
+
 SPARED = 1.0
 """Seconds to wait with a page for which this machine had no file handle."""
 
@@ -78,21 +83,34 @@ class RetryPolicy:
 
     def wait(self, error: FetchError, request: Request, now: float | None = None) -> float | None:
         """As ``decide``, for a request of which ``tries`` tries had been made before this one."""
-        headers = getattr(getattr(error, "response", None), "headers", None)
         return self.decide(
             error,
             tries=request.tries + 1,
             method=request.method,
             replay=request.replay,
-            retry_after=None if headers is None else headers.get("retry-after"),
+            retry_after=_retry_after(error),
             now=time.time() if now is None else now,
         )
+
+    def robots_wait(self, error: FetchError, request: Request) -> float | None:
+        """Seconds until a robots.txt is asked for again, ``None`` if that is of no use.
+
+        No try is the last one: until it comes, nothing else may be asked of its host. Whatever
+        ``retry_status`` says, each error of the server (5xx) may pass (RFC 9309, 2.3.1.4).
+        """
+        if not (error.retryable or isinstance(error, StatusError)):
+            return None
+        state = RetryCallState(self._rules, None, (), {})
+        state.attempt_number = request.tries + 1
+        first = max(self._settings.retry_wait, LEAST_WAIT)
+        wait = self._longer(wait_exponential(multiplier=first, max=TRY_AGAIN)(state))
+        return max(min(wait, TRY_AGAIN), self.granted(_retry_after(error), time.time()) or 0.0)
 
     def host_wait(self, error: FetchError) -> float | None:
         """Seconds to leave the host alone when it says that it has too much to do, else None."""
         if not isinstance(error, StatusError) or error.status not in _NOT_ACTED_ON:
             return None
-        return self.granted(error.response.headers.get("retry-after"), time.time()) or 0.0
+        return self.granted(_retry_after(error), time.time()) or 0.0
 
     def granted(self, retry_after: str | None, now: float) -> float | None:
         """Seconds that a Retry-After header is granted, ``None`` if it asks for nothing."""
@@ -105,8 +123,15 @@ class RetryPolicy:
         state.attempt_number = tries
         if self._rules.stop(state):
             return None
-        wait = float(self._rules.wait(state)) * (1.0 + JITTER * self._random())
-        return min(wait, self._settings.max_retry_wait)
+        return min(self._longer(self._rules.wait(state)), self._settings.max_retry_wait)
+
+    def _longer(self, wait: float) -> float:
+        return float(wait) * (1.0 + JITTER * self._random())
+
+
+def _retry_after(error: FetchError) -> str | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    return None if headers is None else headers.get("retry-after")
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

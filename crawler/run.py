@@ -24,6 +24,7 @@ from crawler.job import Job
 from crawler.log import log_to
 from crawler.news import News
 from crawler.opening import Opening
+from crawler.patience import Patience
 from crawler.plan import Plan
 from crawler.scheduler import Scheduler
 from crawler.seeds import BadSeed
@@ -87,6 +88,7 @@ class Run:
         threads = math.ceil(plan.settings.concurrency / max(1, workers))
         self._scheduler = Scheduler(workers=workers or 1, threads=threads)
         self._news = News(workers or 1)
+        self._patience = Patience(plan.settings.retries, plan.settings.robots_wait)
         self._frontier = Frontier(
             job.store,
             self._scheduler,
@@ -95,11 +97,14 @@ class Run:
             logs_in=spider.logs_in(),
             accounts=plan.accounts,
             wall=job.clock.wall,
+            patience=self._patience,
         )
         self._committer = Committer(job, self._frontier, self._scheduler, self._news)
-        self._intake = Intake(job, self._scheduler, self._frontier, self._news, self._committer)
+        self._intake = Intake(
+            job, self._scheduler, self._frontier, self._news, self._committer, self._patience
+        )
         self._feeder = Feeder(
-            self._scheduler, self._frontier, self._news, self._committer, self._intake
+            self._scheduler, self._frontier, self._news, self._committer, self._patience
         )
         self._opening = Opening(
             job, self._spider, self._frontier, report_seed or (lambda seed: None)
@@ -174,11 +179,13 @@ class Run:
         return self._team
 
     def _has_work(self) -> bool:
-        """True while a request is out, or may still go out."""
-        scheduler = self._scheduler
-        if scheduler.suspects or self._frontier.is_filling:
+        """True while a request is out, or may still go out before anybody loses patience."""
+        if self._scheduler.suspects or self._frontier.is_filling:
             return True
-        return any(not host.held and not host.is_idle for host in scheduler.hosts)
+        return any(
+            not (host.is_idle or host.held or self._patience.is_at_end(host.id))
+            for host in self._scheduler.hosts
+        )
 
     def _listen(self, now: float) -> None:
         """Wait for outcomes, a host's turn, a commit that is due, or a stop."""
@@ -251,6 +258,8 @@ class Run:
             counters.reason = "finished"
         elif self._scheduler.remaining == 0:
             counters.reason = "max_pages"
+        elif self._patience.waits_for and not self._stop.level:
+            counters.reason = "robots"
         else:
             counters.reason = "stopped"
         counters.finished = counters.reason in {"finished", "max_pages"}
@@ -269,6 +278,7 @@ class Run:
             in_flight=self._scheduler.in_flight,
             stopping=self._stop.level > 0,
             done_before=self._done_before,
+            waits_for=self._patience.waits_for,
         )
 
     def summary(self) -> Summary:
@@ -285,4 +295,5 @@ class Run:
             new_seeds=self._opening.new,
             already_finished=self._was_finished and self._team is None,
             last_failure="".join(one.report.message for one in self._job.store.failures(1)),
+            waits_for=self._patience.waits_for,
         )

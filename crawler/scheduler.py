@@ -55,8 +55,10 @@ class Scheduler:
         self._list(host, now)
 
     def remove_host(self, host: HostQueue) -> None:
-        """A host has nothing to do; its queue stays in the store."""
+        """A host has nothing to do for now; its queue stays in the store."""
         del self._hosts[host.id]
+        self._full.pop(host, None)
+        host.turn = 0
 
     def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
         """The host's robots.txt asks for a delay, or for none."""

@@ -84,6 +84,8 @@ class Settings:
     """Status codes that are tried again."""
     retry_wait: float = 1.0
     """Wait before the second try; doubles with each further one."""
+    robots_wait: float | None = 300.0
+    """How long a run with nothing else to do waits for a robots.txt that cannot be had."""
     max_retry_wait: float = 21_600.0
     """Longest wait that a server's Retry-After is granted."""
 
@@ -129,6 +131,7 @@ _AT_LEAST: dict[str, float] = {
     "max_redirects": 0,
     "retries": 0,
     "retry_wait": 0,
+    "robots_wait": 0,
     "max_retry_wait": 0,
     "commit_interval": 0,
     "stop_timeout": 0,

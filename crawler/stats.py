@@ -44,7 +44,7 @@ class Counters(msgspec.Struct):
     """When the first run began, wall clock."""
     finished: bool = False
     reason: str = ""
-    """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``login``."""
+    """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``robots``, ``login``."""
     sequence: int = 0
     """The last number given to a request."""
     output_length: int = 0
@@ -63,6 +63,8 @@ class Snapshot(msgspec.Struct):
     stopping: bool
     done_before: int
     """Pages that earlier runs had done."""
+    waits_for: str = ""
+    """The hosts whose robots.txt cannot be had, each with its cause."""
 
 
 class Summary(msgspec.Struct):
@@ -80,6 +82,8 @@ class Summary(msgspec.Struct):
     new_seeds: int
     already_finished: bool
     """The job had nothing to do: it was finished before."""
+    waits_for: str = ""
+    """The hosts whose robots.txt could not be had, each with its cause."""
     last_failure: str = ""
     """Why the last page that failed did so, in a sentence."""
 

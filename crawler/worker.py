@@ -252,7 +252,8 @@ class Worker:
         wait = None
         if isinstance(error, FetchError):
             outcome.host_wait = self._retry.host_wait(error)
-            wait = self._retry.wait(error, request)
+            policy = self._retry.robots_wait if task.robots else self._retry.wait
+            wait = policy(error, request)
         if isinstance(error, MachineError):  # the site has nothing to do with it
             self._adapter.poolmanager.clear()  # idle connections are what can be spared
             outcome.kind, outcome.wait = "again", SPARED
@@ -260,15 +261,14 @@ class Worker:
         elif isinstance(error, LoginError) and (request.replay or not outcome.started):
             outcome.kind = "login"
             outcome.failure = report_of(request, error, self._mask)
+        elif task.robots:
+            report = report_of(request, error, self._mask)
+            outcome.kind, outcome.wait = "robots", wait or 0.0
+            outcome.robots = RobotsFile(b"", None, report.cause, report.message)
         elif wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
             outcome.kind, outcome.wait = "again", wait
             outcome.request = encode(replace(request, tries=request.tries + 1))
-        elif task.robots:
-            log.warning("%s; nothing is asked of this host", error)
-            outcome.kind = "robots"
-            report = report_of(request, error, self._mask)
-            outcome.robots = RobotsFile(b"", None, report.cause, report.message)
         else:
             outcome.kind = "failed"
             self._tell_spider(outcome, request, error)

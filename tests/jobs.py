@@ -18,7 +18,10 @@ from crawler.stats import Summary
 from crawler.stop import StopSignal
 from crawler.store.sqlite import SQLiteStore
 
-QUICK: dict[str, Any] = {"workers": 0, "delay": 0.0, "retry_wait": 0.01, "commit_interval": 0.02}
+QUICK: dict[str, Any] = {
+    **{"workers": 0, "delay": 0.0, "retry_wait": 0.01, "robots_wait": 0.0},
+    "commit_interval": 0.02,
+}
 """Settings of a test that is not about them."""
 
 

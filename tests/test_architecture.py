@@ -105,6 +105,7 @@ FLOORS: dict[str, set[str]] = {
             "garbage",
             "gate",
             "messages",
+            "patience",
             "politeness",
             "pools",
             "quota",

@@ -18,6 +18,7 @@ from crawler.frontier import Frontier
 from crawler.hostqueue import HostQueue
 from crawler.messages import Cookie, Feed, Found, RobotsFile
 from crawler.news import News
+from crawler.patience import Patience
 from crawler.robots import MAX_AGE
 from crawler.scheduler import Scheduler
 from crawler.settings import Settings
@@ -42,8 +43,14 @@ class Bench:
         self.scheduler = Scheduler(workers=1, threads=4)
         self.news = News(1)
         settings = {"obey_robots": False, "delay": 0.0, **settings}
+        self.patience = Patience(retries=3, limit=0.0)
         self.frontier = Frontier(
-            self.store, self.scheduler, Settings(**settings), self.news, logs_in=account
+            self.store,
+            self.scheduler,
+            Settings(**settings),
+            self.news,
+            logs_in=account,
+            patience=self.patience,
         )
         self.frontier.load(self.now, was_killed=was_killed)
 
@@ -402,6 +409,23 @@ def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
         bench.store.save_hosts([Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
+
+
+def test_a_robots_txt_that_an_earlier_run_could_not_have_is_told_at_once(bench: Bench) -> None:
+    bench.add(A, 1)
+    bench.start(obey_robots=True)
+    (robots,) = bench.sent()
+    bench.scheduler.finish(robots.id, bench.now)
+    bench.frontier.note_robots(robots.host, RobotsFile(b"", None, "timeout", "too slow"))
+    robots.host.clock.retry_after(60.0, bench.now)
+    bench.save()
+    bench.start(obey_robots=True)
+    assert not bench.host(A).knows_robots
+    assert bench.patience.waits_for == f"{A} (timeout)"
+    assert list(bench.sent()) == []
+    bench.pass_time(60.0)
+    (robots,) = bench.sent()
+    assert robots.queued is None
 
 
 def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:

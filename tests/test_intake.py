@@ -13,9 +13,12 @@ from crawler.hostqueue import HostQueue
 from crawler.intake import Intake
 from crawler.job import Job
 from crawler.jobclock import JobClock
-from crawler.messages import Outcome
+from crawler.messages import FailureReport, Outcome, RobotsFile
 from crawler.news import News
+from crawler.patience import Patience
 from crawler.politeness import HostClock
+from crawler.retry import TRY_AGAIN
+from crawler.robots import MAX_AGE
 from crawler.scheduler import Scheduler
 from crawler.settings import Settings
 from crawler.stats import Counters
@@ -31,14 +34,17 @@ class Desk:
 
     def __init__(self, folder: Path, *, delay: float = 0.0, concurrency: int = 1) -> None:
         settings = Settings(delay=delay)
-        store = SQLiteStore(folder / "job.db")
+        store = self.store = SQLiteStore(folder / "job.db")
         self.scheduler = Scheduler(workers=1, threads=4)
         news = News(1)
-        frontier = Frontier(store, self.scheduler, settings, news, logs_in=False)
+        self.patience = Patience(settings.retries, settings.robots_wait)
+        self.frontier = Frontier(
+            store, self.scheduler, settings, news, logs_in=False, patience=self.patience
+        )
         made = SimpleNamespace(store=store, counters=Counters(), plan=None, clock=JobClock())
         job = cast(Job, made)
-        committer = Committer(job, frontier, self.scheduler, news)
-        self.intake = Intake(job, self.scheduler, frontier, news, committer)
+        committer = Committer(job, self.frontier, self.scheduler, news)
+        self.intake = Intake(job, self.scheduler, self.frontier, news, committer, self.patience)
         self.clock = HostClock(delay)
         self.host = HostQueue(1, "https://a.example", "s", self.clock, concurrency=concurrency)
         self.scheduler.add_host(self.host, NOW)
@@ -106,3 +112,71 @@ def test_the_wait_of_a_page_that_was_sent_later_stays(tmp_path: Path) -> None:
     desk.take(sent, "done", NOW + 6, started=NOW + 5)
     desk.take(returned, "returned", NOW + 6)
     assert desk.clock.ready_at == NOW + 10
+
+
+# robots.txt
+
+BROKEN = RobotsFile(b"", None, "http 500", "https://a.example/robots.txt: the server answered 500")
+NOBODY = RobotsFile(b"", None, "dns", "https://a.example/robots.txt: does not resolve")
+
+
+def without_rules(folder: Path) -> Desk:
+    """A desk whose host is in the store, and has not been asked for its rules."""
+    desk = Desk(folder)
+    with desk.store.transaction():
+        row = desk.store.add_host("https://a.example")
+    desk.frontier._rows[row.id] = row
+    desk.host.knows_robots = False
+    return desk
+
+
+def test_nothing_but_robots_txt_is_asked_for_until_it_comes(tmp_path: Path) -> None:
+    desk = without_rules(tmp_path)
+    for tries in range(10):
+        now = NOW + 100 * tries
+        (robots,) = desk.feed(now)
+        assert robots.queued is None
+        assert desk.patience.tries(1) == tries
+        desk.take(robots, "robots", now + 1, started=now, robots=BROKEN, wait=90.0)
+        assert desk.feed(now + 90.9) == []
+    (robots,) = desk.feed(NOW + 2000)
+    desk.take(robots, "robots", NOW + 2001, started=NOW + 2000, robots=RobotsFile(b""))
+    assert [one.queued is None for one in desk.feed(NOW + 2001)] == [False] * 10
+    assert desk.patience.waits_for == ""
+
+
+def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
+    desk = without_rules(tmp_path)
+    (robots,) = desk.feed(NOW)
+    rules = RobotsFile(b"User-agent: *\nDisallow: /no")
+    desk.take(robots, "robots", NOW + 1, started=NOW, robots=rules)
+    late = NOW + 1 + MAX_AGE
+    (robots,) = desk.feed(late)
+    assert robots.queued is None
+    desk.take(robots, "robots", late + 1, started=late, robots=BROKEN, wait=90.0)
+    assert desk.frontier._rows[1].robots == rules
+    assert len(desk.feed(late + 1)) == 10
+    assert desk.host.robots_until == late + 1 + TRY_AGAIN
+    assert desk.patience.waits_for == ""
+
+
+def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> None:
+    desk = without_rules(tmp_path)
+    desk.patience.answered()
+    for tries in range(4):
+        now = NOW + 100 * tries
+        (robots,) = desk.feed(now)
+        assert robots.queued is None
+        desk.take(robots, "robots", now, started=now, robots=NOBODY, wait=90.0)
+    assert len(desk.feed(now)) == 10, "and they need not wait"
+    assert desk.host.robots_until == now + TRY_AGAIN
+
+
+def test_no_file_handle_is_no_try_of_robots_txt(tmp_path: Path) -> None:
+    desk = without_rules(tmp_path)
+    (robots,) = desk.feed(NOW)
+    failure = FailureReport("https://a.example/robots.txt", "this machine", "no handles")
+    desk.take(robots, "again", NOW, started=NOW, wait=1.0, failure=failure)
+    assert (desk.patience.tries(1), desk.patience.waits_for) == (0, "")
+    assert desk.feed(NOW + 0.9) == []
+    assert len(desk.feed(NOW + 1.0)) == 1

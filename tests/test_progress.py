@@ -111,6 +111,16 @@ def test_a_line_comes_every_ten_seconds(clock: Clock) -> None:
     )
 
 
+def test_hosts_whose_robots_txt_is_waited_for_are_named(clock: Clock) -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, clock=clock)
+    progress.update(snapshot(pending=9))
+    clock.now += 10
+    progress.update(snapshot(pending=9, waits_for="https://a.example (http 500)"))
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith(", waiting for the robots.txt of https://a.example (http 500)")
+
+
 def test_a_crawl_that_goes_on_says_so_at_once(clock: Clock) -> None:
     stream = io.StringIO()
     Progress(stream, clock=clock).update(snapshot(done=500, pending=1, done_before=500))

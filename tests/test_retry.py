@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import FetchError, StatusError
 from crawler.request import Request
-from crawler.retry import RetryPolicy, parse_retry_after
+from crawler.retry import LEAST_WAIT, TRY_AGAIN, RetryPolicy, parse_retry_after
 from crawler.settings import Settings
 from tests.conformance import rows
 
@@ -120,3 +120,39 @@ def test_wait_reads_the_error_and_the_request() -> None:
 def test_no_header_does_harm(value: str) -> None:
     granted = policy().granted(value, NOW)
     assert granted is None or 0.0 <= granted <= Settings().max_retry_wait
+
+
+# robots.txt
+
+
+def robots_wait(failure: FetchError, tries: int, **settings: Any) -> float | None:
+    request = Request("https://a.example/robots.txt", tries=tries)
+    return policy(**settings).robots_wait(failure, request)
+
+
+def an_answer(status: int, **headers: str) -> StatusError:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return StatusError(status, "", SimpleNamespace(headers=named))
+
+
+@pytest.mark.parametrize("failure", [*ERRORS.values(), an_answer(500), an_answer(599)])
+def test_robots_txt_is_asked_for_again_and_again(failure: FetchError) -> None:
+    waits = [robots_wait(failure, tries) for tries in range(12)]
+    assert waits[:5] == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert waits[10:] == [TRY_AGAIN, TRY_AGAIN]
+    assert robots_wait(failure, 5000) == TRY_AGAIN
+
+
+def test_waits_for_robots_txt_grow_even_from_nothing() -> None:
+    assert robots_wait(ERRORS["timeout"], 0, retry_wait=0.0) == LEAST_WAIT
+    assert robots_wait(ERRORS["timeout"], 30, retry_wait=0.0) == TRY_AGAIN
+
+
+def test_robots_txt_is_not_asked_for_before_the_time_that_its_host_says() -> None:
+    assert robots_wait(an_answer(503, retry_after="3600"), 0) == 3600.0
+    assert robots_wait(an_answer(503, retry_after="3600"), 0, max_retry_wait=60.0) == 60.0
+
+
+def test_what_does_not_pass_is_not_asked_for_again() -> None:
+    assert robots_wait(FetchError("tls", ""), 0) is None
+    assert robots_wait(FetchError("private address", ""), 0) is None

@@ -391,6 +391,13 @@ def test_rules_that_have_grown_old_are_asked_for_again() -> None:
     assert sent(made, 101.0) == []
 
 
+def test_a_host_that_is_put_away_is_not_asked_for_robots_txt() -> None:
+    host = a_host(knows_robots=False)
+    made = a_scheduler(host)
+    made.remove_host(host)
+    assert sent(made) == []
+
+
 def test_a_host_that_is_held_sends_nothing() -> None:
     host = a_host()
     made = a_scheduler(host)

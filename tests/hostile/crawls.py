@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "read_timeout": 5.0,
     "connect_timeout": 2.0,
     "retries": 1,
+    "robots_wait": 0.0,
     "max_redirects": 10,
 }
 """Small, so that nobody waits; what a behaviour needs besides stands with it."""

@@ -7,7 +7,11 @@ from typing import Any
 
 from tests.hostile.web import BLOCK, Behaviour, Wire, links
 
-ASKS_NOTHING = "tries again, then asks nothing of this host: its requests fail as `{}`"
+WAITS = (
+    "asks for it again, later and later, and for nothing else of this host; the run ends when it "
+    "has waited for `robots_wait` (0 here) with nothing else to do, and says why: the host's "
+    "requests stay pending, and the same command goes on"
+)
 ASKED = "takes it for no rules, and asks"
 
 
@@ -25,6 +29,12 @@ def endless_rules(wire: Wire) -> None:
 def one_line(wire: Wire) -> None:
     wire.head("Connection: close")
     wire.flood(itertools.chain([b"User-agent: *\nDisallow: /"], itertools.repeat(BLOCK, 160)))
+
+
+def at_last(wire: Wire) -> bool:
+    if wire.web.asked["robots at last", wire.path] <= 7:
+        return wire.page("oops", status="500 Oops")
+    return wire.page("User-agent: *\nDisallow: /private/\n", kind="text/plain")
 
 
 def slow_rules(wire: Wire) -> None:
@@ -52,19 +62,24 @@ RULES: list[Behaviour] = [
               "does not connect, and asks nothing of this host: its requests fail as "
               "`private address`", shop, "private address",
               robots=moved("http://127.0.0.1:{vault}/robots.txt")),
+    Behaviour("robots with 500", "a robots.txt with 500, for ever", WAITS, shop, "http 500",
+              robots=lambda wire: wire.page("oops", status="500 Oops"), waits=True),
+    Behaviour("slow robots", "a robots.txt, one byte a second", "the same",
+              shop, "timeout", robots=slow_rules, settings={"timeout": 1.0, "retries": 0},
+              waits=True),
+    Behaviour("robots at last", "a robots.txt with 500, seven times in a row",
+              "asks for it again, later and later, then keeps to it: nothing fails", shop,
+              robots=at_last, settings={"robots_wait": None}),
     Behaviour("robots in a file", "a robots.txt that redirects to `file:`",
               "asks nothing of this host: its requests fail as `bad redirect`", shop,
               "bad redirect", robots=moved("file:///etc/passwd")),
-    Behaviour("slow robots", "a robots.txt, one byte a second", ASKS_NOTHING.format("timeout"),
-              shop, "timeout", robots=slow_rules, settings={"timeout": 1.0, "retries": 0}),
     Behaviour("robots as a page", "a robots.txt that is HTML", ASKED, shop, robots=html),
-    Behaviour("robots with 500", "a robots.txt with 500, for an hour",
-              ASKS_NOTHING.format("http 500"), shop, "http 500",
-              robots=lambda wire: wire.page("oops", status="500 Oops")),
     Behaviour("robots with 429", "a robots.txt with 429", ASKED + ", as RFC 9309 says", shop,
               robots=lambda wire: wire.page("oops", status="429 Too Many")),
 ]  # fmt: skip
 
+THERE = "fails it as {}; where nothing else answers either, it stays pending"
+NOWHERE = "tries again, then " + THERE
 LOCAL = "does not connect; fails it as `private address`"
 
 
@@ -77,8 +92,8 @@ def leading_to(name: str) -> Any:
 
 NAMES: list[Behaviour] = [
     Behaviour("no such name", "a name that does not resolve",
-              "tries again, then fails it as `dns`", shop, "dns", start="http://nowhere.test/",
-              names={"nowhere.test": []}),
+              NOWHERE.format("`dns`"), shop, "dns", start="http://nowhere.test/",
+              names={"nowhere.test": []}, waits=True),
     Behaviour("long name", "a name with a label of 100 characters", "fails it as `request`",
               shop, "request", start=f"http://{'x' * 100}.test/"),
     Behaviour("name within", "a link to a name that resolves to `127.0.0.1`", LOCAL,
@@ -91,15 +106,16 @@ NAMES: list[Behaviour] = [
               LOCAL, shop, "private address", start="http://trick.test/",
               names={"trick.test": ["169.254.169.254"]}),
     Behaviour("two answers", "a name that resolves to a public address and to `127.0.0.1`",
-              "tries the public one alone, again, then fails it as `refused` or `connect timeout`",
+              "tries the public one alone, again, then " + THERE.format("`connect timeout`"),
               shop, "connect timeout", start="http://both.test:{vault}/",
               names={"both.test": ["192.88.99.9", "127.0.0.1"]},
-              settings={"connect_timeout": 0.3}),
+              settings={"connect_timeout": 0.3}, waits=True),
     Behaviour("many addresses", "a name with fifty addresses of which none answers",
-              "tries them within `connect_timeout` together, then fails it as `connect timeout`",
+              "tries them within `connect_timeout` together, again, then "
+              + THERE.format("`connect timeout`"),
               shop, "connect timeout", start="http://many.test/",
               names={"many.test": [f"192.88.99.{n}" for n in range(50)]},
-              settings={"connect_timeout": 0.3}),
+              settings={"connect_timeout": 0.3}, waits=True),
 ]  # fmt: skip
 
 UNTRUSTED = "fails it as `tls`; not tried again"

@@ -15,7 +15,7 @@ from crawler.fetcher import Fetcher
 from crawler.request import Request
 from crawler.session import Session
 from tests import sites
-from tests.hostile.crawls import ALL, SETTINGS, Certificates, Ending, Reader, crawl
+from tests.hostile.crawls import ALL, SETTINGS, Certificates, Ending, Reader, crawl, names
 from tests.hostile.heads import GRANTED
 from tests.hostile.web import Behaviour, Web, Wire
 from tests.jobs import Title, failures, items, rows, run_job, values
@@ -46,11 +46,15 @@ def test_it_ends_as_the_table_says(
     behaviour: Behaviour, tmp_path: Path, certificates: Certificates
 ) -> None:
     ending, web = crawled(behaviour, tmp_path, certificates)
-    assert ending.summary.counters.finished
+    assert ending.summary.counters.finished is not behaviour.waits
     assert web.intruders == 0, "somebody asked what nobody may ask"
     assert web.leaked == []
     path = "/" + web.url(behaviour).split("/", 3)[3]
-    if behaviour.cause:
+    if behaviour.waits:
+        assert f"({behaviour.cause})" in ending.summary.waits_for
+        assert (ending.causes, ending.summary.counters.pending) == ({}, 1)
+        assert ending.summary.exit_status == 3
+    elif behaviour.cause:
         assert behaviour.cause in ending.causes.values(), ending.causes
     else:
         assert set(ending.causes.values()) <= {"private address", "disallowed by robots.txt"}
@@ -243,8 +247,23 @@ def test_a_crawl_of_the_whole_web_reads_all_of_what_is_well(tmp_path: Path) -> N
         seeds = (*hostile, f"{well.url}/0")
         settings = {**SETTINGS, "workers": 2, "max_pages_per_host": 30}
         summary = run_job(Reader, tmp_path, *seeds, **settings)
-    assert summary.counters.finished
+    assert summary.counters.pending == 1
+    assert "(http 500)" in summary.waits_for
     assert expected <= {item["url"] for item in items(tmp_path)}
+
+
+@each("no such name", "two answers", "many addresses")
+def test_a_host_that_is_nowhere_fails_where_others_answer(
+    behaviour: Behaviour, tmp_path: Path, site: Site
+) -> None:
+    """It may not be this machine that has no network."""
+    site.pages["/"] = "x"
+    with Web([behaviour]) as web, names(behaviour.names):
+        settings = {**SETTINGS, **behaviour.settings}
+        seeds = (site.url + "/", web.url(behaviour))
+        summary = run_job(Title, tmp_path, *seeds, **settings)
+    assert summary.counters.finished
+    assert summary.failures == {behaviour.cause: 1}
 
 
 class Member(Spider):

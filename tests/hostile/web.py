@@ -114,6 +114,8 @@ class Behaviour:
     start: str = "/"
     settings: dict[str, Any] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
+    waits: bool = False
+    """Nothing fails: with ``cause`` robots.txt cannot be had, and the requests stay pending."""
     tls: str = ""
     """The certificate that the host has, if it speaks TLS: good, expired, wrong or unknown."""
     tries: int = 0

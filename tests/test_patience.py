@@ -1,0 +1,253 @@
+"""Patience with hosts whose robots.txt cannot be had: the rules, and whole runs."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crawler import CrawlerError, crawl
+from crawler.patience import Patience
+from crawler.report import summary_text
+from crawler.robots import MAX_AGE
+from tests.commands import Command
+from tests.conftest import wait_until
+from tests.jobs import QUICK, Title, failures, items, rows, run_job, values
+from tests.sites import JITTER, Reply, Site, links, web
+
+A = "https://a.example"
+BROKEN = Reply("broken", 500)
+
+
+def tried(patience: Patience, cause: str, times: int, *, wait: float = 10.0) -> Patience:
+    """Host 1 was asked ``times`` times, every ``wait`` seconds from 0 on."""
+    for n in range(times):
+        patience.failed(1, A, cause, n * wait, (n + 1) * wait)
+    return patience
+
+
+# When nobody waits any more
+
+
+def test_all_tries_are_made_whatever_they_take() -> None:
+    patience = tried(Patience(retries=3, limit=0.0), "http 503", 3, wait=3600.0)
+    assert not patience.is_at_end(1)
+    assert tried(patience, "http 503", 1).is_at_end(1)
+
+
+def test_a_run_waits_for_the_limit_and_not_for_a_try_behind_it() -> None:
+    assert not tried(Patience(retries=1, limit=300.0), "timeout", 30).is_at_end(1)
+    assert tried(Patience(retries=1, limit=300.0), "timeout", 31).is_at_end(1)
+
+
+def test_without_a_limit_it_waits_for_ever() -> None:
+    assert not tried(Patience(retries=0, limit=None), "timeout", 10_000).is_at_end(1)
+
+
+def test_a_host_that_nothing_is_known_against_is_waited_for() -> None:
+    patience = Patience(retries=0, limit=0.0)
+    assert not patience.is_at_end(1)
+    patience.recall(1, A, "timeout")
+    assert not patience.is_at_end(1), "this run has not asked yet"
+
+
+def test_what_has_come_is_forgotten() -> None:
+    patience = tried(Patience(retries=0, limit=0.0), "timeout", 5)
+    assert (patience.tries(1), patience.waits_for) == (5, f"{A} (timeout)")
+    patience.forget(1)
+    assert (patience.tries(1), patience.waits_for, patience.is_at_end(1)) == (0, "", False)
+
+
+@pytest.mark.parametrize("cause", ["dns", "refused", "connect timeout"])
+def test_a_host_is_nowhere_only_if_others_answer(cause: str) -> None:
+    patience = tried(Patience(retries=3, limit=None), cause, 4)
+    assert not patience.is_nowhere(1)
+    assert patience.is_at_end(1), "it may be the network of this machine, which nobody waits for"
+    patience.answered()
+    assert patience.is_nowhere(1)
+    assert not patience.is_at_end(1), "its next try decides"
+
+
+def test_a_host_is_nowhere_after_all_tries_alone() -> None:
+    patience = tried(Patience(retries=3, limit=None), "dns", 3)
+    patience.answered()
+    assert not patience.is_nowhere(1)
+
+
+@pytest.mark.parametrize("cause", ["http 500", "timeout", "connection", "truncated", "proxy"])
+def test_who_has_spoken_once_is_there(cause: str) -> None:
+    patience = tried(Patience(retries=1, limit=None), cause, 1)
+    patience.answered()
+    assert not tried(patience, "refused", 9).is_nowhere(1)
+
+
+def test_few_hosts_are_named() -> None:
+    patience = Patience(retries=0, limit=0.0)
+    for n in range(5):
+        patience.failed(n, f"https://{n}.example", "http 500", 0.0, 1.0)
+    named = [f"https://{n}.example (http 500)" for n in range(3)]
+    assert patience.waits_for == f"{', '.join(named)} and 2 more"
+
+
+# Whole runs
+
+whole_run = pytest.mark.usefixtures("no_leaks", "quick_back_off")
+
+
+@pytest.fixture
+def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra delay after 503 starts at a second, which is long for a test."""
+    monkeypatch.setattr("crawler.politeness.FIRST_BACK_OFF", 0.01)
+
+
+@whole_run
+@pytest.mark.parametrize(("status", "workers"), [(500, 0), (500, 2), (501, 0), (503, 0)])
+def test_requests_stay_pending_until_robots_txt_comes(
+    tmp_path: Path, site: Site, workers: int, status: int
+) -> None:
+    """It comes later than all tries that a page would get."""
+    site.pages["/robots.txt"] = lambda visit: (
+        Reply("broken", status) if len(site.visits("/robots.txt")) <= 5 else "User-agent: *"
+    )
+    site.otherwise = lambda visit: "x"
+    seeds = [f"{site.url}/{n}" for n in range(100)]
+    summary = run_job(Title, tmp_path, *seeds, retries=1, robots_wait=None, workers=workers)
+    assert values(items(tmp_path)) == sorted(seeds)
+    assert [visit.path for visit in site.log[:6]] == ["/robots.txt"] * 6
+    assert (summary.counters.failed, summary.waits_for, summary.exit_status) == (0, "", 0)
+
+
+@whole_run
+def test_a_run_ends_when_nothing_else_is_left_and_the_same_command_goes_on(
+    tmp_path: Path, site: Site, other: Site
+) -> None:
+    site.pages = {"/robots.txt": BROKEN, "/": "x", "/a": "x"}
+    web([other], 20)
+    seeds = (site.url + "/", site.url + "/a", other.url + "/0")
+    for _ in range(2):
+        summary = run_job(Title, tmp_path, *seeds, retries=2)
+        assert (summary.counters.done, summary.counters.failed) == (20, 0)
+        assert (summary.counters.reason, summary.exit_status) == ("robots", 3)
+        assert summary_text(summary).splitlines()[0] == (
+            "crawl: title stopped, 2 requests pending, as robots.txt could not be had of "
+            f"{site.url} (http 500): the same command asks again, and obey_robots=false does "
+            "without"
+        )
+    assert site.asked == {}
+    del site.pages["/robots.txt"]
+    summary = run_job(Title, tmp_path, *seeds)
+    assert site.asked == {"/": 1, "/a": 1}
+    assert (summary.counters.done, summary.counters.failed, summary.exit_status) == (22, 0, 0)
+
+
+@whole_run
+def test_who_does_not_obey_goes_on_without(tmp_path: Path, site: Site) -> None:
+    site.pages = {"/robots.txt": BROKEN, "/": "x"}
+    assert run_job(Title, tmp_path, site.url + "/").exit_status == 3
+    assert run_job(Title, tmp_path, site.url + "/", obey_robots=False).exit_status == 0
+    assert len(items(tmp_path)) == 1
+
+
+def cut(sock: socket.socket) -> None:
+    """The connection ends without a word."""
+
+
+@whole_run
+@pytest.mark.parametrize("answer", [Reply("busy", 503), BROKEN, Reply(raw=cut)])
+def test_rules_that_cannot_be_read_again_hold_on(tmp_path: Path, site: Site, answer: Reply) -> None:
+    site.pages["/robots.txt"] = "User-agent: *\nDisallow: /no"
+    site.pages["/"] = links("/no", *(f"/{n}" for n in range(20)))
+    site.otherwise = lambda visit: "x"
+    run_job(Title, tmp_path, site.url + "/", max_pages=1)
+    make_old(tmp_path)
+    site.pages["/robots.txt"] = answer
+    summary = run_job(Title, tmp_path, site.url + "/")
+    assert failures(tmp_path) == {"/no": "disallowed by robots.txt"}
+    assert (summary.counters.done, summary.exit_status) == (21, 0)
+    assert len(site.visits("/robots.txt")) == 2, "once again, and then not for a while"
+
+
+def make_old(folder: Path) -> None:
+    """A day has passed since the job had its rules."""
+    with closing(sqlite3.connect(folder / "job.db")) as db:
+        db.execute("UPDATE hosts SET robots_at = robots_at - ?", (MAX_AGE,))
+        db.commit()
+    (folder / "job.stamp").unlink()
+
+
+@whole_run
+def test_nothing_is_lost_while_this_machine_has_no_network(tmp_path: Path) -> None:
+    """Or while the only server is down, which looks the same."""
+    with Site() as site:
+        seeds = [f"{site.url}/{n}" for n in range(50)]
+    summary = run_job(Title, tmp_path, *seeds, retries=1)
+    assert summary.waits_for == f"{site.url} (refused)"
+    assert (summary.counters.failed, summary.counters.pending) == (0, 50)
+    with Site(port=site.port) as back:
+        back.otherwise = lambda visit: "x"
+        assert run_job(Title, tmp_path, *seeds).exit_status == 0
+    assert values(items(tmp_path)) == sorted(seeds)
+
+
+@whole_run
+def test_a_host_that_is_nowhere_fails_as_others_answer(tmp_path: Path, site: Site) -> None:
+    with Site(address="127.0.0.2") as dead:
+        pass
+    site.pages["/"] = "x"
+    seeds = (site.url + "/", dead.url + "/b", dead.url + "/a")
+    summary = run_job(Title, tmp_path, *seeds, retries=1, robots_wait=None)
+    assert failures(tmp_path) == {"/a": "refused", "/b": "refused"}
+    assert summary.counters.finished
+
+
+@pytest.fixture
+def seven() -> Iterator[list[Site]]:
+    """Seven hosts, of which four do not say what is allowed."""
+    sites = [Site(address=f"127.0.0.{n + 1}", otherwise=lambda visit: "x") for n in range(7)]
+    for number, site in enumerate(sites):
+        site.__enter__()
+        if number < 4:
+            site.pages["/robots.txt"] = BROKEN
+    yield sites
+    for site in sites:
+        site.__exit__()
+
+
+@whole_run
+def test_hosts_without_rules_make_room_for_others(
+    tmp_path: Path, seven: list[Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawler.frontier.MOST_HOSTS", 2)
+    monkeypatch.setattr("crawler.frontier.MOST_IDLE", 1)
+    summary = run_job(Title, tmp_path, *(f"{one.url}/" for one in seven), retries=1)
+    assert (summary.counters.done, summary.counters.pending) == (3, 4)
+    assert summary.waits_for.endswith(" (http 500) and 1 more")
+
+
+@whole_run
+def test_the_wait_for_robots_txt_outlives_a_kill(tmp_path: Path, site: Site) -> None:
+    """Nothing else is committed meanwhile, so it has to be by itself."""
+    site.pages = {"/robots.txt": BROKEN, "/": "x"}
+    folder = tmp_path / "job"
+    command = Command("Follow", folder, site.url + "/", delay=0, retry_wait=1)
+    site.wait_for("/robots.txt")
+    wait_until(lambda: rows(folder, "SELECT 1 FROM hosts WHERE granted >= 1"), "it is not kept")
+    command.kill()
+    del site.pages["/robots.txt"]
+    assert Command("Follow", folder, site.url + "/", delay=0).wait() == 0
+    assert [visit.path for visit in site.log] == ["/robots.txt", "/robots.txt", "/"]
+    assert site.log[1].came - site.log[0].came >= 1.0 - JITTER
+
+
+@whole_run
+def test_a_generator_says_what_it_did_not_yield(site: Site, other: Site) -> None:
+    site.pages = {"/robots.txt": BROKEN, "/": "x"}
+    other.pages = {"/": "x"}
+    found = crawl(Title, [site.url + "/", other.url + "/"], **QUICK)
+    assert next(found) == {"url": other.url + "/"}
+    with pytest.raises(CrawlerError, match="1 request pending, as robots"):
+        next(found)
