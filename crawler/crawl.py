@@ -41,7 +41,8 @@ def crawl(
 
     Raises CrawlerError; a LoginError after all that could be had without it, and so where a
     robots.txt could not be had. Without ``job``, and without ``failed`` in the spider, a
-    FailedPagesWarning at the end tells of pages that failed. Leaving the loop early stops the crawl.
+    FailedPagesWarning at the end tells of pages that failed. Leaving the loop early stops the
+    crawl.
     """
     source, accounts = of_class(spider), of_spider(spider)
     check_login(spider, accounts)

@@ -13,7 +13,7 @@ from typing import Any
 from crawler.discovery import Listing
 from crawler.identities import Identity
 from crawler.importing import shown
-from crawler.job import LOG
+from crawler.jobfolder import LOG
 from crawler.messages import FailureReport
 from crawler.stats import Counters, Summary
 
