@@ -198,12 +198,13 @@ class RecordingJar(RequestsCookieJar):
         setting = [response for response in responses if "set-cookie" in response.headers]
         if not setting:
             return False
-        before = self._values()
-        for response in setting:
-            extract_cookies_to_jar(  # type: ignore[no-untyped-call]
-                self, response.request, response.raw
-            )
-        after = self._values()
+        with self._cookies_lock:  # what another thread takes meanwhile is no change of these
+            before = self._values()
+            for response in setting:
+                extract_cookies_to_jar(  # type: ignore[no-untyped-call]
+                    self, response.request, response.raw
+                )
+            after = self._values()
         return any(after.get(key, value) != value for key, value in before.items())
 
     def _values(self) -> dict[tuple[str, str, str], str | None]:

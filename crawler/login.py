@@ -19,13 +19,16 @@ from crawler import urls
 from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonError
 from crawler.failures import traceback_of
 from crawler.passwords import unset_variable
+from crawler.redirects import is_redirect, leads_to
 from crawler.request import Request
 from crawler.response import Response
 from crawler.safety import Safety
+from crawler.scope import Scope
 from crawler.session import Session
 from crawler.settings import Settings
 from crawler.spider import Spider
 from crawler.trouble import no_handles, out_of_handles
+from crawler.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ class Login:
     def __init__(
         self,
         spider: Spider,
+        scope: Scope,
         retries: int,
         one_callback: AbstractContextManager[Any],
         pages: Path | None = None,
@@ -54,6 +58,7 @@ class Login:
         told from what was sent after it; so it must not jump.
         """
         self._spider = spider
+        self._scope = scope
         self._retries = retries
         self._one_callback = one_callback
         self._pages = pages
@@ -63,79 +68,82 @@ class Login:
 
     def ensure(self, session: Session) -> None:
         """Log in unless that has been done. Raises LoginError, also for each later request."""
-        with session.lock:
-            if session.logged_in_at is None:
-                with session.gate.alone():
+        if session.logged_in_at is None:
+            with session.turns.alone():
+                if session.logged_in_at is None:
                     self._log_in(session)
 
+    def fetch(
+        self, session: Session, request: Request, send: Callable[[], Response]
+    ) -> Response | Request:
+        """What ``send`` brings to somebody who is logged in, or the request to ask once more.
+
+        The session will log in before that is asked, unless it has done so since. Raises
+        LoginError when logging in changes nothing, and FetchError when it helps other pages but
+        not this one.
+        """
+        with self._turn(session) as turn:
+            response = send()
+            if request.history and not _is_current(session, request):
+                # Redirects that began before the login say nothing, wherever they have led since.
+                return self._again(session, request)
+            return self._judged(session, request, response, turn)
+
     @contextmanager
-    def inside(self, session: Session) -> Iterator[None]:
-        """Logged in, for one fetch: no login begins before it is over.
+    def _turn(self, session: Session) -> Iterator[Turn]:
+        """Logged in, for one fetch: no login begins before it is over, and judged.
 
         An answer that comes during a login, or after it to what was sent before it, would bring
-        cookies of nobody into the session. Fetches of a session whose last answer has changed a
-        cookie that it had go one by one, so that none is sent with a cookie that has died.
+        cookies of nobody into the session.
         """
         while True:
             self.ensure(session)
-            with session.gate.alone() if session.rotates else session.gate.together():
+            with session.turns.next() as turn:
                 if session.logged_in_at is not None:
-                    yield
+                    yield turn
                     return
 
-    def check(self, session: Session, request: Request, response: Response) -> Request | None:
-        """None when ``response`` is that of a page, to somebody who is logged in.
+    def _judged(
+        self, session: Session, request: Request, response: Response, turn: Turn
+    ) -> Response | Request:
+        target = _target(response)
+        if target is None:
+            turn.refused = self._is_logged_out(response)
+        else:
+            turn.refused = session.is_login_page(target)
+        if turn.refused or response.status in (401, 403):
+            # What was sent beside it may have changed the cookie, or led to a login.
+            is_late = session.turns.settle(turn)
+            if is_late or not _is_current(session, request):
+                return self._again(session, request)
+            if turn.refused and not (target and self._wants_to_see(target)):
+                return self._again(session, request, response)
+        if target is None and not turn.refused:
+            turn.worked = True
+            self._has_worked(session, request, response)
+        return response
 
-        Otherwise the request that asks for the same once more; the session will log in before,
-        unless it has done so since. Raises LoginError when logging in changes nothing, and
-        FetchError when it helps other pages but not this one.
-        """
-        with session.lock:
-            is_current = _is_current(session, request)
-            # Redirects that began before the login say nothing, wherever they have led since.
-            crossed = bool(request.history) and not is_current
-            if not crossed and not self._is_logged_out(session, response, is_current=is_current):
-                self._has_worked(session, request, response)
-                return None
-            return self._again(session, request, response, is_current=is_current)
+    def _wants_to_see(self, login: str) -> bool:
+        """True when the spider decides by the page of the login whether that is being logged out.
 
-    def check_redirect(
-        self,
-        session: Session,
-        request: Request,
-        response: Response,
-        target: Request,
-        *,
-        is_foreign: bool,
-    ) -> Request | None:
-        """As ``check``, for a redirect to ``target``: it may lead to a page of the login.
-
-        Such a page need not be opened, unless the spider wants to see it itself.
+        By default such a page need not be opened.
         """
         is_default = type(self._spider).is_logged_out is Spider.is_logged_out
-        if not session.is_login_page(target.url) or not (is_default or is_foreign):
-            return None
-        with session.lock:
-            is_current = _is_current(session, request)
-            return self._again(session, request, response, is_current=is_current)
+        return not is_default and self._scope.allows(login)
 
     def _again(
-        self, session: Session, request: Request, response: Response, *, is_current: bool
+        self, session: Session, request: Request, refusal: Response | None = None
     ) -> Request:
-        # What was sent before the login does not count. Nor what was sent with cookies that were
-        # taken over: newer ones may have died with a process that was killed.
-        tries = request.tries + (is_current and session.key in self._proven)
+        """The request to ask in the place of ``request``; ``refusal`` is what ends the session.
+
+        Without one, ``request`` was sent to no avail, and that says nothing of the session now.
+        """
+        # Nor does it count what was sent with cookies that were taken over: newer ones may have
+        # died with a process that was killed.
+        tries = request.tries + (refusal is not None and session.key in self._proven)
         last = tries > self._retries
-        if is_current and request.tries and not session.has_worked:
-            # A new login did not bring this page back; whether it does others, they will tell.
-            if last:
-                self._give_up(session, response, "pages still come back as if logged out")
-        elif is_current:
-            log.info("%s: logged out (%s)", session.key, urls.redacted(response.url))
-            session.logged_in_at = None
-            session.fruitless_logins += not session.has_worked
-        if session.fruitless_logins > MOST_FRUITLESS:
-            self._give_up(session, response, "the pages after it came back as if logged out")
+        if refusal is not None:
+            self._end(session, request, refusal, last=last)
         url = urls.redacted(request.url)
         if not request.replay:
             raise FetchError(
@@ -146,26 +154,37 @@ class Login:
         if last:
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         if request.first is not None:
-            return replace(_request_of(request.first), tries=tries, asked=0.0)
+            return replace(_request_of(request.first), tries=tries)
         first = request.history[0].url if request.history else request.url
-        return replace(request, url=first, history=[], tries=tries, asked=0.0)
+        return replace(request, url=first, history=[], tries=tries)
 
-    def _is_logged_out(self, session: Session, response: Response, *, is_current: bool) -> bool:
-        if response.status in (401, 403) and not is_current:
-            return True  # it was asked for while the session had ended, which says nothing yet
+    def _end(self, session: Session, request: Request, refusal: Response, *, last: bool) -> None:
+        if request.tries and not session.has_worked:
+            # A new login did not bring this page back; whether it does others, they will tell.
+            if last:
+                self._give_up(session, refusal, "pages still come back as if logged out")
+        else:
+            log.info("%s: logged out (%s)", session.key, urls.redacted(refusal.url))
+            session.logged_in_at = None
+            session.fruitless_logins += not session.has_worked
+        if session.fruitless_logins > MOST_FRUITLESS:
+            self._give_up(session, refusal, "the pages after it came back as if logged out")
+
+    def _is_logged_out(self, response: Response) -> bool:
         with self._one_callback:
             return self._spider.is_logged_out(response)
 
     def _has_worked(self, session: Session, request: Request, response: Response) -> None:
-        session.fruitless_logins = 0
-        session.has_worked = True
-        self._proven.add(session.key)
-        if response.status != 403:
-            session.forbidden = 0
-            return
-        session.forbidden += 1
-        if request.tries:
-            session.login_cures_403 = False
+        with session.lock:
+            session.fruitless_logins = 0
+            session.has_worked = True
+            self._proven.add(session.key)
+            if response.status != 403:
+                session.forbidden = 0
+                return
+            session.forbidden += 1
+            if request.tries:
+                session.login_cures_403 = False
 
     def _log_in(self, session: Session) -> None:
         """One try; when it fails, all requests of the session wait and none tries again."""
@@ -189,7 +208,7 @@ class Login:
             log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
             why = unset_variable(error) or f"{type(error).__name__}: {error}"
             self._give_up(session, session.page, why)
-        if session.page is not None and self._is_logged_out(session, session.page, is_current=True):
+        if session.page is not None and self._is_logged_out(session.page):
             self._give_up(session, session.page, "it ended still logged out")
         session.hide_credentials()
         session.pace()
@@ -252,6 +271,13 @@ def _facts(page: Response) -> list[str]:
 def _is_current(session: Session, request: Request) -> bool:
     """False when ``request``, or a hop on its way, was sent before the last login."""
     return session.logged_in_at is not None and session.logged_in_at <= request.asked
+
+
+def _target(response: Response) -> str | None:
+    """Where a redirect leads, empty if nowhere; None for what is no redirect."""
+    if not is_redirect(response.status, response.headers):
+        return None
+    return leads_to(response.url, response.headers["location"]) or ""
 
 
 def _private(path: str, flags: int) -> int:

@@ -35,7 +35,7 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
             "too many redirects",
             f"{urls.redacted(request.url)}: more than max_redirects, {most}, redirects in a row",
         )
-    target = urls.resolve(request.url, _as_text(location))
+    target = leads_to(request.url, location)
     if target is None:
         raise FetchError(
             "bad redirect",
@@ -58,6 +58,11 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
 def _is_worth_keeping(request: Request) -> bool:
     """True when the URL alone would not ask for the same once more, and it may be asked again."""
     return request.replay and not request.is_plain
+
+
+def leads_to(url: str, location: str) -> str | None:
+    """The URL that a page at ``url`` sends its reader to; None if it is no http(s) URL."""
+    return urls.resolve(url, _as_text(location))
 
 
 def _becomes_get(method: str, status: int) -> bool:

@@ -22,7 +22,6 @@ from crawler.deadline import Watchdog, uncounted
 from crawler.errors import FetchError
 from crawler.exchange import Reply
 from crawler.forms import Form
-from crawler.gate import Gate
 from crawler.masking import Mask
 from crawler.messages import LoginState, SessionChange, SessionNews
 from crawler.pace import Pace
@@ -71,7 +70,6 @@ class Session(Transport):
         self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.has_worked = True
-        self.gate = Gate()
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()

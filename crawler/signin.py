@@ -26,6 +26,7 @@ from crawler.news import News
 from crawler.person import Person
 from crawler.plan import Plan
 from crawler.pools import PoolAdapter
+from crawler.scope import Scope
 from crawler.session import Session
 from crawler.store import SessionRecord, Store
 
@@ -76,7 +77,7 @@ def log_in(plan: Plan, account: Account | None, person: Person) -> None:
             session.settle()
             session.load(SessionNews(record.key, record.cookies, login=record.login))
             session.logged_in_at, session.waiting = None, ""
-            login = Login(made, plan.settings.retries, Lock(), job.folder / PAGES)
+            login = Login(made, Scope(), plan.settings.retries, Lock(), job.folder / PAGES)
             login.ensure(session)
             _keep(job.store, record, session.drain())
 

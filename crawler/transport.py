@@ -17,12 +17,7 @@ from crawler.direct import Direct
 from crawler.environment import Environment
 from crawler.exchange import Reply
 from crawler.request import Request
-
-CALM = 10
-"""Answers in a row that change no cookie, after which requests of a login go side by side.
-
-One is not enough: where each page changes the cookie, an error page may not.
-"""
+from crawler.turns import Turns
 
 
 class Transport(requests.Session):
@@ -39,7 +34,7 @@ class Transport(requests.Session):
         super().__init__()
         self.cookies = RecordingJar()
         self.home: set[str] = set()
-        self._calm = 0
+        self.turns = Turns()
         self._environment = Environment()
         self._direct = Direct(self, self._environment)
 
@@ -79,17 +74,9 @@ class Transport(requests.Session):
         if not self.home or urls.site(request.url) in self.home:
             reply = self._direct.send(request, self.cookies, timeout)
             if reply is not None:
-                self._note(changed=self.cookies.take((reply,)))
+                self.turns.note(changed=self.cookies.take((reply,)))
                 return reply
         return self.send_once(self.prepare(request), timeout)
-
-    @property
-    def rotates(self) -> bool:
-        """True while pages may come with another cookie each, so that one must follow the other."""
-        return self._calm < CALM
-
-    def _note(self, *, changed: bool) -> None:
-        self._calm = 0 if changed else self._calm + 1
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
         """``request`` with this session's headers, cookies and auth, ready to be sent."""
@@ -137,7 +124,7 @@ class Transport(requests.Session):
         options |= self.merge_environment_settings(url, None, True, None, None)
         raw: requests.Response = self.get_adapter(url).send(prepared, **options)
         raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
-        self._note(changed=self.cookies.take((*raw.history, raw)))
+        self.turns.note(changed=self.cookies.take((*raw.history, raw)))
         return raw
 
 

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -98,7 +97,9 @@ class Worker:
         self.callbacks = Callbacks(settings.callback_timeout)
         self._login: Login | None = None
         if spider.logs_in():
-            self._login = Login(spider, settings.retries, self.callbacks, pages, wall=self._wall)
+            self._login = Login(
+                spider, scope, settings.retries, self.callbacks, pages, wall=self._wall
+            )
 
     def learn(self, feed: Feed) -> None:
         """Take over what the scheduling process says of hosts, sessions and scope."""
@@ -175,19 +176,22 @@ class Worker:
         self._fetch(request, session, outcome)
 
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
-        with nullcontext() if self._login is None else self._login.inside(session):
+        def send() -> Response:
             outcome.started = time.monotonic()
-            request.asked = request.asked or self._wall()
+            request.asked = request.asked if request.history else self._wall()
             response = self._fetcher.fetch(request, session)
-        outcome.status, outcome.size = response.status, len(response.body)
-        if is_redirect(response.status, response.headers):
-            self._redirect(request, response, session, outcome)
-        elif self._login is not None and (again := self._login.check(session, request, response)):
-            _ask_again(request, again, outcome)
-        elif response.status >= 400 and response.status not in self._settings.accept_status:
-            raise status_error(request, response)
+            outcome.status, outcome.size = response.status, len(response.body)
+            return response
+
+        answer = send() if self._login is None else self._login.fetch(session, request, send)
+        if isinstance(answer, Request):
+            _ask_again(request, answer, outcome)
+        elif is_redirect(answer.status, answer.headers):
+            self._redirect(request, answer, session, outcome)
+        elif answer.status >= 400 and answer.status not in self._settings.accept_status:
+            raise status_error(request, answer)
         else:
-            self._parse(request, response, session, outcome)
+            self._parse(request, answer, session, outcome)
 
     def _redirect(
         self, request: Request, response: Response, session: Session, outcome: Outcome
@@ -197,15 +201,7 @@ class Worker:
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
         self._guards.check_redirect(request.url, target.url)
-        is_foreign = not self._scope.allows(target.url)
-        if self._login is not None and (
-            again := self._login.check_redirect(
-                session, request, response, target, is_foreign=is_foreign
-            )
-        ):
-            _ask_again(request, again, outcome)
-            return
-        if (request.depth or self._settled) and is_foreign:
+        if (request.depth or self._settled) and not self._scope.allows(target.url):
             log.info(
                 "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
             )

@@ -110,7 +110,7 @@ FLOORS: dict[str, set[str]] = {
             "pools",
             "quota",
         ),
-        *("redirects", "request", "retry", "urls"),
+        *("redirects", "request", "retry", "turns", "urls"),
     },
     "the ground": {
         *(

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from crawler import Request, Spider
+from tests.conftest import wait_until
 from tests.jobs import items, rows, run_job, values
-from tests.sites import Reply, Site, Visit, links, redirect
+from tests.sites import PATIENCE, Reply, Site, Visit, links, redirect
 
 
 class Member(Spider):
@@ -22,6 +25,13 @@ class Member(Spider):
     def parse(self, response: Any) -> Iterator[Any]:
         yield {"url": response.url}
         yield from response.follow_all()
+
+
+class Judge(Member):
+    """Says itself what is logged out, as the guide does."""
+
+    def is_logged_out(self, response: Any) -> bool:
+        return "/login" in response.url
 
 
 class Club:
@@ -53,26 +63,30 @@ class Club:
             self.member = f"member-{self.logins}"
             return redirect("/", 302, *_cookie(self.member))
         if visit.path == "/login" and not is_member:
-            self.form = f"form-{visit.number}"
-            return Reply(
-                "<form method=post><input type=password name=password></form>",
-                headers=_cookie(self.form),
-            )
+            return self.ask(visit)
         if visit.path == "/login":
             return redirect("/")
         if not is_member:
             return redirect("/login", 302, *_cookie(f"nobody-{visit.number}"))
         return self.pages.get(visit.path, Reply("not found", 404))
 
+    def ask(self, visit: Visit) -> Reply:
+        """The form, with the cookie that must come with it."""
+        self.form = f"form-{visit.number}"
+        form = "<form method=post><input type=password name=password></form>"
+        return Reply(form, headers=_cookie(self.form))
+
 
 def _cookie(value: str) -> tuple[tuple[str, str], ...]:
     return (("Set-Cookie", f"sid={value}; Path=/"),)
 
 
-def crawl(site: Site, folder: Path, *paths: str, **settings: Any) -> None:
+def crawl(
+    site: Site, folder: Path, *paths: str, spider: type[Spider] = Member, **settings: Any
+) -> None:
     """A whole job from the front page, which must find each of ``paths``."""
-    Member.start_urls = [site.url]
-    summary = run_job(Member, folder, site.url + "/", **settings)
+    spider.start_urls = [site.url]
+    summary = run_job(spider, folder, site.url + "/", **settings)
     assert summary.login_errors == []
     assert rows(folder, "SELECT url, cause FROM failed") == []
     assert values(items(folder)) == sorted(site.url + path for path in ("/", *paths))
@@ -190,3 +204,45 @@ def test_a_login_on_another_host_than_the_pages(tmp_path: Path, site: Site, othe
     summary = run_job(Guest, tmp_path, site.url + "/")
     assert summary.login_errors == []
     assert values(items(tmp_path)) == [site.url + path for path in ("/", "/1", "/2")]
+
+
+@pytest.mark.parametrize("spider", [Member, Judge])
+@pytest.mark.parametrize("comes_first", ["the page", "the refusal"])
+def test_a_page_refused_as_another_changed_the_cookie_is_asked_again_without_a_login(
+    tmp_path: Path, site: Site, spider: type[Spider], comes_first: str
+) -> None:
+    """The site changes its cookie now and then; what was sent beside that page comes too late."""
+    calm = [f"/{n}" for n in range(12)]
+    club = Club(site, *calm, "/changes", "/beside", "/after")
+    club.pages["/changes"] = Reply("x", headers=_cookie("changed"))
+    changed = threading.Event()
+
+    def answered(path: str) -> bool:
+        return bool(site.visits(path)[0].left)
+
+    def answer(visit: Visit) -> Reply:
+        if visit.path == "/changes":
+            site.wait_for("/beside")
+            page = club.answer(visit)
+            club.member = "changed"
+            changed.set()
+            if comes_first == "the refusal":
+                wait_until(lambda: answered("/beside"), "what was sent beside it is not refused")
+            return page
+        if visit.path == "/beside" and visit.cookies["sid"] == "member-1":
+            assert changed.wait(PATIENCE)
+            if comes_first == "the page":
+                wait_until(lambda: answered("/changes"), "the page is not answered")
+            return redirect("/login")
+        return club.answer(visit)
+
+    site.otherwise = answer
+    crawl(
+        site,
+        tmp_path,
+        *(*calm, "/changes", "/beside", "/after"),
+        spider=spider,
+        concurrency_per_host=2,
+    )
+    assert club.logins == 1
+    assert site.asked["/beside"] == 2

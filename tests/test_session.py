@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawler import Request, Session, Settings, Spider
-from crawler.transport import CALM
+from crawler import Session, Spider
 from tests.jobs import Title, items, rows, run_job, values
-from tests.sites import JITTER, PATIENCE, Reply, Site, Visit, links, redirect
+from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -261,26 +259,3 @@ class Unprepared(Title):
 
     def prepare(self, session: Session) -> None:
         session.headers["X-Key"] = os.environ["NO_SUCH_VARIABLE"]
-
-
-def test_one_page_that_changes_no_cookie_does_not_end_going_one_by_one(site: Site) -> None:
-    """Where each page changes the cookie an error page may not; many such in a row tell."""
-    site.pages["/calm"] = "x"
-    site.pages["/new"] = lambda visit: Reply(
-        "x", headers=(("Set-Cookie", f"sid={len(site.log)}; Path=/"),)
-    )
-    with closing(Session("s", Settings(delay=0))) as session:
-
-        def fetch(path: str) -> None:
-            raw = session.fetch(Request(site.url + path), (PATIENCE, PATIENCE))
-            raw.raw.close()
-
-        fetch("/new")
-        for _ in range(CALM - 1):
-            fetch("/calm")
-        fetch("/new")
-        fetch("/calm")
-        assert session.rotates
-        for _ in range(CALM):
-            fetch("/calm")
-        assert not session.rotates
