@@ -83,11 +83,11 @@ class Login:
         not this one.
         """
         with self._turn(session) as turn:
-            response = send()
             if request.history and not _is_current(session, request):
-                # Redirects that began before the login say nothing, wherever they have led since.
+                # Redirects that began before the login say nothing. Where they lead, to the login
+                # as a rule, somebody who has logged in since might lose the session again.
                 return self._again(session, request)
-            return self._judged(session, request, response, turn)
+            return self._judged(session, request, send(), turn)
 
     @contextmanager
     def _turn(self, session: Session) -> Iterator[Turn]:

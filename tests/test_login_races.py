@@ -246,3 +246,22 @@ def test_a_page_refused_as_another_changed_the_cookie_is_asked_again_without_a_l
     )
     assert club.logins == 1
     assert site.asked["/beside"] == 2
+
+
+def test_redirects_to_a_login_that_has_happened_since_are_not_followed(
+    tmp_path: Path, site: Site
+) -> None:
+    """The login's page begins a new session for everybody, and would end that of a member."""
+    paths = [f"/{n}" for n in range(30)]
+    club = Club(site, *paths)
+
+    def answer(visit: Visit) -> Reply:
+        if visit.path == "/3" and club.logins == 1:
+            club.member = ""
+        is_form = visit.path == "/login" and visit.method == "GET"
+        return club.ask(visit) if is_form else club.answer(visit)
+
+    site.otherwise = answer
+    crawl(site, tmp_path, *paths, spider=Judge)
+    assert club.logins == 2
+    assert [visit.method for visit in site.visits("/login")].count("GET") == 3
