@@ -209,7 +209,9 @@ class Worker:
         if self._safety is not None:
             self._safety.check_redirect(request, target)
         outcome.kind, outcome.moved = "moved", encoded(target)
-        outcome.moved.dont_filter = not says_no_more(target)
+        # A page of the login may be known, but what leads there may have to be asked once more.
+        is_login = session.is_login_page(target.url)
+        outcome.moved.dont_filter = is_login or not says_no_more(target)
 
     def _parse(
         self, request: Request, response: Response, session: Session, outcome: Outcome

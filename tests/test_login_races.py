@@ -265,3 +265,28 @@ def test_redirects_to_a_login_that_has_happened_since_are_not_followed(
     crawl(site, tmp_path, *paths, spider=Judge)
     assert club.logins == 2
     assert [visit.method for visit in site.visits("/login")].count("GET") == 3
+
+
+def test_a_redirect_to_the_login_is_followed_though_its_page_is_known(
+    tmp_path: Path, site: Site
+) -> None:
+    """A member has been sent there too, and has seen another page."""
+
+    class Reader(Member):
+        def is_logged_out(self, response: Any) -> bool:
+            return "password" in response.text
+
+    club = Club(site, "/moved", "/1")
+    club.pages |= {"/moved": redirect("/login"), "/2": Reply("x")}
+
+    def answer(visit: Visit) -> Reply:
+        if visit.path == "/2" and club.logins == 1:
+            club.member = ""
+        is_member = visit.cookies.get("sid", "") == club.member != ""
+        return Reply(links("/2")) if visit.path == "/login" and is_member else club.answer(visit)
+
+    site.otherwise = answer
+    Reader.start_urls = [site.url]
+    run_job(Reader, tmp_path, site.url + "/")
+    assert values(items(tmp_path)) == [site.url + path for path in ("/", "/1", "/2", "/login")]
+    assert club.logins == 2
