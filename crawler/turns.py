@@ -38,6 +38,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._gate = Gate()
+        self._side = Gate()
         self._lock = threading.Lock()
         self._calm = 0
         self._changes = 0
@@ -49,9 +50,15 @@ class Turns:
         """True while pages may come with another cookie each, so that one must follow the other."""
         return self._for_good or self._calm < CALM
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Nothing is fetched within, and what was has been judged: a login may begin."""
-        return self._gate.alone()
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing else is fetched within, and what was has been judged: a login may begin."""
+        with self._side.alone(), self._gate.alone():
+            yield
+
+    def aside(self) -> AbstractContextManager[None]:
+        """What is no page is fetched within: beside any page, but not during a login."""
+        return self._side.together()
 
     @contextmanager
     def next(self) -> Iterator[Turn]:

@@ -150,9 +150,7 @@ class Worker:
             if host.session in self._unprepared:
                 raise LoginError(self._unprepared[host.session])
             if task.robots:
-                outcome.started = time.monotonic()
-                outcome.status, body = self._fetcher.fetch_robots(request, session)
-                self._set_robots(outcome, Robots.of_response(outcome.status, body))
+                self._fetch_robots(request, session, outcome)
             else:
                 self._obey_robots(request, host, session, outcome)
         except Exception as error:
@@ -237,7 +235,11 @@ class Worker:
             self._sessions[key] = session
         return session
 
-    def _set_robots(self, outcome: Outcome, rules: Robots) -> None:
+    def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
+        with session.turns.aside():
+            outcome.started = time.monotonic()
+            outcome.status, body = self._fetcher.fetch_robots(request, session)
+        rules = Robots.of_response(outcome.status, body)
         delay = rules.crawl_delay(self._settings.user_agent)
         cause = "" if rules.reachable else "robots.txt"
         outcome.kind = "robots"

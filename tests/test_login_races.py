@@ -290,3 +290,32 @@ def test_a_redirect_to_the_login_is_followed_though_its_page_is_known(
     run_job(Reader, tmp_path, site.url + "/")
     assert values(items(tmp_path)) == [site.url + path for path in ("/", "/1", "/2", "/login")]
     assert club.logins == 2
+
+
+def test_a_robots_txt_on_its_way_does_not_take_the_cookies_of_a_login_away(
+    tmp_path: Path, site: Site
+) -> None:
+    """It is of another host of the site; cookies do not care for ports."""
+    club = Club(site, "/1")
+    logged_in = threading.Event()
+
+    def before(visit: Visit) -> None:
+        if visit.path == "/robots.txt":
+            other.wait_for("/robots.txt")
+            return
+        if club.logins:
+            logged_in.set()
+
+    def answer(visit: Visit) -> Reply:
+        if visit.path == "/robots.txt":
+            logged_in.wait(0.5)  # no longer: a login may well wait for this answer
+            return Reply("", 404, _cookie("nobody"))
+        return Reply("x")
+
+    club.before = before
+    with Site() as other:
+        other.otherwise = other.pages["/robots.txt"] = answer
+        Member.start_urls = [site.url]
+        run_job(Member, tmp_path, site.url + "/", other.url + "/", obey_robots=True)
+    assert values(items(tmp_path)) == sorted([site.url + "/", site.url + "/1", other.url + "/"])
+    assert club.logins == 1

@@ -87,9 +87,11 @@ def test_an_answer_that_ends_in_an_error_may_have_changed_a_cookie() -> None:
     assert turns.one_by_one
 
 
-def test_what_a_login_brings_is_no_turn() -> None:
+def test_what_a_login_or_a_robots_txt_brings_is_no_turn() -> None:
     turns = calm()
     with turns.alone():
+        turns.note(changed=True)
+    with turns.aside():
         turns.note(changed=True)
     assert not turns.one_by_one
 
@@ -167,6 +169,29 @@ def test_who_has_waited_looks_again_whether_cookies_change() -> None:
             turns.note(changed=True)
         login.result(PATIENCE)
         assert [one.result(PATIENCE) for one in waiting] == [True, True]
+
+
+def test_what_is_fetched_aside_goes_beside_pages_but_not_beside_a_login() -> None:
+    turns = Turns()
+    with ThreadPoolExecutor() as pool:
+        with turns.next():
+
+            def fetch_robots() -> None:
+                with turns.aside():
+                    pass
+
+            pool.submit(fetch_robots).result(PATIENCE)
+        with turns.aside():
+            began = threading.Event()
+
+            def log_in() -> None:
+                with turns.alone():
+                    began.set()
+
+            login = pool.submit(log_in)
+            wait_until(lambda: turns._side._waiting, "the login does not wait")
+            assert not began.is_set()
+        login.result(PATIENCE)
 
 
 @pytest.mark.parametrize("headers", [None, {"X-Way": "general"}])
