@@ -56,6 +56,17 @@ def test_a_site_with_rotating_cookies_is_crawled_whole(
     assert shop.counters.logins == 1
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_site_that_ends_its_sessions_as_well(
+    tmp_path: Path, shop: DemoServer, concurrency: int
+) -> None:
+    """A session is good for the page that its login leads to, and for 99 more."""
+    shop.sessions.max_requests = 100
+    command = crawl(shop, tmp_path / "job", concurrency)
+    check_whole(shop, tmp_path / "job", command)
+    assert shop.counters.logins == 4
+
+
 def test_killed_five_times(tmp_path: Path, shop: DemoServer) -> None:
     """A cookie that came with a page that no commit has is lost: at most one login a kill."""
     chance = random.Random(4)

@@ -73,9 +73,7 @@ class Member(Open):
 
 
 class Token(Member):
-    """Has a cookie that is good for one page, so it asks for one page at a time."""
-
-    concurrency = 1
+    """Has a cookie that is good for one page, and several requests at a time."""
 
 
 class Guest(Member):
