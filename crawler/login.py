@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
+import requests
 from msgspec.structs import replace
+from urllib3.exceptions import HTTPError
 
-from crawler import urls
+from crawler import loginpage, urls
 from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonError
 from crawler.failures import traceback_of
 from crawler.passwords import unset_variable
 from crawler.redirects import is_redirect, leads_to
 from crawler.request import Request
 from crawler.response import Response
-from crawler.safety import Safety
 from crawler.scope import Scope
 from crawler.session import Session
-from crawler.settings import Settings
 from crawler.spider import Spider
 from crawler.trouble import no_handles, out_of_handles
 from crawler.turns import Turn
@@ -117,6 +116,8 @@ class Login:
             if is_late or not _is_current(session, request):
                 return self._again(session, request)
             if turn.refused and not (target and self._wants_to_see(target)):
+                if session.witness.saw_end_at(request) and self._works_elsewhere(session):
+                    return _closed(session, request, response)
                 return self._again(session, request, response)
         if target is None and not turn.refused:
             turn.worked = True
@@ -167,8 +168,22 @@ class Login:
             log.info("%s: logged out (%s)", session.key, urls.redacted(refusal.url))
             session.logged_in_at = None
             session.fruitless_logins += not session.has_worked
+            session.witness.saw_end(request)
         if session.fruitless_logins > MOST_FRUITLESS:
             self._give_up(session, refusal, "the pages after it came back as if logged out")
+
+    def _works_elsewhere(self, session: Session) -> bool:
+        """True when the session's witness comes; nothing else is fetched meanwhile."""
+        if not session.witness.url:
+            return False
+        session.pace()  # counts from now on: the page in question has just been asked for
+        try:
+            page = session.open(session.witness.url)
+        except (FetchError, requests.RequestException, HTTPError, HTTPException, OSError):
+            return False
+        finally:
+            session.pace()
+        return page.status < 400 and not self._is_logged_out(page)
 
     def _is_logged_out(self, response: Response) -> bool:
         with self._one_callback:
@@ -179,6 +194,7 @@ class Login:
             session.fruitless_logins = 0
             session.has_worked = True
             self._proven.add(session.key)
+            session.witness.saw_page(request, response)
             if response.status != 403:
                 session.forbidden = 0
                 return
@@ -210,12 +226,19 @@ class Login:
             self._give_up(session, session.page, why)
         if session.page is not None and self._is_logged_out(session.page):
             self._give_up(session, session.page, "it ended still logged out")
+        if session.page is not None and self._asks_again(session, session.page):
+            self._give_up(session, session.page, "the page after it asks for the password again")
         session.hide_credentials()
         session.pace()
         session.has_worked = False
         session.logged_in_at = self._wall()
         self._proven.add(session.key)
         log.info("%s: logged in", session.key)
+
+    def _asks_again(self, session: Session, page: Response) -> bool:
+        """A spider with an ``is_logged_out`` of its own knows better than a look at the page."""
+        is_default = type(self._spider).is_logged_out is Spider.is_logged_out
+        return is_default and loginpage.asks_again(session, page)
 
     def _call(self, session: Session) -> None:
         """Call ``login`` with the account too, if it takes one."""
@@ -229,7 +252,9 @@ class Login:
         self, session: Session, page: Response | None, why: str, verdict: str = "failed: "
     ) -> NoReturn:
         """No more tries in this run; the message says whose login, where, and what was seen."""
-        facts = [] if page is None else [*_facts(page), *self._saved(session, page)]
+        facts = [] if page is None else loginpage.facts(page)
+        if page is not None and self._pages is not None:
+            facts += loginpage.save(session, page, self._pages)
         seen = f" ({', '.join(facts)})" if facts else ""
         said = f"login of {self._who(session)} {verdict}{why.rstrip('.')}{seen}"
         session.login_error = session.mask(said)
@@ -239,21 +264,6 @@ class Login:
         account = session.key.partition(":")[2]
         return f"{self._spider.name} as {account}" if account else self._spider.name
 
-    def _saved(self, session: Session, page: Response) -> list[str]:
-        """Keep the page for a look, without what was typed into password fields."""
-        if self._pages is None:
-            return []
-        path = self._pages / f"login-{re.sub(r'[^A-Za-z0-9_.-]', '_', session.key)}.html"
-        body = session.mask.page(page.body)
-        try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            with open(path, "wb", opener=_private) as file:
-                file.write(body)
-        except OSError as error:
-            log.warning("cannot save %s: %s", path, error)
-            return []
-        return [f"saved as {path}"]
-
 
 def _refusal(session: Session) -> LoginError:
     """Why the session is not logged in."""
@@ -261,11 +271,19 @@ def _refusal(session: Session) -> LoginError:
     return NeedsPersonError(session.waiting, message) if session.waiting else LoginError(message)
 
 
-def _facts(page: Response) -> list[str]:
-    """A page by its address, status and title."""
-    title = " ".join((page.css("title::text").get() or "").split()) if page.is_html else ""
-    facts = [f"at {urls.redacted(page.url)}", f"status {page.status}"]
-    return [*facts, f"{title!r}"] if title else facts
+def _closed(session: Session, request: Request, response: Response) -> Response:
+    """``response`` is all that this account gets there: a page that fails, and no end of a session.
+
+    Raises FetchError where it is a page of the login, which is nothing for a callback.
+    """
+    with session.lock:
+        session.login_cures_403 = session.login_cures_403 and response.status != 403
+        if session.witness.is_sure:  # else the login may be worth nothing all the same
+            session.has_worked, session.fruitless_logins = True, 0
+    if response.status in (401, 403):
+        return response
+    url = urls.redacted(request.url)
+    raise FetchError("logged out", f"{url}: logging in again does not help this page")
 
 
 def _is_current(session: Session, request: Request) -> bool:
@@ -278,29 +296,3 @@ def _target(response: Response) -> str | None:
     if not is_redirect(response.status, response.headers):
         return None
     return leads_to(response.url, response.headers["location"]) or ""
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def safety_of(spider: Spider, settings: Settings) -> Safety:
-    """What a job that logs in does not follow, by its spider and settings."""
-    return Safety(
-        spider.logout_urls,
-        follow_logout=settings.follow_logout,
-        follow_destructive=settings.follow_destructive,
-    )
-
-
-def prepare(spider: Spider, session: Session) -> str:
-    """Let the spider set up a new session; returns why it could not, if so."""
-    why = ""
-    try:
-        spider.prepare(session)
-    except Exception as error:
-        log.error("prepare() failed\n%s", traceback_of(error, session.mask))
-        what = f"{type(error).__name__}: {error}"
-        why = session.mask(f"prepare() of {spider.name} failed: {what}")
-    session.settle()
-    return why

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import product
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import unquote_plus
 
 from crawler import urls
 from crawler.errors import FetchError, SpiderError
 from crawler.request import Request
+from crawler.settings import Settings
 
 Objection = Literal["", "logs out", "destructive"]
 """What there is to say against following a link; empty if nothing."""
@@ -44,6 +45,15 @@ class Safety:
         self._own = [_searched(pattern) for pattern in _listed(logout_urls)]
         self._follow_logout = follow_logout
         self._follow_destructive = follow_destructive
+
+    @classmethod
+    def of(cls, logout_urls: Sequence[str | re.Pattern[str]], settings: Settings) -> Self:
+        """What a job that logs in does not follow, by its spider and settings."""
+        return cls(
+            logout_urls,
+            follow_logout=settings.follow_logout,
+            follow_destructive=settings.follow_destructive,
+        )
 
     def objection(self, url: str) -> Objection:
         """What there is to say against following ``url``, which is normalised."""

@@ -31,6 +31,7 @@ from crawler.request import Hop, Request
 from crawler.response import Response
 from crawler.settings import Settings
 from crawler.transport import Transport
+from crawler.witness import Witness
 
 MOST_OF_REDIRECT = 64 * 1024
 """Bytes of a redirect's own body that are read; nobody looks at it."""
@@ -70,6 +71,7 @@ class Session(Transport):
         self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.has_worked = True
+        self.witness = Witness()
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()

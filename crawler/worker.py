@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from crawler.guards import Guards
 from crawler.items import ItemWriter
 from crawler.jobclock import JobClock
 from crawler.knownhost import KnownHost
-from crawler.login import Login, prepare, safety_of
+from crawler.login import Login
 from crawler.masking import Mask
 from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
 from crawler.pools import PoolAdapter
@@ -38,8 +37,10 @@ from crawler.request import Request
 from crawler.response import Response
 from crawler.retry import SPARED, RetryPolicy
 from crawler.robots import Robots
+from crawler.safety import Safety
 from crawler.scope import Scope
 from crawler.session import Session
+from crawler.sessions import Sessions
 from crawler.settings import Settings
 from crawler.spider import Failure, Spider
 
@@ -83,7 +84,7 @@ class Worker:
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
-        self._safety = safety_of(spider, settings) if spider.logs_in() else None
+        self._safety = Safety.of(spider.logout_urls, settings) if spider.logs_in() else None
         self._guards = Guards.of(settings)
         finder = Finder(spider, scope, self._guards, self._accounts, safety=self._safety)
         self._collector = Collector(finder, ItemWriter(type(spider).item_type))
@@ -91,9 +92,7 @@ class Worker:
         self._addresses = Addresses(anywhere=settings.allow_private)
         self._adapter = PoolAdapter(POOLS, threads, addresses=self._addresses)
         self._hosts: dict[int, KnownHost] = {}
-        self._sessions: dict[str, Session] = {}
-        self._uses: Counter[str] = Counter()
-        self._unprepared: dict[str, str] = {}
+        self._sessions = Sessions(spider, self._new_session, self._adapter, self._accounts)
         self.callbacks = Callbacks(settings.callback_timeout)
         self._login: Login | None = None
         if spider.logs_in():
@@ -109,32 +108,27 @@ class Worker:
             self._forget(id)
         for host in feed.hosts:
             if host.id not in self._hosts:
-                self._uses[host.session] += 1
+                self._sessions.hold(host.session)
                 if host.seeded:
                     self._addresses.permit(host.origin)
             self._hosts[host.id] = KnownHost(host, self._settings.user_agent)
         for news in feed.sessions:
-            self._session(news.key).load(news, now=self._wall())
+            self._sessions.of(news.key).load(news, now=self._wall())
 
     def _forget(self, id: int) -> None:
         host = self._hosts.pop(id)
         if host.seeded:
             self._addresses.forbid(host.origin)
-        session = host.session
-        self._uses[session] -= 1
-        if not self._uses[session]:
-            del self._uses[session]
-            gone = self._sessions.pop(session, None)
-            for adapter in () if gone is None else gone.adapters.values():
-                if adapter is not self._adapter:  # the spider's own
-                    adapter.close()
+        self._sessions.release(host.session)
+
+    def _new_session(self, key: str) -> Session:
+        return Session(key, self._settings, self._adapter, self._mask, self._watchdog)
 
     def close(self) -> None:
         """Close connections and the watchdogs."""
         self._watchdog.close()
         self.callbacks.close()
-        for session in self._sessions.values():
-            session.close()
+        self._sessions.close()
 
     # The main path
 
@@ -142,13 +136,13 @@ class Worker:
         """What became of ``task``. Never raises: whatever goes wrong is an outcome too."""
         outcome = Outcome(task.id, "done")
         host = self._hosts[task.host]
-        session = self._session(host.session)
+        session = self._sessions.of(host.session)
         request = _request_of(task.request)
         try:
             if task.sent:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
-            if host.session in self._unprepared:
-                raise LoginError(self._unprepared[host.session])
+            if why := self._sessions.unprepared.get(host.session):
+                raise LoginError(why)
             if task.robots:
                 self._fetch_robots(request, session, outcome)
             else:
@@ -163,7 +157,7 @@ class Worker:
 
     def seal(self, task: Task, outcome: Outcome) -> None:
         """Add what has changed in the session, by this task or by another thread's."""
-        change = self._session(self._hosts[task.host].session).drain()
+        change = self._sessions.of(self._hosts[task.host].session).drain()
         if change is not None:
             outcome.sessions = [change]
 
@@ -224,16 +218,6 @@ class Worker:
                 self._collector.forget()  # where the page is known, what it found is dropped
 
     # Sessions and robots.txt
-
-    def _session(self, key: str) -> Session:
-        session = self._sessions.get(key)
-        if session is None:
-            session = Session(key, self._settings, self._adapter, self._mask, self._watchdog)
-            session.account = self._accounts.get(key.partition(":")[2])
-            if why := prepare(self._spider, session):
-                self._unprepared[key] = why
-            self._sessions[key] = session
-        return session
 
     def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
         with session.turns.aside():

@@ -65,12 +65,15 @@ FLOORS: dict[str, set[str]] = {
         "guards",
         "items",
         "login",
+        "loginpage",
+        "sessions",
         "spider",
     },
     "what is sent and what comes": {
         *(
             "bases",
             "bodies",
+            "witness",
             "cookiefiles",
             "cookies",
             "encoding",

@@ -1,0 +1,196 @@
+"""Pages that an account may not see, in a job that logs in; and logins that let nobody in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import Request, Response, Session, Settings, Spider
+from crawler.loginpage import asks_again
+from crawler.witness import Witness
+from tests.jobs import failures, items, run_job, values
+from tests.sites import JITTER, Reply, Site, Visit, links, redirect
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+FORM = "<form method=post><input name=user><input type=password name=password></form>"
+
+
+class Member(Spider):
+    """Logs in with a form, and follows every link; an item a page."""
+
+    name = "member"
+
+    def __init__(self, home: str) -> None:
+        super().__init__()
+        self.home = home
+
+    def login(self, session: Any) -> None:
+        form = session.open(f"{self.home}/login").form("form")
+        session.submit(form, user="ada", password="sesame")
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {"url": response.url}
+        yield from response.follow_all()
+
+
+class Club:
+    """Twelve pages for members, of which some are ``closed``: ``no`` says so to anybody.
+
+    All sessions end at the pages ``ends``, once each.
+    """
+
+    def __init__(self, site: Site, *closed: str, no: Reply | None = None) -> None:
+        self.closed = set(closed)
+        self.no = no or Reply("no", 403)
+        self.ends: set[str] = set()
+        self.logins = 0
+        self.banned = False
+        self._page = links(*(f"/{number}" for number in range(12)))
+        self._sid = ""
+        self.home = site.url
+        site.pages["/login"] = self.log_in
+        site.otherwise = self.show
+
+    def log_in(self, visit: Visit) -> Reply:
+        if visit.method == "GET":
+            return Reply(FORM)
+        self.logins += 1
+        self._sid = f"member-{self.logins}"
+        return Reply("", 303, (("Location", "/hello"), ("Set-Cookie", f"sid={self._sid}; Path=/")))
+
+    def show(self, visit: Visit) -> Any:
+        if visit.path in self.ends:
+            self.ends.discard(visit.path)
+            self._sid = "nobody"
+        if visit.path == "/hello":
+            return "hello"
+        if self.banned or visit.cookies.get("sid") != self._sid:
+            return redirect("/login")
+        return self.no if visit.path in self.closed else self._page
+
+    def crawl(self, folder: Path, **settings: Any) -> Any:
+        return run_job(Member, folder, f"{self.home}/0", arguments={"home": self.home}, **settings)
+
+    def open_pages(self) -> list[str]:
+        paths = {f"/{number}" for number in range(12)} - self.closed
+        return sorted(self.home + path for path in paths)
+
+
+NO = {"403": (Reply("no", 403), "http 403"), "to the login": (redirect("/login"), "logged out")}
+
+
+@pytest.mark.parametrize("closed", [("/5",), ("/11",), ("/3", "/7"), ("/1",)])
+@pytest.mark.parametrize("kind", list(NO))
+def test_a_page_that_is_closed_to_the_account_fails_and_no_other(
+    tmp_path: Path, site: Site, closed: tuple[str, ...], kind: str
+) -> None:
+    no, cause = NO[kind]
+    club = Club(site, *closed, no=no)
+    summary = club.crawl(tmp_path)
+    assert summary.login_errors == []
+    assert values(items(tmp_path)) == club.open_pages()
+    assert failures(tmp_path) == dict.fromkeys(closed, cause)
+    assert club.logins <= 1 + len(closed), "one, and one for each to see what it is about"
+
+
+@pytest.mark.parametrize("kind", list(NO))
+def test_closed_pages_and_sessions_that_end(tmp_path: Path, site: Site, kind: str) -> None:
+    no, cause = NO[kind]
+    club = Club(site, "/2", "/9", no=no)
+    club.ends = {"/1", "/4", "/8"}
+    summary = club.crawl(tmp_path)
+    assert summary.login_errors == []
+    assert values(items(tmp_path)) == club.open_pages()
+    assert failures(tmp_path) == dict.fromkeys(("/2", "/9"), cause)
+    assert club.logins <= 1 + 3 + 2
+
+
+def test_an_account_that_is_banned_loses_no_page(tmp_path: Path, site: Site) -> None:
+    """Nothing comes any more, after a new login neither: the rest waits for the next run."""
+    club = Club(site)
+    page = site.otherwise
+
+    def bans(visit: Visit) -> Any:
+        club.banned = club.banned or visit.path == "/6"
+        return page(visit)
+
+    site.otherwise = bans
+    summary = club.crawl(tmp_path)
+    assert summary.login_errors
+    assert failures(tmp_path) == {}
+    assert summary.counters.done + summary.counters.pending == 12
+    club.banned, site.otherwise = False, page
+    club.crawl(tmp_path)
+    assert values(items(tmp_path)) == club.open_pages()
+
+
+def test_the_look_at_another_page_keeps_the_delay(tmp_path: Path, site: Site) -> None:
+    club = Club(site, "/2")
+    club.crawl(tmp_path, delay=0.2)
+    assert failures(tmp_path) == {"/2": "http 403"}
+    assert site.least_gap >= 0.2 - JITTER
+
+
+# Logins that let nobody in
+
+
+class Sloppy(Club):
+    """Answers to a wrong password with the form, and shows its pages to anybody."""
+
+    def log_in(self, visit: Visit) -> Reply:
+        self.logins += visit.method == "POST"
+        return Reply(FORM + "Wrong password")
+
+    def show(self, visit: Visit) -> Any:
+        return self._page
+
+
+def test_a_login_that_is_answered_with_the_form_has_failed(tmp_path: Path, site: Site) -> None:
+    club = Sloppy(site)
+    summary = club.crawl(tmp_path)
+    (error,) = summary.login_errors
+    assert "login of member failed: the page after it asks for the password again" in error
+    assert club.logins == 1
+    assert items(tmp_path) == []
+    assert summary.counters.pending == 1
+
+
+def page(body: str, url: str = "http://club.example/login", method: str = "POST") -> Response:
+    headers = {"Content-Type": "text/html"}
+    return Response(url, body.encode(), headers=headers, request=Request(url, method=method))
+
+
+def test_what_asks_again() -> None:
+    with Session("account", Settings()) as session:
+        session.login_pages = {"http://club.example/login"}
+        assert asks_again(session, page(FORM))
+        assert asks_again(session, page(FORM, method="GET"))
+        assert asks_again(session, page(FORM, "http://club.example/session"))
+        assert not asks_again(session, page("hello"))
+        assert not asks_again(session, page("<form><input name=q></form>"))
+        assert not asks_again(session, page(FORM, "http://club.example/account", "GET"))
+
+
+# The witness
+
+
+def test_the_best_witness_is_a_page_that_a_login_has_brought_back() -> None:
+    def came(witness: Witness, url: str, **more: Any) -> None:
+        witness.saw_page(Request(url, **more), Response(url))
+
+    witness = Witness()
+    assert witness.url == ""
+    came(witness, "http://club.example/a")
+    came(witness, "http://club.example/form", method="POST")
+    came(witness, "http://club.example/once", replay=False)
+    assert (witness.url, witness.is_sure) == ("http://club.example/a", False)
+    witness.saw_end(Request("http://club.example/b"))
+    assert witness.saw_end_at(Request("http://club.example/b"))
+    came(witness, "http://club.example/b")
+    assert not witness.saw_end_at(Request("http://club.example/b"))
+    came(witness, "http://club.example/c")
+    assert (witness.url, witness.is_sure) == ("http://club.example/b", True)
