@@ -32,6 +32,11 @@ class _Log(logging.FileHandler):
     def __init__(self, path: str | os.PathLike[str], *, must_write: bool) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
         self._runs_in = threading.get_ident() if must_write else None
+        self._is_over = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._is_over:  # a thread that was about to log would open the file once more
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (it is logging's)
         error = sys.exc_info()[1]
@@ -41,6 +46,8 @@ class _Log(logging.FileHandler):
                 raise found from error
 
     def close(self) -> None:
+        with self.lock or contextlib.nullcontext():
+            self._is_over = True
         with contextlib.suppress(OSError):  # what could not be written still cannot
             super().close()
 

@@ -18,6 +18,7 @@ import pytest
 from requests.utils import parse_dict_header
 
 from crawler import LoginError, Spider, crawl
+from crawler.errors import CrawlerError
 from crawler.importing import import_file
 from crawler.settings import Settings
 from tests.jobs import failures, rows
@@ -224,8 +225,9 @@ def test_proxies(folder: Path, shop: SecureSite, site: Site, secure: bool) -> No
 
 
 def test_a_proxy_that_does_not_let_in(folder: Path, shop: SecureSite) -> None:
-    with Proxy("reader", "another") as proxy:
-        assert run("proxied", shop, proxy) == []
+    why = r"robots\.txt could not be had of \S+ \(proxy\)"
+    with Proxy("reader", "another") as proxy, pytest.raises(CrawlerError, match=why):
+        run("proxied", shop, proxy)
     assert proxy.log == []
     assert shop.log == []
 
