@@ -11,8 +11,11 @@ import itertools
 import math
 from dataclasses import dataclass
 
-NOBODY_THERE = frozenset({"dns", "refused", "connect timeout"})
-"""Causes for which nobody may be there at all; each other one takes somebody who speaks."""
+NOBODY_THERE = frozenset({"dns", "refused", "connect timeout", "proxy"})
+"""Causes for which nobody may be there at all; each other one takes somebody who speaks.
+
+Who says no to a proxy is told by the proxy, and it is the proxy that may be wrong.
+"""
 MOST_NAMED = 3
 """Hosts that are named; further ones are counted."""
 

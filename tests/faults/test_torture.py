@@ -28,6 +28,15 @@ def test_thirty_kills() -> None:
     assert toll.pages >= 3 * 80
 
 
+def test_kills_of_a_login_whose_cookie_changes_with_each_page(tmp_path: Path) -> None:
+    """It asks for several pages at a time, and logs in once for each kill or ended session."""
+    number = torture.SHAPES.index(Shape.TOKEN)
+    with Site(tmp_path) as site:
+        toll = Torture(kills=8, seed="short", size=150).crawl(site, tmp_path, number, kills=8)
+    assert toll.wrong == []
+    assert toll.kills.total() >= 4
+
+
 @pytest.mark.parametrize(
     ("flaw", "point", "found"),
     [
@@ -85,20 +94,3 @@ def test_what_is_wanted_does_not_depend_on_the_way() -> None:
     assert wanted.pages > 400
     assert {line.kind for line in wanted.lines} == {"page", "posted", "behind", "missing"}
     assert len({web.path(Place(0, n)) for n in range(200)}) == 200
-
-
-@pytest.mark.parametrize("point", [point for point in points.CUTTING if "items" in point])
-def test_killed_while_what_a_kill_has_left_is_kept_and_cut_off(tmp_path: Path, point: str) -> None:
-    """Then it is kept, once or twice, in the end; and each line of it is in the output once."""
-    web = Web(Shape.OPEN, "cut", 0, 30)
-    runs = [
-        Run(Kill(Target.ALL, "items.synced", 2, 10**6)),
-        Run(Kill(Target.MAIN, point, 1, 10**6)),
-    ]
-    with Site(tmp_path) as site:
-        toll = Crawl(site, web, tmp_path).suffer(runs)
-    assert toll.wrong == []
-    assert toll.at_points() == {"items.synced": 1, point: 1}
-    kept = (tmp_path / "job" / "items.jsonl.cut").read_bytes().splitlines()
-    assert kept
-    assert set(kept) <= set((tmp_path / "job" / "items.jsonl").read_bytes().splitlines())
