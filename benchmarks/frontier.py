@@ -140,6 +140,14 @@ class Alone(Run):
     def __init__(self, job: Job, urls: int) -> None:
         super().__init__(job, Pages)
         self.pretence = Pretence(urls)
+        self.began = (0.0, 0.0)
+        """When the opening was over: on the clock, and in processor time."""
+        self.before = Counters()
+
+    def _open(self) -> None:
+        super()._open()
+        self.began = time.perf_counter(), time.process_time()
+        self.before = msgspec.structs.replace(self._job.counters)
 
     def hire(self) -> Team:
         """The pretence takes their place."""
@@ -233,8 +241,9 @@ def _work(what: str, run: Alone, urls: int, count: Callable[[Counters], int]) ->
     pretence = run.pretence
     marks: list[tuple[int, float, float]] = []
     for _ in run.steps():
+        marks = marks or [(count(run.before), *run.began)]
         done = count(counters)
-        if not marks or done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // STRETCH:
+        if done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // STRETCH:
             seconds = time.perf_counter() - pretence.seconds
             marks.append((done, seconds, time.process_time() - pretence.cpu))
         if done >= urls:
