@@ -1,6 +1,6 @@
 """Compare the crawlers: ``make bench``, or ``python -m benchmarks.compare``.
 
-Each section is measured by itself and kept as JSON in ``benchmarks/work/results``; the report is
+Each section is measured by itself and kept as JSON in ``benchmarks/results``; the report is
 written from all that are there: ``--section broad`` measures one of them again,
 ``--section none`` only writes the report.
 """
@@ -25,6 +25,7 @@ from benchmarks.results import Section
 from benchmarks.site import SOURCES, PackagesError, check_packages
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+KEPT = Path(__file__).parent / "results"
 _NEEDS = (
     "It needs Linux and the Debian packages\n"
     f"nginx, {', '.join(source.package for source in SOURCES.values())}, and for the Go crawler\n"
@@ -54,7 +55,7 @@ def full(runs: int, calm: Calm) -> Suite:
             "start": lambda: starting.section(3 * runs, calm),
             "load": load.section,
         },
-        WORK / "results",
+        KEPT,
         RESULTS,
     )
 

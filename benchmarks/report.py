@@ -12,7 +12,8 @@ of JSON for each page: URL, title, all `h1` and `h2`, and the number of links. B
 compared, the lines are: all crawlers have found the same pages and written the same items.
 
 - **result**: the median of the runs, and in brackets the lowest and the highest. Runs of the
-  crawlers take turns.
+  crawlers take turns. Compare within a section: each is measured by itself, on the day beside its
+  title, and the same machine is not equally fast on all days.
 - **pages/s**: pages divided by the time between the first and the last request in the server's
   own log, so starting up and ending do not count; starting has rows of its own.
 - **… against**: our median divided by the other's, of the same runs.
@@ -81,11 +82,13 @@ def _noise(sections: Sequence[Section]) -> list[str]:
     runs = sorted(others for section in sections for others in section.others)
     if not runs:
         return []
-    took = sum(section.took for section in sections) / 60
-    return [
-        f"Beside the {len(runs)} runs other work on the machine took {runs[len(runs) // 2]:.2f} "
-        f"cores (median), {runs[-1]:.2f} at most. Everything together took {took:.0f} minutes."
-    ]
+    told = (
+        f"Beside {len(runs)} of the runs it was looked at: other work on the machine took "
+        f"{runs[len(runs) // 2]:.2f} cores (median), {runs[-1]:.2f} at most."
+    )
+    if all(section.took for section in sections):
+        told += f" All took {sum(section.took for section in sections) / 60:.0f} minutes."
+    return [told]
 
 
 def _notes(sections: Sequence[Section]) -> list[str]:
@@ -106,7 +109,8 @@ def table(sections: Sequence[Section]) -> str:
 
 
 def _times(section: Section) -> str:
-    return "" if section.runs == 0 else "once" if section.runs == 1 else f"{section.runs} times"
+    times = "" if section.runs == 0 else "once" if section.runs == 1 else f"{section.runs} times"
+    return ", ".join(filter(None, (times, section.day)))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
