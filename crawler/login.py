@@ -11,7 +11,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
 
-import msgspec
 import requests
 from msgspec.structs import replace
 from urllib3.exceptions import HTTPError
@@ -21,7 +20,7 @@ from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonErro
 from crawler.failures import traceback_of
 from crawler.passwords import unset_variable
 from crawler.redirects import is_redirect, leads_to
-from crawler.request import Request
+from crawler.request import Request, unpacked
 from crawler.response import Response
 from crawler.scope import Scope
 from crawler.session import Session
@@ -31,8 +30,6 @@ from crawler.turns import Turn
 
 log = logging.getLogger(__name__)
 
-
-_request_of = msgspec.msgpack.Decoder(Request).decode
 
 MOST_FRUITLESS = 1
 """Logins in a row after which the very next page may come back as if logged out."""
@@ -155,7 +152,7 @@ class Login:
         if last:
             raise FetchError("logged out", f"{url}: logging in again does not help this page")
         if request.first is not None:
-            return replace(_request_of(request.first), tries=tries)
+            return replace(unpacked(request.first), tries=tries)
         first = request.history[0].url if request.history else request.url
         return replace(request, url=first, history=[], tries=tries)
 

@@ -109,3 +109,5 @@ def _plain(value: Any) -> str:
 packed = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 """A request as bytes. Raises TypeError, ValueError or OverflowError for what is no plain data."""
 _sorted = msgspec.msgpack.Encoder(enc_hook=_plain, order="sorted").encode
+unpacked = msgspec.msgpack.Decoder(Request).decode
+"""The request in ``packed`` bytes."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from crawler import urls
@@ -33,7 +32,7 @@ from crawler.masking import Mask
 from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
 from crawler.pools import PoolAdapter
 from crawler.redirects import is_redirect, redirected, says_no_more
-from crawler.request import Request
+from crawler.request import Request, unpacked
 from crawler.response import Response
 from crawler.retry import SPARED, RetryPolicy
 from crawler.robots import Robots
@@ -51,8 +50,6 @@ POOLS = 256
 
 NOT_CURED = 1.0
 """Seconds to wait with a page that a new login has not brought back."""
-
-_request_of = msgspec.msgpack.Decoder(Request).decode
 
 
 class Worker:
@@ -137,7 +134,7 @@ class Worker:
         outcome = Outcome(task.id, "done")
         host = self._hosts[task.host]
         session = self._sessions.of(host.session)
-        request = _request_of(task.request)
+        request = unpacked(task.request)
         try:
             if task.sent:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
