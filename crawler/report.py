@@ -130,6 +130,7 @@ def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
     why = {
         "login": "a login failed; the next run tries it again",
         "max_pages": "it had the pages that max_pages allows",
+        "robots": "a robots.txt could not be had; the next run asks for it again",
         "stopped": "somebody stopped it",
     }
     return [why[status["reason"]]] if status["reason"] in why else []

@@ -406,6 +406,10 @@ def test_the_status_for_people() -> None:
         ),
         ({"state": "finished", "reason": "max_pages"}, ["it had the pages that max_pages allows"]),
         ({"state": "finished", "reason": "finished"}, []),
+        (
+            {"reason": "robots"},
+            ["a robots.txt could not be had; the next run asks for it again"],
+        ),
         ({"state": "running", "reason": ""}, []),
         ({"reason": ""}, ["it was killed, or ended with an error, see my jobs/books/run.log"]),
         ({"reason": "", "seconds": 0.0}, []),  # a job in which somebody has only logged in
