@@ -22,6 +22,7 @@ from crawler.errors import CrawlerError, LoginError, MachineError, UsageError
 from crawler.importing import shown
 from crawler.jobfolder import LOG
 from crawler.masking import Mask
+from crawler.options import PATH, of_a_job
 from crawler.passwords import in_environment
 from crawler.plan import Plan
 from crawler.progress import Progress
@@ -35,8 +36,6 @@ from crawler.trouble import explained
 UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
 INTERRUPTED = 130
 """What shells say of a command that Ctrl-C has ended."""
-
-_PATH = click.Path(path_type=Path)
 
 
 def main() -> None:
@@ -112,25 +111,8 @@ def commands(traceback: bool) -> None:
 @commands.command("run", short_help="Run a spider, or go on where it was.")
 @click.argument("spider")
 @click.argument("seed_args", metavar="[SEEDS]...", nargs=-1)
-@click.option("-o", "--output", metavar="FILE", type=_PATH, help="Where the items go.")
-@click.option("--job", metavar="DIR", type=_PATH, help="The job's folder [data/jobs/SPIDER].")
-@click.option(
-    "-a",
-    "arguments",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="An argument for the spider's constructor; may be repeated.",
-)
-@click.option(
-    "-s",
-    "overrides",
-    metavar="SETTING=VALUE",
-    multiple=True,
-    help="A setting, as in -s delay=0.5; may be repeated.",
-)
-@click.option(
-    "--accounts", metavar="FILE", type=_PATH, help="A TOML file with the accounts to log in with."
-)
+@click.option("-o", "--output", metavar="FILE", type=PATH, help="Where the items go.")
+@of_a_job
 @click.option(
     "--fresh",
     is_flag=True,

@@ -14,40 +14,22 @@ from crawler.errors import CookieFileError, UsageError
 from crawler.importing import shown
 from crawler.job import reader, writer
 from crawler.masking import Mask
+from crawler.options import PATH, of_a_job
 from crawler.person import at_terminal
 from crawler.plan import Plan
 from crawler.settings import key
 from crawler.spider import Spider
 from crawler.terminal import printable
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command(short_help="Log in, answering what is asked, and keep the session.")
 @click.argument("spider")
 @click.option("--account", metavar="NAME", help="Which one, where there are several.")
-@click.option(
-    "--accounts", metavar="FILE", type=_PATH, help="A TOML file with the accounts to log in with."
-)
-@click.option("--job", metavar="DIR", type=_PATH, help="The job's folder [data/jobs/SPIDER].")
-@click.option(
-    "-a",
-    "arguments",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="An argument for the spider's constructor; may be repeated.",
-)
-@click.option(
-    "-s",
-    "overrides",
-    metavar="SETTING=VALUE",
-    multiple=True,
-    help="A setting, as in -s delay=0.5; may be repeated.",
-)
+@of_a_job
 @click.option(
     "--import-cookies",
     metavar="FILE",
-    type=_PATH,
+    type=PATH,
     help="Do not log in: take the cookies that a logged-in browser has exported to FILE.",
 )
 @click.pass_obj
@@ -102,7 +84,7 @@ def _text(path: Path) -> str:
 @click.command(short_help="Who a job is logged in as, since when.")
 @click.argument("job", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--export", metavar="FILE", type=_PATH, help="Write the cookies to FILE.")
+@click.option("--export", metavar="FILE", type=PATH, help="Write the cookies to FILE.")
 @click.option("--account", metavar="NAME", help="Only this account.")
 def sessions(job: str | None, as_json: bool, export: Path | None, account: str | None) -> None:
     """Show the sessions of JOB: whose they are, where, and until when, but not their cookies.
