@@ -20,7 +20,7 @@ from crawler.jobfolder import ITEMS, LOCK, LOG, PAGES, REJECTED, STORE
 from crawler.joblock import locked
 from crawler.jobrecord import JobRecord, first, output_of, refuse_other, updated
 from crawler.plan import Plan
-from crawler.sink import JSONLines, refuse_foreign
+from crawler.sink import JSONLines, refuse_foreign, refuse_written
 from crawler.soundness import Soundness
 from crawler.stats import Counters
 from crawler.store import Store
@@ -219,6 +219,7 @@ def _clear(folder: Path, plan: Plan) -> None:
         with contextlib.suppress(JobError):  # a store that cannot be read: a reason to start again
             outputs.append(recorded(folder).output_in(folder))
     for output in outputs:
+        refuse_written(output)
         if output.exists() and output.stat().st_size and not plan.overwrite:
             raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
     for output in outputs:

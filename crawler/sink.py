@@ -6,7 +6,6 @@ What is cut off is kept in a file beside the output, for it may not be ours: see
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -17,7 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from crawler import checksum
-from crawler.errors import CrawlerError, JobError, JobLockedError
+from crawler.errors import CrawlerError, JobError
+from crawler.outputlock import lock
 from crawler.trouble import explained
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class JSONLines:
             raise _not_writable(path, error) from None
         with contextlib.ExitStack() as opened:
             opened.callback(self.close)
-            self._lock()
+            lock(self._file, path)
             self._check(committed, mark, may_cut=may_cut)
             if is_new:
                 _sync_folder(path.parent)
@@ -147,23 +147,6 @@ class JSONLines:
     ) -> None:
         self.close()
 
-    def _lock(self) -> None:
-        """Nobody else may write it meanwhile; a lock of the file itself leaves nothing behind."""
-        try:
-            import fcntl  # there is none on Windows
-        except ImportError:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise JobLockedError(
-                f"{self.path} is being written by {_holder(self._file)}, for another job; "
-                "wait for it, or give another file with -o"
-            ) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
-                raise  # those are of file systems without locks, as some over a network
-
     def _check(self, committed: int, mark: int | None, *, may_cut: bool) -> None:
         """Is the file what it should be? Then cut off what a kill has left behind its end."""
         found = os.fstat(self._file).st_size
@@ -225,8 +208,21 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _OPENED_FOR_US = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
 
 
+def refuse_written(output: Path) -> None:
+    """Raises JobLockedError for an output that another process writes just now."""
+    if not _exists(output):
+        return
+    with contextlib.suppress(PermissionError):  # whoever opens it to write will be told
+        file = os.open(output, os.O_RDONLY | _BINARY)
+        try:
+            lock(file, output)
+        finally:
+            os.close(file)
+
+
 def refuse_foreign(output: Path) -> None:
     """Raises JobError for an output that a job may not begin with."""
+    refuse_written(output)
     if _exists(output) and output.stat().st_size:
         raise JobError(
             f"{output} holds something that is not of this job; give another file with -o, "
@@ -265,17 +261,6 @@ def _not_writable(path: Path, error: OSError) -> CrawlerError:
     if found is None or isinstance(found, JobError):
         return JobError(f"cannot write to {path}: {error.strerror}; give another file with -o")
     return found
-
-
-def _holder(file: int) -> str:
-    """Who has locked a file, as far as the system tells."""
-    found = os.fstat(file)
-    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            if place in (words := line.split()):
-                return f"process {words[words.index(place) - 1]}"
-    return "another process"
 
 
 def _sync_folder(folder: Path) -> None:

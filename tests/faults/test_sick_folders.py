@@ -174,6 +174,17 @@ def test_an_empty_output_may_not_be_shared_either(tmp_path: Path, site: Site) ->
     Job(plans[1], "title").close()
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_output_that_is_being_written_is_not_overwritten(tmp_path: Path, fresh: bool) -> None:
+    plans = [replace(plan(Title, tmp_path / name), output=tmp_path / "out.jsonl") for name in "ab"]
+    with Job(plans[0], "title") as job:
+        job.items.append(b"{}\n")
+        with pytest.raises(JobLockedError, match=rf"is being written by process {os.getpid()}"):
+            Job(replace(plans[1], fresh=fresh, overwrite=fresh), "title")
+        job.items.append(b"[]\n")
+    assert (tmp_path / "out.jsonl").read_bytes() == b"{}\n[]\n"
+
+
 # Outputs that somebody touches
 
 
