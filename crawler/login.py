@@ -191,7 +191,8 @@ class Login:
             session.fruitless_logins = 0
             session.has_worked = True
             self._proven.add(session.key)
-            session.witness.saw_page(request, response)
+            if not session.home or urls.site(request.url) in session.home:
+                session.witness.saw_page(request, response)  # credentials go to no other site
             if response.status != 403:
                 session.forbidden = 0
                 return

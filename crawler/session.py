@@ -149,10 +149,11 @@ class Session(Transport):
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """As in requests, with a timeout even where none is given."""
         named = urls.normalise(str(url)) or ""
-        self.home.add(urls.site(named))
-        adapter = self.get_adapter(named) if named else None
-        if isinstance(adapter, PoolAdapter) and self._trusts == threading.get_ident():
-            adapter.addresses.permit(named)
+        if self._trusts == threading.get_ident():
+            self.home.add(urls.site(named))
+            adapter = self.get_adapter(named) if named else None
+            if isinstance(adapter, PoolAdapter):
+                adapter.addresses.permit(named)
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 

@@ -172,6 +172,33 @@ def test_what_a_callback_asks_for_is_not_the_users_word(
     assert items(tmp_path / "b") == [{"text": "secret"}]
 
 
+class Token(Fetching):
+    """Its login brings a token, for the site that it asked for that."""
+
+    name = "token"
+
+    def login(self, session: Session) -> None:
+        super().login(session)
+        session.headers["Authorization"] = "Bearer secret"
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        if response.css("a"):
+            yield from super().parse(response)
+            yield response.follow(response.css("a::attr(href)").get() + "2")
+
+
+def test_what_a_callback_asks_for_is_no_home_of_credentials(
+    tmp_path: Path, site: Site, other: Site
+) -> None:
+    site.pages = {"/": f"<a href='{other.url}/secret'>x</a>", "/in": "in"}
+    other.otherwise = lambda visit: "secret"
+    seeds = (f"{site.url}/", f"{other.url}/")
+    run_job(Token, tmp_path, *seeds, arguments={"home": site.url})
+    (later,) = other.visits("/secret2")
+    assert later.headers["Authorization"] is None
+    assert site.visits("/")[0].headers["Authorization"]
+
+
 class Elsewhere(Opening):
     """It logs in at an address that its seeds do not name."""
 
