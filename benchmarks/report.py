@@ -83,8 +83,8 @@ def _noise(sections: Sequence[Section]) -> list[str]:
     if not runs:
         return []
     told = (
-        f"Beside {len(runs)} of the runs it was looked at: other work on the machine took "
-        f"{runs[len(runs) // 2]:.2f} cores (median), {runs[-1]:.2f} at most."
+        f"Other work on the machine took {runs[len(runs) // 2]:.2f} cores (median) beside the "
+        f"{len(runs)} runs in which it was looked at, {runs[-1]:.2f} at most."
     )
     if all(section.took for section in sections):
         told += f" All took {sum(section.took for section in sections) / 60:.0f} minutes."
