@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import selectors
 import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ LATENCY = 0.05
 """Seconds until an answer is sent."""
 DELAY = 0.25
 """Seconds that a visitor must leave between two requests to a host."""
-TOLERANCE = 0.05
-"""Seconds that a request may come too early: arrivals are seen when this process gets a core."""
+TOLERANCE = 0.001
+"""Seconds that a request may come too early: those who ask have other clocks."""
 
 _NEXT = 10
 """Further pages of its host that a page links to."""
@@ -92,15 +93,18 @@ class Visit:
         self._first = self._last = 0.0
         self._least_gap = 60.0
 
-    def asked(self, host: str, now: float) -> None:
-        """A request has come. It is early if it comes sooner after the last one of its host than
-        the delay less the tolerance, or while that one is not answered yet."""
+    def asked(self, host: str, since: float, now: float) -> None:
+        """A request is seen now, and has come at some time after ``since``.
+
+        It is early if the last one of its host cannot have come as long before it as the delay
+        less the tolerance, or is not answered yet.
+        """
         gap = now - self._asked_at.get(host, 0.0)
         self._early += gap < DELAY - TOLERANCE or self._waiting[host] > 0
         self._least_gap = min(self._least_gap, gap)
         self._requests += 1
         self._first, self._last = self._first or now, now
-        self._asked_at[host] = now
+        self._asked_at[host] = since
         self._waiting[host] += 1
 
     def answered(self, host: str) -> None:
@@ -155,11 +159,40 @@ def _http(kind: str, body: bytes) -> bytes:
     ).encode() + body
 
 
+class Looks(selectors.DefaultSelector):
+    """Knows when the event loop has looked for what has come.
+
+    What a look shows has come after the look before it, however long this process had to wait
+    for a core in between.
+    """
+
+    _ACCEPTING = 6
+    """Looks from one that does not show a new connection yet to the one that shows its request:
+    asyncio takes three rounds until it reads from a connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times = deque([0.0] * self._ACCEPTING, self._ACCEPTING)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """As every selector does."""
+        found = super().select(timeout)
+        self._times.append(time.time())
+        return found
+
+    def before(self, *, accepting: bool) -> float:
+        """When what the last look shows had not come yet; ``accepting`` when it is the first
+        that comes over a connection."""
+        return self._times[0 if accepting else -2]
+
+
 class Connection(asyncio.Protocol):
     """One connection; the address that it was made to says which host is asked."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, looks: Looks) -> None:
         self._site = site
+        self._looks = looks
+        self._is_new = True
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -179,7 +212,9 @@ class Connection(asyncio.Protocol):
             if self._host == "127.0.0.1":
                 self._transport.write(self._site.report())
                 continue
-            self._site.visit.asked(self._host, time.time())
+            since = self._looks.before(accepting=self._is_new)
+            self._is_new = False
+            self._site.visit.asked(self._host, since, time.time())
             asyncio.get_running_loop().call_later(self._site.latency, self._answer, path)
 
     def _answer(self, path: str) -> None:
@@ -188,13 +223,12 @@ class Connection(asyncio.Protocol):
             self._transport.write(body)
 
 
-async def _serve(pages: int, latency: float) -> None:
-    site = Site(pages, latency)
+async def _serve(site: Site, looks: Looks) -> None:
     loop = asyncio.get_running_loop()
-    control = await loop.create_server(lambda: Connection(site), "127.0.0.1", 0)
+    control = await loop.create_server(lambda: Connection(site, looks), "127.0.0.1", 0)
     port = control.sockets[0].getsockname()[1]
-    addresses = [address(number) for number in range(HOSTS)]
-    async with await loop.create_server(lambda: Connection(site), addresses, port, backlog=1000):
+    hosts = [address(number) for number in range(HOSTS)]
+    async with await loop.create_server(lambda: Connection(site, looks), hosts, port, backlog=1000):
         print(port, flush=True)
         await control.serve_forever()
 
@@ -205,7 +239,9 @@ def main() -> None:
     parser.add_argument("pages", type=int, nargs="?", default=PAGES, help="of each host")
     parser.add_argument("--latency", type=float, default=LATENCY, help="seconds")
     options = parser.parse_args()
-    asyncio.run(_serve(options.pages, options.latency))
+    looks = Looks()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(looks)) as runner:
+        runner.run(_serve(Site(options.pages, options.latency), looks))
 
 
 if __name__ == "__main__":

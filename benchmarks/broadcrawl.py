@@ -19,7 +19,7 @@ ALLOWED = HOSTS / DELAY
 _SHARE = Goal(85, 95)
 _CONNECTIONS = Goal(250, None, at_most=True)
 _EARLY = Goal(0.1, 0, at_most=True)
-"""Percent of requests: the server sees arrivals when it gets a core, so a few may be its fault."""
+"""Percent of requests."""
 
 
 def section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 WORK = Path(__file__).parent / "work"
 """Everything that the benchmarks write, except for the results; git ignores it."""
 
+_CRAWLER = Path(__file__).parent.parent / "crawler"
 # mypy does not look into folders with a dot.
 _ENVIRONMENTS = WORK / ".environments"
 
@@ -40,6 +42,9 @@ def python(environment: str | None) -> str:
     Raises NotThereError where it cannot be made.
     """
     if environment is None:
+        # As pip does with what it installs; where Python may not write bytecode, a checkout
+        # would be compiled again at each start.
+        compileall.compile_dir(_CRAWLER, quiet=1)
         return sys.executable
     folder = _ENVIRONMENTS / environment
     ready = folder / "benchmark-ready"

@@ -19,6 +19,7 @@ from msgspec.structs import asdict
 
 from crawler import cli_sessions, discovery, jobs, plans, report, template
 from crawler.errors import CrawlerError, LoginError, MachineError, UsageError
+from crawler.garbage import keep
 from crawler.importing import shown
 from crawler.jobfolder import LOG
 from crawler.masking import Mask
@@ -42,6 +43,7 @@ def main() -> None:
     """The command, as a process."""
     status = execute(sys.argv[1:])
     ignore_from_now_on()
+    keep()  # it ends with the process; looking for cycles in it takes as long as many a command
     sys.exit(status)
 
 

@@ -17,10 +17,18 @@ OLDER = 20
 """Collections of one generation until the next older one is looked at too."""
 
 
+def keep() -> None:
+    """What is there by now stays: no collection walks it again, that of a process's end neither.
+
+    Before a fork, so that the child has nothing to walk of what it shares with its parent.
+    """
+    gc.freeze()
+
+
 def leave_to_us() -> None:
     """Start from a clean heap, and collect hardly ever by itself."""
     gc.collect()
-    gc.freeze()
+    keep()
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)
 
 

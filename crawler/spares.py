@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
+from crawler.garbage import keep
 from crawler.process import signals_blocked
 
 
@@ -24,6 +25,8 @@ class Spares:
     def __init__(self, count: int) -> None:
         """As many as ``count``; none where this process may not be forked."""
         self._waiting: list[tuple[Connection, Any]] = []
+        if count:
+            keep()
         for number in range(count if _may_fork() else 0):
             self._fork(f"worker-{number + 1}")
 

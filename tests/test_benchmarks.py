@@ -267,7 +267,7 @@ def test_without_patience_the_first_run_counts() -> None:
 def test_manners_are_looked_at_for_each_host_by_itself() -> None:
     visit = broad.Visit()
     for host, at in (("a", 0.0), ("b", 0.1), ("a", 0.3), ("b", 0.2), ("a", 0.6)):
-        visit.asked(host, 100 + at)
+        visit.asked(host, 100 + at, 100 + at)
         visit.answered(host)
     seen = visit.seen()
     assert (seen.requests, seen.early) == (5, 1)
@@ -277,9 +277,18 @@ def test_manners_are_looked_at_for_each_host_by_itself() -> None:
 
 def test_two_requests_of_a_host_at_the_same_time_are_no_manners() -> None:
     visit = broad.Visit()
-    visit.asked("a", 100.0)
-    visit.asked("a", 101.0)
+    visit.asked("a", 100.0, 100.0)
+    visit.asked("a", 101.0, 101.0)
     assert visit.seen().early == 1
+
+
+def test_a_request_that_was_seen_late_does_not_make_the_next_one_early() -> None:
+    visit = broad.Visit()
+    for since, now in ((100.0, 100.2), (100.25, 100.26), (100.4, 100.49)):
+        visit.asked("a", since, now)
+        visit.answered("a")
+    seen = visit.seen()
+    assert (seen.early, seen.least_gap) == (1, pytest.approx(0.24)), "the third may be early"
 
 
 def test_the_hosts_serve_pages_of_the_size_that_is_promised_and_report_what_they_saw() -> None:
@@ -303,7 +312,7 @@ def test_a_broad_crawl_of_ours_is_polite() -> None:
     assert 0 < share.value <= 100
     assert broad.HOSTS <= connections.value <= 2 * broad.HOSTS
     assert rate.connections == connections.value
-    assert early.value < 5, "a busy machine sees some arrivals late, but not many"
+    assert early.value == 0, found.notes
     assert found.notes[0].startswith("crawler, selectors: ")
 
 
