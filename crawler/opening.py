@@ -24,8 +24,11 @@ from crawler.team import Assembly
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 10_000
-"""Seeds that are committed together."""
+AT_ONCE = 100_000
+"""Seeds that are committed together. Lists often name many hosts by turns, so each seed has its
+place in a part of the store of its own, and each commit writes those parts as a whole."""
+MOST_HELD = 32_000_000
+"""Bytes of requests that wait in memory to be written."""
 
 
 class Opening:
@@ -62,9 +65,9 @@ class Opening:
             return
         requests = self._requests()
         good = 0
-        while batch := list(itertools.islice(requests, AT_ONCE)):
+        for seed in requests:
             with store.transaction():
-                good += self._add(batch)
+                good += self._add(itertools.chain([seed], itertools.islice(requests, AT_ONCE - 1)))
                 store.set("seeds_taken", self._taken)
                 self._job.save_counters()
         if not good:
@@ -120,7 +123,7 @@ class Opening:
 
     def _add(self, batch: Iterable[Request]) -> int:
         """Seeds keep their order; those that the job has seen add nothing. Counts the good ones."""
-        good = 0
+        good = held = 0
         found_before: list[tuple[int, Found]] = []
         for seed in batch:
             found = self._finder.find(seed, depth=0)
@@ -131,15 +134,17 @@ class Opening:
                 continue
             good += 1
             self._taken += 1
-            # These need the sequence number and what was seen so far, so write the earlier seeds
-            # first.
-            if found.dont_filter or self._job.plan.accounts:
+            # The first two need the sequence number and what was seen so far, so write the earlier
+            # seeds first.
+            if found.dont_filter or self._job.plan.accounts or held > MOST_HELD:
                 self._keep(found_before)
+                held = 0
             # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
             is_new = self._job.store.mark_seen(found) if found.dont_filter else True
             if is_new or self._taken > self._taken_before:
                 account = found.account or self._next_account()
                 found_before.append((self._frontier.host_id(found.origin, account), found))
+                held += len(bytes(found.request))
         self._keep(found_before)
         return good
 
