@@ -191,10 +191,11 @@ class Frontier:
             for host in idle if len(idle) > MOST_IDLE else ():
                 self._put_away(host)
         if self._overflow and len(self._rows) >= MOST_HOSTS:
-            for host in list(self._scheduler.hosts):
-                if not (host.running or host.out) and self._patience.makes_room(host.id):
-                    self._left.add(host.id)
-                    self._put_away(host)
+            for id in self._patience.makes_room():
+                at_end = self._scheduler.host(id)
+                if at_end is not None and not (at_end.running or at_end.out):
+                    self._left.add(id)
+                    self._put_away(at_end)
         if self._overflow and not self._coming and len(self._rows) < MOST_HOSTS:
             self._bring_in(now)
 

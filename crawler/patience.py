@@ -88,9 +88,9 @@ class Patience:
         nobody = not missing.is_there and not self._anybody
         return nobody or missing.next_at > missing.since + self._limit
 
-    def makes_room(self, host: int) -> bool:
-        """True when hosts that have not been asked yet go before this one, if memory is full."""
-        return self._anybody and self.is_at_end(host)
+    def makes_room(self) -> list[int]:
+        """The hosts that make room, if memory is full, for those that have not been asked yet."""
+        return [host for host in self._missing if self._anybody and self.is_at_end(host)]
 
     @property
     def waits_for(self) -> str:
