@@ -66,7 +66,7 @@ def quick(calm: Calm) -> Suite:
         {
             "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
             "trees": lambda: parts.trees(1, 100),
-            "broad": lambda: broadcrawl.section(1, calm, pages=20),
+            "broad": lambda: broadcrawl.section(1, calm, pages=10),
             "frontier": lambda: parts.frontier(100_000, 100_000),
             "start": lambda: starting.section(3, calm),
             "load": lambda: load.section(4),

@@ -33,8 +33,10 @@ The goal stands beside both. Scrapy runs with 8 and with 16 requests at a time, 
 goes on after the first turn; the others run with 8, `requests` with 1.
 
 In the broad crawl every page takes 50 ms to come, and each host gets one request at a time, and
-0.25 s between two; the server looks whether that is kept. The pages have 12 KB, and links to
-others of their host. Scrapy has the settings that its documentation advises for such crawls.
+0.25 s between two; the server looks whether that is kept. A request is early if the one before
+it cannot have come long enough before it, so a server that was busy and saw that one late accuses
+nobody. The pages have 12 KB, and links to others of their host. Scrapy has the settings that its
+documentation advises for such crawls.
 
 The Go crawler is no framework: a hundred lines around `net/http` and goquery, which Colly is made
 of too, with nothing in between. It does less for each link than Colly, which Debian does not
