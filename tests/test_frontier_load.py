@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ if sys.platform != "linux":
 sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks import frontier
-from benchmarks.frontier import HOSTS, crawl, seed, table
+from benchmarks.frontier import HOSTS, crawl, plain, seed, table
 
 
 def test_every_url_is_added_taken_and_done_once_over_a_new_start(tmp_path: Path) -> None:
@@ -41,3 +43,10 @@ def test_seeds_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (row.what, row.urls) == ("seeds", 500)
     assert row.first == row.last == row.rate > 0
     assert len((tmp_path / "seeds.txt").read_text().splitlines()) == 500
+
+
+def test_a_plain_table_takes_every_fingerprint(tmp_path: Path) -> None:
+    row = plain(tmp_path, 50_001)
+    assert (row.what, row.urls) == ("plain", 50_001)
+    with closing(sqlite3.connect(tmp_path / "plain.db")) as db:
+        assert db.execute("SELECT count(*) FROM seen").fetchone() == (50_001,)
