@@ -82,12 +82,12 @@ def serve(pages: int = PAGES, latency: float = LATENCY) -> Iterator[Broad]:
 
 
 class Visit:
-    """What is seen of one visitor: each host's last request, and what it waits for."""
+    """What is seen of one visitor: after when each host's last request came, what it waits for."""
 
     def __init__(self) -> None:
         self.connections = 0
         self.found: set[tuple[str, str]] = set()
-        self._asked_at: dict[str, float] = {}
+        self._after: dict[str, float] = {}
         self._waiting: Counter[str] = Counter()
         self._requests = self._early = 0
         self._first = self._last = 0.0
@@ -99,12 +99,12 @@ class Visit:
         It is early if the last one of its host cannot have come as long before it as the delay
         less the tolerance, or is not answered yet.
         """
-        gap = now - self._asked_at.get(host, 0.0)
+        gap = now - self._after.get(host, 0.0)
         self._early += gap < DELAY - TOLERANCE or self._waiting[host] > 0
         self._least_gap = min(self._least_gap, gap)
         self._requests += 1
         self._first, self._last = self._first or now, now
-        self._asked_at[host] = since
+        self._after[host] = since
         self._waiting[host] += 1
 
     def answered(self, host: str) -> None:

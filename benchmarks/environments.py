@@ -37,7 +37,8 @@ class NotThereError(Exception):
 
 @cache
 def python(environment: str | None) -> str:
-    """The interpreter of a virtualenv, made if it is not there; None is the one running.
+    """The interpreter of a virtualenv, made if it is not there; None is the one running, for which
+    the crawler is compiled.
 
     Raises NotThereError where it cannot be made.
     """

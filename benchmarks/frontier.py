@@ -9,10 +9,8 @@ the other. In between the job is closed and opened again.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import multiprocessing
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +35,6 @@ from crawler.run import Run
 from crawler.settings import Settings
 from crawler.spider import Spider
 from crawler.stats import Counters
-from crawler.store.schema import TUNING
 from crawler.team import Team
 
 URLS = 10_000_000
@@ -45,26 +42,8 @@ HOSTS = 10_000
 LINKS = 100
 """New links of a page that has any."""
 SEEDS = 1_000_000
-TOGETHER = 20_000
-"""Rows of one transaction of the plain table; about as many as a commit of the job has."""
 STRETCH = 10
 """A rate is told for each tenth of the work: the first, one in the middle, the last."""
-
-HOW_TO_READ = """\
-One process does all that `crawl run` does but for the fetching and parsing: it feeds, takes
-outcomes in, writes items and commits, five times a second, with synced output. The answers are made
-up in between; the time for that does not count.
-
-- **added**: new URLs a second, of pages with 100 links each: fingerprint, rank, host, counters.
-- **taken**: URLs a second that were given out, answered with an item, committed and done.
-- **seeds**: URLs a second that are read from a file and added, before the first request goes out.
-- **plain**: fingerprints a second that one table takes in the same transactions and nothing else,
-  which says how fast the machine is.
-- **first, middle, last**: the rate over the first, the sixth and the last tenth of the work.
-- **CPU/URL**: processor time, which other work on the machine does not stretch as much.
-- **resume**: seconds from opening the job until the first request goes out.
-- **memory**: the peak of the resident set size of the one process.
-"""
 
 
 class Pages(Spider):
@@ -199,11 +178,9 @@ def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
     spawn = multiprocessing.get_context("spawn")
     with scratch() as folder, ProcessPoolExecutor(1, mp_context=spawn) as process:
         load = process.submit(crawl, folder / "crawl", urls).result()
-    further = []
-    for work in (seed, plain):
-        with scratch() as folder, ProcessPoolExecutor(1, mp_context=spawn) as process:
-            further.append(process.submit(work, folder, seeds).result())
-    return replace(load, rows=(*load.rows, *further))
+    with scratch() as folder, ProcessPoolExecutor(1, mp_context=spawn) as process:
+        row = process.submit(seed, folder, seeds).result()
+    return replace(load, rows=(*load.rows, row))
 
 
 def crawl(folder: Path, urls: int) -> Load:
@@ -237,34 +214,6 @@ def seed(folder: Path, seeds: int) -> Row:
             raise RuntimeError(f"not all seeds are in the job: {job.counters}")
     rate = seeds / seconds
     return Row("seeds", seeds, rate, rate, rate, seconds, cpu)
-
-
-def plain(folder: Path, urls: int) -> Row:
-    """Put the fingerprints of ``urls`` URLs into one table, and do nothing else.
-
-    This is what a frontier cannot do without, so it says how fast the machine is. As in the job,
-    the pages of a host come 100 at a time.
-    """
-    host_of = [hashlib.blake2b(str(n).encode(), digest_size=4).digest() for n in range(HOSTS)]
-    db = sqlite3.connect(folder / "plain.db", isolation_level=None)
-    for pragma in TUNING:
-        db.execute(f"PRAGMA {pragma}")
-    db.execute("CREATE TABLE seen (fingerprint BLOB PRIMARY KEY) WITHOUT ROWID")
-    keys = [
-        host_of[number // LINKS % HOSTS]
-        + hashlib.blake2b(str(number).encode(), digest_size=12).digest()
-        for number in range(urls)
-    ]
-    began, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, urls, TOGETHER):
-        db.execute("BEGIN")
-        rows = ((key,) for key in keys[start : start + TOGETHER])
-        db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", rows)
-        db.execute("COMMIT")
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    db.close()
-    rate = urls / seconds
-    return Row("plain", urls, rate, rate, rate, seconds, cpu)
 
 
 def _plan(folder: Path, *seeds: str) -> Plan:

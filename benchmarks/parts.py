@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from benchmarks import frontier as load
+from benchmarks import plaintable
 from benchmarks import trees as benchmark
 from benchmarks.machine import describe
-from benchmarks.measure import CrawlError
+from benchmarks.measure import CrawlError, scratch
 from benchmarks.results import Goal, Row, Section, ratio, today
 from benchmarks.site import SOURCES
 
@@ -21,14 +22,17 @@ def frontier(urls: int = load.URLS, seeds: int = load.SEEDS) -> Section:
     """The scheduler and store alone: URLs added, taken and finished, and a resume in between."""
     measured = load.measure(urls, seeds)
     rows: list[Row] = []
-    for row, goal in zip(measured.rows, (_ADDED, _TAKEN, _ADDED, None), strict=True):
+    for row, goal in zip(measured.rows, (_ADDED, _TAKEN, _ADDED), strict=True):
         rows += _frontier_rows(row, goal)
     resume, memory = measured.resume, measured.memory / _MB
+    with scratch() as folder:
+        plain = plaintable.rate(folder, seeds)
     return Section(
         key="frontier",
         title=f"scheduler and store alone, {urls:,} URLs on {load.HOSTS:,} hosts",
         rows=[
             *rows,
+            Row(name=f"{_PLAIN}, {seeds:,}", value=plain, unit="URLs/s"),
             Row(name="resume of that job", value=resume, unit="s", goal=_RESUME, ours=True),
             Row(name="memory of that process", value=memory, unit="MB", goal=_MEMORY, ours=True),
             Row(name="size of the store", value=measured.file / _MB, unit="MB", ours=True),
@@ -43,15 +47,11 @@ _YARDSTICK = (
     "The goals for scheduler and store are in URLs a second, so they depend on the machine. They "
     "were set on one where plain INSERT OR IGNORE made 290,000 a second for the first million."
 )
-_DONE = {
-    "added": "found and added",
-    "taken": "taken and finished",
-    "seeds": "seeds added",
-    "plain": "for comparison, plain INSERT OR IGNORE of fingerprints",
-}
+_PLAIN = "for comparison, plain INSERT OR IGNORE of fingerprints"
+_DONE = {"added": "found and added", "taken": "taken and finished", "seeds": "seeds added"}
 
 
-def _frontier_rows(row: load.Row, goal: Goal | None) -> list[Row]:
+def _frontier_rows(row: load.Row, goal: Goal) -> list[Row]:
     """The rate over all of the work, and whether it is sustained."""
     name = _DONE[row.what]
     stretches = (row.first, row.middle, row.last)
@@ -62,9 +62,9 @@ def _frontier_rows(row: load.Row, goal: Goal | None) -> list[Row]:
         low=min(stretches),
         high=max(stretches),
         goal=goal,
-        ours=row.what != "plain",
+        ours=True,
     )
-    if row.what in {"seeds", "plain"}:
+    if row.what == "seeds":
         return [rate]
     last = Row(name="… the last tenth of them", value=row.last, unit="URLs/s", goal=goal, ours=True)
     return [rate, last]

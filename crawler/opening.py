@@ -144,7 +144,7 @@ class Opening:
             if is_new or self._taken > self._taken_before:
                 account = found.account or self._next_account()
                 found_before.append((self._frontier.host_id(found.origin, account), found))
-                held += len(bytes(found.request))
+                held += len(found.request)
         self._keep(found_before)
         return good
 

@@ -90,7 +90,7 @@ class Patience:
 
     def makes_room(self) -> list[int]:
         """The hosts that make room, if memory is full, for those that have not been asked yet."""
-        return [host for host in self._missing if self._anybody and self.is_at_end(host)]
+        return [host for host in self._missing if self.is_at_end(host)] if self._anybody else []
 
     @property
     def waits_for(self) -> str:

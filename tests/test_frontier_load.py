@@ -16,8 +16,8 @@ if sys.platform != "linux":
 # The benchmarks are no part of what is installed, and `pytest` looks for that alone.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import frontier
-from benchmarks.frontier import HOSTS, crawl, plain, seed, table
+from benchmarks import frontier, plaintable
+from benchmarks.frontier import HOSTS, crawl, seed, table
 
 
 def test_every_url_is_added_taken_and_done_once_over_a_new_start(tmp_path: Path) -> None:
@@ -46,7 +46,6 @@ def test_seeds_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_plain_table_takes_every_fingerprint(tmp_path: Path) -> None:
-    row = plain(tmp_path, 50_001)
-    assert (row.what, row.urls) == ("plain", 50_001)
+    assert plaintable.rate(tmp_path, 50_001) > 0
     with closing(sqlite3.connect(tmp_path / "plain.db")) as db:
         assert db.execute("SELECT count(*) FROM seen").fetchone() == (50_001,)

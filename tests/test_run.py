@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from crawler import Failure, Request, Spider
+from crawler import Failure, Request, Spider, opening
 from crawler.errors import SeedError
 from crawler.run import run
 from crawler.stats import Snapshot
+from crawler.store.sqlite import SQLiteStore
 from tests.jobs import (
     Title,
     failures,
@@ -450,6 +451,29 @@ def test_new_seeds_of_a_finished_job_are_added(tmp_path: Path, site: Site) -> No
     assert not summary.already_finished
     assert site.asked == {"/a": 1, "/b": 1}
     assert values(items(tmp_path)) == [site.url + "/a", site.url + "/b"]
+
+
+@pytest.mark.parametrize(("at_once", "most_held"), [(2, 32_000_000), (100, 0), (100, 32_000_000)])
+def test_seeds_are_added_once_however_many_are_written_together(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch, at_once: int, most_held: int
+) -> None:
+    monkeypatch.setattr(opening, "AT_ONCE", at_once)
+    monkeypatch.setattr(opening, "MOST_HELD", most_held)
+    written: list[int] = []
+    add = SQLiteStore.add
+
+    def noted(store: SQLiteStore, found: Any, first: int) -> Any:
+        written.append(len(found))
+        return add(store, found, first)
+
+    monkeypatch.setattr(SQLiteStore, "add", noted)
+    paths = [f"/{number}" for number in (3, 1, 4, 1, 5)]
+    site.pages = dict.fromkeys(paths, "x")
+    urls = [site.url + path for path in paths]
+    assert run_job(Title, tmp_path, *urls).new_seeds == 4
+    assert values(items(tmp_path)) == sorted(set(urls))
+    wanted = {(2, 32_000_000): [2, 2, 1], (100, 0): [1] * 5, (100, 32_000_000): [5]}
+    assert [count for count in written if count] == wanted[at_once, most_held]
 
 
 class Insisting(Spider):
