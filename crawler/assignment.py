@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from crawler.hostqueue import HostQueue
 from crawler.store import Queued
 
 
-@dataclass(slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, eq=False):
     """One request on its way to a worker; without one, the host's robots.txt is asked for."""
 
     id: int

@@ -81,7 +81,7 @@ class Intake:
             clock.asked(outcome.started)
         elif clock.ready_at == assignment.ready_at and not host.running:
             # Nothing was asked, so nobody need wait, unless for something else (Retry-After).
-            clock.next_at, clock.granted = assignment.before
+            clock.ready_at, clock.granted = assignment.before
         if outcome.host_wait is not None:
             clock.backed_off(now)
             clock.retry_after(outcome.host_wait, now)

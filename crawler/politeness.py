@@ -12,34 +12,26 @@ LONGEST_BACK_OFF = 300.0
 
 
 class HostClock:
-    """When one host may be asked again.
+    """When one host may be asked again: not before ``ready_at``.
 
     Between two requests lies ``effective_delay``, and while the host answers that it has too much
-    to do also ``back_off``. ``granted`` is the wait that led to ``next_at``: how long the host
+    to do also ``back_off``. ``granted`` is the wait that led to ``ready_at``: how long the host
     may at most be left alone, should the wall clock turn out to have jumped.
     """
 
-    __slots__ = ("back_off", "crawl_delay", "delay", "granted", "next_at")
+    __slots__ = ("_delay", "back_off", "effective_delay", "granted", "ready_at")
 
     def __init__(self, delay: float = 0.0, crawl_delay: float | None = None) -> None:
-        self.delay = delay
-        """Seconds between two requests, as the settings have it."""
-        self.crawl_delay = crawl_delay
-        """The same as the host's robots.txt asks for it."""
-        self.next_at = 0.0
+        """``delay`` is that of the settings, ``crawl_delay`` what robots.txt asks for, seconds."""
+        self._delay = delay
+        self.ready_at = 0.0
         self.granted = 0.0
         self.back_off = 0.0
+        self.set_crawl_delay(crawl_delay)
 
-    @property
-    def effective_delay(self) -> float:
-        """The longer of ``delay`` and ``crawl_delay``."""
-        asked_for = self.crawl_delay
-        return self.delay if asked_for is None or asked_for < self.delay else asked_for
-
-    @property
-    def ready_at(self) -> float:
-        """The earliest time for the next request."""
-        return self.next_at
+    def set_crawl_delay(self, seconds: float | None) -> None:
+        """What robots.txt asks for counts where it is longer than ``delay``."""
+        self.effective_delay = self._delay if seconds is None else max(self._delay, seconds)
 
     def asked(self, at: float) -> None:
         """A request went out."""
@@ -60,20 +52,20 @@ class HostClock:
             self.back_off = self.back_off / 2.0 if self.back_off > FIRST_BACK_OFF / 2.0 else 0.0
 
     def _wait(self, seconds: float, now: float) -> None:
-        if now + seconds > self.next_at:
-            self.next_at = now + seconds
+        if now + seconds > self.ready_at:
+            self.ready_at = now + seconds
             self.granted = seconds
 
     def stored(self, now: float, wall_now: float) -> float:
-        """``next_at`` on the wall clock, for ``restore`` after a restart."""
-        return wall_now + (self.next_at - now)
+        """``ready_at`` on the wall clock, for ``restore`` after a restart."""
+        return wall_now + (self.ready_at - now)
 
-    def restore(self, next_at_wall: float, wall_now: float, now: float, longest: float) -> None:
+    def restore(self, ready_at_wall: float, wall_now: float, now: float, longest: float) -> None:
         """Go on from ``stored``, ``longest`` being the wait that was granted then.
 
         Whatever happened to the wall clock in between, the host waits no longer than ``longest``
         or its own delay.
         """
-        wait = min(next_at_wall - wall_now, max(longest, self.effective_delay))
+        wait = min(ready_at_wall - wall_now, max(longest, self.effective_delay))
         if wait > 0.0:  # also false for NaN
             self._wait(wait, now)

@@ -62,7 +62,7 @@ class Scheduler:
 
     def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
         """The host's robots.txt asks for a delay, or for none."""
-        host.clock.crawl_delay = crawl_delay
+        host.clock.set_crawl_delay(crawl_delay)
         host.share_out(len(self._load))
 
     def host(self, id: int) -> HostQueue | None:
@@ -127,9 +127,9 @@ class Scheduler:
 
     def next(self, now: float) -> Assignment | None:
         """The request whose turn it is, with the worker that gets it; None when there is none."""
-        if self._is_at_limit:
+        if self.remaining is not None and self._is_at_limit:
             return None
-        return self._next_suspect(now) or self._next_in_turn(now)
+        return (self.suspects and self._next_suspect(now)) or self._next_in_turn(now)
 
     @property
     def _is_at_limit(self) -> bool:
@@ -222,7 +222,7 @@ class Scheduler:
         *,
         alone: bool = False,
     ) -> Assignment:
-        before = (host.clock.next_at, host.clock.granted)
+        before = (host.clock.ready_at, host.clock.granted)
         assignment = Assignment(next(self._ids), host, queued, worker, before, alone=alone)
         self._assigned[assignment.id] = assignment
         if alone:

@@ -354,7 +354,7 @@ def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
     bench.frontier.touch(first.host)
     bench.save()
     assert bench.store.host_by_id(first.host.id).next_at == bench.wall + 60.0
-    first.host.clock.next_at, first.host.clock.granted = bench.now, 0.0
+    first.host.clock.ready_at, first.host.clock.granted = bench.now, 0.0
     bench.frontier.touch(first.host)
     bench.save()
     assert bench.store.host_by_id(first.host.id).next_at == bench.wall, "nor does anybody any more"

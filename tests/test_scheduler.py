@@ -144,7 +144,7 @@ def test_a_clock_that_is_set_back_brings_the_turn_forward() -> None:
     (first,) = sent(made)
     made.finish(first.id, 0.0)
     made.put_back(host, cast(Queued, first.queued), 0.0)
-    host.clock.next_at, host.clock.granted = first.before
+    host.clock.ready_at, host.clock.granted = first.before
     made.relist(host, 0.0)
     assert ids(sent(made)) == [1]
 
