@@ -122,6 +122,7 @@ class Job:
         self.rejected.check()
         with self.store.transaction():
             self.save_counters()
+            self.store.tidy()
             self.store.set("running", False)
 
     def save_counters(self) -> None:

@@ -62,8 +62,8 @@ FLOORS: dict[str, set[str]] = {
             "soundness",
             "spares",
         ),
-        *("scheduler", "seedlists", "seeds", "sink", "store", "store.rows", "store.schema"),
-        *("store.sealing", "store.sqlite", "store.tally", "store.walindex"),
+        *("scheduler", "seedlists", "seeds", "sink", "store", "store.finished", "store.rows"),
+        *("store.schema", "store.sealing", "store.sqlite", "store.tally", "store.walindex"),
         *("team", "worker"),
     },
     "one page": {

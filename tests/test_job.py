@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from crawler import Spider
+from crawler import Request, Spider
 from crawler.discovery import of_class
 from crawler.errors import JobError, JobLockedError
+from crawler.finder import encoded
 from crawler.job import Job, recorded
 from crawler.jobfolder import ITEMS, LOCK, LOG, REJECTED, STORE
 from crawler.jobs import job_status
@@ -227,6 +229,21 @@ def test_an_older_job_may_be_moved_too(folder: Path) -> None:
             job.begin()
             job.end()
     assert recorded(moved).output == ITEMS
+
+
+def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
+    """Its store is looked at before it is brought to this version."""
+    with a_job(folder) as job, job.store.transaction():
+        host = job.store.add_host("https://a.example")
+        found = [encoded(Request(f"https://a.example/{number}")) for number in range(3)]
+        job.store.add([(host.id, one) for one in found], 1)
+        job.counters.sequence = 3
+        job.save_counters()
+    with closing(sqlite3.connect(folder / STORE)) as db:
+        db.executescript("DROP TABLE finished; PRAGMA user_version = 2;")
+    (folder / "job.stamp").unlink()
+    with a_job(folder) as job:
+        assert len(list(job.store.requests())) == 3
 
 
 def test_an_older_job_writes_where_it_was_told_to(folder: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crawler.errors import JobError
 from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
-from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
+from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store, finished
 from crawler.store.schema import MIGRATIONS
 from crawler.store.sqlite import SQLiteStore
 
@@ -161,12 +161,12 @@ def test_a_fingerprint_is_taken_once(store: Store) -> None:
         assert not add(store, a, 2, found("page"))
         assert not add(store, b, 2, found("page", callback="other"))
         assert add(store, a, 2, found("page2"))
-    assert store.pending() == 2
+    assert len(list(store.requests())) == 2
     assert store.head(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
     with store.transaction():
         store.finish([(a, 0, 1)])
         assert not add(store, a, 3, found("page")), "what is done stays known"
-    assert store.pending() == 1
+    assert len(list(store.requests())) == 1
 
 
 def test_many_are_added_at_once_each_with_its_number(store: Store) -> None:
@@ -197,6 +197,47 @@ def test_many_are_finished_at_once(store: Store) -> None:
     assert [[one.key.id for one in store.head(host, None, 9)] for host in (a, b)] == [[3], [2, 6]]
 
 
+def test_what_is_finished_is_taken_out_when_it_is_much(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then nobody sees it, and whoever opens the store next neither."""
+    monkeypatch.setattr(finished, "MOST", 4)
+    store = opened()
+    a = with_host(store, A)
+
+    def rows() -> list[int]:
+        with closing(sqlite3.connect(tmp_path / "job.db")) as db:
+            tables = ("pending", "finished")
+            return [db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables]
+
+    with store.transaction():
+        store.add([(a, found(f"{n}")) for n in range(10)], 1)
+        store.finish([(a, 0, 1), (a, 0, 2)])
+    with store.transaction():
+        store.finish([(a, 0, 3)])
+    assert rows() == [10, 3]
+    store = opened()
+    assert [one.key.id for one in store.head(a, None, 2)] == [4, 5]
+    with store.transaction():
+        store.finish([(a, 0, 4)])
+    assert rows() == [6, 0]
+    with store.transaction():
+        store.finish([(a, 0, 5)])
+        store.tidy()
+    assert rows() == [5, 0]
+
+
+def test_what_is_finished_waits_for_nothing(store: Store) -> None:
+    host = with_host(store, A)
+    with store.transaction():
+        store.add([(host, found("page"))], 1)
+        store.replace(host, Key(0, 1), request("page"), NOW)
+        store.finish([(host, 0, 1)])
+        assert store.due(host, NOW + 1) == []
+    assert store.next_due(host) is None
+    assert store.hosts_with_work(9) == []
+
+
 def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
@@ -204,7 +245,7 @@ def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
         assert add(store, host, 2, found("page", dont_filter=True))
         assert add(store, host, 3, found("page"))
         assert add(store, host, 4, found("page", dont_filter=True))
-    assert store.pending() == 4
+    assert len(list(store.requests())) == 4
 
 
 def test_a_redirect_s_target_is_seen_once_by_each_callback(store: Store) -> None:
@@ -245,7 +286,7 @@ def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
         store.replace(other, Key(0, 4), request("four"), NOW)
     assert store.head(host, None, 10) == [queued(3, "3")]
     assert store.next_due(host) == NOW + 5
-    assert store.pending() == 4
+    assert len(list(store.requests())) == 4
     with store.transaction():
         assert store.due(host, NOW + 4.9) == []
         assert store.due(host, NOW + 5) == [queued(2, "two")]
@@ -345,7 +386,7 @@ def contents(store: Store) -> Any:
         queues,
         store.failures(),
         store.sessions(),
-        store.pending(),
+        len(list(store.requests())),
     )
 
 
@@ -372,7 +413,7 @@ def test_a_transaction_that_fails_leaves_nothing(
         assert add(store, host, 2, found("new"))
         assert store.mark_seen(found("seen"))
     store.close()
-    assert opened().pending() == 2
+    assert len(list(opened().requests())) == 2
 
 
 def test_what_is_not_committed_is_not_there_for_others(opened: Opened) -> None:
@@ -380,8 +421,8 @@ def test_what_is_not_committed_is_not_there_for_others(opened: Opened) -> None:
     host = with_host(store)
     with store.transaction():
         add(store, host, 1, found("a"))
-        assert opened().pending() == 0
-    assert opened().pending() == 1
+        assert len(list(opened().requests())) == 0
+    assert len(list(opened().requests())) == 1
 
 
 # Any sequence of changes against plain Python
@@ -480,7 +521,7 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def both_have_the_same(self) -> None:
-        assert self.store.pending() == len(self.rows)
+        assert len(list(self.store.requests())) == len(self.rows)
         with_work = {host.id for host in self.store.hosts_with_work(10)}
         assert with_work == {host for host, _, _ in self.rows.values()}
         for host in self.hosts.values():

@@ -147,6 +147,9 @@ class Store(Protocol):
     def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
         """Requests, by host, rank and id, are done: only their fingerprints stay."""
 
+    def tidy(self) -> None:
+        """Do what ``finish`` has put off, so that no trace of what is done is in the way."""
+
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         """A request that was surely not sent, or may be sent twice, changed; with ``due`` (wall
         clock) it waits until then."""
@@ -178,9 +181,6 @@ class Store(Protocol):
 
     def requests(self) -> Iterable[bytes]:
         """Every pending request, encoded, in no order."""
-
-    def pending(self) -> int:
-        """How many requests are pending."""
 
     def host_count(self) -> int:
         """How many hosts the job knows."""

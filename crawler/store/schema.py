@@ -81,6 +81,14 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE hosts ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;
     UPDATE hosts SET seeded = 1;
     """,
+    """
+    -- Requests that are done, and will be taken out of ``pending`` together with others.
+    CREATE TABLE finished (
+        id INTEGER PRIMARY KEY,
+        host INTEGER NOT NULL,
+        rank INTEGER NOT NULL
+    );
+    """,
 )
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
+from crawler.store.finished import STILL, Finished
 from crawler.store.rows import host_of, robots_of, seen, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
@@ -39,13 +40,9 @@ SEED = "UPDATE hosts SET seeded = 1 WHERE id = ?"
 COUNT_REQUESTS = "UPDATE hosts SET requests = requests + ? WHERE id = ?"
 SAVE_HOST = "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ? WHERE id = ?"
 # One seek into ``pending`` for each host, so that the cost does not grow with the queues.
-HOSTS_WITH_WORK = (
-    f"{HOST} WHERE EXISTS (SELECT 1 FROM pending WHERE host = hosts.id) ORDER BY next_at, id"
-)
-ACCOUNTS_WITH_WORK = (
-    "SELECT DISTINCT account FROM hosts"
-    " WHERE EXISTS (SELECT 1 FROM pending WHERE host = hosts.id) ORDER BY account"
-)
+HAS_WORK = f"EXISTS (SELECT 1 FROM pending WHERE host = hosts.id AND {STILL})"
+HOSTS_WITH_WORK = f"{HOST} WHERE {HAS_WORK} ORDER BY next_at, id"
+ACCOUNTS_WITH_WORK = f"SELECT DISTINCT account FROM hosts WHERE {HAS_WORK} ORDER BY account"
 HAND_OVER = "UPDATE pending SET host = ? WHERE host = ?"
 SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
 AT_ONCE = 100  # fingerprints; a statement for each would take half as long again
@@ -54,19 +51,19 @@ ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
 ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
 PUSH = "INSERT INTO pending (host, rank, id, once, request) VALUES (?, ?, ?, ?, ?)"
 HEAD = (
-    "SELECT rank, id, request, once FROM pending"
-    " WHERE host = ? AND (rank, id) > (?, ?) AND due IS NULL ORDER BY rank, id LIMIT ?"
+    "SELECT rank, id, request, once FROM pending WHERE host = ? AND (rank, id) > (?, ?)"
+    f" AND due IS NULL AND {STILL} ORDER BY rank, id LIMIT ?"
 )
 ONE = "WHERE host = ? AND rank = ? AND id = ?"
 REPLACE = f"UPDATE pending SET request = ?, due = ?, once = min(once, 1) {ONE}"
 MOVE = f"UPDATE pending SET host = ?, request = ?, due = NULL, once = ? {ONE}"
-FINISH = f"DELETE FROM pending {ONE}"
 MARK = f"UPDATE pending SET once = ? {ONE}"
 DUE = (
-    "UPDATE pending SET due = NULL WHERE host = ? AND due IS NOT NULL AND due <= ?"
+    f"UPDATE pending SET due = NULL WHERE host = ? AND due IS NOT NULL AND due <= ? AND {STILL}"
     " RETURNING rank, id, request, once"
 )
-NEXT_DUE = "SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL"
+REQUESTS = f"SELECT request FROM pending WHERE {STILL}"
+NEXT_DUE = f"SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL AND {STILL}"
 FAIL = "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
 FAILURES = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
 BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
@@ -97,6 +94,7 @@ class SQLiteStore:
                         self._db.execute(f"PRAGMA {pragma}")
                     migrate(self._db)
                 check_version(self._db, path)
+                self._finished = Finished(self._db)
                 self._tally = Tally.of(self._db, (0, 0, 0) if read_only else self.get("tally"))
                 if self._seal.unlock(self, key, read_only=read_only):
                     self._wipe()
@@ -121,14 +119,14 @@ class SQLiteStore:
     def transaction(self, *, synced: bool = False) -> Iterator[None]:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
-        before = self._tally.kept
+        before, noted = self._tally.kept, self._finished.noted
         try:
             yield
             if self._tally.is_new:
                 self.set("tally", self._tally.kept)
             self._db.execute("COMMIT")
         except BaseException:
-            self._tally = Tally(*before)
+            self._tally, self._finished.noted = Tally(*before), noted
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
@@ -169,6 +167,7 @@ class SQLiteStore:
         return [account for (account,) in self._db.execute(ACCOUNTS_WITH_WORK)]
 
     def hand_over(self, old: str, new: str) -> None:
+        self.tidy()
         rows = self._db.execute("SELECT id, origin FROM hosts WHERE account = ?", (old,)).fetchall()
         for id, origin in rows:
             self._db.execute(HAND_OVER, (self.add_host(origin, new).id, id))
@@ -241,7 +240,10 @@ class SQLiteStore:
         return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
     def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
-        self._tally.finish(self._db, done, gone=self._db.executemany(FINISH, done).rowcount)
+        self._finished.note(done, self._tally)
+
+    def tidy(self) -> None:
+        self._finished.take_out(self._tally)
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))
@@ -266,10 +268,7 @@ class SQLiteStore:
         set_back(self._db, seconds)
 
     def requests(self) -> Iterable[bytes]:
-        return (request for (request,) in self._db.execute("SELECT request FROM pending"))
-
-    def pending(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM pending").fetchone()[0])
+        return (request for (request,) in self._db.execute(REQUESTS))
 
     # Failures
 

@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-PENDING = "SELECT count(*), coalesce(sum(id), 0) FROM pending"
+_ROWS = "SELECT count(*), coalesce(sum(id), 0) FROM"
+_HAS_FINISHED = "SELECT 1 FROM sqlite_master WHERE name = 'finished'"
 SEEN = "SELECT count(*) FROM seen"
 
 
 class Tally:
-    """Rows of ``seen`` and ``pending``, and the sum of the numbers of those pending."""
+    """Rows of ``seen``, and of ``pending`` those not finished, with the sum of their numbers."""
 
     __slots__ = ("ids", "is_new", "pending", "seen")
 
@@ -41,12 +42,17 @@ class Tally:
     def finish(
         self, db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], *, gone: int
     ) -> None:
-        """Rows have left ``pending``: as many as ``gone``, which should be all of these."""
+        """These are finished: as many as ``gone`` were not before, which should be all of them."""
         if gone == len(done):
             self.pending -= gone
             self.ids -= sum(id for _, _, id in done)
         else:
-            self.pending, self.ids = db.execute(PENDING).fetchone()
+            self.recount(db)
+        self.is_new = True
+
+    def recount(self, db: sqlite3.Connection) -> None:
+        """Look how many are pending."""
+        self.pending, self.ids = _pending(db)
         self.is_new = True
 
     @property
@@ -57,6 +63,14 @@ class Tally:
 
 def counted(db: sqlite3.Connection) -> Tally:
     """The tally of what the store holds, which takes a look at all of it."""
-    pending, ids = db.execute(PENDING).fetchone()
+    pending, ids = _pending(db)
     (seen,) = db.execute(SEEN).fetchone()
     return Tally(seen, pending, ids)
+
+
+def _pending(db: sqlite3.Connection) -> tuple[int, int]:
+    rows, ids = db.execute(f"{_ROWS} pending").fetchone()
+    if not db.execute(_HAS_FINISHED).fetchone():  # an older version's, not brought to this one yet
+        return rows, ids
+    finished, finished_ids = db.execute(f"{_ROWS} finished").fetchone()
+    return rows - finished, ids - finished_ids

@@ -47,7 +47,7 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     if os.geteuid():
         pytest.skip("only root may mount a small disk")
-    small = Disk(tmp_path / "disk", 100)
+    small = Disk(tmp_path / "disk", 120)
     yield small
     small.close()
 

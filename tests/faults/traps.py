@@ -32,6 +32,7 @@ from crawler.opening import Opening
 from crawler.process import Workshop
 from crawler.session import Session
 from crawler.soundness import Soundness
+from crawler.store import finished
 from crawler.store.sqlite import SQLiteStore
 from crawler.team import Team
 from crawler.worker import Worker
@@ -56,6 +57,7 @@ def _watch_main(trap: Trap) -> None:
     _replace(sink, "os", _SinkSystem(trap))
     if trap.point.startswith("seeds"):
         _replace(opening, "AT_ONCE", 2)  # seeds in several transactions
+    _replace(finished, "MOST", 20)  # small crawls too take out what is finished, several times
     for owner, method, place in (
         (Committer, "commit", "commit"),
         (Committer, "mark_sent", "mark"),

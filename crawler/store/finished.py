@@ -1,0 +1,48 @@
+"""Finished: requests that are done and still stand in ``pending``.
+
+Where many hosts are at work, nearly each request that a commit finishes stands on another page of
+the file. To take it out at once would write that page, to the log and then to the file. So a
+commit notes what is finished in a table of its own, and when that has grown, all of it is taken
+out together: by then those of one host are neighbours.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from crawler.store.tally import Tally
+
+MOST = 50_000
+"""Requests that are noted before they are taken out."""
+
+STILL = "id NOT IN (SELECT id FROM finished)"
+"""What is true of a row of ``pending`` that is not finished."""
+COUNT = "SELECT count(*) FROM finished"
+NOTE = "INSERT OR IGNORE INTO finished (host, rank, id) VALUES (?, ?, ?)"
+TAKE_OUT = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id FROM finished)"
+FORGET = "DELETE FROM finished"
+
+
+class Finished:
+    """What is noted in one store, ``noted`` in number. What changes it is part of a transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        (self.noted,) = db.execute(COUNT).fetchone()
+
+    def note(self, done: Sequence[tuple[int, int, int]], tally: Tally) -> None:
+        """These are finished, by host, rank and id."""
+        new = self._db.executemany(NOTE, done).rowcount if done else 0
+        tally.finish(self._db, done, gone=new)
+        self.noted += new
+        if self.noted >= MOST:
+            self.take_out(tally)
+
+    def take_out(self, tally: Tally) -> None:
+        """They leave ``pending``."""
+        gone, noted = self._db.execute(TAKE_OUT).rowcount, self.noted
+        self._db.execute(FORGET)
+        self.noted = 0
+        if gone != noted:
+            tally.recount(self._db)
