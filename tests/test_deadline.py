@@ -182,5 +182,7 @@ def test_when_a_request_went_out_is_known_to_its_thread(unusual: dict[str, str] 
         raw = session.fetch(Request(url, headers=unusual), (PATIENCE, PATIENCE))
         raw.raw.close()
         assert before < deadline.sent_at() < time.monotonic()
-        threading.Thread(target=lambda: heard.append(deadline.sent_at())).start()
+        another = threading.Thread(target=lambda: heard.append(deadline.sent_at()))
+        another.start()
+        another.join(PATIENCE)
     assert heard[-1] == 0  # another thread has sent nothing
