@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,25 @@ def test_killed_at_each_point_of_a_commit(tmp_path: Path, site: Site) -> None:
 def test_the_delay_is_kept_over_a_kill(tmp_path: Path, site: Site) -> None:
     """Also when the killed process had no time to note that it had asked."""
     web([site], 4)
-    folder = tmp_path / "job"
+    page, folder = site.otherwise, tmp_path / "job"
+    commands: list[Command] = []
+
+    def held(visit: Visit) -> Reply | str | bytes:
+        """Nobody hears the first answer to it."""
+        if len(site.visits(visit.path)) == 1:
+            wait_until(lambda: commands[-1].process.returncode is not None, "it was not killed")
+        return page(visit) if visit.path == "/0" else Reply("no rules", 404)
+
     for path in ("/robots.txt", "/0"):
-        command = Command("Follow", folder, site.url + "/0", delay=1.2)
+        site.pages[path] = held
+        commands.append(Command("Follow", folder, site.url + "/0", delay=1.2))
         site.wait_for(path)
-        command.kill()
+        commands[-1].kill()
     last = Command("Follow", folder, site.url + "/0", delay=1.2, max_pages=2)
     assert last.wait() == 0, last.said
-    assert len(site.log) >= 4
+    paths = [visit.path for visit in site.log]
+    assert paths[:4] == ["/robots.txt", "/robots.txt", "/0", "/0"]
+    assert len(paths) == 5
     assert site.least_gap >= 1.2 - JITTER
 
 
@@ -174,14 +186,25 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(
 ) -> None:
     urls = web([site], 120)
     slowed(site, 0.005)
+    page, killed = site.otherwise, threading.Semaphore(0)
+
+    def held(visit: Visit) -> Reply | str | bytes:
+        """The crawl cannot end before the worker is killed."""
+        if len(site.visits(visit.path)) == 1:
+            assert killed.acquire(timeout=PATIENCE)
+        return page(visit)
+
+    site.pages = {"/10": held, "/40": held}
     command = Command(
         "Follow", tmp_path / "job", site.url + "/0", workers=2, concurrency_per_host=4
     )
     for path in ("/10", "/40"):
         site.wait_for(path)
+        wait_until(lambda: len(command.workers) == 2, "the worker is not replaced")
         worker = command.workers[which]
         os.kill(worker, signal.SIGKILL)
         wait_until_gone([worker])
+        killed.release()
     assert command.wait() == 0, command.said
     check_whole(tmp_path / "job", urls)
 
