@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,17 +177,19 @@ def test_kills_at_random_instants(tmp_path: Path, site: Site) -> None:
 
 def test_stopped_in_flight_is_not_sent_again(tmp_path: Path, site: Site) -> None:
     a_shop(site)
+    ended = threading.Event()
 
-    def slow(visit: Visit) -> str:
-        time.sleep(1.5)
+    def held(visit: Visit) -> str:
+        assert ended.wait(2 * PATIENCE)
         return "bought"
 
-    site.pages["/buy"] = slow
+    site.pages["/buy"] = held
     folder = tmp_path / "job"
     victim = start(folder, site, workers=1, stop_timeout=0.1)
     site.wait_for("/buy")
     victim.send_signal(signal.SIGINT)
     victim.wait(PATIENCE)
+    ended.set()
     assert command(folder, site, workers=1) == 0
     assert posts(site) == 1
     assert failures(folder) == {"/buy": UNSURE}
