@@ -17,7 +17,7 @@ from crawler.stop import StopSignal
 from tests.commands import Command, children_of, wait_until_gone
 from tests.conftest import wait_until
 from tests.jobs import Title, items, rows, run_job, values
-from tests.sites import Site, Visit, web
+from tests.sites import PATIENCE, Reply, Site, Visit, web
 from tests.test_crash import check_whole, slowed
 
 HANGING = """
@@ -90,6 +90,14 @@ def test_one_signal_finishes_what_is_in_flight_and_a_resume_does_the_rest(
 ) -> None:
     urls = web([site], 150)
     slowed(site, 0.02)
+    page, signalled = site.otherwise, threading.Event()
+
+    def held(visit: Visit) -> Reply | str | bytes:
+        """The crawl cannot end before the signal."""
+        assert signalled.wait(PATIENCE)
+        return page(visit)
+
+    site.pages["/140"] = held
     folder = tmp_path / "job"
     command = Command("Follow", folder, site.url + "/0", workers=workers, concurrency_per_host=3)
     site.wait_for("/5")
@@ -98,6 +106,7 @@ def test_one_signal_finishes_what_is_in_flight_and_a_resume_does_the_rest(
         command.press_ctrl_c()
     else:
         command.signal(signal.SIGTERM)
+    signalled.set()
     assert command.wait() == 3, command.said
     wait_until_gone(workers_then)
     # What had been asked for was finished and committed: nothing of it is asked for again.
@@ -119,6 +128,8 @@ def test_two_signals_stop_at_once_and_lose_nothing(
     seeds = (site.url + "/", site.url + "/slow")
     command = Command("Follow", folder, *seeds, workers=workers, stop_timeout=600)
     site.wait_for("/slow")
+    pending = "SELECT count(*) FROM pending"
+    wait_until(lambda: rows(folder, pending) == [(1,)], "the first page is not committed")
     children = command.children
     presses = 0
     while command.process.poll() is None:  # two that come together count as one
@@ -157,7 +168,15 @@ def test_a_stop_while_a_host_waits_for_its_turn_does_not_wait_for_it(
     web([site], 3)
     stop = StopSignal()
     starter = stop_when_asked(stop, site, "/0")
-    summary = run_job(Title, tmp_path, site.url + "/0", stop=stop, delay=0.5, stop_timeout=600)
+    summary = run_job(
+        Title,
+        tmp_path,
+        site.url + "/0",
+        stop=stop,
+        obey_robots=False,  # or its rules are what is asked for first
+        delay=600,
+        stop_timeout=600,
+    )
     starter.join()
     stop.close()
     assert summary.exit_status == 3
