@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-import time
 import tracemalloc
 import warnings
 from collections.abc import Generator, Iterator
@@ -18,7 +17,7 @@ from crawler import Failure, LoginError, Request, Response, Session, SettingsErr
 from crawler.errors import FailedPagesWarning, JobLockedError, SeedError, SpiderError
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, items, values
-from tests.sites import Reply, Site, Visit, links, web
+from tests.sites import PATIENCE, Reply, Site, Visit, links, web
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -55,8 +54,11 @@ def test_two_crawls_at_the_same_time_do_not_know_of_each_other(site: Site, other
 def test_leaving_the_loop_early_stops_everything(site: Site, workers: int) -> None:
     """That no thread, process or socket is left is what the fixture looks at."""
 
+    left = threading.Event()
+
     def page(visit: Visit) -> str:
-        time.sleep(0.02)
+        if len(site.visits()) > 3:
+            left.wait(PATIENCE)
         return "x"
 
     site.pages["/"] = links(*(f"/{n}" for n in range(100)))
@@ -66,9 +68,11 @@ def test_leaving_the_loop_early_stops_everything(site: Site, workers: int) -> No
     )
     assert len(list(itertools.islice(found, 2))) == 2
     found.close()
+    wait_until(lambda: not _threads("worker"), "the worker goes on")
     asked = len(site.log)
+    left.set()
     wait_until(lambda: not _fetching(), lambda: f"still there: {_fetching()}")
-    assert len(site.log) <= asked + 2  # the one in flight, not all that were waiting behind it
+    assert len(site.log) == asked  # nothing that was waiting behind the one in flight
 
 
 def test_leaving_the_loop_early_does_not_wait_for_a_slow_answer(site: Site) -> None:
@@ -84,7 +88,11 @@ def test_leaving_the_loop_early_does_not_wait_for_a_slow_answer(site: Site) -> N
 
 
 def _fetching() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
+    return _threads("fetch-")
+
+
+def _threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
 
 
 def test_a_job_is_kept_and_goes_on(site: Site, tmp_path: Path) -> None:
