@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
 from crawler.jobs import job_status
 from tests.conftest import wait_until
-from tests.sites import PATIENCE, Reply, Site, links
+from tests.sites import PATIENCE, Reply, Site, Visit, links
 
 QUICK = ("-s", "workers=0", "-s", "delay=0", "-s", "retry_wait=0.01")
 """Settings of a test that is not about them."""
@@ -239,8 +240,20 @@ def test_resume_needs_no_standard_input_once_all_of_it_was_read(pages: Site, cra
 
 
 @pytest.fixture
-def slow(site: Site, write: Write) -> Site:
+def stopped() -> threading.Event:
+    """Set it when the run has been told to stop: it does not come to its end before."""
+    return threading.Event()
+
+
+@pytest.fixture
+def slow(site: Site, write: Write, stopped: threading.Event) -> Site:
     """A site of twenty pages, each of which takes a while, with a spider."""
+
+    def last(visit: Visit) -> str:
+        assert stopped.wait(PATIENCE)
+        return "x"
+
+    site.pages["/19"] = last
     site.otherwise = lambda visit: links(*(f"/{number}" for number in range(20)))
     write("spiders/pages.py", PAGES.replace("URL", site.url))
     return site
@@ -250,14 +263,17 @@ SLOW = ("-s", "workers=1", "-s", "delay=0.1", "-s", "commit_interval=0.01")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_ends_with_3_and_goes_on(slow: Site, crawl: Crawl, number: int) -> None:
+def test_a_stopped_run_ends_with_3_and_goes_on(
+    slow: Site, crawl: Crawl, stopped: threading.Event, number: int
+) -> None:
     process = start("run", "pages", *SLOW)
     slow.wait_for("/3")
     process.send_signal(number)
-    stopped = ended(process)
-    assert stopped.status == 3, stopped.err
+    stopped.set()
+    end = ended(process)
+    assert end.status == 3, end.err
     assert re.search(
-        r"^crawl: pages stopped, \d+ pending: the same command goes on$", stopped.err, re.M
+        r"^crawl: pages stopped, \d+ pending: the same command goes on$", end.err, re.M
     )
     status = crawl("status", "pages").out
     assert status.startswith("data/jobs/pages is stopped\n")
@@ -267,7 +283,7 @@ def test_a_stopped_run_ends_with_3_and_goes_on(slow: Site, crawl: Crawl, number:
     assert len({item["url"] for item in items()}) == 21
 
 
-def test_a_job_that_runs_is_left_alone(slow: Site, crawl: Crawl) -> None:
+def test_a_job_that_runs_is_left_alone(slow: Site, crawl: Crawl, stopped: threading.Event) -> None:
     process = start("run", "pages", *SLOW)
     try:
         slow.wait_for("/1")
@@ -276,6 +292,7 @@ def test_a_job_that_runs_is_left_alone(slow: Site, crawl: Crawl) -> None:
         status = json.loads(crawl("status", "--json").out)
     finally:
         process.send_signal(signal.SIGINT)
+        stopped.set()
         assert ended(process).status == 3
     assert second.status == 2
     assert second.line.startswith(
