@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.commands import Command
+from tests.conftest import wait_until
 from tests.jobs import items, rows, values
 from tests.sites import Reply, Site, Visit, links, web
 
@@ -86,13 +86,18 @@ def test_a_callback_that_hangs_fails_its_page_alone(tmp_path: Path, site: Site, 
 def test_without_file_handles_workers_say_so_and_blame_no_site(tmp_path: Path, site: Site) -> None:
     urls = web([site], 40)
     page, folder = site.otherwise, tmp_path / "job"
-    enough = threading.Event()
+    limit = "this process may have no more than 20 open files and sockets"
+
+    def said() -> str:
+        log = folder / "run.log"
+        return command.said + (log.read_text() if log.exists() else "")
 
     def held(visit: Visit) -> Any:
-        if visit.path not in ("/0", "/robots.txt"):
-            enough.wait(0.3)  # so that there are more at once than there will ever be handles for
+        """There are more at once than there will ever be handles for."""
+        wait_until(lambda: limit in said(), "it has enough of them")
         return page(visit)
 
+    site.pages["/0"] = links(*(f"/{number}" for number in range(40)))
     site.otherwise = held
     words = f"{SICK}:Follow", folder, site.url + "/0"
     command = Command(
@@ -105,9 +110,7 @@ def test_without_file_handles_workers_say_so_and_blame_no_site(tmp_path: Path, s
     status = command.wait()
     assert status in (0, 1), command.said
     assert rows(folder, "SELECT count(*) FROM failed") == [(0,)]
-    log = (folder / "run.log").read_text()
-    assert "this process may have no more than 20 open files and sockets" in log + command.said
-    enough.set()
+    assert limit in said()
     again = Command(*words, workers=1, concurrency_per_host=30)
     assert again.wait() == 0, again.said
     check_whole(folder, urls)
