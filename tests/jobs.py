@@ -85,6 +85,13 @@ def failures(folder: Path) -> dict[str, str]:
     return {"/" + report.url.split("/", 3)[3]: report.cause for report in reports}
 
 
+def done(folder: Path) -> int:
+    """How many pages are committed, also while the job runs."""
+    store = SQLiteStore(folder / "job.db", read_only=True)
+    with closing(store):
+        return int(store.get("counters")["done"])
+
+
 def tracebacks(folder: Path) -> str:
     """The tracebacks that the store keeps."""
     with closing(SQLiteStore(folder / "job.db", read_only=True)) as store:

@@ -16,7 +16,7 @@ from crawler.cli import INTERRUPTED
 from crawler.stop import StopSignal
 from tests.commands import Command, children_of, wait_until_gone
 from tests.conftest import wait_until
-from tests.jobs import Title, items, rows, run_job, values
+from tests.jobs import Title, done, items, rows, run_job, values
 from tests.sites import PATIENCE, Reply, Site, Visit, web
 from tests.test_crash import check_whole, slowed
 
@@ -128,8 +128,7 @@ def test_two_signals_stop_at_once_and_lose_nothing(
     seeds = (site.url + "/", site.url + "/slow")
     command = Command("Follow", folder, *seeds, workers=workers, stop_timeout=600)
     site.wait_for("/slow")
-    pending = "SELECT count(*) FROM pending"
-    wait_until(lambda: rows(folder, pending) == [(1,)], "the first page is not committed")
+    wait_until(lambda: done(folder) == 1, "the first page is not committed")
     children = command.children
     presses = 0
     while command.process.poll() is None:  # two that come together count as one

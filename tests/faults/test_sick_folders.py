@@ -23,7 +23,7 @@ from crawler.jobs import job_status
 from crawler.run import run
 from tests.commands import Command
 from tests.conftest import wait_until
-from tests.jobs import Title, items, plan, rows, run_job, values
+from tests.jobs import Title, done, items, plan, rows, run_job, values
 from tests.sites import PATIENCE, Site, Visit, web
 
 SICK = Path(__file__).with_name("sick.py")
@@ -53,7 +53,7 @@ def kill_half_way(folder: Path, site: Site) -> set[str]:
     def stuck(visit: Visit) -> Any:
         before = len(site.visits()) - 1
         if before >= PAGES // 2:
-            wait_until(lambda: taken(folder) == before, "not every page was committed")
+            wait_until(lambda: done(folder) == before, "not every page was committed")
             command.kill()
         return page(visit)
 
@@ -63,14 +63,6 @@ def kill_half_way(folder: Path, site: Site) -> set[str]:
     site.otherwise = page
     assert (folder / "job.db-wal").stat().st_size
     return urls
-
-
-def taken(folder: Path) -> int:
-    """How many pages the store has taken out of its queue."""
-    ((count,),) = rows(
-        folder, "SELECT (SELECT count(*) FROM seen) - (SELECT count(*) FROM pending)"
-    )
-    return int(count)
 
 
 def go_on(folder: Path, site: Site) -> None:
