@@ -46,8 +46,6 @@ class HostQueue:
     """Requests that each worker has."""
     running: int = 0
     """Their sum."""
-    is_spaced: bool = False
-    """There is a delay between two requests."""
     slots: list[int] = field(default_factory=list)
     """Requests that each worker may run at the same time."""
     home: int = 0
@@ -76,7 +74,6 @@ class HostQueue:
 
     def share_out(self, workers: int) -> None:
         """Say how many of the host's requests each worker may run at the same time."""
-        self.is_spaced = self.clock.effective_delay > 0
         if self.is_spaced:
             self.slots = [self.concurrency] * workers  # they are counted one by one as they go out
         elif self.exclusive:
@@ -84,6 +81,11 @@ class HostQueue:
         else:
             share, rest = divmod(self.concurrency, workers)
             self.slots = [share + ((n - self.home) % workers < rest) for n in range(workers)]
+
+    @property
+    def is_spaced(self) -> bool:
+        """True when there is a delay between two requests."""
+        return self.clock.effective_delay > 0
 
     @property
     def has_room(self) -> bool:

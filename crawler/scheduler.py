@@ -127,9 +127,9 @@ class Scheduler:
 
     def next(self, now: float) -> Assignment | None:
         """The request whose turn it is, with the worker that gets it; None when there is none."""
-        if self.remaining is not None and self._is_at_limit:
+        if self._is_at_limit:
             return None
-        return (self.suspects and self._next_suspect(now)) or self._next_in_turn(now)
+        return self._next_suspect(now) or self._next_in_turn(now)
 
     @property
     def _is_at_limit(self) -> bool:

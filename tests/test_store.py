@@ -23,6 +23,7 @@ from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFil
 from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store, finished
 from crawler.store.schema import MIGRATIONS
 from crawler.store.sqlite import SQLiteStore
+from crawler.store.tally import counted
 
 A, B = "https://a.example", "https://b.example"
 NOW = 1_700_000_000.0
@@ -55,6 +56,10 @@ def found(
 ) -> Found:
     request = msgspec.Raw(msgspec.msgpack.encode(name))
     return Found(name.encode().ljust(16), origin, rank, callback, request, **more)
+
+
+def pending(store: Store) -> int:
+    return len(list(store.requests()))
 
 
 def request(name: str) -> bytes:
@@ -161,12 +166,12 @@ def test_a_fingerprint_is_taken_once(store: Store) -> None:
         assert not add(store, a, 2, found("page"))
         assert not add(store, b, 2, found("page", callback="other"))
         assert add(store, a, 2, found("page2"))
-    assert len(list(store.requests())) == 2
+    assert pending(store) == 2
     assert store.head(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
     with store.transaction():
         store.finish([(a, 0, 1)])
         assert not add(store, a, 3, found("page")), "what is done stays known"
-    assert len(list(store.requests())) == 1
+    assert pending(store) == 1
 
 
 def test_many_are_added_at_once_each_with_its_number(store: Store) -> None:
@@ -227,6 +232,27 @@ def test_what_is_finished_is_taken_out_when_it_is_much(
     assert rows() == [5, 0]
 
 
+def test_what_is_finished_twice_or_never_was_there_does_not_upset_the_tally(
+    store: Store, tmp_path: Path
+) -> None:
+    def adds_up() -> bool:
+        with closing(sqlite3.connect(tmp_path / "job.db")) as db:
+            return tuple(store.get("tally")) == counted(db).kept
+
+    host = with_host(store, A)
+    with store.transaction():
+        store.add([(host, found(f"{n}")) for n in range(3)], 1)
+        store.finish([(host, 0, 1)])
+    for done in ([(host, 0, 1), (host, 0, 2)], [(host, 0, 77)]):
+        with store.transaction():
+            store.finish(done)
+        assert adds_up()
+    with store.transaction():
+        store.tidy()
+    assert adds_up()
+    assert pending(store) == 1
+
+
 def test_what_is_finished_waits_for_nothing(store: Store) -> None:
     host = with_host(store, A)
     with store.transaction():
@@ -245,7 +271,7 @@ def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
         assert add(store, host, 2, found("page", dont_filter=True))
         assert add(store, host, 3, found("page"))
         assert add(store, host, 4, found("page", dont_filter=True))
-    assert len(list(store.requests())) == 4
+    assert pending(store) == 4
 
 
 def test_a_redirect_s_target_is_seen_once_by_each_callback(store: Store) -> None:
@@ -286,7 +312,7 @@ def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
         store.replace(other, Key(0, 4), request("four"), NOW)
     assert store.head(host, None, 10) == [queued(3, "3")]
     assert store.next_due(host) == NOW + 5
-    assert len(list(store.requests())) == 4
+    assert pending(store) == 4
     with store.transaction():
         assert store.due(host, NOW + 4.9) == []
         assert store.due(host, NOW + 5) == [queued(2, "two")]
@@ -386,7 +412,7 @@ def contents(store: Store) -> Any:
         queues,
         store.failures(),
         store.sessions(),
-        len(list(store.requests())),
+        pending(store),
     )
 
 
@@ -413,7 +439,7 @@ def test_a_transaction_that_fails_leaves_nothing(
         assert add(store, host, 2, found("new"))
         assert store.mark_seen(found("seen"))
     store.close()
-    assert len(list(opened().requests())) == 2
+    assert pending(opened()) == 2
 
 
 def test_what_is_not_committed_is_not_there_for_others(opened: Opened) -> None:
@@ -421,8 +447,8 @@ def test_what_is_not_committed_is_not_there_for_others(opened: Opened) -> None:
     host = with_host(store)
     with store.transaction():
         add(store, host, 1, found("a"))
-        assert len(list(opened().requests())) == 0
-    assert len(list(opened().requests())) == 1
+        assert pending(opened()) == 0
+    assert pending(opened()) == 1
 
 
 # Any sequence of changes against plain Python
@@ -521,7 +547,7 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def both_have_the_same(self) -> None:
-        assert len(list(self.store.requests())) == len(self.rows)
+        assert pending(self.store) == len(self.rows)
         with_work = {host.id for host in self.store.hosts_with_work(10)}
         assert with_work == {host for host, _, _ in self.rows.values()}
         for host in self.hosts.values():

@@ -11,8 +11,10 @@ from __future__ import annotations
 import copy
 import itertools
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFil
 from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store, finished, sqlite
 from crawler.store.finished import STILL
 from crawler.store.sqlite import SQLiteStore
+from crawler.store.tally import counted
 
 ORIGINS = ("https://a.example", "https://b.example:8443", "http://c.example")
 ACCOUNTS = ("", "anna", "Björn ✓")
@@ -353,6 +356,14 @@ class Machine(RuleBasedStateMachine):
                 assert self.store.head(id, one.key, 1000) == queue[place:]
             assert self.store.next_due(id) == self.model.next_due(id)
         assert sorted(self.store.requests()) == sorted(r.request for r in self.model.rows.values())
+
+    @invariant()
+    def the_tally_adds_up(self) -> None:
+        """Or a killed job would be taken for a damaged one."""
+        with closing(sqlite3.connect(self.path)) as db:
+            there = counted(db)
+        assert there.pending == len(self.model.rows)
+        assert tuple(self.store.get("tally", (0, 0, 0))) == there.kept
 
     @invariant()
     def the_hosts_are_the_same(self) -> None:

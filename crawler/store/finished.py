@@ -24,25 +24,21 @@ TAKE_OUT = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id
 FORGET = "DELETE FROM finished"
 
 
-class Finished:
-    """What is noted in one store, ``noted`` in number. What changes it is part of a transaction."""
+def note(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: Tally) -> None:
+    """These are finished, by host, rank and id; part of a transaction."""
+    new = db.executemany(NOTE, done).rowcount if done else 0
+    tally.finish(db, done, gone=new)
+    if _count(db) >= MOST:
+        take_out(db, tally)
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        (self.noted,) = db.execute(COUNT).fetchone()
 
-    def note(self, done: Sequence[tuple[int, int, int]], tally: Tally) -> None:
-        """These are finished, by host, rank and id."""
-        new = self._db.executemany(NOTE, done).rowcount if done else 0
-        tally.finish(self._db, done, gone=new)
-        self.noted += new
-        if self.noted >= MOST:
-            self.take_out(tally)
+def take_out(db: sqlite3.Connection, tally: Tally) -> None:
+    """What is noted leaves ``pending``; part of a transaction."""
+    noted, gone = _count(db), db.execute(TAKE_OUT).rowcount
+    db.execute(FORGET)
+    if gone != noted:
+        tally.recount(db)
 
-    def take_out(self, tally: Tally) -> None:
-        """They leave ``pending``."""
-        gone, noted = self._db.execute(TAKE_OUT).rowcount, self.noted
-        self._db.execute(FORGET)
-        self.noted = 0
-        if gone != noted:
-            tally.recount(self._db)
+
+def _count(db: sqlite3.Connection) -> int:
+    return int(db.execute(COUNT).fetchone()[0])

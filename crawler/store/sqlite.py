@@ -21,7 +21,7 @@ import msgspec
 
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
-from crawler.store.finished import STILL, Finished
+from crawler.store.finished import STILL, note, take_out
 from crawler.store.rows import host_of, robots_of, seen, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
@@ -94,7 +94,6 @@ class SQLiteStore:
                         self._db.execute(f"PRAGMA {pragma}")
                     migrate(self._db)
                 check_version(self._db, path)
-                self._finished = Finished(self._db)
                 self._tally = Tally.of(self._db, (0, 0, 0) if read_only else self.get("tally"))
                 if self._seal.unlock(self, key, read_only=read_only):
                     self._wipe()
@@ -119,14 +118,14 @@ class SQLiteStore:
     def transaction(self, *, synced: bool = False) -> Iterator[None]:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
-        before, noted = self._tally.kept, self._finished.noted
+        before = self._tally.kept
         try:
             yield
             if self._tally.is_new:
                 self.set("tally", self._tally.kept)
             self._db.execute("COMMIT")
         except BaseException:
-            self._tally, self._finished.noted = Tally(*before), noted
+            self._tally = Tally(*before)
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
@@ -240,10 +239,10 @@ class SQLiteStore:
         return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
 
     def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
-        self._finished.note(done, self._tally)
+        note(self._db, done, self._tally)
 
     def tidy(self) -> None:
-        self._finished.take_out(self._tally)
+        take_out(self._db, self._tally)
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host, *key))

@@ -43,11 +43,11 @@ class Tally:
         self, db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], *, gone: int
     ) -> None:
         """These are finished: as many as ``gone`` were not before, which should be all of them."""
-        if gone == len(done):
-            self.pending -= gone
-            self.ids -= sum(id for _, _, id in done)
-        else:
+        if gone != len(done):
             self.recount(db)
+            return
+        self.pending -= gone
+        self.ids -= sum(id for _, _, id in done)
         self.is_new = True
 
     def recount(self, db: sqlite3.Connection) -> None:
