@@ -56,7 +56,7 @@ def _how_it_ended(summary: Summary) -> str:
     if summary.login_errors:
         reasons = "; ".join(summary.login_errors)
         return (
-            f"{name} could not log in: {reasons}; {counters.pending:,} pending requests wait "
+            f"{name} could not log in: {reasons}; {counters.pending:,} pending, "
             "for the next run of the same command"
         )
     if summary.already_finished:

@@ -135,7 +135,7 @@ def test_a_code_is_waited_for_and_answered_later(
         "crawl: bank could not log in: login of bank waits for code "
         rf"\(at {url}/login\?ann, status 200, 'SMS', saved as \S+login-account.html\): "
         "answer it with crawl login bank; "
-        "2 pending requests wait for the next run of the same command\n",
+        "2 pending, for the next run of the same command\n",
         run.stderr,
     ), run.stderr
     assert len(bank.sent) == 1

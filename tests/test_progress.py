@@ -341,7 +341,7 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
         ),
         (
             {"login_errors": ["the form #login is not there"], "pending": 7},
-            "crawl: books could not log in: the form #login is not there; 7 pending requests wait "
+            "crawl: books could not log in: the form #login is not there; 7 pending, "
             "for the next run of the same command",
         ),
     ],
