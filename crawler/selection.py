@@ -60,7 +60,7 @@ class Selection:
 
 
 # BeautifulSoup takes such a name of an attribute for one in a namespace.
-_BRACES = re.compile(rb"\{[^\s=>/{}]*+\}[^\s=>/]")
+_BRACES = re.compile(rb"\{[^ \t\n\f\r=>/{}]*+\}[^ \t\n\f\r=>/]")
 _has_braces = etree.XPath("boolean(//@*[starts-with(name(), '{')])")
 
 # Python splits classes at control characters that XPath cannot name.
@@ -91,8 +91,9 @@ _AS_FED = (2, 14)
 """The libxml2 since which a page that is fed, as BeautifulSoup does it, is read like any other."""
 
 # Comments that browsers, and libxml2, end in no other place.
-_GAP = rb"(?:\s++|<!--(?!-?>)(?>(?:(?!--!>).)*?-->)%s)*+"
-_END = re.compile(rb"</html\s*+>" + _GAP % b"", re.DOTALL)
+# HTML's white space has no vertical tab, which \s has: that begins another body.
+_GAP = rb"(?:[ \t\n\f\r]++|<!--(?!-?>)(?>(?:(?!--!>).)*?-->)%s)*+"
+_END = re.compile(rb"</html[ \t\n\f\r]*+>" + _GAP % b"", re.DOTALL)
 _PROLOG = re.compile(_GAP % rb"|<\?[^>]*+>", re.DOTALL)
 
 
