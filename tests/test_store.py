@@ -253,15 +253,20 @@ def test_what_is_finished_twice_or_never_was_there_does_not_upset_the_tally(
     assert pending(store) == 1
 
 
-def test_what_is_finished_waits_for_nothing(store: Store) -> None:
+@pytest.mark.parametrize("due", [None, NOW])
+def test_nobody_sees_what_is_finished(store: Store, due: float | None) -> None:
+    """It still stands in the queue, and may even have waited for another try."""
     host = with_host(store, A)
     with store.transaction():
         store.add([(host, found("page"))], 1)
-        store.replace(host, Key(0, 1), request("page"), NOW)
+        store.replace(host, Key(0, 1), request("page"), due)
         store.finish([(host, 0, 1)])
         assert store.due(host, NOW + 1) == []
+    assert store.head(host, None, 9) == []
     assert store.next_due(host) is None
-    assert store.hosts_with_work(9) == []
+    assert not store.hosts_with_work(9)
+    assert not store.accounts_with_work()
+    assert pending(store) == 0
 
 
 def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
