@@ -116,10 +116,11 @@ class Committer:
         ):
             counters.redirected += 1
         else:
-            self._done.append((host.id, *queued.key))
+            self._done.append((host.id, queued.rank, queued.id))
             counters.skipped += outcome.skipped
-            for name, count in outcome.left_out.items():
-                counters.left_out[name] = counters.left_out.get(name, 0) + count
+            if outcome.left_out:
+                for name, count in outcome.left_out.items():
+                    counters.left_out[name] = counters.left_out.get(name, 0) + count
             if outcome.kind == "failed" and outcome.failure is not None:
                 counters.failed += 1
                 self._store.fail(outcome.failure, queued.request, time.time())
@@ -130,8 +131,8 @@ class Committer:
                 rejected.append(outcome.rejected)
                 counters.items += outcome.item_count
                 counters.rejected += outcome.rejected_count
-                host_id = self._frontier.host_id
-                self._found += [(host_id(one.origin, one.account), one) for one in outcome.found]
+                for one in outcome.found:
+                    self._found.append((self._frontier.host_id(one.origin, one.account), one))
 
     def _keep_queues(self) -> None:
         """What all outcomes take out of the queues and put into them, in few statements."""
@@ -207,7 +208,7 @@ class Committer:
         """After the commit: the scheduler sees what it may send next."""
         for assignment, _ in gathered:
             if assignment.queued is not None:
-                self._scheduler.settle(assignment.host, assignment.queued.key)
+                self._scheduler.settle(assignment.host, assignment.queued.id)
         for assignment, request, due in self._again:
             assert assignment.queued is not None
             if due > now:

@@ -7,7 +7,6 @@ import msgspec
 from crawler.assignment import Assignment
 from crawler.commit import Committer
 from crawler.frontier import Frontier
-from crawler.hostqueue import HostQueue
 from crawler.messages import Feed, Task, encode
 from crawler.news import News
 from crawler.patience import Patience
@@ -38,7 +37,6 @@ class Feeder:
     def feed(self, team: Team, now: float) -> None:
         """Send every request whose turn it is to the worker that it is for."""
         feeds: dict[int, Feed] = {}
-        hosts: set[HostQueue] = set()
         once: list[Assignment] = []
         while assignment := self._scheduler.next(now):
             feed = feeds.get(assignment.worker)
@@ -46,7 +44,7 @@ class Feeder:
                 feed = feeds[assignment.worker] = Feed([])
             self._news.add_to(feed, assignment.worker, assignment.host)
             feed.tasks.append(self._task(assignment))
-            hosts.add(assignment.host)
+            self._frontier.touch(assignment.host)
             if assignment.queued is not None and assignment.queued.once == ONCE:
                 once.append(assignment)
             if assignment.host.more and not assignment.host.heap:
@@ -55,8 +53,6 @@ class Feeder:
             self._committer.mark_sent(once)
         for worker, feed in feeds.items():
             team.send(worker, feed)
-        for host in hosts:
-            self._frontier.touch(host)
 
     def _task(self, assignment: Assignment) -> Task:
         host, queued = assignment.host, assignment.queued

@@ -25,7 +25,7 @@ from crawler.robots import MAX_AGE
 from crawler.room import Room
 from crawler.scheduler import HEAD_TOTAL, Scheduler
 from crawler.settings import Settings
-from crawler.store import Entry, Host, Key, Queued, SessionRecord, Store
+from crawler.store import Entry, Host, Queued, SessionRecord, Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
@@ -101,7 +101,7 @@ class Frontier:
             host = self._scheduler.host(id)
             if host is not None and id not in fresh:
                 if not host.is_far(rank, number):
-                    self._scheduler.push(host, Queued(Key(rank, number), request, once), now)
+                    self._scheduler.push(host, Queued(rank, number, request, once), now)
             elif host is None and (id in self._coming or self._has_room):
                 row = self._coming.pop(id, None) or self._store.host_by_id(id)
                 self._activate(row, now)  # with everything that the store has for it

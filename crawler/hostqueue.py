@@ -40,8 +40,8 @@ class HostQueue:
     heap: list[Queued] = field(default_factory=list)
     cursor: Key | None = None
     more: bool = False
-    out: set[Key] = field(default_factory=set)
-    """Sent to a worker, and what became of it is not committed yet."""
+    out: set[int] = field(default_factory=set)
+    """The ids of those that were sent to a worker, until what became of them is committed."""
     in_flight: list[int] = field(default_factory=list)
     """Requests that each worker has."""
     running: int = 0
@@ -50,6 +50,8 @@ class HostQueue:
     """Requests that each worker may run at the same time."""
     home: int = 0
     """The worker that gets this host's requests first."""
+    workers: tuple[int, ...] = ()
+    """All that may get them, from its home on."""
     turn: int = 0
     """Its number in the list of turns; 0 when it is not listed."""
     turn_at: float = 0.0
@@ -94,16 +96,14 @@ class HostQueue:
             return True
         if self.is_spaced or not self.knows_robots:
             return False
-        ahead = self._ahead * sum(1 for slots in self.slots if slots)
+        ahead = self.ahead * sum(1 for slots in self.slots if slots)
         return self.running < self.concurrency + ahead
 
-    def room_at(self, worker: int) -> int:
-        """How many more requests of a host without a delay ``worker`` may have."""
-        slots = self.slots[worker]
-        return slots + self._ahead - self.in_flight[worker] if slots else 0
-
     @property
-    def _ahead(self) -> int:
-        """No sending ahead for ``replay=False``: a request waiting in a killed worker would be
-        reported as possibly sent."""
+    def ahead(self) -> int:
+        """How many requests of a host without a delay a worker may hold beyond those it runs.
+
+        No sending ahead for ``replay=False``: a request waiting in a killed worker would be
+        reported as possibly sent.
+        """
         return 0 if self.counted or (self.heap and self.heap[0].once) else AHEAD

@@ -82,6 +82,7 @@ class Intake:
         elif clock.ready_at == assignment.ready_at and not host.running:
             # Nothing was asked, so nobody need wait, unless for something else (Retry-After).
             clock.ready_at, clock.granted = assignment.before
+            self._scheduler.relist(host, now)
         if outcome.host_wait is not None:
             clock.backed_off(now)
             clock.retry_after(outcome.host_wait, now)
@@ -91,7 +92,6 @@ class Intake:
         if outcome.status and assignment.queued is not None:
             self._use_account(host, outcome.status, now)
         self._frontier.touch(host)
-        self._scheduler.relist(host, now)
 
     def _look_at_machine(self, outcome: Outcome, now: float) -> None:
         """Raises MachineError when workers get no file handle, however long they wait for one."""

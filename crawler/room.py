@@ -32,6 +32,6 @@ class Room:
 
     def count(self, ids: Iterable[int]) -> None:
         """One more request at each of these hosts, as the store has counted it."""
-        for id in ids:
+        for id in ids if self._made else ():
             if id in self._made:
                 self._made[id] += 1

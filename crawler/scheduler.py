@@ -15,10 +15,14 @@ from collections.abc import Iterable
 
 from crawler.assignment import Assignment
 from crawler.hostqueue import AHEAD, HostQueue
-from crawler.store import Key, Queued
+from crawler.store import Queued
 
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
+
+
+_Turn = tuple[float, int, HostQueue]
+"""When a host's turn is, the turn's number and the host."""
 
 
 class Scheduler:
@@ -33,7 +37,8 @@ class Scheduler:
         self._threads = threads
         self._capacity = threads + 2 * AHEAD
         self._hosts: dict[int, HostQueue] = {}
-        self._turns: list[tuple[float, int, HostQueue]] = []
+        self._ready: deque[_Turn] = deque()
+        self._waiting: list[_Turn] = []
         self._full: OrderedDict[HostQueue, None] = OrderedDict()
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
@@ -41,6 +46,7 @@ class Scheduler:
         self._assigned: dict[int, Assignment] = {}
         self._suspects: list[deque[tuple[HostQueue, Queued]]] = [deque() for _ in range(workers)]
         self._alone: set[int] = set()
+        self._closed: set[int] = set()
 
     # Hosts and their queues
 
@@ -50,6 +56,8 @@ class Scheduler:
         host.in_flight = [0] * workers
         host.running = 0
         host.home = (host.home if host.exclusive else len(self._hosts)) % workers
+        others = range(host.home + 1, host.home + (1 if host.exclusive else workers))
+        host.workers = (host.home, *(worker % workers for worker in others))
         host.share_out(workers)
         self._hosts[host.id] = host
         self._list(host, now)
@@ -93,16 +101,16 @@ class Scheduler:
 
     def refill(self, host: HostQueue, rows: list[Queued], *, more: bool, now: float) -> None:
         """The next requests from the store, those behind ``host.cursor``."""
-        for queued in rows:
-            host.cursor = queued.key
-            if queued.key not in host.out:
-                heapq.heappush(host.heap, queued)
+        if rows:
+            host.cursor = rows[-1].key
+        host.heap += [queued for queued in rows if queued.id not in host.out]
+        host.heap.sort()  # which makes it a heap
         host.more = more
         self._list(host, now)
 
     def put_back(self, host: HostQueue, queued: Queued, now: float) -> None:
         """A request that was out, or waited for another try, is an ordinary pending one again."""
-        host.out.discard(queued.key)
+        host.out.discard(queued.id)
         if host.cursor is not None and queued.key > host.cursor and host.more:
             return  # the store will bring it
         if host.cursor is None or queued.key > host.cursor:
@@ -111,9 +119,9 @@ class Scheduler:
         self._shorten(host)
         self._list(host, now)
 
-    def settle(self, host: HostQueue, key: Key) -> None:
+    def settle(self, host: HostQueue, id: int) -> None:
         """The outcome of this request has been committed: forget that it was sent."""
-        host.out.discard(key)
+        host.out.discard(id)
 
     def _shorten(self, host: HostQueue) -> None:
         """Keep the in-memory head short when high-priority requests swell it; the rest stays in
@@ -129,7 +137,7 @@ class Scheduler:
         """The request whose turn it is, with the worker that gets it; None when there is none."""
         if self._is_at_limit:
             return None
-        return self._next_suspect(now) or self._next_in_turn(now)
+        return (any(self._suspects) and self._next_suspect(now)) or self._next_in_turn(now)
 
     @property
     def _is_at_limit(self) -> bool:
@@ -142,12 +150,15 @@ class Scheduler:
                 host, queued = suspects[0]
                 if host.clock.ready_at <= now and host.has_room:
                     suspects.popleft()
+                    self._alone.add(worker)
                     return self._send(host, queued, worker, now, alone=True)
         return None
 
     def _next_in_turn(self, now: float) -> Assignment | None:
-        while self._turns and self._turns[0][0] <= now and not self._is_full:
-            _, turn, host = heapq.heappop(self._turns)
+        while self._waiting and self._waiting[0][0] <= now:
+            self._ready.append(heapq.heappop(self._waiting))
+        while self._ready and not self._is_full:
+            _, turn, host = self._ready.popleft()
             if turn != host.turn:
                 continue  # it has been listed anew since
             host.turn = 0
@@ -166,9 +177,16 @@ class Scheduler:
     def _is_full(self) -> bool:
         """True when no worker would take a request of any host; turns wait where they are then."""
         for worker, load in enumerate(self._load):
-            if load < self._capacity and not self._suspects[worker] and worker not in self._alone:
+            if load < self._capacity and worker not in self._closed:
                 return False
         return True
+
+    def _close_or_open(self, worker: int) -> None:
+        """A worker that has a request alone, or will have one, gets no other."""
+        if worker in self._alone or self._suspects[worker]:
+            self._closed.add(worker)
+        else:
+            self._closed.discard(worker)
 
     @property
     def has_queued(self) -> bool:
@@ -178,9 +196,10 @@ class Scheduler:
     def next_at(self) -> float | None:
         """When the next host may be asked; None when nothing waits for time alone (no host listed,
         workers full, limit reached)."""
-        if not self._turns or self._is_at_limit or self._is_full:
+        if self._is_at_limit or self._is_full:
             return None
-        return self._turns[0][0]
+        turns = self._ready or self._waiting
+        return turns[0][0] if turns else None
 
     def relist(self, host: HostQueue, now: float) -> None:
         """The host's clock has moved: its turn may come sooner than it is listed for."""
@@ -191,24 +210,32 @@ class Scheduler:
     def _list(self, host: HostQueue, now: float) -> None:
         if host.heap and not host.turn and host.has_work and host.has_room:
             host.turn = next(self._order)
-            host.turn_at = max(now, host.clock.ready_at)
-            heapq.heappush(self._turns, (host.turn_at, host.turn, host))
+            at = host.clock.ready_at
+            if at > now:
+                host.turn_at = at
+                heapq.heappush(self._waiting, (at, host.turn, host))
+            else:
+                host.turn_at = now
+                self._ready.append((now, host.turn, host))
 
     def _worker_for(self, host: HostQueue) -> int | None:
         """The worker with the most room for this host; its home where there is no difference."""
         best, most = None, 0
-        count = len(self._load)
-        for step in range(count):
-            worker = (host.home + step) % count
-            if self._suspects[worker] or worker in self._alone or (host.exclusive and step):
+        spaced, ahead = host.is_spaced, host.ahead
+        for worker in host.workers:
+            if worker in self._closed:
                 continue
-            room = self._capacity - self._load[worker]
-            if host.is_spaced:
-                # Home it is, where its connection is: another must have half of its threads free.
-                is_busy = step and 2 * self._load[worker] >= self._threads
-                room = 0 if is_busy else min(room, self._capacity - self._threads + 1)
+            load = self._load[worker]
+            if not spaced:
+                slots = host.slots[worker]
+                room = slots + ahead - host.in_flight[worker] if slots else 0
+            # Home it is, where its connection is: another must have half of its threads free.
+            elif worker == host.home or 2 * load < self._threads:
+                room = self._capacity - self._threads + 1
             else:
-                room = min(room, host.room_at(worker))
+                continue
+            if load + room > self._capacity:
+                room = self._capacity - load
             if room > most:
                 best, most = worker, room
         return best
@@ -222,20 +249,18 @@ class Scheduler:
         *,
         alone: bool = False,
     ) -> Assignment:
-        before = (host.clock.ready_at, host.clock.granted)
-        assignment = Assignment(next(self._ids), host, queued, worker, before, alone=alone)
-        self._assigned[assignment.id] = assignment
-        if alone:
-            self._alone.add(worker)
+        id, clock = next(self._ids), host.clock
+        before = (clock.ready_at, clock.granted)
+        clock.asked(now)
+        assignment = Assignment(id, host, queued, worker, before, clock.ready_at, alone)
+        self._assigned[id] = assignment
         self._load[worker] += 1
         host.in_flight[worker] += 1
         host.running += 1
         if queued is None:
             host.asking_robots = True
         else:
-            host.out.add(queued.key)
-        host.clock.asked(now)
-        assignment.ready_at = host.clock.ready_at
+            host.out.add(queued.id)
         self._list(host, now)
         return assignment
 
@@ -245,17 +270,19 @@ class Scheduler:
         """A worker has answered; None if the answer is to nothing that is in flight."""
         assignment = self._assigned.pop(id, None)
         if assignment is not None:
-            host = assignment.host
-            self._load[assignment.worker] -= 1
-            host.in_flight[assignment.worker] -= 1
+            host, worker = assignment.host, assignment.worker
+            self._load[worker] -= 1
+            host.in_flight[worker] -= 1
             host.running -= 1
             if assignment.queued is None:
                 host.asking_robots = False
             self._list(host, now)
             if assignment.alone:
-                self._alone.discard(assignment.worker)
-            for _ in range(min(4, len(self._full))):
-                self._list(self._full.popitem(last=False)[0], now)
+                self._alone.discard(worker)
+                self._close_or_open(worker)
+            if self._full:
+                for _ in range(min(4, len(self._full))):
+                    self._list(self._full.popitem(last=False)[0], now)
         return assignment
 
     def ended(self) -> None:
@@ -271,17 +298,20 @@ class Scheduler:
     def suspect(self, worker: int, host: HostQueue, queued: Queued) -> None:
         """A request that a worker may have died of goes out again, but with no other beside it."""
         self._suspects[worker].append((host, queued))
+        self._close_or_open(worker)
 
     def close(self, worker: int) -> bool:
         """Give this worker nothing more; False while it has a request alone."""
         if worker in self._alone or self._suspects[worker]:
             return False
         self._alone.add(worker)
+        self._close_or_open(worker)
         return True
 
     def reopen(self, worker: int, now: float) -> None:
         """The worker may have requests again."""
         self._alone.discard(worker)
+        self._close_or_open(worker)
         while self._full:
             self._list(self._full.popitem(last=False)[0], now)
 

@@ -98,7 +98,7 @@ class Bench:
             for one in batch:
                 assert one.queued is not None
                 self.scheduler.finish(one.id, self.now)
-                self.scheduler.settle(one.host, one.queued.key)
+                self.scheduler.settle(one.host, one.queued.id)
 
     def save(self) -> None:
         with self.store.transaction():
@@ -210,7 +210,7 @@ def wait(bench: Bench, assignment: Assignment, seconds: float) -> None:
     bench.scheduler.finish(assignment.id, bench.now)
     with bench.store.transaction():
         bench.store.replace(host.id, key, b"again", bench.wall + seconds)
-    bench.scheduler.settle(host, key)
+    bench.scheduler.settle(host, key.id)
     bench.frontier.wait(host, bench.now + seconds)
 
 
@@ -226,7 +226,7 @@ def test_a_request_waits_until_it_is_due_and_others_go_on(bench: Bench) -> None:
     bench.pass_time(31.0)
     bench.frontier.wake(bench.now)
     (again,) = bench.sent()
-    assert again.queued == Queued(Key(0, 1), b"again")
+    assert again.queued == Queued(0, 1, b"again")
     assert not first.host.is_idle
     bench.pass_time(60.0)
     bench.frontier.wake(bench.now)

@@ -22,7 +22,7 @@ from crawler.robots import MAX_AGE
 from crawler.scheduler import Scheduler
 from crawler.settings import Settings
 from crawler.stats import Counters
-from crawler.store import Key, Queued
+from crawler.store import Queued
 from crawler.store.sqlite import SQLiteStore
 from crawler.team import Team
 
@@ -49,7 +49,7 @@ class Desk:
         self.host = HostQueue(1, "https://a.example", "s", self.clock, concurrency=concurrency)
         self.scheduler.add_host(self.host, NOW)
         for id in range(1, 11):
-            self.scheduler.push(self.host, Queued(Key(0, id), b""), NOW)
+            self.scheduler.push(self.host, Queued(0, id, b""), NOW)
         self.recalled: list[tuple[int | None, int | None]] = []
 
     def recall(self, host: int | None, *, without: int | None = None) -> None:

@@ -312,10 +312,10 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     host = a_host(concurrency=2)
     made = a_scheduler(host, workers=1, each=0)
     for id in range(1, 4):
-        made.push(host, Queued(Key(0, id), b""), NOW)
-    made.push(host, Queued(Key(0, 4), b"", ONCE), NOW)
+        made.push(host, Queued(0, id, b""), NOW)
+    made.push(host, Queued(0, 4, b"", ONCE), NOW)
     for id in range(5, 9):
-        made.push(host, Queued(Key(0, id), b""), NOW)
+        made.push(host, Queued(0, id, b""), NOW)
     out = []
     while assignment := made.next(NOW):
         out.append(assignment)
@@ -325,7 +325,7 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     made.finish(out[1].id, NOW)
     once = made.next(NOW)
     assert once is not None
-    assert once.queued == Queued(Key(0, 4), b"", ONCE)
+    assert once.queued == Queued(0, 4, b"", ONCE)
     more = 0
     while made.next(NOW):
         more += 1
@@ -355,7 +355,7 @@ def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
         with store.transaction():
             store.replace(host, key, b"again", 5.0)
         with store.transaction():
-            assert store.due(host, 6.0) == [Queued(key, b"again", ONCE)]
+            assert store.due(host, 6.0) == [Queued(*key, b"again", ONCE)]
         with store.transaction():
             store.mark(host, key, SENT)
             store.move(host, key, host, b"moved", once=True)

@@ -35,7 +35,7 @@ def a_host(
 
 
 def queued(id: int, rank: int = 0) -> Queued:
-    return Queued(Key(rank, id), b"request %d" % id)
+    return Queued(rank, id, b"request %d" % id)
 
 
 def a_scheduler(
@@ -63,7 +63,7 @@ def done(made: Scheduler, assignment: Assignment, now: float) -> None:
     """The request has come back, and what became of it is committed."""
     assert made.finish(assignment.id, now) is assignment
     if assignment.queued is not None:
-        made.settle(assignment.host, assignment.queued.key)
+        made.settle(assignment.host, assignment.queued.id)
 
 
 def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assignment]]:
@@ -313,7 +313,7 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
     """Two suspects of one worker: the second's host goes on with another worker meanwhile."""
     slow, polite = a_host(1), a_host(2, delay=1.0)
     made = a_scheduler(slow, polite, workers=2, each=3)
-    polite.home = 0
+    polite.home, polite.workers = 0, (0, 1)
     out = sent(made)
     (asked,) = (one for one in out if one.host is polite)
     lost = made.lost(asked.worker, 0.0)
@@ -424,7 +424,7 @@ class FakeStore:
 
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         keys = sorted(key for key in self.rows[host] if after is None or key > after)
-        return [Queued(key, self.rows[host][key]) for key in keys[:limit]]
+        return [Queued(*key, self.rows[host][key]) for key in keys[:limit]]
 
 
 HEAD = 8
@@ -572,7 +572,7 @@ class Crawl(RuleBasedStateMachine):
         gathered, self.gathered = self.gathered, []
         for assignment, what in gathered:
             assert assignment.queued is not None
-            key, request, _ = assignment.queued
+            key, request = assignment.queued.key, assignment.queued.request
             rows = self.store.rows[assignment.host.id]
             if what == "done":
                 self.ended[assignment.host.id, key] += 1
@@ -582,7 +582,7 @@ class Crawl(RuleBasedStateMachine):
                 self.waiting[assignment.host.id, key] = request
         for assignment, _ in gathered:
             assert assignment.queued is not None
-            self.scheduler.settle(assignment.host, assignment.queued.key)
+            self.scheduler.settle(assignment.host, assignment.queued.id)
         for assignment, what in gathered:
             assert assignment.queued is not None
             if what == "again":
@@ -594,7 +594,7 @@ class Crawl(RuleBasedStateMachine):
         for (id, key), request in waiting.items():
             self.store.rows[id][key] = request
         for (id, key), request in waiting.items():
-            self.scheduler.put_back(self.hosts[id], Queued(key, request), self.now)
+            self.scheduler.put_back(self.hosts[id], Queued(*key, request), self.now)
 
     @rule(data=st.data())
     def worker_dies(self, data: st.DataObject) -> None:
@@ -620,9 +620,9 @@ class Crawl(RuleBasedStateMachine):
     @invariant()
     def a_request_is_in_one_place(self) -> None:
         for host in self.hosts.values():
-            keys = [one.key for one in host.heap]
-            assert len(keys) == len(set(keys))
-            assert not host.out & set(keys)
+            ids = [one.id for one in host.heap]
+            assert len(ids) == len(set(ids))
+            assert not host.out & set(ids)
 
     def teardown(self) -> None:
         """Whatever happened before: if all goes well from now on, every request is done."""

@@ -67,7 +67,7 @@ def request(name: str) -> bytes:
 
 
 def queued(id: int, name: str, rank: int = 0) -> Queued:
-    return Queued(Key(rank, id), request(name))
+    return Queued(rank, id, request(name))
 
 
 def with_host(store: Store, origin: str = A) -> int:
@@ -557,7 +557,7 @@ class Model(RuleBasedStateMachine):
         assert with_work == {host for host, _, _ in self.rows.values()}
         for host in self.hosts.values():
             mine = {key: row for key, row in self.rows.items() if row[0] == host}
-            ready = [Queued(k, row[1]) for k, row in sorted(mine.items()) if row[2] is None]
+            ready = [Queued(*k, row[1]) for k, row in sorted(mine.items()) if row[2] is None]
             assert self.store.head(host, None, 100) == ready
             dues = [row[2] for row in mine.values() if row[2] is not None]
             assert self.store.next_due(host) == min(dues, default=None)

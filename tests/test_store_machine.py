@@ -79,7 +79,7 @@ class Model:
     def queue(self, host: int) -> list[Queued]:
         """The ordinary pending requests of a host, in order."""
         return [
-            Queued(key, row.request, row.once)
+            Queued(*key, row.request, row.once)
             for key, row in sorted(self.rows.items())
             if row.host == host and row.due is None
         ]
@@ -272,7 +272,7 @@ class Machine(RuleBasedStateMachine):
         for key, row in self.model.rows.items():
             if row.host == host and row.due is not None and row.due <= now:
                 row.due = None
-                woken[key] = Queued(key, row.request, row.once)
+                woken[key] = Queued(*key, row.request, row.once)
         assert {one.key: one for one in self.store.due(host, now)} == woken
 
     def see(self, draw: Callable[[Any], Any]) -> None:

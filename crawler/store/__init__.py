@@ -27,11 +27,20 @@ SENT = 2
 
 
 class Queued(NamedTuple):
-    """A pending request as the frontier keeps it: its key, and a Request in msgpack."""
+    """A pending request as the frontier keeps it: its place, and a Request in msgpack.
 
-    key: Key
+    Of two, the less goes first; flat, so that a row of the store is one as it comes.
+    """
+
+    rank: int
+    id: int
     request: bytes
     once: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Its place in the queue of its host."""
+        return Key(self.rank, self.id)
 
 
 Entry = tuple[int, int, int, int, bytes]

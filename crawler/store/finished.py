@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from crawler.store.rows import many
 from crawler.store.tally import Tally
 
 MOST = 50_000
@@ -26,7 +27,7 @@ FORGET = "DELETE FROM finished"
 
 def note(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: Tally) -> None:
     """These are finished, by host, rank and id; part of a transaction."""
-    new = db.executemany(NOTE, done).rowcount if done else 0
+    new = sum(db.execute(query, values).rowcount for query, values in many(NOTE, done))
     tally.finish(db, done, gone=new)
     if _count(db) >= MOST:
         take_out(db, tally)

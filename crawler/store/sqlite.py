@@ -22,7 +22,7 @@ import msgspec
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
 from crawler.store.finished import STILL, note, take_out
-from crawler.store.rows import host_of, robots_of, seen, session_of, set_back
+from crawler.store.rows import host_of, many, robots_of, seen, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
 from crawler.store.tally import Tally
@@ -45,7 +45,6 @@ HOSTS_WITH_WORK = f"{HOST} WHERE {HAS_WORK} ORDER BY next_at, id"
 ACCOUNTS_WITH_WORK = f"SELECT DISTINCT account FROM hosts WHERE {HAS_WORK} ORDER BY account"
 HAND_OVER = "UPDATE pending SET host = ? WHERE host = ?"
 SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
-AT_ONCE = 100  # fingerprints; a statement for each would take half as long again
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
 ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
 ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
@@ -199,7 +198,8 @@ class SQLiteStore:
                 new.remove(found.fingerprint)  # it may have been found twice at once
             entries.append((host, found.rank, id, found.once, bytes(found.request)))
             id += 1
-        self._db.executemany(PUSH, entries)
+        for query, values in many(PUSH, entries):
+            self._db.execute(query, values)
         self._tally.add(entries, fresh)
         counts = Counter(entry[0] for entry in entries)
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
@@ -208,12 +208,9 @@ class SQLiteStore:
     def _see(self, requests: Iterable[Found]) -> _Fingerprints:
         """Remember fingerprints; those that were not known."""
         new: _Fingerprints = set()
-        rows = [seen(found) for found in requests]
-        for start in range(0, len(rows), AT_ONCE):
-            some = rows[start : start + AT_ONCE]
-            query = f"{SEE}{', (?, ?)' * (len(some) - 1)} RETURNING fingerprint"
-            values = list(itertools.chain.from_iterable(some))
-            new.update(row[0] for row in self._db.execute(query, values))
+        for query, values in many(SEE, [seen(found) for found in requests]):
+            rows = self._db.execute(f"{query} RETURNING fingerprint", values)
+            new.update(itertools.chain.from_iterable(rows))
         return new
 
     def has_seen(self, found: Found) -> bool:
@@ -236,7 +233,7 @@ class SQLiteStore:
 
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
-        return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
+        return list(map(Queued._make, rows))
 
     def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
         note(self._db, done, self._tally)
@@ -256,8 +253,7 @@ class SQLiteStore:
         self._db.execute(MARK, (once, host, *key))
 
     def due(self, host: int, now: float) -> list[Queued]:
-        rows = self._db.execute(DUE, (host, now)).fetchall()
-        return [Queued(Key(rank, id), request, once) for rank, id, request, once in rows]
+        return list(map(Queued._make, self._db.execute(DUE, (host, now))))
 
     def next_due(self, host: int) -> float | None:
         (due,) = self._db.execute(NEXT_DUE, (host,)).fetchone()
