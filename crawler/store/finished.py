@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from crawler.store.rows import many
 from crawler.store.tally import Tally
 
-MOST = 50_000
+MOST = 100_000
 """Requests that are noted before they are taken out."""
 
 STILL = "id NOT IN (SELECT id FROM finished)"
