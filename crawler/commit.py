@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 
 from crawler.assignment import Assignment
 from crawler.frontier import Frontier
@@ -131,15 +132,18 @@ class Committer:
                 rejected.append(outcome.rejected)
                 counters.items += outcome.item_count
                 counters.rejected += outcome.rejected_count
-                for one in outcome.found:
-                    self._found.append((self._frontier.host_id(one.origin, one.account), one))
+                if outcome.found:
+                    host_id = self._frontier.host_id
+                    self._found += [
+                        (host_id(one.origin, one.account), one) for one in outcome.found
+                    ]
 
     def _keep_queues(self) -> None:
         """What all outcomes take out of the queues and put into them, in few statements."""
         counters = self._job.counters
         self._store.finish(self._done)
         new = self._store.add(self._within_limit(), counters.sequence + 1)
-        self._frontier.room.count(entry[0] for entry in new)
+        self._frontier.room.count(map(itemgetter(0), new))
         counters.pending += len(new) - len(self._done)
         counters.sequence += len(new)
         self._new += new
@@ -147,7 +151,7 @@ class Committer:
 
     def _within_limit(self) -> list[tuple[int, Found]]:
         """What was found, but at each host no more than it may still have."""
-        wanted = Counter(id for id, _ in self._found)
+        wanted = Counter(map(itemgetter(0), self._found))
         room = {id: self._frontier.room.at(id) for id in wanted}
         if all(room[id] >= count for id, count in wanted.items()):
             return self._found

@@ -12,6 +12,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 
 from crawler import urls
 from crawler.accounts import Account
@@ -97,11 +98,12 @@ class Frontier:
     def admit(self, new: Iterable[Entry], now: float) -> None:
         """Requests that have just been committed enter the scheduler."""
         fresh: set[int] = set()
-        for id, rank, number, once, request in new:
+        for id, of_host in itertools.groupby(new, itemgetter(0)):
             host = self._scheduler.host(id)
             if host is not None and id not in fresh:
-                if not host.is_far(rank, number):
-                    self._scheduler.push(host, Queued(rank, number, request, once), now)
+                for _, rank, number, once, request in of_host:
+                    if not host.is_far(rank, number):
+                        self._scheduler.push(host, Queued(rank, number, request, once), now)
             elif host is None and (id in self._coming or self._has_room):
                 row = self._coming.pop(id, None) or self._store.host_by_id(id)
                 self._activate(row, now)  # with everything that the store has for it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 from crawler.store import Store
@@ -32,6 +33,6 @@ class Room:
 
     def count(self, ids: Iterable[int]) -> None:
         """One more request at each of these hosts, as the store has counted it."""
-        for id in ids if self._made else ():
+        for id, requests in Counter(ids).items():
             if id in self._made:
-                self._made[id] += 1
+                self._made[id] += requests

@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
-        new = self._see(found for _, found in requests if not found.dont_filter)
+        new = self._see([seen(found) for _, found in requests if not found.dont_filter])
         entries: list[Entry] = []
         fresh, id = len(new), first
         for host, found in requests:
@@ -201,16 +202,16 @@ class SQLiteStore:
         for query, values in many(PUSH, entries):
             self._db.execute(query, values)
         self._tally.add(entries, fresh)
-        counts = Counter(entry[0] for entry in entries)
+        counts = Counter(map(itemgetter(0), entries))
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
 
-    def _see(self, requests: Iterable[Found]) -> _Fingerprints:
-        """Remember fingerprints; those that were not known."""
+    def _see(self, rows: Sequence[tuple[bytes, str | None]]) -> _Fingerprints:
+        """Remember these rows of ``seen``; the fingerprints of those that were not known."""
         new: _Fingerprints = set()
-        for query, values in many(SEE, [seen(found) for found in requests]):
-            rows = self._db.execute(f"{query} RETURNING fingerprint", values)
-            new.update(itertools.chain.from_iterable(rows))
+        for query, values in many(SEE, rows):
+            fresh = self._db.execute(f"{query} RETURNING fingerprint", values)
+            new.update(itertools.chain.from_iterable(fresh))
         return new
 
     def has_seen(self, found: Found) -> bool:

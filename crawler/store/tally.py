@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 _ROWS = "SELECT count(*), coalesce(sum(id), 0) FROM"
@@ -36,7 +37,7 @@ class Tally:
         """Rows have come into ``pending`` and so many into ``seen``."""
         self.seen += seen
         self.pending += len(entries)
-        self.ids += sum(entry[2] for entry in entries)
+        self.ids += sum(map(itemgetter(2), entries))
         self.is_new = True
 
     def finish(
@@ -47,7 +48,7 @@ class Tally:
             self.recount(db)
             return
         self.pending -= gone
-        self.ids -= sum(id for _, _, id in done)
+        self.ids -= sum(map(itemgetter(2), done))
         self.is_new = True
 
     def recount(self, db: sqlite3.Connection) -> None:
