@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from crawler import hostqueue, scheduler
 from crawler.assignment import Assignment
 from crawler.frontier import Frontier
-from crawler.hostqueue import HostQueue
+from crawler.hostqueue import AHEAD, HostQueue
 from crawler.news import News
 from crawler.politeness import HostClock
 from crawler.scheduler import Scheduler
@@ -181,6 +181,39 @@ def test_hosts_with_a_delay_spread_over_the_workers() -> None:
     hosts = [a_host(id, delay=1.0) for id in range(8)]
     made = a_scheduler(*hosts, workers=4, threads=4)
     assert Counter(a.worker for a in sent(made)) == {0: 2, 1: 2, 2: 2, 3: 2}
+
+
+def test_a_host_with_a_delay_leaves_its_home_only_for_a_worker_with_half_its_threads_free() -> None:
+    long = [a_host(id, concurrency=30, exclusive=True, home=0) for id in (1, 2)]
+    for beside, goes in ((1, True), (2, False)):
+        short = [a_host(10 + n, delay=9.0, exclusive=True, home=1) for n in range(beside)]
+        made = a_scheduler(*long, *short, workers=2)
+        assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * AHEAD, 1: beside}
+        polite = a_host(5, delay=9.0)
+        made.add_host(polite, 0.0)
+        polite.home, polite.workers = 0, (0, 1)
+        made.push(polite, queued(1), 0.0)
+        assert [one.worker for one in sent(made)] == ([1] if goes else [])
+
+
+def test_no_worker_gets_more_than_it_holds_while_another_has_room() -> None:
+    full = [a_host(id, concurrency=8, exclusive=True, home=0) for id in range(5)]
+    made = a_scheduler(*full, a_host(9, concurrency=2, exclusive=True, home=1), workers=2)
+    assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * AHEAD, 1: 2 + AHEAD}
+
+
+def test_a_closed_worker_gets_nothing_until_it_is_opened_again() -> None:
+    made = a_scheduler(a_host(concurrency=2), workers=2)
+    assert made.close(0)
+    out = sent(made)
+    assert {one.worker for one in out} == {1}
+    made.reopen(0, 0.0)
+    assert {one.worker for one in sent(made)} == {0}
+
+
+def test_a_host_that_is_ready_is_not_waited_for() -> None:
+    made = a_scheduler(a_host(delay=5.0), each=1)
+    assert made.next_at() == 0.0
 
 
 # Order and fairness
