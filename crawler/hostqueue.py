@@ -75,7 +75,9 @@ class HostQueue:
         return bool(self.heap) and not self.held and (self.knows_robots or not self.asking_robots)
 
     def share_out(self, workers: int) -> None:
-        """Say how many of the host's requests each worker may run at the same time."""
+        """Say which workers may have requests of the host, and how many they may run at once."""
+        several = 1 if self.exclusive else workers
+        self.workers = tuple((self.home + number) % workers for number in range(several))
         if self.is_spaced:
             self.slots = [self.concurrency] * workers  # they are counted one by one as they go out
         elif self.exclusive:

@@ -1,9 +1,10 @@
 """The scheduler decides which request goes next, to which worker, and when. No I/O.
 
 Each host at work has a queue: the head of what the store keeps for it, in order. A host's turn
-comes when its clock allows. Hosts with a delay get one request at a time, as often as the clock
-says. Hosts without one get a few more than their workers can run at once, so that no worker
-waits for the next; the workers keep to ``slots`` at the same time.
+comes when its clock allows: until then it waits, and then it stands in line. Hosts with a delay
+get one request at a time, as often as the clock says. Hosts without one get a few more than their
+workers can run at once, so that no worker waits for the next; the workers keep to ``slots`` at the
+same time.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from crawler.assignment import Assignment
-from crawler.hostqueue import AHEAD, HostQueue
+from crawler.hostqueue import HostQueue
+from crawler.loads import Loads
 from crawler.store import Queued
 
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
-
 
 _Turn = tuple[float, int, HostQueue]
 """When a host's turn is, the turn's number and the host."""
@@ -34,30 +35,25 @@ class Scheduler:
 
     def __init__(self, *, workers: int, threads: int, remaining: int | None = None) -> None:
         self.remaining = remaining
-        self._threads = threads
-        self._capacity = threads + 2 * AHEAD
+        self._loads = Loads(workers, threads)
         self._hosts: dict[int, HostQueue] = {}
         self._ready: deque[_Turn] = deque()
         self._waiting: list[_Turn] = []
         self._full: OrderedDict[HostQueue, None] = OrderedDict()
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
-        self._load = [0] * workers
         self._assigned: dict[int, Assignment] = {}
         self._suspects: list[deque[tuple[HostQueue, Queued]]] = [deque() for _ in range(workers)]
         self._alone: set[int] = set()
-        self._closed: set[int] = set()
 
     # Hosts and their queues
 
     def add_host(self, host: HostQueue, now: float) -> None:
         """A host comes to work; its home is the next worker in turn."""
-        workers = len(self._load)
+        workers = self._loads.workers
         host.in_flight = [0] * workers
         host.running = 0
         host.home = (host.home if host.exclusive else len(self._hosts)) % workers
-        others = range(host.home + 1, host.home + (1 if host.exclusive else workers))
-        host.workers = (host.home, *(worker % workers for worker in others))
         host.share_out(workers)
         self._hosts[host.id] = host
         self._list(host, now)
@@ -71,7 +67,7 @@ class Scheduler:
     def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
         """The host's robots.txt asks for a delay, or for none."""
         host.clock.set_crawl_delay(crawl_delay)
-        host.share_out(len(self._load))
+        host.share_out(self._loads.workers)
 
     def host(self, id: int) -> HostQueue | None:
         """The host with this id, if it is at work."""
@@ -146,7 +142,7 @@ class Scheduler:
 
     def _next_suspect(self, now: float) -> Assignment | None:
         for worker, suspects in enumerate(self._suspects):
-            if suspects and not self._load[worker]:
+            if suspects and not self._loads.of(worker):
                 host, queued = suspects[0]
                 if host.clock.ready_at <= now and host.has_room:
                     suspects.popleft()
@@ -157,7 +153,7 @@ class Scheduler:
     def _next_in_turn(self, now: float) -> Assignment | None:
         while self._waiting and self._waiting[0][0] <= now:
             self._ready.append(heapq.heappop(self._waiting))
-        while self._ready and not self._is_full:
+        while self._ready and not self._loads.are_full:  # or turns wait where they are
             _, turn, host = self._ready.popleft()
             if turn != host.turn:
                 continue  # it has been listed anew since
@@ -166,27 +162,19 @@ class Scheduler:
                 self._list(host, now)
             elif host.has_work and host.has_room:
                 host.knows_robots = host.knows_robots and now < host.robots_until
-                worker = self._worker_for(host)
+                worker = self._loads.worker_for(host)
                 if worker is not None:
                     queued = heapq.heappop(host.heap) if host.knows_robots else None
                     return self._send(host, queued, worker, now)
                 self._full[host] = None
         return None
 
-    @property
-    def _is_full(self) -> bool:
-        """True when no worker would take a request of any host; turns wait where they are then."""
-        for worker, load in enumerate(self._load):
-            if load < self._capacity and worker not in self._closed:
-                return False
-        return True
-
     def _close_or_open(self, worker: int) -> None:
         """A worker that has a request alone, or will have one, gets no other."""
         if worker in self._alone or self._suspects[worker]:
-            self._closed.add(worker)
+            self._loads.closed.add(worker)
         else:
-            self._closed.discard(worker)
+            self._loads.closed.discard(worker)
 
     @property
     def has_queued(self) -> bool:
@@ -196,7 +184,7 @@ class Scheduler:
     def next_at(self) -> float | None:
         """When the next host may be asked; None when nothing waits for time alone (no host listed,
         workers full, limit reached)."""
-        if self._is_at_limit or self._is_full:
+        if self._is_at_limit or self._loads.are_full:
             return None
         turns = self._ready or self._waiting
         return turns[0][0] if turns else None
@@ -218,28 +206,6 @@ class Scheduler:
                 host.turn_at = now
                 self._ready.append((now, host.turn, host))
 
-    def _worker_for(self, host: HostQueue) -> int | None:
-        """The worker with the most room for this host; its home where there is no difference."""
-        best, most = None, 0
-        spaced, ahead = host.is_spaced, host.ahead
-        for worker in host.workers:
-            if worker in self._closed:
-                continue
-            load = self._load[worker]
-            if not spaced:
-                slots = host.slots[worker]
-                room = slots + ahead - host.in_flight[worker] if slots else 0
-            # Home it is, where its connection is: another must have half of its threads free.
-            elif worker == host.home or 2 * load < self._threads:
-                room = self._capacity - self._threads + 1
-            else:
-                continue
-            if load + room > self._capacity:
-                room = self._capacity - load
-            if room > most:
-                best, most = worker, room
-        return best
-
     def _send(
         self,
         host: HostQueue,
@@ -254,9 +220,7 @@ class Scheduler:
         clock.asked(now)
         assignment = Assignment(id, host, queued, worker, before, clock.ready_at, alone)
         self._assigned[id] = assignment
-        self._load[worker] += 1
-        host.in_flight[worker] += 1
-        host.running += 1
+        self._loads.add(host, worker)
         if queued is None:
             host.asking_robots = True
         else:
@@ -271,9 +235,7 @@ class Scheduler:
         assignment = self._assigned.pop(id, None)
         if assignment is not None:
             host, worker = assignment.host, assignment.worker
-            self._load[worker] -= 1
-            host.in_flight[worker] -= 1
-            host.running -= 1
+            self._loads.remove(host, worker)
             if assignment.queued is None:
                 host.asking_robots = False
             self._list(host, now)
@@ -317,7 +279,7 @@ class Scheduler:
 
     def has_any(self, worker: int) -> bool:
         """True while the worker has requests."""
-        return self._load[worker] > 0
+        return self._loads.of(worker) > 0
 
     @property
     def in_flight(self) -> int:

@@ -53,6 +53,7 @@ FLOORS: dict[str, set[str]] = {
             "joblock",
             "jobrecord",
             "jobs",
+            "loads",
             "news",
             "outputlock",
             "plan",

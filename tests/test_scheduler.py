@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from crawler import hostqueue, scheduler
+from crawler import hostqueue, loads, scheduler
 from crawler.assignment import Assignment
 from crawler.frontier import Frontier
 from crawler.hostqueue import AHEAD, HostQueue
@@ -191,7 +191,8 @@ def test_a_host_with_a_delay_leaves_its_home_only_for_a_worker_with_half_its_thr
         assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * AHEAD, 1: beside}
         polite = a_host(5, delay=9.0)
         made.add_host(polite, 0.0)
-        polite.home, polite.workers = 0, (0, 1)
+        polite.home = 0
+        polite.share_out(2)
         made.push(polite, queued(1), 0.0)
         assert [one.worker for one in sent(made)] == ([1] if goes else [])
 
@@ -346,7 +347,8 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
     """Two suspects of one worker: the second's host goes on with another worker meanwhile."""
     slow, polite = a_host(1), a_host(2, delay=1.0)
     made = a_scheduler(slow, polite, workers=2, each=3)
-    polite.home, polite.workers = 0, (0, 1)
+    polite.home = 0
+    polite.share_out(2)
     out = sent(made)
     (asked,) = (one for one in out if one.host is polite)
     lost = made.lost(asked.worker, 0.0)
@@ -504,7 +506,7 @@ class Crawl(RuleBasedStateMachine):
     def begin(self, workers: int, threads: int, hosts: list[tuple[float, int, bool]]) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(scheduler, "HEAD_TOTAL", HEAD)
-        self.patch.setattr(scheduler, "AHEAD", 2)
+        self.patch.setattr(loads, "AHEAD", 2)
         self.patch.setattr(hostqueue, "AHEAD", 2)
         self.now = 0.0
         self.store = FakeStore()
@@ -631,7 +633,7 @@ class Crawl(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def worker_dies(self, data: st.DataObject) -> None:
-        worker = data.draw(st.integers(0, len(self.scheduler._load) - 1))
+        worker = data.draw(st.integers(0, self.scheduler._loads.workers - 1))
         for assignment in self.scheduler.lost(worker, self.now):
             del self.out[assignment.id]
             if assignment.queued is not None:
