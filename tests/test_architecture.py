@@ -64,7 +64,14 @@ FLOORS: dict[str, set[str]] = {
             "spares",
         ),
         *("scheduler", "seedlists", "seeds", "sink", "store", "store.finished", "store.rows"),
-        *("store.schema", "store.sealing", "store.sqlite", "store.tally", "store.walindex"),
+        *(
+            "store.schema",
+            "store.sealing",
+            "store.seen",
+            "store.sqlite",
+            "store.tally",
+            "store.walindex",
+        ),
         *("team", "worker"),
     },
     "one page": {

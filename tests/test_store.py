@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,23 @@ def test_many_are_finished_at_once(store: Store) -> None:
         store.add([(host, found(f"{host} {n}")) for n in range(3) for host in (a, b)], 1)
         store.finish([(a, 0, 1), (b, 0, 4), (a, 0, 5)])
     assert [[one.key.id for one in store.head(host, None, 9)] for host in (a, b)] == [[3], [2, 6]]
+
+
+@pytest.mark.parametrize("known", [(), (0,), (150,), (99, 100, 250), range(250)])
+@pytest.mark.parametrize("twice", [(), (3,), (120, 249)])
+def test_of_many_only_what_is_new_is_added(
+    store: Store, known: Sequence[int], twice: Sequence[int]
+) -> None:
+    host = with_host(store)
+    with store.transaction():
+        before = store.add([(host, found(f"{n}")) for n in known], 1)
+    names = [*range(250), *twice]
+    with store.transaction():
+        new = store.add([(host, found(f"{n}")) for n in names], 1 + len(before))
+    expected = [n for n in range(250) if n not in known]
+    assert [entry[4] for entry in new] == [request(f"{n}") for n in expected]
+    assert [entry[2] for entry in new] == [1 + len(before) + n for n in range(len(expected))]
+    assert pending(store) == 250
 
 
 def test_what_is_finished_is_taken_out_when_it_is_much(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crawler.messages import Cookie, Found, LoginState, RobotsFile, Usage
+from crawler.messages import Cookie, LoginState, RobotsFile, Usage
 from crawler.store import Host, SessionRecord
 
 AT_ONCE = 100
@@ -45,11 +45,6 @@ def session_of(row: Sequence[Any]) -> SessionRecord:
 def robots_of(host: Host) -> bytes | None:
     """A host's robots.txt as it is kept."""
     return None if host.robots is None else msgspec.msgpack.encode(host.robots)
-
-
-def seen(found: Found) -> tuple[bytes, str | None]:
-    """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
-    return found.fingerprint, None if found.callback == "parse" else found.callback
 
 
 def set_back(db: sqlite3.Connection, seconds: float) -> None:

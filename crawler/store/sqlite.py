@@ -21,9 +21,9 @@ from typing import Any
 import msgspec
 
 from crawler.messages import FailureReport, Found
-from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
+from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord, seen
 from crawler.store.finished import STILL, note, take_out
-from crawler.store.rows import host_of, many, robots_of, seen, session_of, set_back
+from crawler.store.rows import host_of, many, robots_of, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
 from crawler.store.sealing import Seal
 from crawler.store.tally import Tally
@@ -45,10 +45,6 @@ HAS_WORK = f"EXISTS (SELECT 1 FROM pending WHERE host = hosts.id AND {STILL})"
 HOSTS_WITH_WORK = f"{HOST} WHERE {HAS_WORK} ORDER BY next_at, id"
 ACCOUNTS_WITH_WORK = f"SELECT DISTINCT account FROM hosts WHERE {HAS_WORK} ORDER BY account"
 HAND_OVER = "UPDATE pending SET host = ? WHERE host = ?"
-SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
-SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
-ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
-ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
 PUSH = "INSERT INTO pending (host, rank, id, once, request) VALUES (?, ?, ?, ?, ?)"
 HEAD = (
     "SELECT rank, id, request, once FROM pending WHERE host = ? AND (rank, id) > (?, ?)"
@@ -73,7 +69,6 @@ SAVE_SESSION = (
     " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
 )
 
-_Fingerprints = set[bytes]
 _FIRST = Key(-(2**63), -1)
 
 
@@ -189,7 +184,7 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
-        new = self._see([seen(found) for _, found in requests if not found.dont_filter])
+        new = seen.see(self._db, [seen.row_of(f) for _, f in requests if not f.dont_filter])
         entries: list[Entry] = []
         fresh, id = len(new), first
         for host, found in requests:
@@ -206,31 +201,21 @@ class SQLiteStore:
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
 
-    def _see(self, rows: Sequence[tuple[bytes, str | None]]) -> _Fingerprints:
-        """Remember these rows of ``seen``; the fingerprints of those that were not known."""
-        new: _Fingerprints = set()
-        for query, values in many(SEE, rows):
-            fresh = self._db.execute(f"{query} RETURNING fingerprint", values)
-            new.update(itertools.chain.from_iterable(fresh))
-        return new
-
     def has_seen(self, found: Found) -> bool:
-        return self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone() is not None
+        return seen.is_seen(self._db, found)
 
     def mark_seen(self, found: Found) -> bool:
-        if self._db.execute(SEE, seen(found)).rowcount:
+        if seen.see(self._db, [seen.row_of(found)]):
             self._tally.add((), 1)
             return True
-        (callback,) = self._db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
-        return bool(callback != seen(found)[1])
+        return seen.is_another_s(self._db, found)
 
     def arrive(self, found: Found) -> bool:
-        self._db.execute(ARRIVE, seen(found))
+        seen.arrive(self._db, found)
         return self.mark_seen(found)
 
     def has_arrived(self, found: Found) -> bool:
-        row = self._db.execute(ARRIVED, (found.fingerprint,)).fetchone()
-        return row is not None and bool(row[0] == seen(found)[1])
+        return seen.has_arrived(self._db, found)
 
     def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))

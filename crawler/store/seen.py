@@ -1,0 +1,60 @@
+"""Seen: every fingerprint that a job has ever known, with the callback that asked for it."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Sequence
+
+from crawler.messages import Found
+from crawler.store.rows import many
+
+SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
+ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
+ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
+
+Row = tuple[bytes, str | None]
+
+
+def row_of(found: Found) -> Row:
+    """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
+    return found.fingerprint, None if found.callback == "parse" else found.callback
+
+
+def see(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes]:
+    """Remember these; the fingerprints of those that were not known. Part of a transaction."""
+    new: set[bytes] = set()
+    are_new = True  # while they all are, SQLite need not say which, and takes a third less
+    for query, values in many("INTO seen VALUES (?, ?)", rows):
+        if are_new:
+            try:
+                db.execute(f"INSERT {query}", values)
+                new.update(values[::2])
+                continue
+            except sqlite3.IntegrityError:  # none of these rows is in
+                are_new = False
+        fresh = db.execute(f"INSERT OR IGNORE {query} RETURNING fingerprint", values)
+        new.update(itertools.chain.from_iterable(fresh))
+    return new
+
+
+def is_seen(db: sqlite3.Connection, found: Found) -> bool:
+    """True when the fingerprint is known."""
+    return db.execute(SEEN_BY, (found.fingerprint,)).fetchone() is not None
+
+
+def is_another_s(db: sqlite3.Connection, found: Found) -> bool:
+    """True when a known fingerprint was asked for by another callback."""
+    (callback,) = db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
+    return bool(callback != row_of(found)[1])
+
+
+def arrive(db: sqlite3.Connection, found: Found) -> None:
+    """A redirect has led here."""
+    db.execute(ARRIVE, row_of(found))
+
+
+def has_arrived(db: sqlite3.Connection, found: Found) -> bool:
+    """True when a redirect has led here before, for the same callback."""
+    row = db.execute(ARRIVED, (found.fingerprint,)).fetchone()
+    return row is not None and bool(row[0] == row_of(found)[1])
