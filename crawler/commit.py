@@ -119,9 +119,8 @@ class Committer:
         else:
             self._done.append((host.id, queued.rank, queued.id))
             counters.skipped += outcome.skipped
-            if outcome.left_out:
-                for name, count in outcome.left_out.items():
-                    counters.left_out[name] = counters.left_out.get(name, 0) + count
+            for name, count in outcome.left_out.items():
+                counters.left_out[name] = counters.left_out.get(name, 0) + count
             if outcome.kind == "failed" and outcome.failure is not None:
                 counters.failed += 1
                 self._store.fail(outcome.failure, queued.request, time.time())
@@ -132,11 +131,8 @@ class Committer:
                 rejected.append(outcome.rejected)
                 counters.items += outcome.item_count
                 counters.rejected += outcome.rejected_count
-                if outcome.found:
-                    host_id = self._frontier.host_id
-                    self._found += [
-                        (host_id(one.origin, one.account), one) for one in outcome.found
-                    ]
+                host_id = self._frontier.host_id
+                self._found += [(host_id(one.origin, one.account), one) for one in outcome.found]
 
     def _keep_queues(self) -> None:
         """What all outcomes take out of the queues and put into them, in few statements."""

@@ -44,7 +44,6 @@ class Scheduler:
         self._ids = itertools.count(1)
         self._assigned: dict[int, Assignment] = {}
         self._suspects: list[deque[tuple[HostQueue, Queued]]] = [deque() for _ in range(workers)]
-        self._alone: set[int] = set()
 
     # Hosts and their queues
 
@@ -146,7 +145,6 @@ class Scheduler:
                 host, queued = suspects[0]
                 if host.clock.ready_at <= now and host.has_room:
                     suspects.popleft()
-                    self._alone.add(worker)
                     return self._send(host, queued, worker, now, alone=True)
         return None
 
@@ -169,11 +167,9 @@ class Scheduler:
                 self._full[host] = None
         return None
 
-    def _close_or_open(self, worker: int) -> None:
-        """A worker that has a request alone, or will have one, gets no other."""
-        if worker in self._alone or self._suspects[worker]:
-            self._loads.closed.add(worker)
-        else:
+    def _open(self, worker: int) -> None:
+        """The worker may have any request again, unless a suspect waits to have it alone."""
+        if not self._suspects[worker]:
             self._loads.closed.discard(worker)
 
     @property
@@ -240,8 +236,7 @@ class Scheduler:
                 host.asking_robots = False
             self._list(host, now)
             if assignment.alone:
-                self._alone.discard(worker)
-                self._close_or_open(worker)
+                self._open(worker)
             if self._full:
                 for _ in range(min(4, len(self._full))):
                     self._list(self._full.popitem(last=False)[0], now)
@@ -260,20 +255,18 @@ class Scheduler:
     def suspect(self, worker: int, host: HostQueue, queued: Queued) -> None:
         """A request that a worker may have died of goes out again, but with no other beside it."""
         self._suspects[worker].append((host, queued))
-        self._close_or_open(worker)
+        self._loads.closed.add(worker)
 
     def close(self, worker: int) -> bool:
         """Give this worker nothing more; False while it has a request alone."""
-        if worker in self._alone or self._suspects[worker]:
+        if worker in self._loads.closed:
             return False
-        self._alone.add(worker)
-        self._close_or_open(worker)
+        self._loads.closed.add(worker)
         return True
 
     def reopen(self, worker: int, now: float) -> None:
         """The worker may have requests again."""
-        self._alone.discard(worker)
-        self._close_or_open(worker)
+        self._open(worker)
         while self._full:
             self._list(self._full.popitem(last=False)[0], now)
 

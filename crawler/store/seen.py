@@ -43,7 +43,7 @@ def is_seen(db: sqlite3.Connection, found: Found) -> bool:
     return db.execute(SEEN_BY, (found.fingerprint,)).fetchone() is not None
 
 
-def is_another_s(db: sqlite3.Connection, found: Found) -> bool:
+def is_of_another(db: sqlite3.Connection, found: Found) -> bool:
     """True when a known fingerprint was asked for by another callback."""
     (callback,) = db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
     return bool(callback != row_of(found)[1])

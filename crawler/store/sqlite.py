@@ -208,7 +208,7 @@ class SQLiteStore:
         if seen.see(self._db, [seen.row_of(found)]):
             self._tally.add((), 1)
             return True
-        return seen.is_another_s(self._db, found)
+        return seen.is_of_another(self._db, found)
 
     def arrive(self, found: Found) -> bool:
         seen.arrive(self._db, found)
