@@ -58,6 +58,7 @@ class Job:
         self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
         opened.callback(self.store.close)
         opened.callback(self._soundness.stamp)
+        opened.callback(self.store.rest)
         counters = self.store.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
             self._refuse_remains()
@@ -183,6 +184,7 @@ def writer(folder: Path, key: str | None) -> Iterator[Store]:
         store = SQLiteStore(folder / STORE, key=key)
         opened.callback(store.close)
         opened.callback(soundness.stamp)
+        opened.callback(store.rest)
         yield store
 
 

@@ -65,6 +65,7 @@ FLOORS: dict[str, set[str]] = {
         ),
         *("scheduler", "seedlists", "seeds", "sink", "store", "store.finished", "store.rows"),
         *(
+            "store.checkpoints",
             "store.schema",
             "store.sealing",
             "store.seen",

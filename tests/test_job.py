@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from crawler.jobs import job_status
 from crawler.plan import Plan
 from crawler.settings import Settings
 from crawler.stats import Counters
+from crawler.store import checkpoints
+from crawler.store.checkpoints import Checkpoints
 from crawler.store.sqlite import SQLiteStore
 
 
@@ -89,6 +92,38 @@ def test_a_job_goes_on_where_it_was(folder: Path) -> None:
         assert not job.was_killed
         add(job, b"[2]\n")
     assert (folder / ITEMS).read_bytes() == b"[1]\n[2]\n"
+
+
+def test_a_job_that_ends_while_its_log_is_copied_is_left_in_good_order(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copying, ending = threading.Event(), threading.Event()
+    copy, close = Checkpoints._copy, Checkpoints.close
+
+    def slow_copy(self: Checkpoints) -> None:
+        with closing(sqlite3.connect(folder / STORE)) as db:
+            db.execute("BEGIN")
+            db.execute("SELECT count(*) FROM job")  # what the log has from here on stays in it
+            copying.set()
+            ending.wait(60)
+        copy(self)
+
+    def waited_for(self: Checkpoints) -> None:
+        ending.set()
+        close(self)
+
+    monkeypatch.setattr(checkpoints, "ROWS", 1)
+    monkeypatch.setattr(Checkpoints, "_copy", slow_copy)
+    with a_job(folder) as job:
+        job.begin()
+        add(job)
+        assert copying.wait(60)
+        job.end()
+        monkeypatch.setattr(Checkpoints, "close", waited_for)
+    assert not (folder / f"{STORE}-wal").exists()
+    with a_job(folder) as job:
+        assert not job.was_killed
+        assert job.counters.items == 1
 
 
 def test_what_was_not_committed_is_cut_off_both_outputs(folder: Path) -> None:

@@ -92,6 +92,9 @@ class Store(Protocol):
         ``synced`` ones outlive a loss of power from then on, and so does all that was before.
         """
 
+    def rest(self) -> None:
+        """Wait for what is still done with the last commits; then nothing is until the next one."""
+
     def close(self) -> None:
         """Release the store; what was committed stays."""
 

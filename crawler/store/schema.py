@@ -14,7 +14,7 @@ TUNING = (
     "journal_mode = WAL",
     "synchronous = NORMAL",
     "cache_size = -65536",  # KiB
-    "wal_autocheckpoint = 8000",  # pages of 4 KiB
+    "wal_autocheckpoint = 32000",  # pages of 4 KiB; see checkpoints
 )
 
 MIGRATIONS: tuple[str, ...] = (

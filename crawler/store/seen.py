@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from crawler.messages import Found
-from crawler.store.rows import many
+from crawler.store.rows import AT_ONCE, many
 
+SEE = "INTO seen VALUES (?, ?)"
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
 ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
 ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
@@ -21,21 +22,29 @@ def row_of(found: Found) -> Row:
     return found.fingerprint, None if found.callback == "parse" else found.callback
 
 
-def see(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes]:
-    """Remember these; the fingerprints of those that were not known. Part of a transaction."""
-    new: set[bytes] = set()
-    are_new = True  # while they all are, SQLite need not say which, and takes a third less
-    for query, values in many("INTO seen VALUES (?, ?)", rows):
-        if are_new:
+def see(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes] | None:
+    """Remember these; part of a transaction. The fingerprints that were new, None if all were."""
+    new: set[bytes] | None = None  # SQLite takes a third less where it need not say which they are
+    for number, (query, values) in enumerate(many(SEE, rows)):
+        if new is None:
             try:
                 db.execute(f"INSERT {query}", values)
-                new.update(values[::2])
                 continue
             except sqlite3.IntegrityError:  # none of these rows is in
-                are_new = False
+                new = {fingerprint for fingerprint, _ in rows[: number * AT_ONCE]}
         fresh = db.execute(f"INSERT OR IGNORE {query} RETURNING fingerprint", values)
         new.update(itertools.chain.from_iterable(fresh))
     return new
+
+
+def only(new: set[bytes], requests: Iterable[tuple[int, Found]]) -> Iterator[tuple[int, Found]]:
+    """What is among ``new``, which is used up, and what need not be new, by their hosts."""
+    for host, found in requests:
+        if not found.dont_filter:
+            if found.fingerprint not in new:
+                continue
+            new.remove(found.fingerprint)  # it may have been found twice at once
+        yield host, found
 
 
 def is_seen(db: sqlite3.Connection, found: Found) -> bool:

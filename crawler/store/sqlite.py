@@ -22,6 +22,7 @@ import msgspec
 
 from crawler.messages import FailureReport, Found
 from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord, seen
+from crawler.store.checkpoints import Checkpoints
 from crawler.store.finished import STILL, note, take_out
 from crawler.store.rows import host_of, many, robots_of, session_of, set_back
 from crawler.store.schema import TUNING, check_version, migrate
@@ -79,6 +80,7 @@ class SQLiteStore:
         """With ``key`` what sessions consist of is encrypted, from now on if it was not."""
         self._path = path
         self._seal = Seal(path)
+        self._checkpoints = Checkpoints(path)
         with contextlib.ExitStack() as opened:
             try:
                 self._db = self._connect(read_only)
@@ -125,8 +127,13 @@ class SQLiteStore:
                 self._db.execute("ROLLBACK")
             raise
         self._tally.is_new = False
+        self._checkpoints.committed(self._db.total_changes)
+
+    def rest(self) -> None:
+        self._checkpoints.close()
 
     def close(self) -> None:
+        self.rest()
         self._db.close()
 
     # The job's own record
@@ -184,16 +191,15 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
-        new = seen.see(self._db, [seen.row_of(f) for _, f in requests if not f.dont_filter])
-        entries: list[Entry] = []
-        fresh, id = len(new), first
-        for host, found in requests:
-            if not found.dont_filter:
-                if found.fingerprint not in new:
-                    continue
-                new.remove(found.fingerprint)  # it may have been found twice at once
-            entries.append((host, found.rank, id, found.once, bytes(found.request)))
-            id += 1
+        rows = [seen.row_of(found) for _, found in requests if not found.dont_filter]
+        new = seen.see(self._db, rows)
+        fresh = len(rows) if new is None else len(new)
+        if new is not None:
+            requests = list(seen.only(new, requests))
+        entries: list[Entry] = [
+            (host, found.rank, id, found.once, bytes(found.request))
+            for id, (host, found) in enumerate(requests, first)
+        ]
         for query, values in many(PUSH, entries):
             self._db.execute(query, values)
         self._tally.add(entries, fresh)
@@ -205,7 +211,7 @@ class SQLiteStore:
         return seen.is_seen(self._db, found)
 
     def mark_seen(self, found: Found) -> bool:
-        if seen.see(self._db, [seen.row_of(found)]):
+        if seen.see(self._db, [seen.row_of(found)]) is None:
             self._tally.add((), 1)
             return True
         return seen.is_of_another(self._db, found)

@@ -32,7 +32,7 @@ from crawler.opening import Opening
 from crawler.process import Workshop
 from crawler.session import Session
 from crawler.soundness import Soundness
-from crawler.store import finished
+from crawler.store import checkpoints, finished
 from crawler.store.sqlite import SQLiteStore
 from crawler.team import Team
 from crawler.worker import Worker
@@ -58,6 +58,7 @@ def _watch_main(trap: Trap) -> None:
     if trap.point.startswith("seeds"):
         _replace(opening, "AT_ONCE", 2)  # seeds in several transactions
     _replace(finished, "MOST", 20)  # small crawls too take out what is finished, several times
+    _replace(checkpoints, "ROWS", 20)  # and copy the log beside what they do
     for owner, method, place in (
         (Committer, "commit", "commit"),
         (Committer, "mark_sent", "mark"),
