@@ -43,7 +43,7 @@ class Checkpoints:
             self._db = None
 
     def _copy(self) -> None:
-        with suppress(sqlite3.OperationalError):  # a full disk, of which the next commit will tell
+        with suppress(sqlite3.Error):  # a full disk, for one, of which the next commit will tell
             if self._db is None:  # and kept: its file would stay open as long as the store's
                 self._db = sqlite3.connect(self._path, check_same_thread=False)
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
