@@ -64,11 +64,21 @@ class Finder:
         Raises SpiderError when it names no callback of the spider, no http(s) URL or an account
         that there is not, or carries what is no plain data.
         """
-        if request.cb_kwargs or request.callback not in self._called_bare:
-            self._check_callback(request)
+        self._check_callback(request)
         plain = request.is_plain and not (request.dont_filter or request.account)
         if plain and request.url in self._sent:
             return None
+        entry = self._entry(request, depth, found)
+        if plain and entry is not None:
+            self._remember(request.url)
+        return entry
+
+    def find_seed(self, request: Request) -> Found | None:
+        """As ``find``, for one of many seeds: none is remembered, as no page leads to it again."""
+        self._check_callback(request)
+        return self._entry(request, 0, 0)
+
+    def _entry(self, request: Request, depth: int, found: int) -> Found | None:
         url = urls.normalise(str(request.url))  # a string of BeautifulSoup would keep its tree
         if url is None:
             raise SpiderError(
@@ -89,10 +99,7 @@ class Finder:
         if not self._guards.allows_another(found):
             self._leave_out("max_requests_per_page", url)
             return None
-        entry = encoded(request)
-        if plain:
-            self._remember(url)
-        return entry
+        return encoded(request)
 
     def forget(self) -> None:
         """The last requests found may be discarded; clear the "already sent" memory so that they
@@ -124,6 +131,8 @@ class Finder:
 
     def _check_callback(self, request: Request) -> None:
         name = request.callback
+        if name in self._called_bare and not request.cb_kwargs:
+            return
         signature = self._callbacks.get(name)
         if signature is None:
             signature = callback_signature(self._spider, name)

@@ -126,8 +126,7 @@ class Opening:
         good = held = 0
         found_before: list[tuple[int, Found]] = []
         for seed in batch:
-            found = self._finder.find(seed, depth=0)
-            self._finder.forget()
+            found = self._finder.find_seed(seed)
             if found is None:
                 text = urls.redacted(seed.url)
                 self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))

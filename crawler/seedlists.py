@@ -90,7 +90,7 @@ def _says_something(line: str) -> bool:
 
 def _plain_rows(lines: Numbered) -> Iterator[Row | BadRow]:
     for number, line in lines:
-        text = _COMMENT.sub("", line).strip()
+        text = (_COMMENT.sub("", line) if "#" in line else line).strip()
         if text:
             yield Row(number, text, {})
 
