@@ -68,17 +68,6 @@ class Finder:
         plain = request.is_plain and not (request.dont_filter or request.account)
         if plain and request.url in self._sent:
             return None
-        entry = self._entry(request, depth, found)
-        if plain and entry is not None:
-            self._remember(request.url)
-        return entry
-
-    def find_seed(self, request: Request) -> Found | None:
-        """As ``find``, for one of many seeds: none is remembered, as no page leads to it again."""
-        self._check_callback(request)
-        return self._entry(request, 0, 0)
-
-    def _entry(self, request: Request, depth: int, found: int) -> Found | None:
         url = urls.normalise(str(request.url))  # a string of BeautifulSoup would keep its tree
         if url is None:
             raise SpiderError(
@@ -87,6 +76,18 @@ class Finder:
             )
         request.url = url
         request.depth = request.depth or depth
+        entry = self._entry(request, found)
+        if plain and entry is not None:
+            self._remember(url)
+        return entry
+
+    def find_seed(self, request: Request) -> Found | None:
+        """As ``find``, for a seed, whose URL is normalised; it is not remembered as sent."""
+        self._check_callback(request)
+        return self._entry(request, 0)
+
+    def _entry(self, request: Request, found: int) -> Found | None:
+        url = request.url
         if self._scope is not None and not self._scope.allows(url):
             return None
         if objection := self._guards.objection(url, request.depth):

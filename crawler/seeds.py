@@ -217,9 +217,8 @@ def _started(spider: Spider) -> Iterator[Any]:
 
 def _url_of(text: str) -> str | None:
     """The normalised URL in one line; None where there is none, or more than one."""
-    if len(text) > LONGEST_URL or _NOT_IN_A_SEED.search(text):
-        return None
-    return urls.normalise(text)
+    url = urls.normalise(text) if len(text) <= LONGEST_URL else None
+    return None if url != text and _NOT_IN_A_SEED.search(text) else url
 
 
 def _why_not(text: str) -> str:

@@ -191,6 +191,7 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
+        requests = sorted(requests, key=itemgetter(0))  # those of a host stand on the same pages
         rows = [seen.row_of(found) for _, found in requests if not found.dont_filter]
         new = seen.see(self._db, rows)
         fresh = len(rows) if new is None else len(new)
