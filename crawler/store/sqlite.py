@@ -70,6 +70,7 @@ SAVE_SESSION = (
     " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
 )
 
+_HOST = itemgetter(0)
 _FIRST = Key(-(2**63), -1)
 
 
@@ -191,8 +192,8 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
-        requests = sorted(requests, key=itemgetter(0))  # those of a host stand on the same pages
-        rows = [seen.row_of(found) for _, found in requests if not found.dont_filter]
+        by_host = sorted(requests, key=_HOST)  # whose rows stand side by side, here and below
+        rows = [seen.row_of(found) for _, found in by_host if not found.dont_filter]
         new = seen.see(self._db, rows)
         fresh = len(rows) if new is None else len(new)
         if new is not None:
@@ -201,10 +202,10 @@ class SQLiteStore:
             (host, found.rank, id, found.once, bytes(found.request))
             for id, (host, found) in enumerate(requests, first)
         ]
-        for query, values in many(PUSH, entries):
+        for query, values in many(PUSH, sorted(entries, key=_HOST)):
             self._db.execute(query, values)
         self._tally.add(entries, fresh)
-        counts = Counter(map(itemgetter(0), entries))
+        counts = Counter(map(_HOST, entries))
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
 
