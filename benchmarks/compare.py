@@ -41,6 +41,8 @@ class Suite:
     sections: Mapping[str, Callable[[], Section]]
     folder: Path
     report: Path
+    origin: str
+    """What the report says of itself."""
 
 
 def full(runs: int, calm: Calm) -> Suite:
@@ -57,6 +59,7 @@ def full(runs: int, calm: Calm) -> Suite:
         },
         KEPT,
         RESULTS,
+        f"Written by `make bench`; do not edit. {_NEEDS}",
     )
 
 
@@ -73,6 +76,8 @@ def quick(calm: Calm) -> Suite:
         },
         WORK / "quick-results",
         WORK / "quick.md",
+        "A taste, written by `make bench-quick`: one run, and small loads. The goals are those of\n"
+        "`make bench`, whose loads are up to a hundred times as large.",
     )
 
 
@@ -91,7 +96,7 @@ def write(suite: Suite) -> list[Section]:
     picture = suite.report.with_suffix(".svg")
     suite.report.parent.mkdir(exist_ok=True)
     picture.write_text(chart.draw(sections), encoding="utf-8")
-    suite.report.write_text(report.document(sections, picture.name, _NEEDS), encoding="utf-8")
+    suite.report.write_text(report.document(sections, picture.name, suite.origin), encoding="utf-8")
     return sections
 
 

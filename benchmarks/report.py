@@ -51,12 +51,12 @@ _HEADS = ("", "result", "must", "aim", "CPU/page", "memory", "conn.", "at a time
 _MB = 1024**2
 
 
-def document(sections: Sequence[Section], chart: str, needs: str) -> str:
+def document(sections: Sequence[Section], chart: str, origin: str) -> str:
     """The text of RESULTS.md; ``chart`` is the name of the picture beside it."""
     return "\n".join(
         [
             "# Side by side\n",
-            f"Written by `make bench`; do not edit. {needs}\n",
+            f"{origin}\n",
             HOW_TO_READ,
             "## The machine\n",
             *_machine(sections),

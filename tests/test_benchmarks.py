@@ -212,7 +212,7 @@ def test_a_section_that_is_measured_again_joins_those_that_were_kept(tmp_path: P
 
     keys = ("first", "second")
     sections = {key: partial(measured_anew, key) for key in keys}
-    suite = compare.Suite(sections, tmp_path / "kept", tmp_path / "report" / "RESULTS.md")
+    suite = compare.Suite(sections, tmp_path / "kept", tmp_path / "report" / "RESULTS.md", "Ours.")
     compare.measure(suite, keys)
     compare.measure(suite, ["first"])
     found = {row.name: row.value for kept in compare.write(suite) for row in kept.rows}
