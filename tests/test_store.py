@@ -202,10 +202,16 @@ def test_many_are_finished_at_once(store: Store) -> None:
     assert [[one.key.id for one in store.head(host, None, 9)] for host in (a, b)] == [[3], [2, 6]]
 
 
+def adds_up(store: Store, folder: Path) -> bool:
+    """True when the store has as many rows as it says."""
+    with closing(sqlite3.connect(folder / "job.db")) as db:
+        return tuple(store.get("tally")) == counted(db).kept
+
+
 @pytest.mark.parametrize("known", [(), (0,), (150,), (99, 100, 249), range(250)])
 @pytest.mark.parametrize("twice", [(), (3,), (120, 249)])
 def test_of_many_only_what_is_new_is_added(
-    store: Store, known: Sequence[int], twice: Sequence[int]
+    store: Store, tmp_path: Path, known: Sequence[int], twice: Sequence[int]
 ) -> None:
     host = with_host(store)
     with store.transaction():
@@ -217,6 +223,7 @@ def test_of_many_only_what_is_new_is_added(
     assert [entry[4] for entry in new] == [request(f"{n}") for n in expected]
     assert [entry[2] for entry in new] == [1 + len(before) + n for n in range(len(expected))]
     assert pending(store) == 250
+    assert adds_up(store, tmp_path)
 
 
 def test_what_is_finished_is_taken_out_when_it_is_much(
@@ -252,10 +259,6 @@ def test_what_is_finished_is_taken_out_when_it_is_much(
 def test_what_is_finished_twice_or_never_was_there_does_not_upset_the_tally(
     store: Store, tmp_path: Path
 ) -> None:
-    def adds_up() -> bool:
-        with closing(sqlite3.connect(tmp_path / "job.db")) as db:
-            return tuple(store.get("tally")) == counted(db).kept
-
     host = with_host(store, A)
     with store.transaction():
         store.add([(host, found(f"{n}")) for n in range(3)], 1)
@@ -263,10 +266,10 @@ def test_what_is_finished_twice_or_never_was_there_does_not_upset_the_tally(
     for done in ([(host, 0, 1), (host, 0, 2)], [(host, 0, 77)]):
         with store.transaction():
             store.finish(done)
-        assert adds_up()
+        assert adds_up(store, tmp_path)
     with store.transaction():
         store.tidy()
-    assert adds_up()
+    assert adds_up(store, tmp_path)
     assert pending(store) == 1
 
 
