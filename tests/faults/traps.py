@@ -58,7 +58,8 @@ def _watch_main(trap: Trap) -> None:
     if trap.point.startswith("seeds"):
         _replace(opening, "AT_ONCE", 2)  # seeds in several transactions
     _replace(finished, "MOST", 20)  # small crawls too take out what is finished, several times
-    _replace(checkpoints, "ROWS", 20)  # and copy the log beside what they do
+    if not trap.point.startswith("closing"):  # which must find something left to copy
+        _replace(checkpoints, "ROWS", 20)  # and copy the log beside what they do
     for owner, method, place in (
         (Committer, "commit", "commit"),
         (Committer, "mark_sent", "mark"),
