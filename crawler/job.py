@@ -56,9 +56,7 @@ class Job:
         if not (self.folder / STORE).exists():
             refuse_foreign(output_of(self.plan))
         self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
-        opened.callback(self.store.close)
-        opened.callback(self._soundness.stamp)
-        opened.callback(self.store.rest)
+        _leave_in_order(opened, self.store, self._soundness)
         counters = self.store.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
             self._refuse_remains()
@@ -182,10 +180,15 @@ def writer(folder: Path, key: str | None) -> Iterator[Store]:
         soundness = Soundness(folder / STORE)
         soundness.check()
         store = SQLiteStore(folder / STORE, key=key)
-        opened.callback(store.close)
-        opened.callback(soundness.stamp)
-        opened.callback(store.rest)
+        _leave_in_order(opened, store, soundness)
         yield store
+
+
+def _leave_in_order(opened: contextlib.ExitStack, store: Store, soundness: Soundness) -> None:
+    """When ``opened`` ends nobody writes the store any more, then it is stamped, then closed."""
+    opened.callback(store.close)
+    opened.callback(soundness.stamp)
+    opened.callback(store.rest)
 
 
 def _check_log(folder: Path) -> None:

@@ -218,6 +218,7 @@ def _started(spider: Spider) -> Iterator[Any]:
 def _url_of(text: str) -> str | None:
     """The normalised URL in one line; None where there is none, or more than one."""
     url = urls.normalise(text) if len(text) <= LONGEST_URL else None
+    # What is its own normal form has nothing in it that does not belong there.
     return None if url != text and _NOT_IN_A_SEED.search(text) else url
 
 

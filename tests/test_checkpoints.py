@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -104,3 +105,22 @@ def test_a_log_that_cannot_be_copied_waits_for_the_next_time(
     copies.committed(db.total_changes)
     copies.close()
     assert in_file(path) == 0
+
+
+def test_where_no_thread_can_be_started_the_log_waits(
+    path: Path, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    copies = Checkpoints(path)
+    write(db, ROWS)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        copies.committed(db.total_changes)
+        copies.close()
+    assert in_file(path) == 0
+    write(db, ROWS)
+    copies.committed(db.total_changes)
+    copies.close()
+    assert in_file(path) == 2 * ROWS

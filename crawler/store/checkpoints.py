@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 ROWS = 20_000
-"""Rows that are written from one copy to the next: at most some 80 MB of log, mostly far less."""
+"""Rows written since the last copy that make another worth its two syncs of the disk. Were each on
+a page of its own, they would be 80 MB of log."""
 
 
 class Checkpoints:
@@ -31,8 +32,10 @@ class Checkpoints:
         is_busy = self._thread is not None and self._thread.is_alive()
         if rows - self._copied >= ROWS and not is_busy:
             self._copied = rows
-            self._thread = threading.Thread(target=self._copy, name="checkpoint", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._copy, name="checkpoint", daemon=True)
+            with suppress(RuntimeError):  # the machine allows no more: SQLite will copy by itself
+                thread.start()
+                self._thread = thread
 
     def close(self) -> None:
         """Wait for the copy that is being made, and let go of the store until the next one."""

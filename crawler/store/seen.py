@@ -38,7 +38,7 @@ def see(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes] | None:
 
 
 def only(new: set[bytes], requests: Iterable[tuple[int, Found]]) -> Iterator[tuple[int, Found]]:
-    """What is among ``new``, which is used up, and what need not be new, by their hosts."""
+    """Those that are new, each once, or need not be; what is found leaves ``new``."""
     for host, found in requests:
         if not found.dont_filter:
             if found.fingerprint not in new:

@@ -70,7 +70,7 @@ SAVE_SESSION = (
     " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
 )
 
-_HOST = itemgetter(0)
+_host_id = itemgetter(0)
 _FIRST = Key(-(2**63), -1)
 
 
@@ -192,7 +192,7 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
-        by_host = sorted(requests, key=_HOST)  # whose rows stand side by side, here and below
+        by_host = sorted(requests, key=_host_id)  # whose rows stand side by side, here and below
         rows = [seen.row_of(found) for _, found in by_host if not found.dont_filter]
         new = seen.see(self._db, rows)
         fresh = len(rows) if new is None else len(new)
@@ -202,10 +202,10 @@ class SQLiteStore:
             (host, found.rank, id, found.once, bytes(found.request))
             for id, (host, found) in enumerate(requests, first)
         ]
-        for query, values in many(PUSH, sorted(entries, key=_HOST)):
+        for query, values in many(PUSH, sorted(entries, key=_host_id)):
             self._db.execute(query, values)
         self._tally.add(entries, fresh)
-        counts = Counter(map(_HOST, entries))
+        counts = Counter(map(_host_id, entries))
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
 
