@@ -22,20 +22,20 @@ from typing import Any
 import msgspec
 
 from benchmarks.measure import scratch
-from crawler.discovery import of_class
-from crawler.finder import encoded
-from crawler.garbage import hardly_ever
-from crawler.job import Job
-from crawler.jobfolder import STORE
+from crawler.engine.engine import Run
+from crawler.engine.worker_pool import Team
+from crawler.gc_tuning import hardly_ever
+from crawler.job.config import Plan
+from crawler.job.folder import STORE
+from crawler.job.job import Job
+from crawler.job.spider_loader import of_class
 from crawler.messages import Feed, Found, Order, Outcome
-from crawler.plan import Plan
+from crawler.parsing.response import Response
 from crawler.request import Request
-from crawler.response import Response
-from crawler.run import Run
 from crawler.settings import Settings
 from crawler.spider import Spider
 from crawler.stats import Counters
-from crawler.team import Team
+from crawler.worker.request_filter import encoded
 
 URLS = 10_000_000
 HOSTS = 10_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.frontier import HOSTS, LINKS
 from crawler.request import Request, fingerprint
-from crawler.store.schema import TUNING
+from crawler.store.sqlite.schema import TUNING
 
 TOGETHER = 20_000
 """Rows of one transaction; about as many as a commit of the frontier's load has."""

@@ -22,9 +22,9 @@ import requests
 from benchmarks.environments import versions
 from benchmarks.machine import hardware, interpreter
 from crawler import Request, Session
-from crawler.deadline import Watchdog
-from crawler.fetcher import Fetcher
+from crawler.http.deadline import Watchdog
 from crawler.settings import Settings
+from crawler.worker.fetcher import Fetcher
 from tests.club import Club
 from tests.tls import Authority
 

@@ -22,7 +22,7 @@ from bs4.element import Tag
 
 from benchmarks.site import SOURCES
 from crawler import Response
-from crawler.garbage import collect_garbage, leave_to_us
+from crawler.gc_tuning import collect_garbage, leave_to_us
 
 ROUNDS = 3
 """How often each page is read each way; its median counts."""

@@ -3,14 +3,14 @@
 Write a spider class, give ``crawl`` a list of seeds, and get JSON lines.
 """
 
-from crawler.crawl import crawl
+from crawler.api import crawl
 from crawler.errors import CrawlerError, FetchError, LoginError, SettingsError, SpiderError
-from crawler.links import Link
+from crawler.parsing.links import Link
+from crawler.parsing.response import Response
+from crawler.parsing.sitemaps import Sitemap
 from crawler.request import Request
-from crawler.response import Response
-from crawler.session import Session
+from crawler.session.session import Session
 from crawler.settings import Settings
-from crawler.sitemaps import Sitemap
 from crawler.spider import Failure, Spider
 
 __all__ = [

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from crawler.errors import SettingsError
-from crawler.passwords import from_keyring
+from crawler.session.credentials import from_keyring
 
 VERSION = "0.1.0"
 

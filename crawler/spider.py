@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from crawler.parsing.response import Response
 from crawler.request import Request
-from crawler.response import Response
-from crawler.session import Session
+from crawler.session.session import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from crawler import Spider
-from crawler.discovery import of_class
-from crawler.plan import Plan
-from crawler.run import run
+from crawler.engine.engine import run
+from crawler.engine.signals import StopSignal
+from crawler.job.config import Plan
+from crawler.job.spider_loader import of_class
 from crawler.settings import check, from_spider, resolve
 from crawler.stats import Summary
-from crawler.stop import StopSignal
-from crawler.store.sqlite import SQLiteStore
+from crawler.store.sqlite.store import SQLiteStore
 
 QUICK: dict[str, Any] = {
     **{"workers": 0, "delay": 0.0, "retry_wait": 0.01, "robots_wait": 0.0},

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler import Request, Spider
-from crawler.commit import Committer
-from crawler.intake import Intake
-from crawler.job import Job
-from crawler.team import Team
+from crawler.engine.committer import Committer
+from crawler.engine.outcomes import Intake
+from crawler.engine.worker_pool import Team
+from crawler.job.job import Job
 
 
 class Buyer(Spider):
@@ -96,7 +96,7 @@ def die_at(point: str) -> None:
 
 
 if __name__ == "__main__":
-    from crawler.cli import main
+    from crawler.cli.main import main
 
     if "KILL" in os.environ:
         die_at(os.environ["KILL"])

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from crawler import Spider, accounts
-from crawler.accounts import Account, check_login
+from crawler import Spider
 from crawler.errors import AccountError, UsageError
+from crawler.session import accounts
+from crawler.session.accounts import Account, check_login
 
 PASSWORD = "correct horse battery"
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from crawler import LoginError, Request, Spider, crawl
-from crawler.accounts import Account
+from crawler.engine.engine import Run, run
 from crawler.errors import AccountError
-from crawler.job import Job
-from crawler.run import Run, run
+from crawler.job.job import Job
+from crawler.session.accounts import Account
 from tests.jobs import failures, items, plan, values
 from tests.sites import JITTER, Reply, Site, Visit, links
 

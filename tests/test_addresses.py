@@ -10,9 +10,9 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.addresses import Addresses, is_public
 from crawler.errors import FetchError
-from crawler.pools import PoolAdapter
+from crawler.http.adapter import PoolAdapter
+from crawler.http.address_policy import Addresses, is_public
 from tests.sites import Site
 
 LOCAL = [

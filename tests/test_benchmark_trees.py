@@ -48,7 +48,7 @@ def test_trees_that_differ_are_an_error(
 def test_tags_that_differ_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.html"
     page.write_bytes(b"<h1>a</h1>")
-    monkeypatch.setattr("crawler.selection._tags", lambda *_: iter(()))
-    monkeypatch.setattr("crawler.selection._unread", lambda *_: iter(()))
+    monkeypatch.setattr("crawler.parsing.soup.lazy_tags._tags", lambda *_: iter(()))
+    monkeypatch.setattr("crawler.parsing.soup.lazy_tags._unread", lambda *_: iter(()))
     with pytest.raises(trees.DifferentError, match=r"select\('h1, h2'\) gives other tags"):
         trees.check(page)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler.store import checkpoints
-from crawler.store.checkpoints import ROWS, Checkpoints
-from crawler.store.schema import TUNING
+from crawler.store.sqlite import checkpoints
+from crawler.store.sqlite.checkpoints import ROWS, Checkpoints
+from crawler.store.sqlite.schema import TUNING
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
-from crawler.jobs import job_status
+from crawler.job.lookup import job_status
 from tests.conftest import wait_until
 from tests.sites import PATIENCE, Reply, Site, Visit, links
 
@@ -307,7 +307,7 @@ def test_an_interrupted_command_that_is_no_crawl(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crawler.discovery.available", interrupted)
+    monkeypatch.setattr("crawler.job.spider_loader.available", interrupted)
     assert crawl("list").status == 130
 
 
@@ -618,7 +618,7 @@ def test_the_log_keeps_the_traceback_of_an_unexpected_error(
     def broken(self: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("crawler.opening.Opening.add_seeds", broken)
+    monkeypatch.setattr("crawler.engine.seeding.Opening.add_seeds", broken)
     failed = crawl("run", "pages", *QUICK)
     assert failed.status == 1
     assert failed.line == (

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from crawler import Request, Response, Session, Settings, Spider
-from crawler.loginpage import asks_again
-from crawler.witness import Witness
+from crawler.session.login_page import asks_again
+from crawler.session.probe import Witness
 from tests.jobs import failures, items, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import SeedError
-from crawler.items import ItemWriter
-from crawler.seedlists import BadRow, rows_of
-from crawler.sink import JSONLines
+from crawler.job.seed_formats import BadRow, rows_of
+from crawler.output.items import ItemWriter
+from crawler.output.jsonlines import JSONLines
 from tests import conformance
 from tests.conformance import Judged, Row, expect_misses, rows
 

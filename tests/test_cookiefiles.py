@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.cookiefiles import as_json, netscape, read
 from crawler.errors import CookieFileError
 from crawler.messages import Cookie
+from crawler.session.cookie_files import as_json, netscape, read
 
 EXPORTED = """\
 # Netscape HTTP Cookie File

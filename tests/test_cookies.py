@@ -24,12 +24,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from requests.cookies import RequestsCookieJar, merge_cookies
 from urllib3.connection import HTTPConnection
 
-from crawler import cookies, urls
-from crawler.cookies import RecordingJar
+from crawler import urls
+from crawler.http import cookie_jar as cookies
+from crawler.http.cookie_jar import RecordingJar
+from crawler.http.set_cookie import parse_date, place_of, read
 from crawler.messages import Cookie
 from crawler.request import Request
-from crawler.session import Session
-from crawler.setcookie import parse_date, place_of, read
+from crawler.session.session import Session
 from crawler.settings import Settings
 from tests.conformance import expect_misses, rows
 

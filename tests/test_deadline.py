@@ -14,10 +14,10 @@ import pytest
 import requests
 from urllib3.exceptions import HTTPError
 
-from crawler import deadline
-from crawler.deadline import Deadline, Watchdog
+from crawler.http import deadline
+from crawler.http.deadline import Deadline, Watchdog
 from crawler.request import Request
-from crawler.session import Session
+from crawler.session.session import Session
 from crawler.settings import Settings
 from tests.sites import PATIENCE
 

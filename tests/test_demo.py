@@ -24,8 +24,8 @@ from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
 from crawler.demo.site import Answer, Ask
 from crawler.errors import UsageError
+from crawler.parsing.response import Response
 from crawler.request import Request
-from crawler.response import Response
 from crawler.spider import Spider
 
 SPIDERS = Path(__file__).parents[1] / "spiders"

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import urls
-from crawler.deadline import Watchdog
 from crawler.errors import FetchError
-from crawler.exchange import MOST_HEADERS, Reply
-from crawler.fetcher import Fetcher
+from crawler.http.deadline import Watchdog
+from crawler.http.http1 import MOST_HEADERS, Reply
 from crawler.messages import Cookie
+from crawler.parsing.response import Response
 from crawler.request import Hop, Request
-from crawler.response import Response
-from crawler.session import Session
+from crawler.session.session import Session
 from crawler.settings import Settings
+from crawler.worker.fetcher import Fetcher
 
 SETTINGS = Settings(delay=0, read_timeout=5.0, connect_timeout=5.0)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

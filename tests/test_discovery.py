@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from crawler import Spider
-from crawler.discovery import SpiderSource, available, find, of_class
 from crawler.errors import SpiderError
-from crawler.importing import import_file
+from crawler.job.importing import import_file
+from crawler.job.spider_loader import SpiderSource, available, find, of_class
 
 BOOKS = """
     from crawler import Spider

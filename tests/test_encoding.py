@@ -1,4 +1,4 @@
-"""``crawler.encoding``: which encoding a page is in, judged by html5lib's vectors too."""
+"""``crawler.parsing.encoding``: which encoding a page is in, judged by html5lib's vectors too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import encoding
+from crawler.parsing import encoding
 from tests.conformance import expect_misses, rows
 
 VECTORS = rows("encoding/html5lib_sniff.jsonl")

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from crawler.collector import Collector
 from crawler.errors import DisallowedError, FetchError, LoginError, SpiderError, StatusError
-from crawler.failures import report_of, status_error, whole_traceback_of
-from crawler.finder import Finder
-from crawler.guards import Guards
-from crawler.items import ItemWriter
 from crawler.messages import FailureReport, Outcome
+from crawler.output.items import ItemWriter
+from crawler.parsing.response import Response
 from crawler.request import Request
-from crawler.response import Response
 from crawler.spider import Spider
+from crawler.worker.collector import Collector
+from crawler.worker.crawl_limits import Guards
+from crawler.worker.failures import report_of, status_error, whole_traceback_of
+from crawler.worker.request_filter import Finder
 
 URL = "https://user:secret@shop.example/a"
 

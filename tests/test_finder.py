@@ -13,13 +13,14 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import Spider, finder
+from crawler import Spider
 from crawler.errors import SpiderError
-from crawler.finder import Finder, encoded
-from crawler.guards import Guards
 from crawler.messages import Found
 from crawler.request import Request, fingerprint
 from crawler.scope import Scope
+from crawler.worker import request_filter as finder
+from crawler.worker.crawl_limits import Guards
+from crawler.worker.request_filter import Finder, encoded
 from tests import jobs
 from tests.sites import Site, links, redirect
 

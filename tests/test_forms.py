@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from crawler import forms, urls
+from crawler import urls
 from crawler.errors import SpiderError
+from crawler.parsing import forms
 from crawler.request import Request, fingerprint
 from tests.conformance import expect_misses, rows
 

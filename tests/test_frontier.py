@@ -12,18 +12,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import frontier, scheduler
-from crawler.assignment import Assignment
-from crawler.frontier import Frontier
-from crawler.hostqueue import HostQueue
 from crawler.messages import Cookie, Feed, Found, RobotsFile
-from crawler.news import News
-from crawler.patience import Patience
-from crawler.robots import MAX_AGE
-from crawler.scheduler import Scheduler
+from crawler.parsing.robots import MAX_AGE
+from crawler.scheduling import frontier, scheduler
+from crawler.scheduling.assignment import Assignment
+from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import HostQueue
+from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.scheduler import Scheduler
+from crawler.scheduling.worker_sync import News
 from crawler.settings import Settings
 from crawler.store import Entry, Host, Key, Queued, SessionRecord
-from crawler.store.sqlite import SQLiteStore
+from crawler.store.sqlite.store import SQLiteStore
 
 A, B = "https://a.example", "https://b.example"
 

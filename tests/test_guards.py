@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import FetchError
-from crawler.guards import Guards, Tally, repeats
 from crawler.settings import Settings
+from crawler.worker.crawl_limits import Guards, Tally, repeats
 from tests.test_finder import URL, a_finder
 
 DEFAULT = Guards.of(Settings())
@@ -91,8 +91,8 @@ def test_a_page_leads_to_so_many_new_requests() -> None:
 
 
 def test_long_urls_are_remembered_by_their_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    from crawler import finder
     from crawler.request import Request
+    from crawler.worker import request_filter as finder
 
     monkeypatch.setattr(finder, "MOST_SENT", 10)
     one = a_finder()

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from crawler import cli
-from crawler.cookiefiles import as_json, netscape, read
-from crawler.job import Job
-from crawler.masking import Mask
+from crawler.cli import main as cli
+from crawler.cli.configure import for_login
+from crawler.job.job import Job
 from crawler.messages import Cookie
-from crawler.plans import for_login
+from crawler.session.cookie_files import as_json, netscape, read
+from crawler.session.masking import Mask
 from tests.sites import Reply, Site, Visit, links
 
 QUICK = ("-s", "workers=0", "-s", "delay=0", "-s", "retry_wait=0.01")

@@ -6,25 +6,25 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from crawler.assignment import Assignment
-from crawler.commit import Committer
-from crawler.frontier import Frontier
-from crawler.hostqueue import HostQueue
-from crawler.intake import Intake
-from crawler.job import Job
-from crawler.jobclock import JobClock
+from crawler.clock import JobClock
+from crawler.engine.committer import Committer
+from crawler.engine.outcomes import Intake
+from crawler.engine.worker_pool import Team
+from crawler.job.job import Job
 from crawler.messages import FailureReport, Outcome, RobotsFile
-from crawler.news import News
-from crawler.patience import Patience
-from crawler.politeness import HostClock
-from crawler.retry import TRY_AGAIN
-from crawler.robots import MAX_AGE
-from crawler.scheduler import Scheduler
+from crawler.parsing.robots import MAX_AGE
+from crawler.scheduling.assignment import Assignment
+from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import HostQueue
+from crawler.scheduling.politeness import HostClock
+from crawler.scheduling.retry import TRY_AGAIN
+from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.scheduler import Scheduler
+from crawler.scheduling.worker_sync import News
 from crawler.settings import Settings
 from crawler.stats import Counters
 from crawler.store import Queued
-from crawler.store.sqlite import SQLiteStore
-from crawler.team import Team
+from crawler.store.sqlite.store import SQLiteStore
 
 NOW = 1000.0
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import ItemError, SpiderError
-from crawler.items import ItemWriter, is_item, outputs
+from crawler.output.items import ItemWriter, is_item, outputs
 from crawler.request import Request
 
 URL = "https://shop.example/"

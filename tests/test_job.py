@@ -18,18 +18,18 @@ from typing import Any
 import pytest
 
 from crawler import Request, Spider
-from crawler.discovery import of_class
 from crawler.errors import JobError, JobLockedError
-from crawler.finder import encoded
-from crawler.job import Job, recorded
-from crawler.jobfolder import ITEMS, LOCK, LOG, REJECTED, STORE
-from crawler.jobs import job_status
-from crawler.plan import Plan
+from crawler.job.config import Plan
+from crawler.job.folder import ITEMS, LOCK, LOG, REJECTED, STORE
+from crawler.job.job import Job, recorded
+from crawler.job.lookup import job_status
+from crawler.job.spider_loader import of_class
 from crawler.settings import Settings
 from crawler.stats import Counters
-from crawler.store import checkpoints
-from crawler.store.checkpoints import Checkpoints
-from crawler.store.sqlite import SQLiteStore
+from crawler.store.sqlite import checkpoints
+from crawler.store.sqlite.checkpoints import Checkpoints
+from crawler.store.sqlite.store import SQLiteStore
+from crawler.worker.request_filter import encoded
 
 
 class Books(Spider):

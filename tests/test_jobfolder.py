@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.jobfolder import is_in, is_same, kept, located
+from crawler.job.folder import is_in, is_same, kept, located
 
 
 @pytest.fixture

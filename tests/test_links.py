@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from crawler import bases, links, urls
+from crawler import urls
 from crawler.errors import SpiderError
-from crawler.links import Link
+from crawler.parsing import bases, links
+from crawler.parsing.links import Link
 from tests.conformance import expect_misses, rows
 
 PAGE = "https://shop.example/list/page.html?p=1"

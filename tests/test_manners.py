@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crawler.stop import StopSignal
+from crawler.engine.signals import StopSignal
 from tests.jobs import Title, failures, items, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, links, web
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_leaks", "quick_back_off")
 @pytest.fixture
 def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra delay after 429 and 503 starts at a second, which is long for a test."""
-    monkeypatch.setattr("crawler.politeness.FIRST_BACK_OFF", 0.05)
+    monkeypatch.setattr("crawler.scheduling.politeness.FIRST_BACK_OFF", 0.05)
 
 
 def slowly(site: Site, seconds: float) -> None:
@@ -192,7 +192,7 @@ def test_a_status_that_may_pass_is_tried_again_and_counted(
 def test_a_host_that_is_overloaded_is_asked_less_and_less_often(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.politeness.FIRST_BACK_OFF", 0.2)
+    monkeypatch.setattr("crawler.scheduling.politeness.FIRST_BACK_OFF", 0.2)
     site.pages = {"/": Reply("busy", 503)}
     run_job(Title, tmp_path, site.url + "/", retries=2, concurrency_per_host=8)
     first, second, third = site.visits("/")

@@ -8,11 +8,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from crawler.cookies import RecordingJar
-from crawler.hostqueue import HostQueue
+from crawler.http.cookie_jar import RecordingJar
 from crawler.messages import Cookie, Feed, LoginState, RobotsFile, SessionChange, Usage
-from crawler.news import News
-from crawler.politeness import HostClock
+from crawler.scheduling.host_queue import HostQueue
+from crawler.scheduling.politeness import HostClock
+from crawler.scheduling.worker_sync import News
 from crawler.store import SessionRecord
 
 SITE = "site:example"

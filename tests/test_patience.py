@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from crawler import CrawlerError, crawl
-from crawler.patience import Patience
-from crawler.report import summary_text
-from crawler.robots import MAX_AGE
+from crawler.cli.report import summary_text
+from crawler.parsing.robots import MAX_AGE
+from crawler.scheduling.robots_retry import Patience
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, failures, items, rows, run_job, values
@@ -101,7 +101,7 @@ whole_run = pytest.mark.usefixtures("no_leaks", "quick_back_off")
 @pytest.fixture
 def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra delay after 503 starts at a second, which is long for a test."""
-    monkeypatch.setattr("crawler.politeness.FIRST_BACK_OFF", 0.01)
+    monkeypatch.setattr("crawler.scheduling.politeness.FIRST_BACK_OFF", 0.01)
 
 
 @whole_run
@@ -221,8 +221,8 @@ def seven() -> Iterator[list[Site]]:
 def test_hosts_without_rules_make_room_for_others(
     tmp_path: Path, seven: list[Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.frontier.MOST_HOSTS", 2)
-    monkeypatch.setattr("crawler.frontier.MOST_IDLE", 1)
+    monkeypatch.setattr("crawler.scheduling.frontier.MOST_HOSTS", 2)
+    monkeypatch.setattr("crawler.scheduling.frontier.MOST_IDLE", 1)
     summary = run_job(Title, tmp_path, *(f"{one.url}/" for one in seven), retries=1)
     assert (summary.counters.done, summary.counters.pending) == (3, 4)
     assert summary.waits_for.endswith(" (http 500) and 1 more")

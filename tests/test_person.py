@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from crawler import cli
+from crawler.cli import main as cli
 from tests.sites import PATIENCE, Reply, Site, Visit, links
 
 SPIDER = """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.politeness import FIRST_BACK_OFF, LONGEST_BACK_OFF, HostClock
+from crawler.scheduling.politeness import FIRST_BACK_OFF, LONGEST_BACK_OFF, HostClock
 
 HOUR = 3600.0
 YEAR = 365 * 24 * HOUR

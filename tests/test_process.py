@@ -25,7 +25,7 @@ from crawler.messages import (
     decode_outcomes,
     encode,
 )
-from crawler.process import Workshop
+from crawler.worker.executor import Workshop
 from tests.sites import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -103,7 +103,7 @@ def test_a_host_that_hangs_never_holds_up_another_while_there_are_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not even when the thread that takes it has not come so far as to say that it is busy."""
-    monkeypatch.setattr("crawler.process.SimpleQueue", Sluggish)
+    monkeypatch.setattr("crawler.worker.executor.SimpleQueue", Sluggish)
     both = threading.Barrier(2, timeout=2)
 
     def meet(task: Task) -> Outcome:

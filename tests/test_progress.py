@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from crawler.discovery import Listing
-from crawler.messages import FailureReport
-from crawler.progress import Progress, Rate, packed
-from crawler.report import (
+from crawler.cli.progress import Progress, Rate, packed
+from crawler.cli.report import (
     duration,
     failures_text,
     list_text,
@@ -23,7 +21,9 @@ from crawler.report import (
     status_text,
     summary_text,
 )
-from crawler.seeds import BadSeed
+from crawler.job.seeds import BadSeed
+from crawler.job.spider_loader import Listing
+from crawler.messages import FailureReport
 from crawler.stats import Counters, Snapshot, Summary
 
 

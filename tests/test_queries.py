@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from crawler import tree
-from crawler.queries import Selector
-from crawler.response import Response
+from crawler.parsing import html_tree as tree
+from crawler.parsing.fast_parsel import Selector
+from crawler.parsing.response import Response
 
 PAGE = b"""<!DOCTYPE html><html><head><title>A &amp; B</title></head><body>
 <h1>One <b>two</b></h1><ul class="x y"><li id=a>1</li><li>2<!-- c --></li></ul>

@@ -9,9 +9,9 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.redirects import STATUSES, is_redirect, redirected
+from crawler.http.redirects import STATUSES, is_redirect, redirected
+from crawler.parsing.response import Response
 from crawler.request import Hop, Request
-from crawler.response import Response
 from tests.conformance import expect_misses, rows
 
 URL = "http://www.example.com/302"

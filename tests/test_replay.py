@@ -18,15 +18,15 @@ import msgspec
 import pytest
 
 from crawler import Request, Spider
-from crawler.commit import Committer
+from crawler.engine.committer import Committer
 from crawler.errors import FetchError
-from crawler.hostqueue import AHEAD
+from crawler.http.redirects import redirected
 from crawler.messages import Found
-from crawler.redirects import redirected
-from crawler.retry import RetryPolicy
+from crawler.scheduling.host_queue import AHEAD
+from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
 from crawler.store import ONCE, SENT, Key, Queued
-from crawler.store.sqlite import SQLiteStore
+from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
 from tests.sites import PATIENCE, Reply, Site, Visit, redirect

@@ -1,4 +1,4 @@
-"""``crawler.response``: every way to read a page and to go on from it."""
+"""``crawler.parsing.response``: every way to read a page and to go on from it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from crawler.errors import FetchError, SpiderError
+from crawler.parsing.response import Response
 from crawler.request import Hop, Request
-from crawler.response import Response
 
 URL = "https://shop.example/books/list?page=1"
 PAGE = b"""<!DOCTYPE html>
@@ -326,7 +326,7 @@ def test_follow_all_after_soup_follows_the_same_without_another_parse(
     response = read()
     for tag in response.soup.find_all("a"):
         tag.decompose()
-    monkeypatch.setattr("crawler.tree.parse", None)
+    monkeypatch.setattr("crawler.parsing.html_tree.parse", None)
     assert urls_of(response.follow_all()) == expected
     assert len(expected) == 2 * (b"<a" in body)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import FetchError, StatusError
 from crawler.request import Request
-from crawler.retry import LEAST_WAIT, TRY_AGAIN, RetryPolicy, parse_retry_after
+from crawler.scheduling.retry import LEAST_WAIT, TRY_AGAIN, RetryPolicy, parse_retry_after
 from crawler.settings import Settings
 from tests.conformance import rows
 

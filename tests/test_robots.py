@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from crawler import robots, urls
-from crawler.robots import Robots
+from crawler import urls
+from crawler.parsing import robots
+from crawler.parsing.robots import Robots
 from tests.conformance import expect_misses, rows
 
 DIGITS = "a crawler whose name has digits should find the rules that name it"

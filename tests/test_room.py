@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from crawler import room
-from crawler.room import Room
+from crawler.scheduling import page_budget as room
+from crawler.scheduling.page_budget import Room
 from crawler.store import Host, Store
 
 

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from crawler import Failure, Request, Spider, opening
+from crawler import Failure, Request, Spider
+from crawler.engine import seeding as opening
+from crawler.engine.engine import Run
 from crawler.errors import SeedError
-from crawler.job import Job
-from crawler.run import Run
-from crawler.store.sqlite import SQLiteStore
+from crawler.job.job import Job
+from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import (
     Title,
     failures,
@@ -54,7 +55,7 @@ def test_every_page_of_a_web_is_asked_once_and_gives_one_item(tmp_path: Path, wo
 def test_queues_longer_than_their_heads_in_memory_lose_nothing(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.scheduler.HEAD_TOTAL", 8)
+    monkeypatch.setattr("crawler.scheduling.scheduler.HEAD_TOTAL", 8)
     site.pages["/"] = links(*(f"/{n}?p={n * 7 % 13}" for n in range(400)))
     site.otherwise = lambda visit: Reply("busy", 500) if site.asked[visit.path] < 2 else "ok"
     run_job(Prioritised, tmp_path, site.url + "/", concurrency_per_host=8)
@@ -77,8 +78,8 @@ class Prioritised(Spider):
 def test_more_hosts_than_fit_into_memory_are_all_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.frontier.MOST_HOSTS", 2)
-    monkeypatch.setattr("crawler.frontier.MOST_IDLE", 1)
+    monkeypatch.setattr("crawler.scheduling.frontier.MOST_HOSTS", 2)
+    monkeypatch.setattr("crawler.scheduling.frontier.MOST_IDLE", 1)
     sites = [Site(address=f"127.0.0.{n + 1}") for n in range(6)]
     for site in sites:
         site.__enter__()

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Request, Spider, urls
+from crawler.cli.report import summary_text
 from crawler.errors import FetchError, SpiderError
-from crawler.jobs import job_status
-from crawler.report import summary_text
-from crawler.safety import Safety
+from crawler.job.lookup import job_status
+from crawler.worker.unsafe_links import Safety
 from tests.jobs import failures, items, run_job, values
 from tests.sites import Reply, Site, links, redirect
 

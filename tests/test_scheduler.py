@@ -12,13 +12,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from crawler import hostqueue, loads, scheduler
-from crawler.assignment import Assignment
-from crawler.frontier import Frontier
-from crawler.hostqueue import AHEAD, HostQueue
-from crawler.news import News
-from crawler.politeness import HostClock
-from crawler.scheduler import Scheduler
+from crawler.scheduling import host_queue as hostqueue
+from crawler.scheduling import scheduler
+from crawler.scheduling import worker_loads as loads
+from crawler.scheduling.assignment import Assignment
+from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import AHEAD, HostQueue
+from crawler.scheduling.politeness import HostClock
+from crawler.scheduling.scheduler import Scheduler
+from crawler.scheduling.worker_sync import News
 from crawler.settings import Settings
 from crawler.store import Key, Queued, Store
 

@@ -19,13 +19,15 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from crawler import cli, crawl, passwords
-from crawler.accounts import Account
+from crawler import crawl
+from crawler.cli import main as cli
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
 from crawler.demo.site import Answer, Ask
 from crawler.errors import AccountError
-from crawler.masking import MASK, Mask
+from crawler.session import credentials as passwords
+from crawler.session.accounts import Account
+from crawler.session.masking import MASK, Mask
 from tests.commands import wait_until_gone
 from tests.conftest import wait_until
 from tests.jobs import Title

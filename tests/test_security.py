@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Response, cli
+from crawler import Response
+from crawler.cli import main as cli
+from crawler.cli.configure import for_resume
 from crawler.errors import UsageError
-from crawler.items import ItemWriter
-from crawler.jobfolder import PAGES, STORE
-from crawler.masking import Mask
-from crawler.plans import for_resume
-from crawler.sitemaps import Sitemap
+from crawler.job.folder import PAGES, STORE
+from crawler.output.items import ItemWriter
+from crawler.parsing.sitemaps import Sitemap
+from crawler.session.masking import Mask
 from tests.sites import Site
 from tests.test_regexes import budget
 

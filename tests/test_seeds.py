@@ -15,7 +15,7 @@ import pytest
 
 from crawler import Request, Response, Spider
 from crawler.errors import SeedError, SpiderError
-from crawler.seeds import BadSeed, absolute, check, identity, read
+from crawler.job.seeds import BadSeed, absolute, check, identity, read
 
 
 class Free(Spider):

@@ -14,9 +14,11 @@ from bs4.element import Tag
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler import Response, selectors, soup
-from crawler.selection import Selection
-from crawler.tree import parse
+from crawler import Response
+from crawler.parsing.html_tree import parse
+from crawler.parsing.soup import builder as soup
+from crawler.parsing.soup import css_to_xpath as selectors
+from crawler.parsing.soup.lazy_tags import Selection
 from tests.trees import BROKEN, POSTGRES, PYTHON, looks, theirs
 
 

@@ -12,11 +12,11 @@ import pytest
 import requests
 
 from crawler import Session, Spider
-from crawler.deadline import Watchdog
+from crawler.engine.manual_login import log_in
 from crawler.errors import FetchError, LoginError
-from crawler.person import nobody
+from crawler.http.deadline import Watchdog
+from crawler.session.prompts import nobody
 from crawler.settings import Settings
-from crawler.signin import log_in
 from tests.jobs import failures, items, plan, run_job
 from tests.sites import JITTER, Reply, Site, redirect
 

@@ -19,7 +19,7 @@ from requests.utils import parse_dict_header
 
 from crawler import LoginError, Spider, crawl
 from crawler.errors import CrawlerError
-from crawler.importing import import_file
+from crawler.job.importing import import_file
 from crawler.settings import Settings
 from tests.jobs import failures, rows
 from tests.proxies import Proxy

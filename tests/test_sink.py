@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import checksum
 from crawler.errors import JobError, MachineError
-from crawler.sink import JSONLines
+from crawler.output.jsonlines import JSONLines
+from crawler.store import checksum
 
 
 def test_lines_are_appended_and_counted(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crawler import Response, Sitemap, Spider, sitemaps
-from crawler.entries import LONGEST_TEXT, MOST_ALTERNATES, Entry
+from crawler import Response, Sitemap, Spider
+from crawler.parsing import sitemaps
+from crawler.parsing.feed_entries import LONGEST_TEXT, MOST_ALTERNATES, Entry
 from tests.conformance import rows
 from tests.jobs import items, run_job, values
 from tests.sites import Reply, Site, links

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from crawler import checksum, soundness
 from crawler.errors import JobError
-from crawler.soundness import Soundness
-from crawler.store.sqlite import SQLiteStore
+from crawler.store import checksum
+from crawler.store.sqlite import integrity as soundness
+from crawler.store.sqlite.integrity import Soundness
+from crawler.store.sqlite.store import SQLiteStore
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``crawler.soup``: the same trees as BeautifulSoup's own lxml builder, node by node."""
+"""``parsing.soup.builder``: the same trees as BeautifulSoup's own lxml builder, node by node."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from lxml import etree
 from lxml import html as lxml_html
 
-from crawler import encoding, links, nodes, soup
-from crawler.tree import parse
+from crawler.parsing import encoding, links
+from crawler.parsing.html_tree import parse
+from crawler.parsing.soup import builder as soup
+from crawler.parsing.soup import nodes
 from tests.conformance import rows
 from tests.trees import BROKEN, POSTGRES, PYTHON, looks, theirs
 

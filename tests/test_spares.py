@@ -37,7 +37,7 @@ def test_a_spare_becomes_what_it_is_told() -> None:
     numbers = said(
         """
         import operator, os
-        from crawler.spares import Spares
+        from crawler.engine.prefork import Spares
 
         def answer(connection, number):
             connection.send((os.getpid(), number * 2))
@@ -58,7 +58,7 @@ def test_spares_that_nobody_takes_are_gone_after_the_block() -> None:
     assert said(
         """
         import multiprocessing
-        from crawler.spares import Spares
+        from crawler.engine.prefork import Spares
 
         with Spares(3):
             print(len(multiprocessing.active_children()))
@@ -71,7 +71,7 @@ def test_a_process_with_threads_is_not_forked() -> None:
     assert said(
         """
         import threading
-        from crawler.spares import Spares
+        from crawler.engine.prefork import Spares
 
         ended = threading.Event()
         threading.Thread(target=ended.wait).start()
@@ -86,7 +86,7 @@ def test_spares_end_with_the_process_that_they_wait_for() -> None:
     process = script(
         """
         import multiprocessing, time
-        from crawler.spares import Spares
+        from crawler.engine.prefork import Spares
 
         with Spares(3):
             print(*[child.pid for child in multiprocessing.active_children()], flush=True)
@@ -105,7 +105,7 @@ def test_a_spare_that_was_killed_is_passed_over() -> None:
     assert said(
         """
         import multiprocessing
-        from crawler.spares import Spares
+        from crawler.engine.prefork import Spares
 
         def answer(connection, name):
             connection.send(name)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import INTERRUPTED
-from crawler.stop import StopSignal
+from crawler.cli.main import INTERRUPTED
+from crawler.engine.signals import StopSignal
 from tests.commands import Command, children_of, wait_until_gone
 from tests.conftest import wait_until
 from tests.jobs import Title, done, items, rows, run_job, values

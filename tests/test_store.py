@@ -20,10 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crawler.errors import JobError
 from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
-from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store, finished
-from crawler.store.schema import MIGRATIONS
-from crawler.store.sqlite import SQLiteStore
-from crawler.store.tally import counted
+from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
+from crawler.store.sqlite import tombstones as finished
+from crawler.store.sqlite.row_counts import counted
+from crawler.store.sqlite.schema import MIGRATIONS
+from crawler.store.sqlite.store import SQLiteStore
 
 A, B = "https://a.example", "https://b.example"
 NOW = 1_700_000_000.0
@@ -666,7 +667,7 @@ def test_a_newer_store_is_refused_with_both_versions(path: Path, read_only: bool
 def test_migrations_are_applied_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SQLiteStore(path).close()
     more = (*MIGRATIONS, "CREATE TABLE extra (id INTEGER)", "INSERT INTO extra VALUES (1)")
-    monkeypatch.setattr("crawler.store.schema.MIGRATIONS", more)
+    monkeypatch.setattr("crawler.store.sqlite.schema.MIGRATIONS", more)
     for _ in range(2):
         SQLiteStore(path).close()
     with closing(sqlite3.connect(path)) as db:
@@ -679,7 +680,7 @@ def test_a_migration_that_fails_changes_nothing(
     SQLiteStore(path).close()
     broken = (*MIGRATIONS, "CREATE TABLE extra (id INTEGER); INSERT INTO nowhere VALUES (1)")
     with monkeypatch.context() as patch:
-        patch.setattr("crawler.store.schema.MIGRATIONS", broken)
+        patch.setattr("crawler.store.sqlite.schema.MIGRATIONS", broken)
         with pytest.raises(JobError, match="no such table: nowhere"):
             SQLiteStore(path)
     with closing(SQLiteStore(path)) as store:

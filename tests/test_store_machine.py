@@ -32,9 +32,11 @@ from hypothesis.stateful import (
 )
 
 from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
-from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store, finished, sqlite
-from crawler.store.sqlite import SQLiteStore
-from crawler.store.tally import counted
+from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
+from crawler.store.sqlite import store as sqlite
+from crawler.store.sqlite import tombstones as finished
+from crawler.store.sqlite.row_counts import counted
+from crawler.store.sqlite.store import SQLiteStore
 
 ORIGINS = ("https://a.example", "https://b.example:8443", "http://c.example")
 ACCOUNTS = ("", "anna", "Björn ✓")

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import cli, person
-from crawler.log import log_to
-from crawler.masking import Mask
-from crawler.progress import Progress
-from crawler.seeds import BadSeed
-from crawler.terminal import one_line, printable
+from crawler.cli import main as cli
+from crawler.cli.progress import Progress
+from crawler.engine.log import log_to
+from crawler.job.seeds import BadSeed
+from crawler.session import prompts as person
+from crawler.session.masking import Mask
+from crawler.text import one_line, printable
 from tests.sites import Site
 
 CLEAR = "\x1b[2J"
@@ -79,7 +80,7 @@ def test_a_question_cannot_command_the_terminal(
 def test_the_log_has_no_events_that_did_not_happen(tmp_path: Path) -> None:
     """A message that has line ends in it goes on below its own event."""
     path = tmp_path / "run.log"
-    forged = "2030-01-01 00:00:00,000 INFO MainProcess crawler.login: anna: logged in"
+    forged = "2030-01-01 00:00:00,000 INFO MainProcess crawler.session.login: anna: logged in"
     with log_to(path, Mask()):
         logging.getLogger("crawler.test").warning("the title is %s\n%s", HOSTILE, forged)
     text = path.read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 import pytest
 
 from crawler import Request, Session, Settings
-from crawler.gate import Gate
-from crawler.turns import CALM, Turns
+from crawler.session.concurrency import CALM, Turns
+from crawler.session.read_write_lock import Gate
 from tests.conftest import wait_until
 from tests.sites import PATIENCE, Reply, Site
 

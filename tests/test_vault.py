@@ -13,8 +13,8 @@ from crawler import settings
 from crawler.errors import JobError, SettingsError
 from crawler.messages import Cookie, LoginState
 from crawler.store import SessionRecord
-from crawler.store.sqlite import SQLiteStore
-from crawler.vault import Vault
+from crawler.store.encryption import Vault
+from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import rows
 
 KEY = "a key that nobody knows"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.store.walindex import PROBE, lost_frames
+from crawler.store.sqlite.wal_index import PROBE, lost_frames
 
 KILLED = """
 import os, sqlite3, sys

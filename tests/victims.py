@@ -76,7 +76,7 @@ if __name__ in {"__main__", "__mp_main__"}:  # the latter is what spawned worker
     arm(is_main=__name__ == "__main__")
 
 if __name__ == "__main__":
-    from crawler.cli import main
+    from crawler.cli.main import main
 
     sys.argv[0] = "crawl"
     main()

@@ -51,7 +51,7 @@ async def crawl(seed, output, concurrency):
             file.write(json.dumps(item) + "\n")
             await context.enqueue_links()
 
-        await crawler.run([seed])
+        await crawler.engine.engine([seed])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 from crawler.errors import JobError
 from crawler.store import Store
-from crawler.vault import Vault
+from crawler.store.encryption import Vault
 
 LOCKED = "{} has encrypted sessions: set CRAWL_KEY to the key that they were encrypted with"
 

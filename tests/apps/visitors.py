@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler import Spider
-from crawler.response import Response
-from crawler.session import Session
+from crawler.parsing.response import Response
+from crawler.session.session import Session
 
 USER, PASSWORD = "reader", "sesame-7319"
 

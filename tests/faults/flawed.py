@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crawler.sink import JSONLines
+from crawler.output.jsonlines import JSONLines
 from tests.faults.shapes import Open
 
 __all__ = ["Open"]

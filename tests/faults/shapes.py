@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from crawler import Request, Spider
-from crawler.accounts import Account
+from crawler.session.accounts import Account
 from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Web
 
 

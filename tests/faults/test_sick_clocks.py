@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from crawler.errors import JobError
-from crawler.jobs import job_status
-from crawler.robots import MAX_AGE
-from crawler.store.schema import MIGRATIONS
+from crawler.job.lookup import job_status
+from crawler.parsing.robots import MAX_AGE
+from crawler.store.sqlite.schema import MIGRATIONS
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import Title, items, rows, run_job, values

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from crawler import Request, Spider
+from crawler.engine.engine import run
 from crawler.errors import CrawlerError, JobError, JobLockedError, SpiderError
-from crawler.job import Job, recorded
-from crawler.jobs import job_status
-from crawler.run import run
+from crawler.job.job import Job, recorded
+from crawler.job.lookup import job_status
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import Title, done, items, plan, rows, run_job, values

@@ -5,9 +5,9 @@
 worker that comes to the point in ``KILL_WORKER=point:n:file`` makes ``file`` and dies; workers
 that find the file there live on.
 
-The output's writes and syncs are reached where ``crawler.sink`` calls the system, and the store's
-writes where SQLite does (sqlitecalls.py). ``half`` is a write of which only the first half has come
-to pass. SQLite's syncs cannot be reached, but what stands before a sync stands after the write
+The output's writes and syncs are reached where ``crawler.output.jsonlines`` calls the system, and
+the store's writes where SQLite does (sqlitecalls.py). ``half`` is a write of which only the first
+half has come to pass. SQLite's syncs cannot be reached, but what stands before a sync stands after the write
 before it: to a process that is killed, and not its machine, a sync changes nothing.
 """
 
@@ -23,19 +23,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from crawler import opening, sink
-from crawler.commit import Committer
-from crawler.frontier import Frontier
-from crawler.intake import Intake
-from crawler.job import Job
-from crawler.opening import Opening
-from crawler.process import Workshop
-from crawler.session import Session
-from crawler.soundness import Soundness
-from crawler.store import checkpoints, finished
-from crawler.store.sqlite import SQLiteStore
-from crawler.team import Team
-from crawler.worker import Worker
+from crawler.engine import seeding as opening
+from crawler.engine.committer import Committer
+from crawler.engine.outcomes import Intake
+from crawler.engine.seeding import Opening
+from crawler.engine.worker_pool import Team
+from crawler.job.job import Job
+from crawler.output import jsonlines as sink
+from crawler.scheduling.frontier import Frontier
+from crawler.session.session import Session
+from crawler.store.sqlite import checkpoints
+from crawler.store.sqlite import tombstones as finished
+from crawler.store.sqlite.integrity import Soundness
+from crawler.store.sqlite.store import SQLiteStore
+from crawler.worker.executor import Workshop
+from crawler.worker.worker import Worker
 from tests.faults.points import WRITES, Trap, of
 from tests.faults.sqlitecalls import Pwrite, replace_pwrite
 
@@ -108,7 +110,7 @@ def _watch_worker(trap: Trap) -> None:
 
 
 class _SinkSystem:
-    """Stands for the module ``os`` in ``crawler.sink``."""
+    """Stands for the module ``os`` in ``crawler.output.jsonlines``."""
 
     def __init__(self, trap: Trap) -> None:
         self._trap = trap

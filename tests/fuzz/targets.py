@@ -27,23 +27,8 @@ import urllib3.exceptions
 from bs4 import BeautifulSoup
 from lxml import etree
 
-from crawler import (
-    Request,
-    Response,
-    Spider,
-    bases,
-    cookiefiles,
-    encoding,
-    links,
-    redirects,
-    retry,
-    seeds,
-    soup,
-    terminal,
-    urls,
-)
-from crawler.accounts import Account, load
-from crawler.cookies import RecordingJar
+from crawler import Request, Response, Spider, urls
+from crawler import text as terminal
 from crawler.errors import (
     AccountError,
     CookieFileError,
@@ -52,13 +37,21 @@ from crawler.errors import (
     SeedError,
     SpiderError,
 )
-from crawler.exchange import Reply, exchange
-from crawler.items import ItemWriter
+from crawler.http import redirects
+from crawler.http.cookie_jar import RecordingJar
+from crawler.http.http1 import Reply, exchange
+from crawler.job import seeds
+from crawler.job.seed_formats import BadRow, Row, rows_of
 from crawler.messages import Cookie
+from crawler.output.items import ItemWriter
+from crawler.parsing import bases, encoding, links
+from crawler.parsing.robots import MAX_SIZE, Robots
+from crawler.parsing.sitemaps import Sitemap
+from crawler.parsing.soup import builder as soup
 from crawler.request import fingerprint
-from crawler.robots import MAX_SIZE, Robots
-from crawler.seedlists import BadRow, Row, rows_of
-from crawler.sitemaps import Sitemap
+from crawler.scheduling import retry
+from crawler.session import cookie_files as cookiefiles
+from crawler.session.accounts import Account, load
 from tests.trees import looks, theirs
 
 HOST = "shop.example"

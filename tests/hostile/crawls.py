@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler import Spider
-from crawler.addresses import is_public
+from crawler.http.address_policy import is_public
 from crawler.stats import Summary
 from tests.hostile import bodies, heads, hosts, pages
 from tests.hostile.web import Behaviour

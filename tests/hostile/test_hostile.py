@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from crawler import Settings, Spider, report
-from crawler.deadline import Watchdog
+from crawler import Settings, Spider
+from crawler.cli import report
 from crawler.errors import FetchError
-from crawler.fetcher import Fetcher
+from crawler.http.deadline import Watchdog
 from crawler.request import Request
-from crawler.session import Session
+from crawler.session.session import Session
+from crawler.worker.fetcher import Fetcher
 from tests import sites
 from tests.hostile.crawls import ALL, SETTINGS, Certificates, Ending, Reader, crawl, names
 from tests.hostile.heads import GRANTED

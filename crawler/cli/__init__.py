@@ -1,0 +1,1 @@
+"""The crawl command: arguments in, text and an exit status out."""

@@ -1,0 +1,62 @@
+"""The spider that ``crawl new`` writes: seven lines that run, for the user to change."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+from crawler import urls
+from crawler.errors import SpiderError
+from crawler.job.importing import shown
+from crawler.job.spider_loader import FOLDER
+
+START = "https://example.com/"
+
+TEMPLATE = """\
+from crawler import Spider
+
+
+class {class_name}(Spider):
+    start_urls = ["{url}"]
+
+    def parse(self, response):
+        yield {{"url": response.url, "title": response.css("title::text").get()}}
+        yield from response.follow_all("a")
+"""
+
+
+def write(name: str, url: str = START, folder: Path = FOLDER) -> Path:
+    """Write ``folder/NAME.py``. Raises SpiderError for a bad name or URL, or if it is there."""
+    _check_name(name)
+    start = urls.normalise(url)
+    if start is None:
+        raise SpiderError(f"{url!r} is no http or https URL to start from")
+    path = folder / f"{name}.py"
+    text = TEMPLATE.format(class_name=_class_name(name), url=start.replace('"', "%22"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        where = path if path.exists() else folder
+        raise SpiderError(f"{shown(where)} is there already: choose another name") from None
+    except OSError as error:
+        raise SpiderError(f"cannot write {shown(path)}: {error.strerror}") from None
+    return path
+
+
+def _check_name(name: str) -> None:
+    if _class_name(name) == "Spider":
+        raise SpiderError("the class Spider is the one to extend: choose another name")
+    if name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"):
+        return
+    better = re.sub(r"\W+", "_", name.removesuffix(".py").rpartition("/")[2]).strip("_").lower()
+    usable = better.isidentifier() and not keyword.iskeyword(better)
+    hint = f": try {better}" if usable else ", such as books"
+    raise SpiderError(f"{name!r} cannot name a spider; it must be a Python name{hint}")
+
+
+def _class_name(name: str) -> str:
+    """``my_shop`` becomes ``MyShop``."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

@@ -1,0 +1,211 @@
+"""Progress of a run on standard error, live on a terminal, and the summary at its end."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self
+
+from crawler.cli.report import count, duration, summary_text
+from crawler.job.seeds import BadSeed
+from crawler.stats import Snapshot, Summary
+from crawler.text import one_line, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+LIVE_EVERY = 0.25
+"""Seconds between two pictures on a terminal."""
+PLAIN_EVERY = 10.0
+"""Seconds between two lines elsewhere."""
+WINDOW = 10.0
+"""Seconds over which the pages per second are counted."""
+MOST_BAD_SEEDS = 20
+"""Bad seeds that are told one by one; the others are only counted."""
+FULL = 100
+"""Columns of the display at most."""
+
+
+class Progress:
+    """Shows how a run goes: give it each snapshot, and the bad seeds.
+
+    A context manager, which leaves the terminal in good order whatever happens. ``limit`` is the
+    job's ``max_pages``. ``stream`` is standard error unless given.
+    """
+
+    def __init__(
+        self,
+        stream: IO[str] | None = None,
+        *,
+        limit: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._limit = limit
+        self._clock = clock
+        self._next = -math.inf
+        self._stopping = False
+        self._rate = Rate()
+        self._bad_seeds = 0
+        self._console = _console(self._stream)
+        self._live: Live | None = None
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show ``snapshot`` if it is time to; returns at once if not."""
+        now = self._clock()
+        if now < self._next and snapshot.stopping == self._stopping:
+            return
+        first = self._next == -math.inf
+        self._stopping = snapshot.stopping
+        self._next = now + (LIVE_EVERY if self._console else PLAIN_EVERY)
+        self._rate.add(now, snapshot.counters.done + snapshot.counters.failed)
+        if self._console is not None:
+            self._draw(snapshot, self._console)
+        elif not first:
+            self._print(f"{snapshot.spider}: {', '.join(self._facts(snapshot))}")
+        elif snapshot.done_before and snapshot.counters.pending:
+            self._print(f"{snapshot.spider}: goes on after {count(snapshot.done_before, 'page')}")
+
+    def bad_seed(self, seed: BadSeed) -> None:
+        """Tell of a seed that cannot be crawled."""
+        self._bad_seeds += 1
+        if self._bad_seeds <= MOST_BAD_SEEDS:
+            self._print(f"bad seed {seed}")
+        elif self._bad_seeds == MOST_BAD_SEEDS + 1:
+            self._print("more bad seeds are only counted")
+
+    def close(self, summary: Summary | None = None) -> None:
+        """End the display and print ``summary``."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if summary is not None:
+            print(printable(summary_text(summary)), file=self._stream, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _print(self, line: str) -> None:
+        line = one_line(line)
+        if self._live is not None:
+            self._live.console.print(f"crawl: {line}", markup=False, soft_wrap=True)
+        else:
+            print(f"crawl: {line}", file=self._stream, flush=True)
+
+    def _draw(self, snapshot: Snapshot, console: Console) -> None:
+        if self._live is None:
+            self._live = _start_live(console)
+        width = min(console.width, FULL)
+        known = snapshot.counters.done + snapshot.counters.failed + self._left(snapshot)
+        picture = _picture(snapshot, self._facts(snapshot), known, width)
+        self._live.update(picture, refresh=True)
+
+    def _facts(self, snapshot: Snapshot) -> list[str]:
+        counters = snapshot.counters
+        if snapshot.stopping:
+            waiting = count(snapshot.in_flight, "request")
+            return [f"stopping, {waiting} in flight; Ctrl-C again stops at once"]
+        facts = [
+            count(counters.done, "page"),
+            f"{self._rate.per_second:,.1f} pages/s",
+            f"{counters.pending:,} pending",
+            f"{counters.failed:,} failed",
+            count(counters.items, "item"),
+            f"{count(snapshot.hosts, 'host')} at work",
+        ]
+        if snapshot.waits_for:
+            facts.append(f"waiting for the robots.txt of {snapshot.waits_for}")
+        left = self._left(snapshot)
+        if self._rate.per_second and left:
+            seconds = math.ceil(left / self._rate.per_second)
+            facts.append(f"about {duration(seconds)} left")
+        return facts
+
+    def _left(self, snapshot: Snapshot) -> int:
+        """Pages that are still to come, as far as anybody knows."""
+        counters = snapshot.counters
+        if self._limit is None:
+            return counters.pending
+        return max(0, min(counters.pending, self._limit - counters.done - counters.failed))
+
+
+class Rate:
+    """Pages per second over the last ``WINDOW`` seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        self.per_second = 0.0
+
+    def add(self, now: float, pages: int) -> None:
+        """``pages`` have been handled at the time ``now``."""
+        while len(self._seen) > 1 and self._seen[1][0] <= now - WINDOW:
+            self._seen.popleft()
+        self._seen.append((now, pages))
+        since, before = self._seen[0]
+        self.per_second = (pages - before) / (now - since) if now > since else 0.0
+
+
+# On a terminal
+
+
+def _console(stream: IO[str]) -> Console | None:
+    """A console for a stream that is a terminal which can redraw a line; else None."""
+    if not stream.isatty():
+        return None
+    from rich.console import Console  # takes longer to import than a short crawl may last
+
+    console = Console(file=stream, highlight=False)
+    return console if console.is_terminal and not console.is_dumb_terminal else None
+
+
+def _start_live(console: Console) -> Live:
+    from rich.live import Live
+
+    # What goes to a file must not come to the terminal because another stream is one.
+    redirect = sys.stdout.isatty()
+    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=redirect)
+    live.start()
+    console.show_cursor(True)  # whoever kills the crawl wants to have it afterwards
+    return live
+
+
+def _picture(snapshot: Snapshot, facts: list[str], known: int, width: int) -> RenderableType:
+    """A bar of what is done of what is known, and the facts in as many lines as they need."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    head = Table.grid(expand=False, padding=(0, 1))
+    done = snapshot.counters.done + snapshot.counters.failed
+    bar = ProgressBar(
+        total=max(known, 1), completed=done, width=max(10, width - 24), complete_style="cyan"
+    )
+    name = Text(snapshot.spider, style="bold", overflow="ellipsis", no_wrap=True)
+    head.add_column(max_width=16)
+    head.add_row(name, bar, f"{100 * done // max(known, 1)}%")
+    return Group(head, *map(Text, packed(facts, width)))
+
+
+def packed(facts: list[str], width: int) -> list[str]:
+    """``facts`` in lines of at most ``width`` columns, none of them broken unless it must be."""
+    lines: list[str] = []
+    for fact in facts:
+        if lines and len(lines[-1]) + 3 + len(fact) <= width:
+            lines[-1] += " · " + fact
+        else:
+            lines.append(fact)
+    return lines

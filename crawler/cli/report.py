@@ -1,0 +1,285 @@
+"""Reports for people: the summary of a run, the status of a job, the list of spiders."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from crawler.job.folder import LOG
+from crawler.job.importing import shown
+from crawler.job.session_admin import Identity
+from crawler.job.spider_loader import Listing
+from crawler.messages import FailureReport
+from crawler.stats import Counters, Summary
+
+
+def summary_text(summary: Summary) -> str:
+    """How a run ended, in a few lines: what there is, where it is, and how to go on."""
+    counters = summary.counters
+    lines = [f"crawl: {_how_it_ended(summary)}"]
+    facts = {
+        "pages": f"{counters.done:,} in {duration(counters.seconds)}{_per_second(counters)}",
+        "items": f"{counters.items:,} in {shown(summary.output)}",
+    }
+    if counters.rejected:
+        facts["rejected"] = f"{counters.rejected:,} in {shown(summary.rejected)}"
+    if counters.failed:
+        facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
+        facts["see"] = command("crawl", "status", shown(summary.log.parent), "--failed")
+    if counters.skipped:
+        facts["skipped"] = f"{count(counters.skipped, 'unsafe link')}, named in the log"
+    if counters.left_out:
+        facts["left out"] = _left_out(counters.left_out)
+    if summary.bad_seeds:
+        facts["bad seeds"] = f"{summary.bad_seeds:,}"
+    facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
+    if summary.log.exists() and summary.log.stat().st_size:
+        facts["log"] = shown(summary.log)
+    return "\n".join([*lines, *_aligned(facts)])
+
+
+def _left_out(by_limit: dict[str, int]) -> str:
+    """Links that limits were against, the most frequent limit first."""
+    ordered = sorted(by_limit.items(), key=lambda one: (-one[1], one[0]))
+    return f"{count(sum(by_limit.values()), 'link')}: " + ", ".join(
+        f"{number:,} {name}" for name, number in ordered
+    )
+
+
+def _how_it_ended(summary: Summary) -> str:
+    name, counters = summary.spider, summary.counters
+    if summary.login_errors:
+        reasons = "; ".join(summary.login_errors)
+        return (
+            f"{name} could not log in: {reasons}; {counters.pending:,} pending, "
+            "for the next run of the same command"
+        )
+    if summary.already_finished:
+        return f"{name} was finished before and has no new seeds; --fresh starts again"
+    if counters.reason == "max_pages":
+        return f"{name} finished with the pages that max_pages allows, {counters.pending:,} pending"
+    if counters.finished and summary.has_nothing:
+        return f"{name} finished, but no page came: {summary.last_failure}"
+    if counters.finished:
+        return f"{name} finished"
+    if counters.reason == "robots":
+        return f"{name} stopped, {unruled(summary)}"
+    return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
+
+
+def unruled(summary: Summary) -> str:
+    """What became of requests whose host's robots.txt could not be had, and how to go on."""
+    return (
+        f"{count(summary.counters.pending, 'request')} pending, as robots.txt could not be had of "
+        f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"
+    )
+
+
+def _per_second(counters: Counters) -> str:
+    return f", {counters.done / counters.seconds:,.1f} pages/s" if counters.seconds > 0 else ""
+
+
+def status_text(status: Mapping[str, Any], folder: Path) -> str:
+    """A job as ``crawl status`` shows it; ``status`` is that of ``job_status``."""
+    failed = f"{status['failed']:,}"
+    if status["failures"]:
+        failed += f": {_causes(status['failures'])}"
+    facts = {
+        "spider": _spec(status["spider"]),
+        "pages": f"{status['done']:,} done, {status['pending']:,} pending",
+        "failed": failed,
+        "items": f"{status['items']:,} in {shown(Path(status['output']))}",
+        "rejected": f"{status['rejected']:,}",
+        "received": f"{size(status['bytes'])} from {count(status['hosts'], 'host')}",
+        "time": f"{duration(status['seconds'])} of running, started {_local(status['started'])}",
+    }
+    if status["skipped"]:
+        facts["skipped"] = f"{count(status['skipped'], 'unsafe link')}, named in the log"
+    if status["left_out"]:
+        facts["left out"] = _left_out(status["left_out"])
+    if status["state"] == "running":
+        facts["in flight"] = f"{status['in_flight']:,}"
+    if status["failed"]:
+        facts["see"] = command("crawl", "status", shown(folder), "--failed")
+    lines = [f"{shown(folder)} is {status['state']}", *_aligned(facts)]
+    if status["state"] != "running":
+        lines += [
+            line for why in _why_it_ended(status, folder) for line in _aligned({"ended": why})
+        ]
+    if status["state"] == "stopped":
+        lines += _aligned({"to go on": command("crawl", "resume", shown(folder))})
+    return "\n".join(lines)
+
+
+def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
+    """Why the last run of a job came to an end, unless it had nothing left to do."""
+    if status["waiting"]:
+        login = ("crawl", "login", _spec(status["spider"]), "--job", shown(folder))
+        return [
+            f"{name or 'its account'} waits for {question}: answer it with "
+            + command(*login, *(("--account", name) if name else ()))
+            for name, question in status["waiting"].items()
+        ]
+    if status["state"] == "stopped" and not status["reason"] and status["seconds"]:
+        return [f"it was killed, or ended with an error, see {shown(folder / LOG)}"]
+    why = {
+        "login": "a login failed; the next run tries it again",
+        "max_pages": "it had the pages that max_pages allows",
+        "robots": "a robots.txt could not be had; the next run asks for it again",
+        "stopped": "somebody stopped it",
+    }
+    return [why[status["reason"]]] if status["reason"] in why else []
+
+
+def status_json(status: Mapping[str, Any], folder: Path) -> str:
+    """The same for programs: one JSON object, with ``started`` in ISO 8601 (UTC)."""
+    started = datetime.fromtimestamp(status["started"], UTC).isoformat(timespec="seconds")
+    return json.dumps({**status, "started": started, "job": str(folder.absolute())}, indent=2)
+
+
+def failures_text(reports: Sequence[FailureReport]) -> str:
+    """The failed pages by cause, the most frequent cause first, each with its last traceback."""
+    by_cause: dict[str, list[FailureReport]] = {}
+    for report in reports:
+        by_cause.setdefault(report.cause, []).append(report)
+    parts = []
+    for cause, failed in sorted(by_cause.items(), key=lambda found: -len(found[1])):
+        messages = [textwrap.indent(report.message, "  ") for report in failed]
+        parts += [f"{len(failed):,} {cause}", *messages]
+        if failed[0].traceback:
+            parts += ["", textwrap.indent(failed[0].traceback.rstrip(), "    "), ""]
+    return "\n".join(parts).rstrip() or "no page has failed"
+
+
+def list_text(listings: Sequence[Listing], folder: Path) -> str:
+    """What ``crawl list`` shows: a line for each spider, and for each file that is broken."""
+    if not listings:
+        return f"no spiders in {shown(folder)}/; to begin with one: crawl new books"
+    rows = [
+        (
+            listing.name,
+            f"{shown(listing.path)}:{listing.class_name}",
+            "logs in" if listing.logs_in else "",
+            listing.about,
+        )
+        for listing in listings
+        if not listing.error
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, *(listing.error for listing in listings if listing.error)])
+
+
+def sessions_text(found: Sequence[Identity], folder: Path) -> str:
+    """The sessions of a job as ``crawl sessions`` shows them: a line for each, under a header."""
+    if not found:
+        return f"{shown(folder)} has no sessions"
+    rows = [("session", "hosts", "logged in", "first expiry", "pages", "logins", "logged out")]
+    rows += [_session_row(one) for one in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    waiting = [f"{_whose(one)} waits for {one.waiting}" for one in found if one.waiting]
+    return "\n".join([*lines, *waiting])
+
+
+def _session_row(one: Identity) -> tuple[str, str, str, str, str, str, str]:
+    more = f" and {len(one.hosts) - 2:,} more" if len(one.hosts) > 2 else ""
+    return (
+        _whose(one),
+        (", ".join(one.hosts[:2]) + more) or "-",
+        _when(one.logged_in_at) if one.is_account else "-",
+        _when(one.first_expiry),
+        f"{one.pages:,}" if one.is_account else "-",
+        f"{one.logins:,}" if one.is_account else "-",
+        _when(one.logged_out_at),
+    )
+
+
+def _whose(one: Identity) -> str:
+    return one.name or "account"
+
+
+def _when(seconds: float | None) -> str:
+    return "-" if seconds is None else _local(seconds)
+
+
+def sessions_json(found: Sequence[Identity]) -> str:
+    """The same for programs: a JSON list of objects, with times in ISO 8601 (UTC)."""
+    return json.dumps([_session_fields(one) for one in found], indent=2)
+
+
+def _session_fields(one: Identity) -> dict[str, Any]:
+    return {
+        "session": one.key,
+        "account": one.name if one.is_account and one.name else None,
+        "hosts": one.hosts,
+        "cookies": one.cookies,
+        "logged_in": _iso(one.logged_in_at) if one.is_account else None,
+        "first_expiry": _iso(one.first_expiry),
+        "pages": one.pages,
+        "logins": one.logins,
+        "logged_out": _iso(one.logged_out_at),
+        "waiting": one.waiting or None,
+    }
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+# In words
+
+
+def command(*words: str) -> str:
+    """A command as it can be typed."""
+    return shlex.join(words)
+
+
+def _aligned(facts: Mapping[str, str]) -> list[str]:
+    return [f"  {name:10} {fact}" for name, fact in facts.items()]
+
+
+def _causes(failures: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {cause}" for cause, number in failures.items())
+
+
+def _spec(spec: str) -> str:
+    """A spider's spec as people want to read it."""
+    path, mark, name = spec.rpartition(":")
+    return f"{shown(Path(path))}{mark}{name}" if path.endswith(".py") else spec
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def count(number: int, thing: str) -> str:
+    """``1 page``, ``1,234 pages``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, of two units at most: ``45 s``, ``3 min 20 s``, ``2 d 5 h``."""
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, big, small_size, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {big} {whole % size // small_size} {small}"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def size(number: float) -> str:
+    """A number of bytes as people say it: ``900 bytes``, ``1.5 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"

@@ -1,0 +1,131 @@
+"""The commands about sessions: ``crawl login``, ``crawl sessions``, ``crawl logout``."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from crawler.cli import configure as plans
+from crawler.cli import report
+from crawler.cli.options import PATH, of_a_job
+from crawler.engine import manual_login as signin
+from crawler.errors import CookieFileError, UsageError
+from crawler.job import lookup as jobs
+from crawler.job import session_admin as identities
+from crawler.job.config import Plan
+from crawler.job.importing import shown
+from crawler.job.job import reader, writer
+from crawler.session import cookie_files as cookiefiles
+from crawler.session.accounts import Account
+from crawler.session.masking import Mask
+from crawler.session.prompts import at_terminal
+from crawler.settings import key
+from crawler.spider import Spider
+from crawler.text import printable
+
+
+@click.command(short_help="Log in, answering what is asked, and keep the session.")
+@click.argument("spider")
+@click.option("--account", metavar="NAME", help="Which one, where there are several.")
+@of_a_job
+@click.option(
+    "--import-cookies",
+    metavar="FILE",
+    type=PATH,
+    help="Do not log in: take the cookies that a logged-in browser has exported to FILE.",
+)
+@click.pass_obj
+def login(
+    mask: Mask,
+    spider: str,
+    account: str | None,
+    accounts: Path | None,
+    job: Path | None,
+    arguments: tuple[str, ...],
+    overrides: tuple[str, ...],
+    import_cookies: Path | None,
+) -> None:
+    """Log in as SPIDER does, and keep the session in the job, for crawl run to go on with.
+
+    Codes and captchas that the site asks for are asked at this terminal. With --import-cookies
+    the session is that of a browser, whose cookies are in FILE (cookies.txt or JSON).
+    """
+    plan = plans.for_login(
+        spider, arguments=arguments, overrides=overrides, job=job, accounts=accounts, mask=mask
+    )
+    chosen = signin.the_account(plan, account)
+    name = plan.source.load().name + (f" as {chosen.name}" if chosen else "")
+    if import_cookies is None:
+        signin.log_in(plan, chosen, at_terminal)
+        click.echo(f"crawl: {name} is logged in; crawl run goes on with that", err=True)
+    else:
+        _import(plan, chosen, import_cookies, name)
+
+
+def _import(plan: Plan, account: Account | None, path: Path, name: str) -> None:
+    number = signin.take_cookies(plan, account, cookiefiles.read(_text(path), shown(path)))
+    click.echo(f"crawl: {name} has {report.count(number, 'cookie')} of {shown(path)}", err=True)
+    spider = plan.source.load()
+    if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
+        click.echo(
+            "crawl: without is_logged_out() in the spider, only the statuses 401 and 403 tell "
+            "that the site has ended this session",
+            err=True,
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CookieFileError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CookieFileError(f"{path} is not text in UTF-8") from None
+
+
+@click.command(short_help="Who a job is logged in as, since when.")
+@click.argument("job", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--export", metavar="FILE", type=PATH, help="Write the cookies to FILE.")
+@click.option("--account", metavar="NAME", help="Only this account.")
+def sessions(job: str | None, as_json: bool, export: Path | None, account: str | None) -> None:
+    """Show the sessions of JOB: whose they are, where, and until when, but not their cookies.
+
+    JOB is a name under data/jobs or a folder; by default the job that was run last. With --export
+    the cookies are written to FILE, which only you may read: as JSON if its name ends with .json,
+    or as cookies.txt.
+    """
+    folder = jobs.folder_of(job)
+    with closing(reader(folder, key())) as store:
+        if export is not None:
+            number = identities.export(store, export, account)
+            click.echo(f"crawl: {report.count(number, 'cookie')} in {shown(export)}", err=True)
+            return
+        found = identities.chosen(store, account)
+    text = printable(report.sessions_text(found, folder))
+    click.echo(report.sessions_json(found) if as_json else text)
+
+
+def waiting(folder: Path) -> dict[str, str]:
+    """What the logins of a job ask, by account; nothing where the key for that is missing."""
+    with contextlib.suppress(UsageError), closing(reader(folder, key())) as store:
+        return identities.waiting(store)
+    return {}
+
+
+@click.command(short_help="Forget cookies and logins of a job.")
+@click.argument("job", required=False)
+@click.option("--account", metavar="NAME", help="Only this account.")
+def logout(job: str | None, account: str | None) -> None:
+    """Forget the cookies and logins of JOB, so that its next run logs in. The site is not told.
+
+    JOB is a name under data/jobs or a folder; by default the job that was run last.
+    """
+    folder = jobs.folder_of(job)
+    with writer(folder, key()) as store:
+        gone = identities.forget(store, account)
+    names = ", ".join(one.name or "its account" for one in gone) or "nobody"
+    click.echo(f"crawl: {shown(folder)} has forgotten the session of {names}", err=True)

@@ -1,0 +1,73 @@
+"""run.log: what went on, from the scheduling process and its workers.
+
+An event begins at the start of a line; what else it says (a traceback) is indented below it. So
+nothing that a site says can look like an event, or command the terminal that shows the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from crawler.session.masking import Mask
+from crawler.system_errors import explained
+from crawler.text import printable
+
+FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
+
+
+class _Events(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record)).replace("\n", "\n  ")
+
+
+class _Log(logging.FileHandler):
+    """The file. What cannot be written ends the run, unless an error is on its way already."""
+
+    def __init__(self, path: str | os.PathLike[str], *, must_write: bool) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+        self._runs_in = threading.get_ident() if must_write else None
+        self._is_over = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._is_over:  # a thread that was about to log would open the file once more
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (it is logging's)
+        error = sys.exc_info()[1]
+        if record.exc_info is None and threading.get_ident() == self._runs_in:
+            found = None if error is None else explained(error, Path(self.baseFilename))
+            if found is not None:
+                raise found from error
+
+    def close(self) -> None:
+        with self.lock or contextlib.nullcontext():
+            self._is_over = True
+        with contextlib.suppress(OSError):  # what could not be written still cannot
+            super().close()
+
+
+@contextlib.contextmanager
+def log_to(path: str | os.PathLike[str], mask: Mask, *, must_write: bool = True) -> Iterator[None]:
+    """Append what this process logs to ``path``, masked; several processes may append to it.
+
+    With ``must_write`` a full disk ends the run: MachineError is raised where this thread logs.
+    """
+    handler = _Log(path, must_write=must_write)
+    handler.setFormatter(_Events(FORMAT))
+    handler.addFilter(mask)
+    ours = logging.getLogger("crawler")
+    before = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(before)
+        handler.close()

@@ -1,0 +1,138 @@
+"""Signing in by hand: a session gets into a job from a terminal, or from a browser's cookies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from threading import Lock
+
+from msgspec.structs import replace
+
+from crawler import urls
+from crawler.engine.log import log_to
+from crawler.errors import AccountError, CookieFileError, SpiderError
+from crawler.http.adapter import PoolAdapter
+from crawler.http.address_policy import Addresses
+from crawler.http.deadline import Watchdog
+from crawler.job.config import Plan
+from crawler.job.folder import LOG, PAGES
+from crawler.job.job import Job
+from crawler.messages import Cookie, SessionChange, SessionNews
+from crawler.scheduling.frontier import ACCOUNT
+from crawler.scheduling.worker_sync import News
+from crawler.scope import Scope
+from crawler.session.accounts import Account
+from crawler.session.cookie_files import domain_of
+from crawler.session.login import Login
+from crawler.session.prompts import Person
+from crawler.session.session import Session
+from crawler.store import SessionRecord, Store
+
+SITE = "site"
+"""How the keys of sessions begin that do not log in; each belongs to a site."""
+
+
+def the_account(plan: Plan, name: str | None) -> Account | None:
+    """The account that is meant; None where the spider has only one, which it knows by itself.
+
+    Raises AccountError for a name that there is not, or where one must be given.
+    """
+    names = [account.name for account in plan.accounts]
+    if name is None and len(names) <= 1:
+        return plan.accounts[0] if plan.accounts else None
+    if name in names:
+        return plan.accounts[names.index(name)]
+    known = ", ".join(names)
+    if name is None:
+        raise AccountError(f"there are several accounts: say which with --account ({known})")
+    known = f" (there are {known})" if names else ", nor any other: give --accounts FILE"
+    raise AccountError(f"there is no account {name!r}{known}")
+
+
+def log_in(plan: Plan, account: Account | None, person: Person) -> None:
+    """Log in, with what ``person`` answers, and keep the session in the job; nothing else.
+
+    Raises LoginError, after which the job is as it was, and UsageError.
+    """
+    spider = plan.source.load()
+    if not spider.logs_in():
+        raise SpiderError(
+            f"{spider.name} has no login(self, session); to use a login made in a browser, give "
+            "--import-cookies FILE"
+        )
+    if account is not None:
+        plan.mask.watch(account.secrets)
+    with _job(plan) as job, log_to(job.folder / LOG, plan.mask):
+        made = plan.source.make(plan.arguments)
+        record = _record(job.store, _key(account))
+        adapter = PoolAdapter(addresses=Addresses(anywhere=plan.settings.allow_private))
+        with (
+            contextlib.closing(Watchdog()) as watchdog,
+            Session(record.key, plan.settings, adapter, plan.mask, watchdog) as session,
+        ):
+            session.account, session.person = account, person
+            made.prepare(session)
+            session.settle()
+            session.load(SessionNews(record.key, record.cookies, login=record.login))
+            session.logged_in_at, session.waiting = None, ""
+            login = Login(made, Scope(), plan.settings.retries, Lock(), job.folder / PAGES)
+            login.ensure(session)
+            _keep(job.store, record, session.drain())
+
+
+def take_cookies(plan: Plan, account: Account | None, cookies: Iterable[Cookie]) -> int:
+    """Keep the cookies of a browser that has logged in; returns how many there are.
+
+    Those that have expired are left out. They are the account's, or those of the site that each is
+    for where the spider does not log in. Raises UsageError.
+    """
+    now = time.time()
+    good = [cookie for cookie in cookies if cookie.expires is None or cookie.expires > now]
+    if not good:
+        raise CookieFileError("all of the cookies have expired: export them again")
+    has_accounts = account is not None or plan.source.load().logs_in()
+    by_key: dict[str, list[Cookie]] = {}
+    for cookie in good:
+        key = _key(account) if has_accounts else f"{SITE}:{_site(cookie)}"
+        by_key.setdefault(key, []).append(cookie)
+    with _job(plan) as job, job.store.transaction():
+        for key, group in by_key.items():
+            record = _record(job.store, key)
+            known = {cookie.key: cookie for cookie in (*record.cookies, *group)}
+            login = replace(record.login, at=now, waiting="")
+            cookies = list(known.values())
+            job.store.save_session(record._replace(cookies=cookies, login=login))
+    return len(good)
+
+
+@contextlib.contextmanager
+def _job(plan: Plan) -> Iterator[Job]:
+    """The plan's job, made if it is new. No run may use it meanwhile."""
+    with Job(plan, plan.source.load().name) as job:
+        with job.store.transaction():
+            job.store.set("pid", os.getpid())  # a run that is refused names this process
+        yield job
+
+
+def _keep(store: Store, record: SessionRecord, change: SessionChange | None) -> None:
+    news = News(workers=1)
+    news.load_session(record)
+    if change is not None:
+        news.apply(0, change)
+    with store.transaction():
+        for session in news.changed_sessions():
+            store.save_session(session)
+
+
+def _record(store: Store, key: str) -> SessionRecord:
+    return store.session(key) or SessionRecord(key, [])
+
+
+def _key(account: Account | None) -> str:
+    return ACCOUNT if account is None else f"{ACCOUNT}:{account.name}"
+
+
+def _site(cookie: Cookie) -> str:
+    return urls.site(f"http://{domain_of(cookie).lstrip('.')}/")

@@ -1,0 +1,193 @@
+"""Opening a job: its spider is made, its seeds are added, its scope is known."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+from crawler import urls
+from crawler.engine.worker_pool import Assembly
+from crawler.errors import SeedError
+from crawler.job import seeds
+from crawler.job.folder import LOG, PAGES
+from crawler.job.job import Job
+from crawler.job.seeds import BadSeed
+from crawler.messages import Found
+from crawler.request import Request
+from crawler.scheduling.frontier import Frontier
+from crawler.scope import Scope
+from crawler.spider import Spider
+from crawler.worker.crawl_limits import Guards
+from crawler.worker.request_filter import Finder
+from crawler.worker.unsafe_links import Safety
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100_000
+"""Seeds that are committed together. Lists often name many hosts by turns, so each seed has its
+place in a part of the store of its own, and each commit writes those parts as a whole."""
+MOST_HELD = 32_000_000
+"""Bytes of requests that wait in memory to be written."""
+
+
+class Opening:
+    """Adds the seeds of a plan to its job and says what the workers need to start.
+
+    Afterwards ``new`` and ``bad`` count the seeds that were new and those that were no seeds.
+    """
+
+    def __init__(
+        self, job: Job, spider: Spider, frontier: Frontier, report: Callable[[BadSeed], None]
+    ) -> None:
+        self._job = job
+        self._spider = spider
+        self._frontier = frontier
+        self._report = report
+        self._scope = self._declared_scope()
+        names = [account.name for account in job.plan.accounts]
+        self._finder = Finder(spider, self._scope, Guards(), names)  # no limit holds for seeds
+        Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
+        self._added_before = bool(job.store.get("seeds_added", False))
+        self._taken = 0
+        # Of an earlier run that was killed while it added them; none is added a second time.
+        self._taken_before = math.inf if self._added_before else job.store.get("seeds_taken", 0)
+        self.new = 0
+        self.bad = 0
+
+    def add_seeds(self) -> None:
+        """Add what the plan starts from. Raises SeedError when there is nothing to start from."""
+        plan, store = self._job.plan, self._job.store
+        identity = seeds.identity(plan.seeds) if plan.seeds else None
+        if identity is not None and identity == store.get("seeds"):
+            return  # the same unchanged files: their seeds are in the frontier since the last run
+        if plan.go_on and self._added_before:
+            return
+        requests = self._requests()
+        good = 0
+        for seed in requests:
+            with store.transaction():
+                good += self._add(itertools.chain([seed], itertools.islice(requests, AT_ONCE - 1)))
+                store.set("seeds_taken", self._taken)
+                self._job.save_counters()
+        if not good:
+            raise SeedError(self._nothing_to_start_from())
+        with store.transaction():
+            store.set("seeds", identity)
+            store.set("seeds_added", True)
+
+    def retire_accounts(self) -> list[str]:
+        """What is to be said of accounts that have requests but are no longer given.
+
+        Their requests go to the others if the spider allows it, or wait until they are back.
+        """
+        store, names = self._job.store, [account.name for account in self._job.plan.accounts]
+        retired = [name for name in store.accounts_with_work() if name not in names]
+        if not names and retired == [""]:
+            return []
+        if names and self._spider.shares_requests:
+            with store.transaction():
+                for number, name in enumerate(retired):
+                    store.hand_over(name, names[number % len(names)])
+            return []
+        return [_why_they_wait(name) for name in retired]
+
+    def assembly(self, threads: int) -> Assembly:
+        """What workers are made of."""
+        plan, folder = self._job.plan, self._job.folder
+        domains = self._domains()
+        netlocs = () if domains else tuple(map(_netloc, self._job.store.origins()))
+        return Assembly(
+            source=plan.source,
+            arguments=plan.arguments,
+            settings=plan.settings,
+            domains=domains,
+            netlocs=netlocs,
+            threads=threads,
+            log=str(folder / LOG),
+            accounts=plan.accounts,
+            pages=folder / PAGES if plan.is_kept else None,
+            mask=plan.mask,
+        )
+
+    def _requests(self) -> Iterator[Request]:
+        """The seeds that can be asked for; the others are reported and counted."""
+        for seed in self._read():
+            if isinstance(seed, BadSeed):
+                self._refuse(seed)
+            else:
+                yield seed
+
+    def _read(self) -> Iterable[Request | BadSeed]:
+        return seeds.read(self._job.plan.seeds, self._spider)
+
+    def _add(self, batch: Iterable[Request]) -> int:
+        """Seeds keep their order; those that the job has seen add nothing. Counts the good ones."""
+        good = held = 0
+        found_before: list[tuple[int, Found]] = []
+        for seed in batch:
+            found = self._finder.find_seed(seed)
+            if found is None:
+                text = urls.redacted(seed.url)
+                self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
+                continue
+            good += 1
+            self._taken += 1
+            # The first two need the sequence number and what was seen so far, so write the earlier
+            # seeds first.
+            if found.dont_filter or self._job.plan.accounts or held > MOST_HELD:
+                self._keep(found_before)
+                held = 0
+            # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
+            is_new = self._job.store.mark_seen(found) if found.dont_filter else True
+            if is_new or self._taken > self._taken_before:
+                account = found.account or self._next_account()
+                found_before.append((self._frontier.host_id(found.origin, account), found))
+                held += len(found.request)
+        self._keep(found_before)
+        return good
+
+    def _keep(self, found: list[tuple[int, Found]]) -> None:
+        """Put seeds into the frontier, and empty their list."""
+        counters = self._job.counters
+        self._job.store.mark_seeded({host for host, _ in found})
+        new = len(self._job.store.add(found, counters.sequence + 1))
+        counters.sequence += new
+        counters.pending += new
+        self.new += new
+        found.clear()
+
+    def _next_account(self) -> str:
+        """Seeds are dealt out to the accounts in turn."""
+        accounts = self._job.plan.accounts
+        return accounts[self._job.counters.sequence % len(accounts)].name if accounts else ""
+
+    def _refuse(self, seed: BadSeed) -> None:
+        self.bad += 1
+        log.warning("bad seed %s", seed)
+        self._report(seed)
+
+    def _domains(self) -> tuple[str, ...] | None:
+        declared = self._spider.allowed_domains
+        return ((declared,) if isinstance(declared, str) else tuple(declared)) or None
+
+    def _declared_scope(self) -> Scope | None:
+        domains = self._domains()
+        return None if domains is None else Scope.of_domains(domains)
+
+    def _nothing_to_start_from(self) -> str:
+        if self._job.plan.seeds:
+            return f"none of the seeds in {', '.join(self._job.plan.seeds)} can be used"
+        name = type(self._spider).__name__
+        return f"{name} has nothing to start from: give seeds, or name start_urls in the spider"
+
+
+def _why_they_wait(name: str) -> str:
+    if not name:
+        return "this job began without accounts: leave --accounts away, or start again with --fresh"
+    return f"there is no account {name!r} any more, whose requests wait"
+
+
+def _netloc(origin: str) -> str:
+    return origin.partition("://")[2]

@@ -1,0 +1,1 @@
+"""One HTTP exchange within limits: connections, cookies, redirects, deadlines."""

@@ -1,0 +1,79 @@
+"""Pools: connections that stay open for the next request."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakSet
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
+from urllib3 import ProxyManager
+
+from crawler import urls
+from crawler.errors import FetchError
+from crawler.http.address_policy import Addresses
+from crawler.http.connections import pools
+
+
+class PoolAdapter(HTTPAdapter):
+    """Connections that stay open for the next request and that a deadline can cut.
+
+    New ones go where ``addresses`` lets them, by default anywhere.
+    """
+
+    def __init__(self, *args: Any, addresses: Addresses | None = None, **kwargs: Any) -> None:
+        self.addresses = addresses or Addresses(anywhere=True)
+        super().__init__(*args, **kwargs)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self._verified: WeakSet[Any] = WeakSet()
+        self.poolmanager.pool_classes_by_scheme = pools(self.addresses)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if type(manager) is ProxyManager:  # SOCKS has connections of its own
+            manager.pool_classes_by_scheme = pools(self.addresses)
+        return manager
+
+    def send(
+        self,
+        request: Any,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """As in requests. Raises FetchError where a proxy would be asked for a local address."""
+        if proxies and select_proxy(request.url, proxies):
+            self.addresses.check(request.url)
+        return super().send(request, stream, timeout, verify, cert, proxies)
+
+    def pool(
+        self, url: str, *, host: dict[str, Any], of_tls: dict[str, Any], verify: Any, cert: Any
+    ) -> Any:
+        """The pool that ``send`` would take for ``url``; ``host`` and ``of_tls`` are its key."""
+        pool: Any = self.poolmanager.connection_from_host(**host, pool_kwargs=of_tls)
+        if pool not in self._verified:
+            self.cert_verify(pool, url, verify, cert)
+            self._verified.add(pool)
+        return pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Raises FetchError where ``verify`` or ``cert`` name a file that is not there.
+
+        ``requests`` raises an OSError, as for a connection that fails, which would be tried again.
+        """
+        try:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise FetchError("certificate", f"{urls.redacted(url)}: {error}") from None
+
+    def close(self) -> None:
+        """Close the connections now; urllib3 would leave that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 (it is no dict, and cannot be iterated)
+                manager.pools[key].close()
+        super().close()

@@ -1,0 +1,188 @@
+"""Connections: opened to addresses that may be asked, cut by a deadline, read with suspicion."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import sys
+import time
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+)
+from urllib3.util.connection import allowed_gai_family
+
+from crawler.http.address_policy import Addresses
+from crawler.http.deadline import note_sent, time_left, track
+
+MOST_TRAILERS = 64 * 1024
+"""Bytes of what may come behind the last chunk of a body."""
+_LONGEST_SIZE = 4096
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*")
+
+
+class _WholeLines:
+    """The headers of a response: the end of the connection is no end of them."""
+
+    def __init__(self, fp: Any) -> None:
+        self._fp = fp
+        self.close = fp.close
+
+    def readline(self, limit: int) -> bytes:
+        """The next line. Raises RemoteDisconnected when there is no whole one."""
+        line: bytes = self._fp.readline(limit)
+        if len(line) < limit and not line.endswith(b"\n"):
+            raise http.client.RemoteDisconnected("the connection ended before the headers did")
+        return line
+
+
+class Suspicious(http.client.HTTPResponse):
+    """A response whose chunks are what RFC 9112, section 7.1 says that they are, and no more.
+
+    Its base class takes ``-1`` for the size of a chunk, and would read without end, into memory;
+    and it reads trailers as long as they come.
+    """
+
+    def begin(self) -> None:
+        """Read up to the body. Raises HTTPException for headers that end in the middle, too."""
+        lines: Any = _WholeLines(self.fp)
+        self.fp, fp = lines, self.fp
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:
+                self.fp = fp
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(_LONGEST_SIZE + 1)
+        size = line.partition(b";")[0].rstrip(b"\r\n")
+        if not line.endswith(b"\n") or not _SIZE.fullmatch(size):  # 1 may be the half of 10
+            self.close()
+            raise ValueError("the size of a chunk is no number")
+        return int(size, 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        room = MOST_TRAILERS
+        while (line := self.fp.readline(room + 1)) not in (b"\r\n", b"\n", b""):
+            room -= len(line)
+            if room <= 0:
+                raise http.client.LineTooLong("trailer")
+
+
+class _Guarded:
+    """Asks ``addresses`` where it may go, and tells the deadline of the thread what it uses.
+
+    A connection to a proxy goes where the user has said; what the proxy asks is not seen here.
+    """
+
+    response_class: Any = Suspicious
+
+    def __init__(self, *args: Any, addresses: Addresses | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._addresses = addresses
+
+    def _new_conn(self) -> socket.socket:
+        track(self)
+        this: Any = self
+        host, timeout = this._dns_host, this.timeout
+        try:
+            host.encode("idna")
+        except UnicodeError:
+            raise LocationParseError(f"{host!r}, label empty or too long") from None
+        try:
+            found = socket.getaddrinfo(
+                host.strip("[]"), this.port, allowed_gai_family(), socket.SOCK_STREAM
+            )
+        except socket.gaierror as error:
+            raise NameResolutionError(this.host, this, error) from error
+        if self._addresses is not None and this.proxy is None:
+            found = self._addresses.choose(this.host.strip("[]"), this.port, found)
+        try:
+            sock = _connected(found, timeout, this.socket_options, this.source_address)
+        except TimeoutError as error:
+            message = f"Connection to {this.host} timed out. (connect timeout={timeout})"
+            raise ConnectTimeoutError(this, message) from error
+        except OSError as error:
+            message = f"Failed to establish a new connection: {error}"
+            raise NewConnectionError(this, message) from error
+        sys.audit("http.client.connect", self, this.host, this.port)
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        track(self)
+        return super().request(*args, **kwargs)  # type: ignore[misc]
+
+    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        note_sent()
+        track(self)
+        return super().getresponse(*args, **kwargs)  # type: ignore[misc]
+
+
+def _connected(found: list[Any], timeout: float | None, options: Any, source: Any) -> socket.socket:
+    """A socket connected to the first address that answers; ``timeout`` is for all of them.
+
+    However many addresses a name server gives, and however little they answer.
+    """
+    times = [limit for limit in (timeout, time_left()) if limit is not None]
+    end = time.monotonic() + min(times) if times else None
+    failure: OSError = OSError("the name has no address")
+    for number, (family, kind, proto, _, address) in enumerate(found):
+        share = None if end is None else (end - time.monotonic()) / (len(found) - number)
+        if share is not None and share <= 0:
+            raise TimeoutError
+        sock = socket.socket(family, kind, proto)
+        try:
+            for option in options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(share)
+            if source:
+                sock.bind(source)
+            sock.connect(address)
+            sock.settimeout(timeout)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback refers to this frame
+
+
+class GuardedHTTPConnection(_Guarded, HTTPConnection):
+    """An HTTP connection that a deadline can cut."""
+
+
+class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
+    """An HTTPS connection that a deadline can cut."""
+
+
+class GuardedHTTPConnectionPool(HTTPConnectionPool):
+    """Pools connections that a deadline can cut."""
+
+    ConnectionCls = GuardedHTTPConnection
+
+
+class GuardedHTTPSConnectionPool(HTTPSConnectionPool):
+    """Pools TLS connections that a deadline can cut."""
+
+    ConnectionCls = GuardedHTTPSConnection
+
+
+def pools(addresses: Addresses) -> dict[str, Any]:
+    """The classes of pools by scheme, for ``urllib3``, whose connections ask ``addresses``."""
+
+    def plain(host: str, port: int | None = None, **options: Any) -> HTTPConnectionPool:
+        return GuardedHTTPConnectionPool(host, port, addresses=addresses, **options)
+
+    def secure(host: str, port: int | None = None, **options: Any) -> HTTPConnectionPool:
+        return GuardedHTTPSConnectionPool(host, port, addresses=addresses, **options)
+
+    return {"http": plain, "https": secure}

@@ -1,0 +1,133 @@
+"""Transport: a ``requests.Session`` that sends one request at a time, and shields credentials."""
+
+from __future__ import annotations
+
+from http.cookiejar import CookieJar
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+from requests.cookies import cookiejar_from_dict
+from requests.hooks import dispatch_hook
+from requests.structures import CaseInsensitiveDict
+
+from crawler import urls
+from crawler.http.cookie_jar import RecordingJar
+from crawler.http.environment import Environment
+from crawler.http.fast_path import Direct
+from crawler.http.http1 import Reply
+from crawler.request import Request
+from crawler.session.concurrency import Turns
+
+
+class Transport(requests.Session):
+    """How requests of a session go out.
+
+    Proxies, ``netrc`` and certificate authorities of the environment are looked up once a host,
+    unless ``trust_env`` is False. ``home`` are the sites that the login has visited: its
+    credentials go to no other.
+    """
+
+    cookies: RecordingJar
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cookies = RecordingJar()
+        self.home: set[str] = set()
+        self.turns = Turns()
+        self._environment = Environment()
+        self._direct = Direct(self, self._environment)
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """As in requests, but what is set on the session wins over the environment."""
+        proxies, verify = self._environment.merge(self, url, proxies, verify)
+        return {
+            "proxies": proxies,
+            "stream": self.stream if stream is None else stream,
+            "verify": verify,
+            "cert": self.cert if cert is None else cert,
+        }
+
+    def rebuild_auth(self, prepared_request: Any, response: requests.Response) -> None:
+        """As in requests, and no answer to a stranger's challenge, and no cookie to plain http."""
+        hops = [hop.url for hop in (*response.history, response)]
+        self._shield(prepared_request, hops)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+
+    def _shield(self, prepared: requests.PreparedRequest, hops: list[str]) -> None:
+        """Keep credentials off other hosts, and off http after https, where ``hops`` lead there."""
+        url = prepared.url or ""
+        if self.should_strip_auth(hops[0], url):  # type: ignore[no-untyped-call]
+            prepared.headers.pop("Authorization", None)
+            hooks = prepared.hooks["response"]
+            prepared.hooks["response"] = [hook for hook in hooks if not _is_of_auth(hook)]
+        if url.startswith("http:") and any(hop.startswith("https:") for hop in hops):
+            prepared.headers.pop("Cookie", None)
+
+    def fetch(self, request: Request, timeout: tuple[float, float]) -> requests.Response | Reply:
+        """Send ``request`` and follow nothing; the body is not read yet.
+
+        ``timeout`` is that to connect and that for each piece to come, seconds.
+        """
+        if not self.home or urls.site(request.url) in self.home:
+            reply = self._direct.send(request, self.cookies, timeout)
+            if reply is not None:
+                self.turns.note(changed=self.cookies.take((reply,)))
+                return reply
+        return self.send_once(self.prepare(request), timeout)
+
+    def prepare(self, request: Request) -> requests.PreparedRequest:
+        """``request`` with this session's headers, cookies and auth, ready to be sent."""
+        auth = self._environment.auth(self, request.url)
+        prepared = self.prepare_request(
+            requests.Request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.data,
+                json=request.json,
+                cookies=request.cookies,
+                auth=auth,
+            )
+        )
+        if request.history:
+            self._shield(prepared, [hop.url for hop in request.history])
+            prepared.prepare_auth(auth)
+        if self.home and urls.site(request.url) not in self.home:
+            self._shield(prepared, [f"https://{min(self.home)}/"])
+        return prepared
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As in requests, and its cookies are chosen by this session's jar, not by a plain one."""
+        prepared = super().prepare_request(request)
+        given = CaseInsensitiveDict({**self.headers, **(request.headers or {})})
+        if given.get("Cookie") is None:
+            prepared.headers.pop("Cookie", None)
+        jar = self.cookies
+        if own := request.cookies:
+            jar = jar.copy()
+            jar.update(own if isinstance(own, CookieJar) else cookiejar_from_dict(own))  # type: ignore[no-untyped-call]
+        prepared.prepare_cookies(jar)
+        return prepared
+
+    def send_once(
+        self, prepared: requests.PreparedRequest, timeout: tuple[float, float]
+    ) -> requests.Response:
+        """Send one request and follow nothing; the body is not read yet.
+
+        ``requests.Session.send`` would read a redirect's body whatever its size.
+        """
+        url = prepared.url or ""
+        options: dict[str, Any] = {"timeout": timeout}
+        options |= self.merge_environment_settings(url, None, True, None, None)
+        raw: requests.Response = self.get_adapter(url).send(prepared, **options)
+        raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
+        self.turns.note(changed=self.cookies.take((*raw.history, raw)))
+        return raw
+
+
+def _is_of_auth(hook: Any) -> bool:
+    """True for what Digest sets up to answer a challenge."""
+    return isinstance(getattr(hook, "__self__", None), AuthBase)

@@ -1,0 +1,238 @@
+"""A job on disk: its folder, its lock, its store and its output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from crawler.clock import JobClock
+from crawler.errors import JobError
+from crawler.job import folder as jobfolder
+from crawler.job.callback_check import check_callbacks, keep_callbacks
+from crawler.job.config import Plan
+from crawler.job.folder import ITEMS, LOCK, LOG, PAGES, REJECTED, STORE
+from crawler.job.lock import locked
+from crawler.job.record import JobRecord, first, output_of, refuse_other, updated
+from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
+from crawler.stats import Counters
+from crawler.store import Store
+from crawler.store.sqlite.integrity import Soundness
+from crawler.store.sqlite.store import SQLiteStore
+from crawler.store.sqlite.wal_index import PROBE
+from crawler.system_errors import damaged, explained, told
+
+
+class Job:
+    """A job that this process, and no other, runs: its store, its counters and its two files.
+
+    Use it as a context manager. Raises JobError where the folder, the store or an output cannot
+    be used, and JobLockedError where another process runs the job.
+    """
+
+    def __init__(self, plan: Plan, spider_name: str) -> None:
+        self.plan = plan
+        self.folder = plan.folder
+        self.log = plan.folder / LOG
+        self.name = spider_name
+        self.clock = JobClock()
+        self._soundness = Soundness((self.folder / STORE).resolve())
+        with contextlib.ExitStack() as opened, told(self.folder / STORE):
+            opened.callback(_lock(self.folder).release)
+            self._open(opened)
+            self._opened = opened.pop_all()
+
+    def _open(self, opened: contextlib.ExitStack) -> None:
+        jobfolder.refuse_own(output_of(self.plan), self.folder)
+        if self.plan.fresh:
+            _clear(self.folder, self.plan)
+        self._soundness.check((self.folder / ITEMS, self.folder / REJECTED))
+        if not (self.folder / STORE).exists():
+            refuse_foreign(output_of(self.plan))
+        self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
+        _leave_in_order(opened, self.store, self._soundness)
+        counters = self.store.get("counters")
+        if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
+            self._refuse_remains()
+            _create(self.store, self.plan)
+        self.record = msgspec.convert(self.store.get("record"), JobRecord)
+        refuse_other(self.record, self.plan)
+        self.counters = msgspec.convert(self.store.get("counters"), Counters)
+        self.was_killed = bool(self.store.get("running", False))
+        self.output = self.record.output_in(self.folder)
+        length, rejected_length = self.counters.output_length, self.counters.rejected_length
+        self._refuse_shared(length)
+        self.items = self._sink(opened, "items", self.output, length)
+        self.rejected = self._sink(opened, "rejected", self.folder / REJECTED, rejected_length)
+        check_callbacks(self.store, self.plan.source.load())
+
+    def _refuse_remains(self) -> None:
+        """An output of ours that the store knows nothing of: it has lost what it knew."""
+        output = output_of(self.plan)
+        if jobfolder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
+            raise damaged(
+                self.folder / STORE, f"nothing has come of its job, and yet {output.name} has lines"
+            )
+        refuse_foreign(output)
+
+    def _refuse_shared(self, committed: int) -> None:
+        """A copy of the folder must not cut off what its original has written since, elsewhere."""
+        if jobfolder.is_in(self.output, self.folder) or not self.output.is_file():
+            return
+        more = self.output.stat().st_size - committed
+        if more > 0 and self._soundness.is_another(self.store.get("place")):
+            raise JobError(
+                f"{self.output} has {more:,} bytes more than this job has written, and "
+                f"{self.folder} is not where it was run last: go on in the folder that it was "
+                f"copied from, or, if there is none, with `truncate -s {committed} {self.output}`"
+            )
+
+    def _sink(
+        self, opened: contextlib.ExitStack, role: str, path: Path, committed: int
+    ) -> JSONLines:
+        mark = self.store.get("checksums", {}).get(role)
+        sink = JSONLines(path, committed, mark=mark, may_cut=self.was_killed)
+        opened.callback(sink.close)
+        return sink
+
+    def begin(self) -> None:
+        """Mark the job as being run by this process."""
+        with self.store.transaction():
+            self.store.set("running", True)
+            self.store.set("pid", os.getpid())
+            self.store.set("place", self._soundness.place())
+            if back := self.clock.set_back_since(self.store.get("at", 0.0)):
+                self.store.set_back(back)
+            self.store.set("record", updated(self.record, self.plan))
+            keep_callbacks(self.store, self.plan.source.load())
+        self._soundness.begin()
+        for sink in (self.items, self.rejected):
+            sink.log_cut()
+
+    def end(self) -> None:
+        """Mark the job as left in good order, its counters included."""
+        self.items.check()
+        self.rejected.check()
+        with self.store.transaction():
+            self.save_counters()
+            self.store.tidy()
+            self.store.set("running", False)
+
+    def save_counters(self) -> None:
+        """Keep the counters and the outputs' lengths; part of each commit."""
+        self.counters.output_length = self.items.length
+        self.counters.rejected_length = self.rejected.length
+        self.store.set("counters", msgspec.to_builtins(self.counters))
+        self.store.set("at", self.clock.wall())
+        self.store.set("checksums", {"items": self.items.mark, "rejected": self.rejected.mark})
+
+    def close(self) -> None:
+        """Close the store and the files and let others run the job."""
+        self._opened.close()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+        found = None if error is None else explained(error, self.folder / STORE)
+        if found is not None:
+            raise found from error
+
+
+def recorded(folder: Path) -> JobRecord:
+    """How the job in ``folder`` was started. Raises JobError if there is none."""
+    with told(folder / STORE), contextlib.closing(reader(folder)) as store:
+        record = msgspec.convert(store.get("record"), JobRecord)
+        record.seeded = bool(store.get("seeds_added"))
+        return record
+
+
+def reader(folder: Path, key: str | None = None) -> SQLiteStore:
+    """The store of the job in ``folder``, for looking only. Raises JobError if there is none."""
+    if not (folder / STORE).exists():
+        raise JobError(f"{folder} holds no job; `crawl run` starts one")
+    _check_log(folder)
+    store = SQLiteStore(folder / STORE, read_only=True, key=key)
+    if store.get("record") is None:
+        store.close()
+        raise JobError(f"the job in {folder} has not begun; run it again")
+    return store
+
+
+@contextlib.contextmanager
+def writer(folder: Path, key: str | None) -> Iterator[Store]:
+    """The store of the job in ``folder``, which nobody runs meanwhile. Raises JobError."""
+    reader(folder).close()
+    with contextlib.ExitStack() as opened:
+        opened.callback(_lock(folder).release)
+        soundness = Soundness(folder / STORE)
+        soundness.check()
+        store = SQLiteStore(folder / STORE, key=key)
+        _leave_in_order(opened, store, soundness)
+        yield store
+
+
+def _leave_in_order(opened: contextlib.ExitStack, store: Store, soundness: Soundness) -> None:
+    """When ``opened`` ends nobody writes the store any more, then it is stamped, then closed."""
+    opened.callback(store.close)
+    opened.callback(soundness.stamp)
+    opened.callback(store.rest)
+
+
+def _check_log(folder: Path) -> None:
+    """Before a reader changes what tells whether the log is whole; not of a job that runs."""
+    with contextlib.suppress(Timeout, OSError), FileLock(folder / LOCK, timeout=0):
+        Soundness((folder / STORE).resolve()).check_log()
+
+
+def _lock(folder: Path) -> FileLock:
+    return locked(folder / LOCK, lambda: _runner(folder))
+
+
+def _runner(folder: Path) -> str:
+    try:
+        store = reader(folder)
+    except JobError:
+        return "another process"
+    pid = store.get("pid")
+    store.close()
+    return f"process {pid}" if pid else "another process"
+
+
+def _create(store: Store, plan: Plan) -> None:
+    record = first(plan)
+    with store.transaction():
+        store.set("record", msgspec.to_builtins(record))
+        store.set("counters", msgspec.to_builtins(Counters(started=record.created)))
+
+
+def _clear(folder: Path, plan: Plan) -> None:
+    """Remove a job's files, and nothing else that may stand in its folder."""
+    outputs = [output_of(plan)]
+    if (folder / STORE).exists():
+        with contextlib.suppress(JobError):  # a store that cannot be read: a reason to start again
+            outputs.append(recorded(folder).output_in(folder))
+    for output in outputs:
+        refuse_written(output)
+        if output.exists() and output.stat().st_size and not plan.overwrite:
+            raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
+    for output in outputs:
+        output.unlink(missing_ok=True)
+    for name in (STORE, ITEMS, REJECTED, LOG):
+        (folder / name).unlink(missing_ok=True)
+    for path in Soundness(folder / STORE).files:
+        path.unlink(missing_ok=True)
+    for name in (PAGES, PROBE):
+        shutil.rmtree(folder / name, ignore_errors=True)

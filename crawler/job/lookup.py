@@ -1,0 +1,84 @@
+"""Jobs by name: which job folder the user means, and how far the job in it is."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from crawler.errors import JobError
+from crawler.job.folder import JOBS, LOCK, STORE, folder_for
+from crawler.job.job import reader
+from crawler.job.record import JobRecord
+from crawler.messages import FailureReport
+from crawler.stats import Counters, State, status
+from crawler.store.sqlite.store import SQLiteStore
+from crawler.system_errors import told
+
+MOST_FAILURES = 1000
+"""Failed pages that are looked at, the last ones."""
+
+
+def folder_of(job: str | None) -> Path:
+    """The folder of ``job``, a folder or a name under ``data/jobs``; without it, the last job.
+
+    Raises JobError where there is no such job.
+    """
+    if job is None:
+        return _last_job()
+    for folder in (Path(job), folder_for(job)):
+        if (folder / STORE).is_file():
+            return folder
+    names = [folder.name for folder in _folders()]
+    near = difflib.get_close_matches(job, names, n=1)
+    hint = f": did you mean {near[0]}?" if near else ""
+    known = (
+        f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else f", nor any other in {JOBS}"
+    )
+    raise JobError(f"there is no job {job!r}{hint}{known}")
+
+
+def job_status(folder: Path) -> dict[str, Any]:
+    """What ``crawl status --json`` prints, of a running, stopped or finished job."""
+    with told(folder / STORE), closing(reader(folder)) as store:
+        counters = msgspec.convert(store.get("counters"), Counters)
+        record = msgspec.convert(store.get("record"), JobRecord)
+        state = _state(folder, counters)
+        found = status(state, counters, store.host_count(), record.output_in(folder), record.spider)
+        return {**found, "failures": store.failures_by_cause()}
+
+
+def _state(folder: Path, counters: Counters) -> State:
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return "running"
+    lock.release()
+    return "finished" if counters.finished else "stopped"
+
+
+def failed_pages(folder: Path) -> list[FailureReport]:
+    """Why the pages of a job failed, the last ones first."""
+    with told(folder / STORE), closing(SQLiteStore(folder / STORE, read_only=True)) as store:
+        return [failed.report for failed in store.failures(MOST_FAILURES)]
+
+
+def _last_job() -> Path:
+    folders = _folders()
+    if not folders:
+        raise JobError(f"there is no job in {JOBS}; crawl run starts one, and --job says where")
+    return max(folders, key=_last_written)
+
+
+def _folders() -> list[Path]:
+    return [path.parent for path in JOBS.glob(f"*/{STORE}")]
+
+
+def _last_written(folder: Path) -> float:
+    # SQLite writes to the log beside the database first.
+    return max(path.stat().st_mtime for path in folder.glob(f"{STORE}*"))

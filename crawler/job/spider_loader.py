@@ -1,0 +1,267 @@
+"""Discovery: which spider the user means, and how every process gets at the same class.
+
+A spider is named by what ``crawl list`` shows, by its file (``spiders/books.py``, with
+``:Books`` where the file has several) or by its module (``package.module:Books``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from crawler.errors import SpiderError
+from crawler.job.importing import import_file, import_module, shown
+from crawler.session.credentials import refuse_in_arguments
+from crawler.settings import NAMES as SETTINGS
+from crawler.spider import Spider
+
+FOLDER = Path("spiders")
+
+
+@dataclass(frozen=True, slots=True)
+class SpiderSource:
+    """Where a spider class comes from; can be pickled, and means the same in every process.
+
+    ``spec`` finds it again from any folder: the file's absolute path, or the module, and the
+    class. ``spider`` is the class itself where a script has handed it over.
+    """
+
+    spec: str
+    path: Path | None = None
+    module: str = ""
+    class_name: str = ""
+    spider: type[Spider] | None = None
+
+    def load(self) -> type[Spider]:
+        """The class, imported if need be. Raises SpiderError saying what is wrong with it."""
+        if self.spider is not None:
+            return self.spider
+        module = import_module(self.module) if self.path is None else import_file(self.path)
+        where = self.module if self.path is None else shown(self.path)
+        return _spider_in(module, self.class_name, where)
+
+    def make(self, arguments: Mapping[str, str]) -> Spider:
+        """An instance, constructed with ``arguments``. Raises UsageError if it takes no such."""
+        spider = self.load()
+        refuse_in_arguments(arguments)
+        _check_arguments(spider, arguments)
+        if missing := _missing(spider, arguments):
+            ways = " ".join(f"-a {name}=…" for name in missing)
+            raise SpiderError(f"{spider.__name__} needs {', '.join(missing)}: give {ways}")
+        try:
+            return spider(**arguments)
+        except Exception as error:
+            given = f" with -a {', '.join(arguments)}" if arguments else ""
+            raise SpiderError(
+                f"{spider.__name__} cannot be made{given}: {type(error).__name__}: {error}"
+            ) from error
+
+    def check_importable(self) -> None:
+        """Raises SpiderError for a class that no other process can import, as of a notebook."""
+        if self.spider is not None and not _is_importable(self.spider):
+            raise SpiderError(
+                f"worker processes cannot import {self.spider.__name__}: put it into a file of its "
+                "own, or run it in this process with workers=0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One line of ``crawl list``: a spider, or with ``error`` a file that cannot be imported."""
+
+    path: Path
+    name: str = ""
+    class_name: str = ""
+    about: str = ""
+    logs_in: bool = False
+    error: str = ""
+
+
+def find(spec: str, folder: Path = FOLDER) -> SpiderSource:
+    """The spider that ``spec`` means: a name, a file or a module. Raises SpiderError."""
+    place, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
+    if place.endswith(".py") or "/" in place or "\\" in place:
+        return _in_file(Path(place), class_name)
+    if class_name:
+        SpiderSource(spec, module=place, class_name=class_name).load()
+        return SpiderSource(spec, module=place, class_name=class_name)
+    return _by_name(spec, folder)
+
+
+def of_class(spider: type[Spider]) -> SpiderSource:
+    """The source for a class that a script has at hand."""
+    if not (isinstance(spider, type) and issubclass(spider, Spider)):
+        raise SpiderError(f"{spider!r} is no spider: pass the class, which extends Spider")
+    _check_name(spider)
+    module = sys.modules.get(spider.__module__)
+    file = getattr(module, "__file__", None)
+    is_script = spider.__module__ == "__main__" and file is not None
+    place = str(Path(file).absolute()) if is_script and file else spider.__module__
+    return SpiderSource(f"{place}:{spider.__qualname__}", spider=spider)
+
+
+def available(folder: Path = FOLDER) -> list[Listing]:
+    """Every spider in the files of ``folder``, and every file that cannot be imported."""
+    return [listing for path in _files(folder) for listing in _listed(path)]
+
+
+def _files(folder: Path) -> list[Path]:
+    """The Python files in ``folder`` and below, without private and hidden ones."""
+    return sorted(
+        path
+        for path in folder.rglob("*.py")
+        if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+    )
+
+
+def _listed(path: Path) -> Iterator[Listing]:
+    try:
+        module = import_file(path)
+    except SpiderError as error:
+        yield Listing(path, error=str(error))
+        return
+    for spider in _spiders_of(module).values():
+        doc = vars(spider).get("__doc__") or module.__doc__ or ""
+        about = doc.strip().partition("\n")[0]
+        yield Listing(path, spider.name, spider.__name__, about, spider.logs_in())
+
+
+# By file and by name
+
+
+def _in_file(path: Path, class_name: str) -> SpiderSource:
+    path = path.absolute()
+    spider = _spider_in(import_file(path), class_name, shown(path))
+    return SpiderSource(f"{path}:{spider.__qualname__}", path=path, class_name=spider.__qualname__)
+
+
+def _by_name(name: str, folder: Path) -> SpiderSource:
+    """The spider of this name, else of this class, else the one in the file of this name."""
+    likely = folder / f"{name}.py"
+    if likely.is_file():  # the usual case, which need not import every other file
+        for spider in _spiders_of(import_file(likely)).values():
+            if name in (spider.name, spider.__name__):
+                return _in_file(likely, spider.__name__)
+    listings = available(folder)
+    found = [listing for listing in listings if listing.name == name]
+    found = found or [listing for listing in listings if listing.class_name == name]
+    if len(found) > 1:
+        raise SpiderError(f"there are several spiders {name!r}: say {_or(found)}")
+    if found:
+        return _in_file(found[0].path, found[0].class_name)
+    if likely.is_file():
+        return _in_file(likely, "")
+    raise SpiderError(_not_found(name, folder, listings))
+
+
+def _or(listings: list[Listing]) -> str:
+    return " or ".join(f"{shown(listing.path)}:{listing.class_name}" for listing in listings)
+
+
+def _not_found(name: str, folder: Path, listings: list[Listing]) -> str:
+    names = sorted({listing.name for listing in listings if listing.name})
+    message = f"there is no spider {name!r} in {folder}/"
+    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
+        message += f": did you mean {near[0]}?"
+    if names:
+        message += f" (found: {', '.join(names)})"
+    elif not folder.is_dir():
+        message += ", which does not exist"
+    if "." in name:
+        message += "; a module needs its class, as in package.module:Class"
+    elif not names:
+        message += f"; to begin with one: crawl new {name}"
+    broken = [listing.error for listing in listings if listing.error]
+    return "; ".join([message, *broken])
+
+
+# The classes of a module
+
+
+def _is_importable(spider: type[Spider]) -> bool:
+    module = sys.modules.get(spider.__module__)
+    if "<locals>" in spider.__qualname__ or module is None:
+        return False
+    # Worker processes run a script again to have its classes. They find no file to run behind a
+    # prompt, a notebook or `python -c`, and with `python - < script` one that is called <stdin>.
+    file = getattr(module, "__file__", None)
+    return spider.__module__ != "__main__" or (file is not None and Path(file).is_file())
+
+
+def _spiders_of(module: ModuleType) -> dict[str, type[Spider]]:
+    """The spiders that a module defines itself, by class name, in their order in the file.
+
+    A class with an underscore is there for others to extend, and must be asked for by name.
+    """
+    return {
+        value.__name__: value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Spider)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    }
+
+
+def _spider_in(module: ModuleType, class_name: str, where: str) -> type[Spider]:
+    spiders = _spiders_of(module)
+    if class_name:
+        spider = _named(module, class_name, f"{where}:{class_name}", list(spiders))
+    elif len(spiders) == 1:
+        (spider,) = spiders.values()
+    elif spiders:
+        choices = " or ".join(f"{where}:{name}" for name in spiders)
+        raise SpiderError(f"{where} has several spiders: say {choices}")
+    else:
+        raise SpiderError(f"{where} has no spider: it needs a class that extends crawler.Spider")
+    _check_name(spider)
+    return spider
+
+
+def _named(module: ModuleType, name: str, where: str, others: list[str]) -> type[Spider]:
+    found: Any = module
+    for part in name.split("."):  # a class may stand inside another
+        found = getattr(found, part, None)
+    if isinstance(found, type) and issubclass(found, Spider):
+        return found
+    hint = f"; the file has {', '.join(others)}" if others else ""
+    what = "there is no such class" if found is None else "that is no class that extends Spider"
+    raise SpiderError(f"{where}: {what}{hint}")
+
+
+def _check_name(spider: type[Spider]) -> None:
+    """The job's folder is called like the spider."""
+    name: object = spider.name
+    usable = isinstance(name, str) and name.isprintable() and not set(name) & set('/\\:*?"<>|')
+    if not usable or not name or str(name).startswith((".", "-")) or str(name).strip() != name:
+        raise SpiderError(
+            f"{spider.__name__}.name is {name!r}, which cannot be the name of a folder"
+        )
+
+
+def _check_arguments(spider: type[Spider], arguments: Mapping[str, str]) -> None:
+    for name, value in arguments.items():
+        if not name.isidentifier():
+            raise SpiderError(f"-a {name}={value}: {name!r} cannot be the name of an argument")
+        if name in SETTINGS:
+            raise SpiderError(f"-a {name}={value}: {name} is a setting, so say -s {name}={value}")
+        if callable(getattr(spider, name, None)):
+            raise SpiderError(f"-a {name}={value}: {name} is a method of {spider.__name__}")
+
+
+def _missing(spider: type[Spider], arguments: Mapping[str, str]) -> list[str]:
+    """What the constructor must have and is not given."""
+    parameters = list(inspect.signature(spider).parameters.values())
+    return [
+        one.name
+        for one in parameters
+        if one.default is one.empty
+        and one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}
+        and one.name not in arguments
+    ]

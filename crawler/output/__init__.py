@@ -1,0 +1,1 @@
+"""Where items go: validated, encoded, appended."""

@@ -1,0 +1,1 @@
+"""What came back, read: encodings, trees, links, forms, sitemaps, robots.txt."""

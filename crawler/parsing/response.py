@@ -1,0 +1,304 @@
+"""Response: what came back, and every way to read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import requests
+import soupsieve
+from bs4 import BeautifulSoup, Tag
+from lxml import html as lxml_html
+from parsel import SelectorList
+from requests.structures import CaseInsensitiveDict
+
+from crawler import urls
+from crawler.errors import FetchError, SpiderError
+from crawler.parsing import bases, encoding, forms, links
+from crawler.parsing import html_tree as tree
+from crawler.parsing.fast_parsel import Selector
+from crawler.parsing.follow import Target, check_link, needed_reference, reference_of
+from crawler.parsing.forms import Form
+from crawler.parsing.links import Link, Reference
+from crawler.parsing.soup import builder as soup
+from crawler.parsing.soup.lazy_tags import Selection
+from crawler.request import Hop, Request
+
+
+class Response:
+    """What came back for a request.
+
+    ``url`` is where it came from after redirects, ``history`` the redirects on the way, ``body``
+    the bytes without content-encoding, ``request`` the request that asked for it, and ``session``
+    the session that it came through. Everything else is worked out when it is first asked for;
+    nothing here fetches, and no page is too broken to be read.
+
+    ``Response("https://x.example/", b"<html>…")`` is enough for a test of a spider.
+    """
+
+    __slots__ = (
+        "_base_url",
+        "_encoding",
+        "_kind",
+        "_references",
+        "_root",
+        "_selection",
+        "_selector",
+        "_soup",
+        "_text",
+        "body",
+        "headers",
+        "history",
+        "request",
+        "session",
+        "status",
+        "url",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        body: bytes = b"",
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        request: Request | None = None,
+        history: list[Hop] | None = None,
+        session: requests.Session | None = None,
+    ) -> None:
+        self.url = url
+        self.status = status
+        self.headers: CaseInsensitiveDict[str] = (
+            headers if type(headers) is CaseInsensitiveDict else CaseInsensitiveDict(headers)
+        )
+        self.body = body
+        self.request = Request(url) if request is None else request
+        self.history = [] if history is None else history
+        self.session = session
+        self._kind: str | None = None
+        self._encoding: str | None = None
+        self._text: str | None = None
+        self._root: Any = _UNREAD
+        self._soup: BeautifulSoup | None = None
+        self._references: list[Reference] = []
+        self._selection: Selection | None = None
+        self._selector: Selector | None = None
+        self._base_url: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.url}>"
+
+    # What it is
+
+    @property
+    def is_html(self) -> bool:
+        """True for an HTML page, by its Content-Type or, without one, by its first bytes."""
+        return self._what() == "html"
+
+    @property
+    def is_xml(self) -> bool:
+        """True for XML that is not XHTML: sitemaps and feeds, for instance."""
+        return self._what() == "xml"
+
+    def _what(self) -> str:
+        if self._kind is None:
+            self._kind = encoding.kind(self.body, self.headers.get("Content-Type"))
+        return self._kind
+
+    @property
+    def encoding(self) -> str:
+        """The name of the Python codec that the body is in, decided as browsers decide it."""
+        if self._encoding is None:
+            self._encoding = encoding.detect(self.body, self.headers.get("Content-Type"))
+        return self._encoding
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that the encoding does not have become U+FFFD."""
+        if self._text is None:
+            self._text = encoding.decode(self.body, self.encoding)
+        return self._text
+
+    def json(self) -> Any:
+        """The body as JSON. Raises FetchError if it is something else."""
+        try:
+            return json.loads(self.text)
+        except (ValueError, RecursionError) as error:  # nested deeper than Python can go
+            kind = self.headers.get("Content-Type", "no content type")
+            raise FetchError(
+                "not json", f"{urls.redacted(self.url)} ({kind}) is not JSON: {error}"
+            ) from error
+
+    # Trees
+
+    @property
+    def soup(self) -> BeautifulSoup:
+        """The page as BeautifulSoup's lxml builder makes it, always the same object."""
+        if self._soup is None:
+            markup = encoding.as_utf8(self.body, self.encoding)
+            found = self._references
+            self._soup = soup.build(markup, self.encoding, xml=self.is_xml, references=found)
+        return self._soup
+
+    @property
+    def root(self) -> Any:
+        """The page's outermost lxml element, or None if the page has no element at all.
+
+        HTML elements are ``lxml.html.HtmlElement``.
+        """
+        if self._root is _UNREAD:
+            markup = encoding.as_utf8(self.body, self.encoding)
+            self._root = tree.parse(markup, xml=self.is_xml, where=self.url)
+        return self._root
+
+    def select(self, css: str) -> list[Tag]:
+        """The elements that match a CSS selector, as ``soup.select`` gives them.
+
+        Until ``soup`` is asked for, only they are made, and nothing that stands around them.
+        """
+        found = self._selected(css)
+        return self.soup.select(css) if found is None else found
+
+    def select_one(self, css: str) -> Tag | None:
+        """The first element that matches a CSS selector, or None; otherwise as ``select``."""
+        found = self._selected(css, first=True)
+        return self.soup.select_one(css) if found is None else next(iter(found), None)
+
+    def _selected(self, css: str, *, first: bool = False) -> list[Tag] | None:
+        if self._soup is not None or self.is_xml:
+            return None
+        if self._selection is None:
+            markup = encoding.as_utf8(self.body, self.encoding)
+            self._selection = Selection(self.root, markup)
+        return self._selection.select(css, first=first)
+
+    def css(self, query: str) -> SelectorList[Selector]:
+        """What matches a CSS selector, as in parsel; ``::text`` and ``::attr(name)`` work."""
+        return self._parsel().css(query)
+
+    def xpath(self, query: str, **variables: Any) -> SelectorList[Selector]:
+        """What matches an XPath expression, as in parsel."""
+        return self._parsel().xpath(query, **variables)
+
+    def _parsel(self) -> Selector:
+        if self._selector is None:
+            root = self.root if self.root is not None else lxml_html.Element("html")
+            self._selector = Selector(root=root, type="xml" if self.is_xml else "html")
+        return self._selector
+
+    # The way on
+
+    def links(self, **options: Any) -> list[Link]:
+        """The page's links that can be fetched; ``options`` are those of
+        ``crawler.parsing.links.extract``.
+
+        None for what is neither HTML nor XML.
+        """
+        if self._what() == "other" or self.root is None:
+            return []
+        return links.extract(self.root, self._base(), encoding=self.encoding, **options)
+
+    def form(self, css: str | None = None) -> Form:
+        """The first form that ``css`` matches, or the first of the page.
+
+        Raises SpiderError naming the selector if there is none.
+        """
+        if self.root is None:
+            raise SpiderError(f"{urls.redacted(self.url)} is empty: there is no form in it")
+        return forms.find(self.root, css, self._base())
+
+    def follow(
+        self,
+        target: Target,
+        callback: Callable[..., Any] | str | None = None,
+        **request_options: Any,
+    ) -> Request:
+        """A request for ``target``: a URL, a link, or an element with ``href`` or ``src``.
+
+        It is one deeper than this response's, and goes to ``callback``, by default ``parse``.
+        ``request_options`` are those of ``Request``. Raises SpiderError if ``target`` is nothing
+        that can be fetched.
+        """
+        reference = needed_reference(target, self.url)
+        url = self._resolve(reference)
+        if url is None:
+            raise SpiderError(
+                f"{urls.redacted(self.url)}: follow() was given {reference!r}, which is no "
+                "http or https URL; check it first, or use follow_all(), which leaves such out"
+            )
+        return self._request(url, callback, request_options)
+
+    def follow_all(
+        self,
+        targets: str | Iterable[Target] | None = None,
+        callback: Callable[..., Any] | str | None = None,
+        **request_options: Any,
+    ) -> Iterator[Request]:
+        """Requests for ``targets``: a CSS selector, what ``follow`` takes, or by default all links.
+
+        Leaves out what cannot be fetched (``mailto:``, ``javascript:``, broken URLs, an ``<a>``
+        without ``href``) and, unless ``dont_filter`` is set, what it has given before. Raises
+        SpiderError for a selector that matches what is no link, such as the ``<li>`` around one.
+        """
+        if targets is None and self.is_html:
+            # Parsing a page again takes as long as all else that is done for its links.
+            references = links.references(self.root) if self._soup is None else self._references
+            for address in links.addresses(references, self.url, encoding=self.encoding):
+                yield self._request(address, callback, request_options)
+            return
+        if targets is None:
+            targets = self.links()
+        elif isinstance(targets, str):
+            targets = self._linked(targets)
+        # The frontier would drop what is repeated; pages repeat a lot.
+        followed: set[str] = set()
+        repeat = bool(request_options.get("dont_filter"))
+        for target in targets:
+            reference = reference_of(target)
+            url = None if reference is None else self._resolve(reference)
+            if url is not None and (repeat or url not in followed):
+                followed.add(url)
+                yield self._request(url, callback, request_options)
+
+    def _linked(self, css: str) -> Iterator[Target]:
+        for target in self._matching(css):
+            check_link(target, css, self.url)
+            yield target
+
+    def _matching(self, css: str) -> Iterable[Target]:
+        if self.is_xml or "::" in css or self.root is None:
+            return self.css(css)
+        try:
+            elements: list[Any] = links.css_path(css)(self.root)
+            return elements
+        except (SpiderError, RuntimeError) as error:
+            # BeautifulSoup knows more selectors, and takes ten times as long.
+            try:
+                return self.select(css)
+            except (soupsieve.SelectorSyntaxError, NotImplementedError):
+                raise SpiderError(f"{urls.redacted(self.url)}: {error}") from None
+
+    def _request(
+        self, url: str, callback: Callable[..., Any] | str | None, options: dict[str, Any]
+    ) -> Request:
+        options.setdefault("depth", self.request.depth + 1)
+        return Request(url, "parse" if callback is None else callback, **options)
+
+    def _resolve(self, reference: str) -> str | None:
+        # In a page's URLs, queries are in the page's own encoding.
+        if not reference.isascii():
+            reference = urls.encode_query(reference, self.encoding)
+        return urls.resolve(self._base(), reference)
+
+    def _base(self) -> str:
+        """The URL that the page's links start from, by its ``<base href>`` if it has one."""
+        if self._base_url is None:
+            # Most pages have none, and looking costs less than parsing the page. The zero bytes
+            # are those of UTF-16.
+            has_base = b"<base" in self.body.replace(b"\0", b"").lower() and self.is_html
+            self._base_url = bases.base_url(self.root, self.url) if has_base else self.url
+        return self._base_url
+
+
+_UNREAD = object()

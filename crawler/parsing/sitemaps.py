@@ -1,0 +1,202 @@
+"""Sitemaps: what a site says that it has, read piece by piece.
+
+Sitemaps and their indexes (sitemaps.org), RSS and Atom feeds, plain lists of URLs and the Sitemap
+lines of a robots.txt; packed with gzip or not. Nothing is too broken to be read as far as it goes.
+No tree is built, no other file is read, and one that grows without end is left at a limit.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import logging
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from urllib.parse import urlsplit
+
+from lxml import etree
+
+from crawler import urls
+from crawler.parsing import encoding
+from crawler.parsing.feed_entries import LONGEST_TEXT, Entry, Reader
+from crawler.parsing.response import Response
+from crawler.parsing.robots import Robots
+
+log = logging.getLogger(__name__)
+
+MOST_ENTRIES = 50_000
+"""Entries of a sitemap (sitemaps.org)."""
+MOST_BYTES = 50 * 1024 * 1024
+"""Bytes of a sitemap, unpacked (sitemaps.org)."""
+_PIECE = 64 * 1024
+
+
+class Sitemap:
+    """The sitemap that came back as ``response``; iterating over it gives each ``Entry``.
+
+    ``kind`` is ``urlset``, ``index``, ``rss``, ``rdf`` (RSS 1.0), ``atom``, ``text``, ``robots``,
+    or empty when it is none of these: then there are no entries. Entries without a URL that could
+    be fetched are left out. Where more than ``most_entries`` or ``most_bytes`` (unpacked) come,
+    the rest is left out, and the log says so.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        *,
+        most_entries: int = MOST_ENTRIES,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.url = response.url
+        self._body = response.body
+        self._content_type = response.headers.get("Content-Type")
+        self._most_entries = most_entries
+        self._most_bytes = most_bytes
+        self.kind = _kind(self.url, next(self._texts(), ""))
+
+    @property
+    def is_index(self) -> bool:
+        """True when the entries are sitemaps themselves."""
+        return self.kind in {"index", "robots"}
+
+    def __iter__(self) -> Iterator[Entry]:
+        count = 0
+        for found in self._found():
+            url = self._resolve(found.url)
+            if url is None:
+                continue
+            if count == self._most_entries:
+                self._warn(f"more than {count:,} entries")
+                return
+            count += 1
+            others = tuple(
+                (lang, self._resolve(other) or other) for lang, other in found.alternates
+            )
+            yield found._replace(url=url, alternates=others)
+
+    def _resolve(self, reference: str) -> str | None:
+        # Most are absolute, and each one stands there once: there is nothing to remember.
+        if reference.startswith(("https://", "http://")):
+            return urls.normalise(reference)
+        return urls.resolve(self.url, reference)
+
+    def _found(self) -> Iterator[Entry]:
+        if self.kind == "robots":
+            return map(Entry, Robots(self._body).sitemaps)
+        if self.kind == "text":
+            return self._of_lines()
+        return self._of_xml() if self.kind else iter(())
+
+    def _of_lines(self) -> Iterator[Entry]:
+        rest = ""
+        for text in self._texts():
+            *lines, rest = (rest + text).splitlines(keepends=True) or [""]
+            yield from (Entry(line.strip()) for line in lines if _URL_LINE.match(line.lstrip()))
+            rest = rest[:LONGEST_TEXT]
+        if _URL_LINE.match(rest.lstrip()):
+            yield Entry(rest.strip())
+
+    def _of_xml(self) -> Iterator[Entry]:
+        reader = Reader(_RECORDS[self.kind])
+        # No entity leads to another file, and libxml2 limits what those in this one may grow to.
+        parser = etree.XMLParser(
+            target=reader, encoding="utf-8", recover=True, resolve_entities=False, no_network=True
+        )
+        text = ""
+        with suppress(etree.XMLSyntaxError):  # what it had before is good
+            for text in self._texts():
+                parser.feed(text.encode("utf-8", "replace"))
+                yield from reader.drain()
+            parser.close()
+        reader.finish(in_text="<" not in text.rpartition(">")[2])
+        yield from reader.drain()
+
+    def _texts(self) -> Iterator[str]:
+        """The text, piece by piece, without what stands before its first letter."""
+        decoder = None
+        started = False
+        for piece in self._pieces():
+            if decoder is None:
+                # A letter of UTF-8 may be cut in two at the end.
+                head = piece.rstrip(_NOT_ASCII)
+                codec = encoding.detect(head or piece, self._content_type)
+                decoder = codecs.getincrementaldecoder(codec)("replace")
+            text = decoder.decode(piece)
+            if not started:
+                text = text.lstrip("\ufeff \t\r\n\v\f")
+                started = bool(text)
+            if text:
+                yield text
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The bytes, unpacked, piece by piece, up to the limit."""
+        room = self._most_bytes
+        for piece in _unpacked(self._body) if self._body.startswith(_GZIP) else _cut(self._body):
+            if len(piece) > room:
+                yield piece[:room]
+                self._warn(f"more than {self._most_bytes:,} bytes")
+                return
+            room -= len(piece)
+            yield piece
+
+    def _warn(self, why: str) -> None:
+        log.warning("%s is a sitemap of %s: the rest is left out", urls.redacted(self.url), why)
+
+
+_NOT_ASCII = bytes(range(0x80, 0x100))
+_GZIP = b"\x1f\x8b"
+
+
+def _cut(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
+
+
+def _unpacked(body: bytes) -> Iterator[bytes]:
+    """What gzip has packed, however small; as far as it goes if it is broken or cut off."""
+    with gzip.open(BytesIO(body)) as file, suppress(OSError, EOFError, zlib.error):
+        while piece := file.read1(_PIECE):
+            yield piece
+
+
+# What it is
+
+_KINDS = {"urlset": "urlset", "sitemapindex": "index", "rss": "rss", "feed": "atom", "rdf": "rdf"}
+_RECORDS = {"urlset": "url", "index": "sitemap", "rss": "item", "rdf": "item", "atom": "entry"}
+_ROOT = re.compile(r"<(?:[\w.-]+:)?(\w+)[\s/>]")
+_DECLARED = re.compile(r"\]\s*>")
+_SPACE = re.compile(r"\s*")
+_URL_LINE = re.compile(r"https?://\S+\s*(?:[\r\n]|$)", re.I)
+
+
+def _kind(url: str, start: str) -> str:
+    if urlsplit(url).path == "/robots.txt":
+        return "robots"
+    if not start.startswith("<"):
+        return "text" if _URL_LINE.match(start) else ""
+    root = _ROOT.match(start, _before_root(start))
+    return _KINDS.get(root[1].lower(), "") if root else ""
+
+
+def _before_root(text: str) -> int:
+    """Where the first element begins, behind declarations and comments."""
+    at = 0
+    while True:
+        if text.startswith("<!--", at):
+            end = text.find("-->", at + 4) + 2
+        elif text.startswith("<?", at):
+            end = text.find("?>", at) + 1
+        elif text[at : at + 9].upper() == "<!DOCTYPE":
+            end = text.find(">", at)
+            if text.find("[", at, end) >= 0:
+                declared = _DECLARED.search(text, at)
+                end = declared.end() - 1 if declared else 0
+        else:
+            return at
+        if end <= at:
+            return len(text)
+        space = _SPACE.match(text, end + 1)
+        at = space.end() if space else len(text)

@@ -1,0 +1,1 @@
+"""BeautifulSoup's tree, built fast."""

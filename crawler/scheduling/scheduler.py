@@ -1,0 +1,285 @@
+"""The scheduler decides which request goes next, to which worker, and when. No I/O.
+
+Each host at work has a queue: the head of what the store keeps for it, in order. A host's turn
+comes when its clock allows: until then it waits, and then it stands in line. Hosts with a delay
+get one request at a time, as often as the clock says. Hosts without one get a few more than their
+workers can run at once, so that no worker waits for the next; the workers keep to ``slots`` at the
+same time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+
+from crawler.scheduling.assignment import Assignment
+from crawler.scheduling.host_queue import HostQueue
+from crawler.scheduling.worker_loads import Loads
+from crawler.store import Queued
+
+HEAD_TOTAL = 50_000
+"""Requests held in memory, over all hosts."""
+
+_Turn = tuple[float, int, HostQueue]
+"""When a host's turn is, the turn's number and the host."""
+
+
+class Scheduler:
+    """Which request goes next. ``now`` is always a time on the caller's monotonic clock.
+
+    ``threads`` is how many requests one worker runs at the same time. ``remaining`` limits how
+    many further requests may end; ``None`` is no limit.
+    """
+
+    def __init__(self, *, workers: int, threads: int, remaining: int | None = None) -> None:
+        self.remaining = remaining
+        self._loads = Loads(workers, threads)
+        self._hosts: dict[int, HostQueue] = {}
+        self._ready: deque[_Turn] = deque()
+        self._waiting: list[_Turn] = []
+        self._full: OrderedDict[HostQueue, None] = OrderedDict()
+        self._order = itertools.count(1)
+        self._ids = itertools.count(1)
+        self._assigned: dict[int, Assignment] = {}
+        self._suspects: list[deque[tuple[HostQueue, Queued]]] = [deque() for _ in range(workers)]
+
+    # Hosts and their queues
+
+    def add_host(self, host: HostQueue, now: float) -> None:
+        """A host comes to work; its home is the next worker in turn."""
+        workers = self._loads.workers
+        host.in_flight = [0] * workers
+        host.running = 0
+        host.home = (host.home if host.exclusive else len(self._hosts)) % workers
+        host.share_out(workers)
+        self._hosts[host.id] = host
+        self._list(host, now)
+
+    def remove_host(self, host: HostQueue) -> None:
+        """A host has nothing to do for now; its queue stays in the store."""
+        del self._hosts[host.id]
+        self._full.pop(host, None)
+        host.turn = 0
+
+    def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
+        """The host's robots.txt asks for a delay, or for none."""
+        host.clock.set_crawl_delay(crawl_delay)
+        host.share_out(self._loads.workers)
+
+    def host(self, id: int) -> HostQueue | None:
+        """The host with this id, if it is at work."""
+        return self._hosts.get(id)
+
+    @property
+    def hosts(self) -> Iterable[HostQueue]:
+        """The hosts at work."""
+        return self._hosts.values()
+
+    @property
+    def head_size(self) -> int:
+        """How many requests of one host are held in memory."""
+        return max(8, min(512, HEAD_TOTAL // (len(self._hosts) or 1)))
+
+    def push(self, host: HostQueue, queued: Queued, now: float) -> None:
+        """A new request of a host at work; it is held in memory only if its turn is near."""
+        if host.cursor is not None and queued.key <= host.cursor:
+            heapq.heappush(host.heap, queued)
+            self._shorten(host)
+        elif host.more or len(host.heap) >= self.head_size:
+            host.more = True
+        else:
+            host.cursor = queued.key
+            heapq.heappush(host.heap, queued)
+        self._list(host, now)
+
+    def refill(self, host: HostQueue, rows: list[Queued], *, more: bool, now: float) -> None:
+        """The next requests from the store, those behind ``host.cursor``."""
+        if rows:
+            host.cursor = rows[-1].key
+        host.heap += [queued for queued in rows if queued.id not in host.out]
+        host.heap.sort()  # which makes it a heap
+        host.more = more
+        self._list(host, now)
+
+    def put_back(self, host: HostQueue, queued: Queued, now: float) -> None:
+        """A request that was out, or waited for another try, is an ordinary pending one again."""
+        host.out.discard(queued.id)
+        if host.cursor is not None and queued.key > host.cursor and host.more:
+            return  # the store will bring it
+        if host.cursor is None or queued.key > host.cursor:
+            host.cursor = queued.key
+        heapq.heappush(host.heap, queued)
+        self._shorten(host)
+        self._list(host, now)
+
+    def settle(self, host: HostQueue, id: int) -> None:
+        """The outcome of this request has been committed: forget that it was sent."""
+        host.out.discard(id)
+
+    def _shorten(self, host: HostQueue) -> None:
+        """Keep the in-memory head short when high-priority requests swell it; the rest stays in
+        the store."""
+        if len(host.heap) > 4 * self.head_size:
+            host.heap = heapq.nsmallest(self.head_size, host.heap)
+            host.cursor = host.heap[-1].key
+            host.more = True
+
+    # Turns
+
+    def next(self, now: float) -> Assignment | None:
+        """The request whose turn it is, with the worker that gets it; None when there is none."""
+        if self._is_at_limit:
+            return None
+        return (any(self._suspects) and self._next_suspect(now)) or self._next_in_turn(now)
+
+    @property
+    def _is_at_limit(self) -> bool:
+        """True when the requests in flight are enough to reach ``max_pages``: no more are sent."""
+        return self.remaining is not None and len(self._assigned) >= self.remaining
+
+    def _next_suspect(self, now: float) -> Assignment | None:
+        for worker, suspects in enumerate(self._suspects):
+            if suspects and not self._loads.of(worker):
+                host, queued = suspects[0]
+                if host.clock.ready_at <= now and host.has_room:
+                    suspects.popleft()
+                    return self._send(host, queued, worker, now, alone=True)
+        return None
+
+    def _next_in_turn(self, now: float) -> Assignment | None:
+        while self._waiting and self._waiting[0][0] <= now:
+            self._ready.append(heapq.heappop(self._waiting))
+        while self._ready and not self._loads.are_full:  # or turns wait where they are
+            _, turn, host = self._ready.popleft()
+            if turn != host.turn:
+                continue  # it has been listed anew since
+            host.turn = 0
+            if host.clock.ready_at > now:  # it was asked to wait since it was listed
+                self._list(host, now)
+            elif host.has_work and host.has_room:
+                host.knows_robots = host.knows_robots and now < host.robots_until
+                worker = self._loads.worker_for(host)
+                if worker is not None:
+                    queued = heapq.heappop(host.heap) if host.knows_robots else None
+                    return self._send(host, queued, worker, now)
+                self._full[host] = None
+        return None
+
+    def _open(self, worker: int) -> None:
+        """The worker may have any request again, unless a suspect waits to have it alone."""
+        if not self._suspects[worker]:
+            self._loads.closed.discard(worker)
+
+    @property
+    def has_queued(self) -> bool:
+        """True when some request is there to be sent, now or later."""
+        return any(host.heap for host in self._hosts.values())
+
+    def next_at(self) -> float | None:
+        """When the next host may be asked; None when nothing waits for time alone (no host listed,
+        workers full, limit reached)."""
+        if self._is_at_limit or self._loads.are_full:
+            return None
+        turns = self._ready or self._waiting
+        return turns[0][0] if turns else None
+
+    def relist(self, host: HostQueue, now: float) -> None:
+        """The host's clock has moved: its turn may come sooner than it is listed for."""
+        if host.turn and host.clock.ready_at < host.turn_at:
+            host.turn = 0
+        self._list(host, now)
+
+    def _list(self, host: HostQueue, now: float) -> None:
+        if host.heap and not host.turn and host.has_work and host.has_room:
+            host.turn = next(self._order)
+            at = host.clock.ready_at
+            if at > now:
+                host.turn_at = at
+                heapq.heappush(self._waiting, (at, host.turn, host))
+            else:
+                host.turn_at = now
+                self._ready.append((now, host.turn, host))
+
+    def _send(
+        self,
+        host: HostQueue,
+        queued: Queued | None,
+        worker: int,
+        now: float,
+        *,
+        alone: bool = False,
+    ) -> Assignment:
+        id, clock = next(self._ids), host.clock
+        before = (clock.ready_at, clock.granted)
+        clock.asked(now)
+        assignment = Assignment(id, host, queued, worker, before, clock.ready_at, alone)
+        self._assigned[id] = assignment
+        self._loads.add(host, worker)
+        if queued is None:
+            host.asking_robots = True
+        else:
+            host.out.add(queued.id)
+        self._list(host, now)
+        return assignment
+
+    # What comes back
+
+    def finish(self, id: int, now: float) -> Assignment | None:
+        """A worker has answered; None if the answer is to nothing that is in flight."""
+        assignment = self._assigned.pop(id, None)
+        if assignment is not None:
+            host, worker = assignment.host, assignment.worker
+            self._loads.remove(host, worker)
+            if assignment.queued is None:
+                host.asking_robots = False
+            self._list(host, now)
+            if assignment.alone:
+                self._open(worker)
+            if self._full:
+                for _ in range(min(4, len(self._full))):
+                    self._list(self._full.popitem(last=False)[0], now)
+        return assignment
+
+    def ended(self) -> None:
+        """A request is done or has failed for good, so one less of ``remaining`` may end."""
+        if self.remaining is not None:
+            self.remaining -= 1
+
+    def lost(self, worker: int, now: float) -> list[Assignment]:
+        """A worker has died: everything that it had, no longer in flight."""
+        ids = [a.id for a in self._assigned.values() if a.worker == worker]
+        return [gone for id in ids if (gone := self.finish(id, now)) is not None]
+
+    def suspect(self, worker: int, host: HostQueue, queued: Queued) -> None:
+        """A request that a worker may have died of goes out again, but with no other beside it."""
+        self._suspects[worker].append((host, queued))
+        self._loads.closed.add(worker)
+
+    def close(self, worker: int) -> bool:
+        """Give this worker nothing more; False while it has a request alone."""
+        if worker in self._loads.closed:
+            return False
+        self._loads.closed.add(worker)
+        return True
+
+    def reopen(self, worker: int, now: float) -> None:
+        """The worker may have requests again."""
+        self._open(worker)
+        while self._full:
+            self._list(self._full.popitem(last=False)[0], now)
+
+    def has_any(self, worker: int) -> bool:
+        """True while the worker has requests."""
+        return self._loads.of(worker) > 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that workers have."""
+        return len(self._assigned)
+
+    @property
+    def suspects(self) -> int:
+        """Requests that will be tried alone."""
+        return sum(len(suspects) for suspects in self._suspects)

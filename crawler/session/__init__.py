@@ -1,0 +1,1 @@
+"""Who we are at a site: accounts, secrets, login, and noticing that it has ended."""

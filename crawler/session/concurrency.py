@@ -1,0 +1,109 @@
+"""Turns: the fetches of one session go side by side, or one by one while its cookies change.
+
+Where each page brings another cookie and the one before is refused, two fetches at a time would
+log each other out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from crawler.session.read_write_lock import Gate
+
+CALM = 10
+"""Pages in a row that change no cookie, after which fetches go side by side.
+
+One is not enough: where each page changes the cookie, an error page may not.
+"""
+
+
+class Turn:
+    """One fetch: what its answer is taken for, and whether that has changed a cookie."""
+
+    def __init__(self, place: ExitStack, changes: int, *, alone: bool) -> None:
+        self.place = place
+        self.changes = changes
+        self.alone = alone
+        self.changed = False
+        self.worked = False
+        """It was a page."""
+        self.refused = False
+        """Nobody is logged in. A cookie for nobody says nothing of how those of a login change."""
+
+
+class Turns:
+    """Whose turn it is. Sessions that do not log in need none."""
+
+    def __init__(self) -> None:
+        self._gate = Gate()
+        self._side = Gate()
+        self._lock = threading.Lock()
+        self._calm = 0
+        self._changes = 0
+        self._for_good = False
+        self._mine = threading.local()
+
+    @property
+    def one_by_one(self) -> bool:
+        """True while pages may come with another cookie each, so that one must follow the other."""
+        return self._for_good or self._calm < CALM
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing else is fetched within, and what was has been judged: a login may begin."""
+        with self._side.alone(), self._gate.alone():
+            yield
+
+    def aside(self) -> AbstractContextManager[None]:
+        """What is no page is fetched within: beside any page, but not during a login."""
+        return self._side.together()
+
+    @contextmanager
+    def next(self) -> Iterator[Turn]:
+        """One fetch is made within, and judged, so that the next one knows what came of it."""
+        with ExitStack() as place:
+            turn = Turn(place, alone=self._enter(place), changes=self._changes)
+            self._mine.turn = turn
+            try:
+                yield turn
+            finally:
+                self._mine.turn = None
+                self._learn(turn)
+
+    def _enter(self, place: ExitStack) -> bool:
+        while True:
+            alone = self.one_by_one
+            place.enter_context(self._gate.alone() if alone else self._gate.together())
+            if alone or not self.one_by_one:
+                return alone
+            place.close()  # a cookie has changed while this one waited
+
+    def note(self, *, changed: bool) -> None:
+        """An answer has come in this thread; ``changed`` says that a cookie is another by it."""
+        turn: Turn | None = getattr(self._mine, "turn", None)
+        if turn is not None:
+            turn.changed = turn.changed or changed
+
+    def _learn(self, turn: Turn) -> None:
+        with self._lock:
+            if turn.changed and not turn.refused:
+                self._calm = 0
+                self._changes += 1
+            elif turn.worked:
+                self._calm += 1
+
+    def settle(self, turn: Turn) -> bool:
+        """Wait until all that was sent beside ``turn`` is judged; True if that changed a cookie.
+
+        Then what ``turn`` was sent with may have died on its way. Where it was refused it has: from
+        then on fetches go one by one.
+        """
+        if not turn.alone:
+            turn.place.close()
+            turn.place.enter_context(self._gate.alone())
+            turn.alone = True
+        is_late = self._changes != turn.changes
+        self._for_good = self._for_good or (is_late and turn.refused)
+        return is_late

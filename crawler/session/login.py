@@ -1,0 +1,297 @@
+"""Login: one at a time, once for a session, and again when the site has ended it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NoReturn
+
+import requests
+from msgspec.structs import replace
+from urllib3.exceptions import HTTPError
+
+from crawler import urls
+from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonError
+from crawler.http.redirects import is_redirect, leads_to
+from crawler.parsing.response import Response
+from crawler.request import Request, unpacked
+from crawler.scope import Scope
+from crawler.session import login_page as loginpage
+from crawler.session.concurrency import Turn
+from crawler.session.credentials import unset_variable
+from crawler.session.session import Session
+from crawler.spider import Spider
+from crawler.system_errors import no_handles, out_of_handles
+from crawler.worker.failures import traceback_of
+
+log = logging.getLogger(__name__)
+
+
+MOST_FRUITLESS = 1
+"""Logins in a row after which the very next page may come back as if logged out."""
+
+
+class Login:
+    """Keeps the sessions of one spider logged in."""
+
+    def __init__(
+        self,
+        spider: Spider,
+        scope: Scope,
+        retries: int,
+        one_callback: AbstractContextManager[Any],
+        pages: Path | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """``pages`` is the folder where a page that shows a failed login is kept.
+
+        ``wall`` is the clock that ``Request.asked`` is of, by which what was sent before a login is
+        told from what was sent after it; so it must not jump.
+        """
+        self._spider = spider
+        self._scope = scope
+        self._retries = retries
+        self._one_callback = one_callback
+        self._pages = pages
+        self._wall = wall
+        self._proven: set[str] = set()
+        """Keys of sessions that have logged in, or worked, in this process."""
+
+    def ensure(self, session: Session) -> None:
+        """Log in unless that has been done. Raises LoginError, also for each later request."""
+        if session.logged_in_at is None:
+            with session.turns.alone():
+                if session.logged_in_at is None:
+                    self._log_in(session)
+
+    def fetch(
+        self, session: Session, request: Request, send: Callable[[], Response]
+    ) -> Response | Request:
+        """What ``send`` brings to somebody who is logged in, or the request to ask once more.
+
+        The session will log in before that is asked, unless it has done so since. Raises
+        LoginError when logging in changes nothing, and FetchError when it helps other pages but
+        not this one.
+        """
+        with self._turn(session) as turn:
+            if request.history and not _is_current(session, request):
+                # Redirects that began before the login say nothing. Where they lead, to the login
+                # as a rule, somebody who has logged in since might lose the session again.
+                return self._again(session, request)
+            return self._judged(session, request, send(), turn)
+
+    @contextmanager
+    def _turn(self, session: Session) -> Iterator[Turn]:
+        """Logged in, for one fetch: no login begins before it is over, and judged.
+
+        An answer that comes during a login, or after it to what was sent before it, would bring
+        cookies of nobody into the session.
+        """
+        while True:
+            self.ensure(session)
+            with session.turns.next() as turn:
+                if session.logged_in_at is not None:
+                    yield turn
+                    return
+
+    def _judged(
+        self, session: Session, request: Request, response: Response, turn: Turn
+    ) -> Response | Request:
+        target = _target(response)
+        if target is None:
+            turn.refused = self._is_logged_out(response)
+        else:
+            turn.refused = session.is_login_page(target)
+        if turn.refused or response.status in (401, 403):
+            # What was sent beside it may have changed the cookie, or led to a login.
+            is_late = session.turns.settle(turn)
+            if is_late or not _is_current(session, request):
+                return self._again(session, request)
+            if turn.refused and not (target and self._wants_to_see(target)):
+                if session.witness.saw_end_at(request) and self._works_elsewhere(session):
+                    return _closed(session, request, response)
+                return self._again(session, request, response)
+        if target is None and not turn.refused:
+            turn.worked = True
+            self._has_worked(session, request, response)
+        return response
+
+    def _wants_to_see(self, login: str) -> bool:
+        """True when the spider decides by the page of the login whether that is being logged out.
+
+        By default such a page need not be opened.
+        """
+        is_default = type(self._spider).is_logged_out is Spider.is_logged_out
+        return not is_default and self._scope.allows(login)
+
+    def _again(
+        self, session: Session, request: Request, refusal: Response | None = None
+    ) -> Request:
+        """The request to ask in the place of ``request``; ``refusal`` is what ends the session.
+
+        Without one, ``request`` was sent to no avail, and that says nothing of the session now.
+        """
+        # Nor does it count what was sent with cookies that were taken over: newer ones may have
+        # died with a process that was killed.
+        tries = request.tries + (refusal is not None and session.key in self._proven)
+        last = tries > self._retries
+        if refusal is not None:
+            self._end(session, request, refusal, last=last)
+        url = urls.redacted(request.url)
+        if not request.replay:
+            raise FetchError(
+                "logged out",
+                f"{url}: the session had ended when it was sent, and it is not sent again "
+                "(replay=False)",
+            )
+        if last:
+            raise FetchError("logged out", f"{url}: logging in again does not help this page")
+        if request.first is not None:
+            return replace(unpacked(request.first), tries=tries)
+        first = request.history[0].url if request.history else request.url
+        return replace(request, url=first, history=[], tries=tries)
+
+    def _end(self, session: Session, request: Request, refusal: Response, *, last: bool) -> None:
+        if request.tries and not session.has_worked:
+            # A new login did not bring this page back; whether it does others, they will tell.
+            if last:
+                self._give_up(session, refusal, "pages still come back as if logged out")
+        else:
+            log.info("%s: logged out (%s)", session.key, urls.redacted(refusal.url))
+            session.logged_in_at = None
+            session.fruitless_logins += not session.has_worked
+            session.witness.saw_end(request)
+        if session.fruitless_logins > MOST_FRUITLESS:
+            self._give_up(session, refusal, "the pages after it came back as if logged out")
+
+    def _works_elsewhere(self, session: Session) -> bool:
+        """True when the session's witness comes; nothing else is fetched meanwhile."""
+        if not session.witness.url:
+            return False
+        session.pace()  # counts from now on: the page in question has just been asked for
+        try:
+            page = session.open(session.witness.url)
+        except (FetchError, requests.RequestException, HTTPError, HTTPException, OSError):
+            return False
+        finally:
+            session.pace()
+        return page.status < 400 and not self._is_logged_out(page)
+
+    def _is_logged_out(self, response: Response) -> bool:
+        with self._one_callback:
+            return self._spider.is_logged_out(response)
+
+    def _has_worked(self, session: Session, request: Request, response: Response) -> None:
+        with session.lock:
+            session.fruitless_logins = 0
+            session.has_worked = True
+            self._proven.add(session.key)
+            if not session.home or urls.site(request.url) in session.home:
+                session.witness.saw_page(request, response)  # credentials go to no other site
+            if response.status != 403:
+                session.forbidden = 0
+                return
+            session.forbidden += 1
+            if request.tries:
+                session.login_cures_403 = False
+
+    def _log_in(self, session: Session) -> None:
+        """One try; when it fails, all requests of the session wait and none tries again."""
+        if session.waiting and session.login_error is None:  # since an earlier run
+            session.login_error = f"login of {self._who(session)} waits for {session.waiting}"
+        if session.login_error is not None:
+            raise _refusal(session)
+        session.start_anew()
+        try:
+            with session.trusting():
+                self._call(session)
+        except NeedsPersonError as error:
+            session.waiting = " ".join(session.mask(error.question).split()) or "a person"
+            self._give_up(session, session.page, "", verdict=f"waits for {session.waiting}")
+        except (AccountError, LoginError) as error:
+            self._give_up(session, session.page, str(error))
+        except Exception as error:
+            session.hide_credentials()
+            if out_of_handles(error):  # it is not the login that failed: there will be another try
+                raise no_handles() from error
+            log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
+            why = unset_variable(error) or f"{type(error).__name__}: {error}"
+            self._give_up(session, session.page, why)
+        if session.page is not None and self._is_logged_out(session.page):
+            self._give_up(session, session.page, "it ended still logged out")
+        if session.page is not None and self._asks_again(session, session.page):
+            self._give_up(session, session.page, "the page after it asks for the password again")
+        session.hide_credentials()
+        session.pace()
+        session.has_worked = False
+        session.logged_in_at = self._wall()
+        self._proven.add(session.key)
+        log.info("%s: logged in", session.key)
+
+    def _asks_again(self, session: Session, page: Response) -> bool:
+        """A spider with an ``is_logged_out`` of its own knows better than a look at the page."""
+        is_default = type(self._spider).is_logged_out is Spider.is_logged_out
+        return is_default and loginpage.asks_again(session, page)
+
+    def _call(self, session: Session) -> None:
+        """Call ``login`` with the account too, if it takes one."""
+        login: Callable[..., None] = self._spider.login
+        if len(inspect.signature(login).parameters) > 1:
+            login(session, session.account)
+        else:
+            login(session)
+
+    def _give_up(
+        self, session: Session, page: Response | None, why: str, verdict: str = "failed: "
+    ) -> NoReturn:
+        """No more tries in this run; the message says whose login, where, and what was seen."""
+        facts = [] if page is None else loginpage.facts(page)
+        if page is not None and self._pages is not None:
+            facts += loginpage.save(session, page, self._pages)
+        seen = f" ({', '.join(facts)})" if facts else ""
+        said = f"login of {self._who(session)} {verdict}{why.rstrip('.')}{seen}"
+        session.login_error = session.mask(said)
+        raise _refusal(session)
+
+    def _who(self, session: Session) -> str:
+        account = session.key.partition(":")[2]
+        return f"{self._spider.name} as {account}" if account else self._spider.name
+
+
+def _refusal(session: Session) -> LoginError:
+    """Why the session is not logged in."""
+    message = session.login_error or ""
+    return NeedsPersonError(session.waiting, message) if session.waiting else LoginError(message)
+
+
+def _closed(session: Session, request: Request, response: Response) -> Response:
+    """``response`` is all that this account gets there: a page that fails, and no end of a session.
+
+    Raises FetchError where it is a page of the login, which is nothing for a callback.
+    """
+    with session.lock:
+        session.login_cures_403 = session.login_cures_403 and response.status != 403
+        if session.witness.is_sure:  # else the login may be worth nothing all the same
+            session.has_worked, session.fruitless_logins = True, 0
+    if response.status in (401, 403):
+        return response
+    url = urls.redacted(request.url)
+    raise FetchError("logged out", f"{url}: logging in again does not help this page")
+
+
+def _is_current(session: Session, request: Request) -> bool:
+    """False when ``request``, or a hop on its way, was sent before the last login."""
+    return session.logged_in_at is not None and session.logged_in_at <= request.asked
+
+
+def _target(response: Response) -> str | None:
+    """Where a redirect leads, empty if nowhere; None for what is no redirect."""
+    if not is_redirect(response.status, response.headers):
+        return None
+    return leads_to(response.url, response.headers["location"]) or ""

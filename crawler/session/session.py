@@ -1,0 +1,285 @@
+"""Session: a ``requests.Session`` whose cookies and login state can be kept as data."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from crawler import urls
+from crawler.errors import FetchError
+from crawler.http.adapter import PoolAdapter
+from crawler.http.body import read
+from crawler.http.deadline import Watchdog, uncounted
+from crawler.http.http1 import Reply
+from crawler.http.transport import Transport
+from crawler.messages import LoginState, SessionChange, SessionNews
+from crawler.parsing.forms import Form
+from crawler.parsing.response import Response
+from crawler.request import Hop, Request
+from crawler.session.accounts import Account
+from crawler.session.masking import Mask
+from crawler.session.probe import Witness
+from crawler.session.prompts import Person, nobody
+from crawler.session.throttle import Pace
+from crawler.settings import Settings
+
+MOST_OF_REDIRECT = 64 * 1024
+"""Bytes of a redirect's own body that are read; nobody looks at it."""
+
+
+class Session(Transport):
+    """One identity: cookies, headers, auth and pooled connections, as in ``requests``.
+
+    What the documentation of ``requests.Session`` says holds here: ``headers``, ``auth``,
+    ``proxies``, ``verify``, ``cert``, ``hooks``, ``mount``. ``key`` names the session in the
+    store. Proxies, ``netrc`` and certificate authorities of the environment are looked up once a
+    host, unless ``trust_env`` is False.
+
+    What must survive a restart besides cookies: headers that ``login`` sets, and ``state``, a
+    small dict of plain data that is the spider's own. Both are kept with the cookies.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        settings: Settings,
+        adapter: HTTPAdapter | None = None,
+        mask: Mask | None = None,
+        watchdog: Watchdog | None = None,
+    ) -> None:
+        super().__init__()
+        self.key = key
+        self.headers["User-Agent"] = settings.user_agent
+        self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        self.account: Account | None = None
+        self.state: dict[str, Any] = {}
+        self.logged_in_at: float | None = None
+        self.login_error: str | None = None
+        self.waiting = ""
+        self.person: Person = nobody
+        self.login_pages: set[str] = set()
+        self.mask = mask or Mask()
+        self.fruitless_logins = 0
+        self.has_worked = True
+        self.witness = Witness()
+        self.forbidden = 0
+        self.login_cures_403 = True
+        self.lock = threading.RLock()
+        self.max_redirects = settings.max_redirects
+        self._settings = settings
+        self._watchdog = watchdog
+        self._trusts: int | None = threading.get_ident()
+        self._plain_headers: dict[str, str] = {}
+        self._kept = LoginState()
+        self.page: Response | None = None
+        self.pace = Pace(settings.delay).wait
+        adapter = adapter or PoolAdapter()
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    # What a spider's login uses
+
+    def open(self, url: str, **kwargs: Any) -> Response:
+        """GET ``url`` as a person would open it, redirects followed, as a Response."""
+        return self._visit("GET", url, **kwargs)
+
+    def submit(
+        self,
+        form: Form,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        click: Any = None,
+        **fields: Any,
+    ) -> Response:
+        """Send ``form`` with its own values and ``fields`` in place of some of them.
+
+        ``data`` is for names that are no Python identifiers; ``click`` names the button.
+        """
+        values = {**(data or {}), **fields}
+        for name in form.password_names:
+            self.mask.add(str(values.get(name) or ""))
+        request = form.to_request(values, click=click)
+        if self.page is not None:
+            self.login_pages.add(_place(self.page.url))
+        return self._visit(
+            request.method, request.url, data=request.data, headers=request.headers or {}
+        )
+
+    def ask(self, question: str, *, hidden: bool = False) -> str:
+        """What a person answers to ``question`` on the terminal of ``crawl login``.
+
+        ``hidden`` does not show the answer, there or anywhere else. Raises NeedsPersonError where
+        nobody is there to be asked: the account waits until somebody is.
+        """
+        answer = self.person(question, hidden)
+        if hidden:
+            self.mask.add(answer)
+        return answer
+
+    def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
+        headers = dict(kwargs.pop("headers", None) or {})
+        if self.page is not None:
+            headers.setdefault("Referer", self.page.url)
+        with self._limited(url):
+            raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
+            body = read(raw, urls.redacted(raw.url), self._settings.max_body)
+        self.page = self.as_response(raw, body, Request(url, method=method))
+        return self.page
+
+    def _limited(self, url: str) -> contextlib.AbstractContextManager[None]:
+        if self._watchdog is None:
+            return contextlib.nullcontext()
+        return self._watchdog.enforce(self._settings.timeout, urls.redacted(url))
+
+    def start_anew(self) -> None:
+        """A login begins: no page has been opened."""
+        self.page = None
+
+    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in requests, with a timeout even where none is given."""
+        named = urls.normalise(str(url)) or ""
+        if self._trusts == threading.get_ident():
+            self.home.add(urls.site(named))
+            adapter = self.get_adapter(named) if named else None
+            if isinstance(adapter, PoolAdapter):
+                adapter.addresses.permit(named)
+        kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
+        return super().request(method, url, *args, **kwargs)
+
+    def send(self, request: Any, **kwargs: Any) -> requests.Response:
+        """As in requests, at the crawl's pace, which redirects keep to as well."""
+        with uncounted():
+            self.pace()
+        return super().send(request, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """As in requests, which then reads the redirect's own body; here no more than its start."""
+        target: str | None = super().get_redirect_target(resp)
+        if target is not None and not getattr(resp, "_content_consumed", False):
+            try:
+                resp._content = read(resp, resp.url, MOST_OF_REDIRECT, cut=True)
+            except (FetchError, HTTPError, HTTPException, OSError):  # nobody will miss it
+                resp._content = b""
+            resp._content_consumed = True  # type: ignore[attr-defined]
+        return target
+
+    # What the crawler uses
+
+    @contextlib.contextmanager
+    def trusting(self) -> Iterator[None]:
+        """What this thread asks for by URL is the user's own word, and may be a local address.
+
+        In ``login`` it is. In a callback it may be what a page has said.
+        """
+        self._trusts = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._trusts = None
+
+    def as_response(
+        self, raw: requests.Response | Reply, body: bytes, request: Request
+    ) -> Response:
+        """What spiders see of ``raw``."""
+        hops = [Hop(hop.url, hop.status_code) for hop in raw.history]
+        return Response(
+            raw.url,
+            body,
+            status=raw.status_code,
+            headers=raw.headers,
+            request=request,
+            history=[*request.history, *hops],
+            session=self,
+        )
+
+    def settle(self) -> None:
+        """The spider has prepared the session: headers from now on are those of a login."""
+        self._trusts = None
+        self._plain_headers = self._text_headers()
+        self.hide_credentials()
+
+    def hide_credentials(self) -> None:
+        """Mask the passwords that the spider has set on the session."""
+        auth = self.auth[1] if isinstance(self.auth, tuple) else getattr(self.auth, "password", "")
+        proxies = (urlsplit(proxy).password for proxy in self.proxies.values())
+        for password in (auth, *proxies):
+            if isinstance(password, str):
+                self.mask.add(password)
+
+    def load(self, news: SessionNews, *, now: float = math.inf) -> None:
+        """Take over cookies and login state from the store.
+
+        A login that is later than ``now``, as the clock was set back since, counts as one of now:
+        until then no page would be one that was asked for after it.
+        """
+        self.cookies.load(news.cookies, news.heard)
+        self._kept = news.login
+        at = news.login.at
+        self.logged_in_at = None if at is None else min(at, now)
+        self.headers.update(news.login.headers)
+        self.state = copy.deepcopy(news.login.state)
+        self.login_pages = set(news.login.pages)
+        self.home = set(news.login.sites)
+        self.waiting = news.login.waiting
+
+    def drain(self) -> SessionChange | None:
+        """What changed since the last call, or None; part of the next outcome's commit."""
+        cookies = self.cookies.drain()
+        now = self._login_state()
+        changed = now != self._kept
+        if changed:
+            self._kept = now
+        if not cookies and not changed:
+            return None
+        return SessionChange(self.key, cookies, now if changed else None)
+
+    def _login_state(self) -> LoginState:
+        plain = self._plain_headers
+        headers = {k: v for k, v in self._text_headers().items() if plain.get(k) != v}
+        return LoginState(
+            self.logged_in_at,
+            headers,
+            copy.deepcopy(self.state),
+            tuple(sorted(self.login_pages)),
+            tuple(sorted(self.home)),
+            waiting=self.waiting,
+        )
+
+    def is_login_page(self, url: str) -> bool:
+        """True when a form of the login stood at ``url``, whatever its query."""
+        return _place(url) in self.login_pages
+
+    def _text_headers(self) -> dict[str, str]:
+        return {
+            k: v if isinstance(v, str) else v.decode("latin-1")
+            for k, v in self.headers.items()
+            if v is not None  # which leaves a header out
+        }
+
+    def looks_logged_out(self, response: Response) -> bool:
+        """True for a redirect to a page of the login, for 401, and for 403 that may be cured.
+
+        A 403 may mean logged out until a new login has changed nothing about one; from then on
+        only the third in a row does.
+        """
+        if response.status == 401:
+            return True
+        if response.status == 403:
+            return self.forbidden == (0 if self.login_cures_403 else 2)
+        return bool(response.history) and _place(response.url) in self.login_pages
+
+
+def _place(url: str) -> str:
+    """Where a page stands: its URL without the query, which often says where to go next."""
+    return url.partition("#")[0].partition("?")[0]

@@ -1,0 +1,1 @@
+"""The store of a single machine, in one SQLite file."""

@@ -1,0 +1,1 @@
+"""One worker process: a task comes in, an outcome goes out."""

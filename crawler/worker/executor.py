@@ -1,0 +1,220 @@
+"""One worker process: its threads, the hosts' lanes in it, and the pipe to the scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Protocol
+
+from crawler.gc_tuning import leave_to_us
+from crawler.messages import (
+    Feed,
+    HostNews,
+    Order,
+    Outcome,
+    Recall,
+    Stop,
+    Task,
+    decode_order,
+    encode,
+)
+
+BATCH = 16
+"""Outcomes that are sent together while there is more to do."""
+LINGER = 0.02
+"""Longest time, in seconds, that an outcome waits for others to be sent with."""
+
+
+class Handler(Protocol):
+    """What turns tasks into outcomes: a Worker."""
+
+    def learn(self, feed: Feed) -> None:
+        """Take over news before the tasks that come with them."""
+
+    def handle(self, task: Task) -> Outcome:
+        """What became of the task; never raises."""
+
+    def seal(self, task: Task, outcome: Outcome) -> None:
+        """Add what has changed in the sessions; ``outcome`` is the next one to be sent."""
+
+    def close(self) -> None:
+        """Release connections."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One host's tasks in this process: no more than ``slots`` of them run at the same time."""
+
+    slots: int
+    queue: deque[Task] = field(default_factory=deque)
+    running: int = 0
+
+
+class Workshop:
+    """Runs the tasks that come over ``connection`` in up to ``threads`` threads."""
+
+    def __init__(self, connection: Connection, handler: Handler, threads: int) -> None:
+        self._connection = connection
+        self._handler = handler
+        self._most = threads
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._lanes: dict[int, Lane] = {}
+        self._lock = threading.Lock()
+        self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._outbox: deque[Outcome] = deque()
+        self._filled = threading.Event()
+        self._reporting = threading.Lock()
+        self._sending = threading.Lock()
+        self._closed = False
+
+    def run(self) -> None:
+        """Work until told to stop, or until the other end of the pipe is gone."""
+        threading.Thread(target=self._send_late, name="sender", daemon=True).start()
+        with contextlib.suppress(EOFError, OSError):
+            self._connection.send_bytes(encode([]))  # says that this process has come up well
+            while not isinstance(order := decode_order(self._connection.recv_bytes()), Stop):
+                self._obey(order)
+        self._closed = True
+        self._filled.set()
+        for _ in self._threads:
+            self._ready.put(None)
+        self._handler.close()
+
+    def _obey(self, order: Order) -> None:
+        if isinstance(order, Feed):
+            self._handler.learn(order)
+            with self._lock:
+                for id in order.forget:
+                    self._lanes.pop(id, None)
+                for host in order.hosts:
+                    self._lane(host)
+                for task in order.tasks:
+                    self._push(task)
+        elif isinstance(order, Recall):
+            self._give_back(order.host)
+
+    def _lane(self, host: HostNews) -> None:
+        lane = self._lanes.get(host.id)
+        if lane is None:
+            self._lanes[host.id] = Lane(host.slots)
+        else:
+            lane.slots = host.slots
+
+    def _push(self, task: Task) -> None:
+        lane = self._lanes[task.host]
+        lane.queue.append(task)
+        if lane.running < lane.slots:
+            lane.running += 1
+            self._ready.put(lane)
+            if self._idle:
+                self._idle -= 1
+            elif len(self._threads) < self._most:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        name = f"fetch-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (lane := self._ready.get()) is not None:
+            self._work_off(lane)
+
+    def _work_off(self, lane: Lane) -> None:
+        """Handle the lane's tasks one after the other, as long as no other lane is waiting."""
+        while True:
+            with self._lock:
+                if not lane.queue:
+                    lane.running -= 1
+                    self._idle += 1  # whoever has the next lane takes this thread by counting down
+                    break
+                task = lane.queue.popleft()
+            outcome = self._handler.handle(task)
+            if outcome.host_wait is not None:
+                self._give_back(task.host)
+            self._report(task, outcome)
+            if len(self._outbox) >= BATCH or not (lane.queue or self._ready.qsize()):
+                self._flush()
+            else:
+                self._filled.set()
+            if self._ready.qsize():
+                self._ready.put(lane)  # it keeps its slot and takes its turn
+                break
+
+    def _report(self, task: Task, outcome: Outcome) -> None:
+        """Into the outbox, with what has changed in the session.
+
+        A changed cookie may travel with an earlier outcome than its own, never with a later one:
+        a crash in between would lose it.
+        """
+        with self._reporting:
+            self._handler.seal(task, outcome)
+            self._outbox.append(outcome)
+
+    def _give_back(self, host: int | None) -> None:
+        """What has not been started goes back to the scheduler."""
+        with self._lock:
+            for id, lane in self._lanes.items():
+                if host in (None, id):
+                    self._outbox.extend(Outcome(task.id, "returned") for task in lane.queue)
+                    lane.queue.clear()
+        self._filled.set()
+
+    def _send_late(self) -> None:
+        """Send what no busy thread has sent."""
+        while not self._closed:
+            self._filled.wait()
+            self._filled.clear()
+            time.sleep(LINGER)
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._sending:
+            # Only here is anything taken out, so what others append meanwhile stays.
+            batch = [self._outbox.popleft() for _ in range(len(self._outbox))]
+            if batch and not self._closed:
+                with contextlib.suppress(OSError):  # the other end is gone, and so are we, soon
+                    self._connection.send_bytes(encode(batch))
+
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """A process started within does not hear Ctrl-C until it has settled in."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def settle_in(core: int | None) -> None:
+    """Make this process a good place for one worker.
+
+    Signals that stop the crawl are the scheduling process's business. Threads that share one
+    interpreter lock run faster on one core than on several. Pages make so much short-lived
+    garbage in cycles that the collector would run all the time at its default thresholds.
+    """
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {core})
+    leave_to_us()

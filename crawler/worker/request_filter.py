@@ -1,0 +1,189 @@
+"""Which of the requests that a callback yields go to the frontier, and in which form."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from crawler import urls
+from crawler.errors import SpiderError
+from crawler.messages import Found
+from crawler.request import Request, fingerprint, packed
+from crawler.scope import Scope
+from crawler.spider import Spider
+from crawler.worker.crawl_limits import Guards, Tally
+from crawler.worker.unsafe_links import MEANING, WAY_OUT, Safety
+
+log = logging.getLogger(__name__)
+
+MOST_SENT = 100_000
+"""URLs that a worker remembers having found, so that it need not send them again."""
+USUAL_LENGTH = 200
+"""Characters of a URL; of much longer ones a worker remembers fewer."""
+
+
+class Finder:
+    """Checks requests where they are yielded, and drops those that cannot be new.
+
+    ``scope`` is None when only the scheduling process knows which hosts are allowed. ``safety``
+    is None in a job that does not log in. ``skipped`` counts the URLs that it was against, and
+    ``left_out`` those that ``guards`` were against.
+    """
+
+    def __init__(
+        self,
+        spider: Spider,
+        scope: Scope | None,
+        guards: Guards,
+        accounts: Collection[str] = (),
+        *,
+        safety: Safety | None = None,
+    ) -> None:
+        self._accounts = accounts
+        self._spider = spider
+        self._scope = scope
+        self._guards = guards
+        self._safety = safety
+        self.skipped = 0
+        self.left_out = Tally()
+        self._warned: set[str] = set()
+        self._sent: set[str] = set()
+        self._sent_length = 0
+        self._callbacks: dict[str, inspect.Signature] = {}
+        self._called_bare: set[str] = set()
+
+    def find(self, request: Request, depth: int, found: int = 0) -> Found | None:
+        """``request`` for the frontier, or None: off scope, unsafe, sent before, or too much.
+
+        ``found`` is how many new ones its page has led to before.
+
+        Raises SpiderError when it names no callback of the spider, no http(s) URL or an account
+        that there is not, or carries what is no plain data.
+        """
+        self._check_callback(request)
+        plain = request.is_plain and not (request.dont_filter or request.account)
+        if plain and request.url in self._sent:
+            return None
+        url = urls.normalise(str(request.url))  # a string of BeautifulSoup would keep its tree
+        if url is None:
+            raise SpiderError(
+                f"the request for {request.url!r} has no absolute http(s) URL; "
+                "response.follow() resolves relative ones"
+            )
+        request.url = url
+        request.depth = request.depth or depth
+        entry = self._entry(request, found)
+        if plain and entry is not None:
+            self._remember(url)
+        return entry
+
+    def find_seed(self, request: Request) -> Found | None:
+        """As ``find``, for a seed, whose URL is normalised; it is not remembered as sent."""
+        self._check_callback(request)
+        return self._entry(request, 0)
+
+    def _entry(self, request: Request, found: int) -> Found | None:
+        url = request.url
+        if self._scope is not None and not self._scope.allows(url):
+            return None
+        if objection := self._guards.objection(url, request.depth):
+            self._leave_out(objection, url)
+            return None
+        if request.account and request.account not in self._accounts:
+            raise SpiderError(_no_account(request.account, self._accounts))
+        if self._safety is not None and self._is_unsafe(request, self._safety):
+            return None
+        if not self._guards.allows_another(found):
+            self._leave_out("max_requests_per_page", url)
+            return None
+        return encoded(request)
+
+    def forget(self) -> None:
+        """The last requests found may be discarded; clear the "already sent" memory so that they
+        can be found again."""
+        self._sent.clear()
+        self._sent_length = 0
+
+    def _leave_out(self, setting: str, url: str) -> None:
+        self.left_out.add(setting, url, getattr(self._guards, setting))
+
+    def _is_unsafe(self, request: Request, safety: Safety) -> bool:
+        """True for what would log out or destroy something; says so once for each URL."""
+        if request.method != "GET" or request.safe:
+            return False
+        url = request.url
+        why = safety.objection(url)
+        if why and url not in self._warned:
+            log.warning("not followed: %s, %s (%s)", urls.redacted(url), MEANING[why], WAY_OUT[why])
+            self.skipped += 1
+            if len(self._warned) < MOST_SENT:
+                self._warned.add(url)
+        return bool(why)
+
+    def _remember(self, url: str) -> None:
+        if len(self._sent) >= MOST_SENT or self._sent_length >= MOST_SENT * USUAL_LENGTH:
+            self.forget()
+        self._sent.add(url)
+        self._sent_length += len(url)
+
+    def _check_callback(self, request: Request) -> None:
+        name = request.callback
+        if name in self._called_bare and not request.cb_kwargs:
+            return
+        signature = self._callbacks.get(name)
+        if signature is None:
+            signature = callback_signature(self._spider, name)
+            self._callbacks[name] = signature
+        check_arguments(signature, name, request.cb_kwargs or {})
+        if not request.cb_kwargs:
+            self._called_bare.add(name)
+
+
+def encoded(request: Request) -> Found:
+    """``request`` as it goes into the frontier. Raises SpiderError for what is no plain data."""
+    try:
+        return Found(
+            fingerprint=fingerprint(request),
+            origin=urls.origin(request.url),
+            rank=-request.priority,
+            callback=request.callback,
+            request=msgspec.Raw(packed(request)),
+            once=not request.replay,
+            dont_filter=request.dont_filter,
+            account=request.account,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SpiderError(
+            f"the request for {urls.redacted(request.url)} cannot be kept: its fields must hold "
+            f"plain data such as text, numbers, lists and dicts ({error})"
+        ) from None
+
+
+def _no_account(name: str, accounts: Collection[str]) -> str:
+    if not accounts:
+        return f"a request names the account {name!r}, but there are no accounts with names"
+    return f"a request names the account {name!r}, but there are only {', '.join(accounts)}"
+
+
+def callback_signature(spider: Spider, name: str) -> inspect.Signature:
+    """How the callback is called. Raises SpiderError when the spider has no such method."""
+    method: Any = getattr(spider, name, None)
+    if not callable(method) or name.startswith("__"):
+        raise SpiderError(
+            f"callback {name!r} is no method of {type(spider).__name__}; "
+            "a request names a method of its spider, or the method's name"
+        )
+    return inspect.signature(method)
+
+
+def check_arguments(signature: inspect.Signature, name: str, cb_kwargs: dict[str, Any]) -> None:
+    """Raises SpiderError when the callback does not take a response and ``cb_kwargs``."""
+    try:
+        signature.bind(None, **cb_kwargs)
+    except TypeError as error:
+        given = ", ".join(cb_kwargs) or "a response alone"
+        raise SpiderError(f"callback {name}() cannot be called with {given}: {error}") from None

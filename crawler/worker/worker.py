@@ -1,0 +1,281 @@
+"""A worker turns one task into one outcome. This is the main path, from top to bottom:
+
+``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` → ``Collector.collect``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from crawler import urls
+from crawler.clock import JobClock
+from crawler.errors import FetchError, LoginError, MachineError, StatusError
+from crawler.gc_tuning import collect_garbage
+from crawler.http.adapter import PoolAdapter
+from crawler.http.address_policy import Addresses
+from crawler.http.deadline import Watchdog, sent_at
+from crawler.http.redirects import is_redirect, redirected, says_no_more
+from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
+from crawler.output.items import ItemWriter
+from crawler.parsing.response import Response
+from crawler.parsing.robots import Robots
+from crawler.request import Request, unpacked
+from crawler.scheduling.retry import SPARED, RetryPolicy
+from crawler.scope import Scope
+from crawler.session.accounts import Account
+from crawler.session.login import Login
+from crawler.session.masking import Mask
+from crawler.session.session import Session
+from crawler.settings import Settings
+from crawler.spider import Failure, Spider
+from crawler.worker.callback_lock import Callbacks
+from crawler.worker.collector import Collector
+from crawler.worker.crawl_limits import Guards
+from crawler.worker.failures import may_have_been_sent, report_of, status_error, traceback_of
+from crawler.worker.fetcher import Fetcher
+from crawler.worker.hosts import KnownHost
+from crawler.worker.request_filter import Finder, encoded
+from crawler.worker.session_pool import Sessions
+from crawler.worker.unsafe_links import Safety
+
+log = logging.getLogger(__name__)
+
+POOLS = 256
+"""Hosts to which a worker keeps connections open."""
+
+NOT_CURED = 1.0
+"""Seconds to wait with a page that a new login has not brought back."""
+
+
+class Worker:
+    """Handles tasks, in any number of threads; callbacks run one at a time."""
+
+    def __init__(
+        self,
+        spider: Spider,
+        settings: Settings,
+        scope: Scope,
+        *,
+        threads: int,
+        settled: bool = False,
+        pages: Path | None = None,
+        mask: Mask | None = None,
+        accounts: Iterable[Account] = (),
+    ) -> None:
+        """``settled`` says that the scope was declared, so that no seed's redirect widens it.
+
+        ``pages`` is the folder for pages that somebody should look at, ``mask`` what keeps secrets
+        out of it and out of failures.
+        """
+        self._spider = spider
+        self._settings = settings
+        self._scope = scope
+        self._settled = settled
+        self._mask = mask or Mask()
+        self._wall = JobClock().wall
+        self._watchdog = Watchdog()
+        self._fetcher = Fetcher(settings, self._watchdog)
+        self._accounts = {account.name: account for account in accounts}
+        self._safety = Safety.of(spider.logout_urls, settings) if spider.logs_in() else None
+        self._guards = Guards.of(settings)
+        finder = Finder(spider, scope, self._guards, self._accounts, safety=self._safety)
+        self._collector = Collector(finder, ItemWriter(type(spider).item_type))
+        self._retry = RetryPolicy(settings)
+        self._addresses = Addresses(anywhere=settings.allow_private)
+        self._adapter = PoolAdapter(POOLS, threads, addresses=self._addresses)
+        self._hosts: dict[int, KnownHost] = {}
+        self._sessions = Sessions(spider, self._new_session, self._adapter, self._accounts)
+        self.callbacks = Callbacks(settings.callback_timeout)
+        self._login: Login | None = None
+        if spider.logs_in():
+            self._login = Login(
+                spider, scope, settings.retries, self.callbacks, pages, wall=self._wall
+            )
+
+    def learn(self, feed: Feed) -> None:
+        """Take over what the scheduling process says of hosts, sessions and scope."""
+        for netloc in feed.scope:
+            self._scope.add_netloc(netloc)
+        for id in feed.forget:
+            self._forget(id)
+        for host in feed.hosts:
+            if host.id not in self._hosts:
+                self._sessions.hold(host.session)
+                if host.seeded:
+                    self._addresses.permit(host.origin)
+            self._hosts[host.id] = KnownHost(host, self._settings.user_agent)
+        for news in feed.sessions:
+            self._sessions.of(news.key).load(news, now=self._wall())
+
+    def _forget(self, id: int) -> None:
+        host = self._hosts.pop(id)
+        if host.seeded:
+            self._addresses.forbid(host.origin)
+        self._sessions.release(host.session)
+
+    def _new_session(self, key: str) -> Session:
+        return Session(key, self._settings, self._adapter, self._mask, self._watchdog)
+
+    def close(self) -> None:
+        """Close connections and the watchdogs."""
+        self._watchdog.close()
+        self.callbacks.close()
+        self._sessions.close()
+
+    # The main path
+
+    def handle(self, task: Task) -> Outcome:
+        """What became of ``task``. Never raises: whatever goes wrong is an outcome too."""
+        outcome = Outcome(task.id, "done")
+        host = self._hosts[task.host]
+        session = self._sessions.of(host.session)
+        request = unpacked(task.request)
+        try:
+            if task.sent:
+                raise may_have_been_sent(request, "the crawl or a worker was killed")
+            if why := self._sessions.unprepared.get(host.session):
+                raise LoginError(why)
+            if task.robots:
+                self._fetch_robots(request, session, outcome)
+            else:
+                self._obey_robots(request, host, session, outcome)
+        except Exception as error:
+            self._fail(outcome, task, request, error)
+        # A busy thread, or a new connection, may have kept it back since.
+        outcome.started = outcome.started and max(outcome.started, sent_at())
+        for found in outcome.found if outcome.moved is None else (outcome.moved,):
+            found.account = found.account or host.account
+        return outcome
+
+    def seal(self, task: Task, outcome: Outcome) -> None:
+        """Add what has changed in the session, by this task or by another thread's."""
+        change = self._sessions.of(self._hosts[task.host].session).drain()
+        if change is not None:
+            outcome.sessions = [change]
+
+    def _obey_robots(
+        self, request: Request, host: KnownHost, session: Session, outcome: Outcome
+    ) -> None:
+        host.check(request.url)
+        self._fetch(request, session, outcome)
+
+    def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
+        def send() -> Response:
+            outcome.started = time.monotonic()
+            request.asked = request.asked if request.history else self._wall()
+            response = self._fetcher.fetch(request, session)
+            outcome.status, outcome.size = response.status, len(response.body)
+            return response
+
+        answer = send() if self._login is None else self._login.fetch(session, request, send)
+        if isinstance(answer, Request):
+            _ask_again(request, answer, outcome)
+        elif is_redirect(answer.status, answer.headers):
+            self._redirect(request, answer, session, outcome)
+        elif answer.status >= 400 and answer.status not in self._settings.accept_status:
+            raise status_error(request, answer)
+        else:
+            self._parse(request, answer, session, outcome)
+
+    def _redirect(
+        self, request: Request, response: Response, session: Session, outcome: Outcome
+    ) -> None:
+        """The next hop waits for its own host's turn, in the place of this request."""
+        target = redirected(
+            request, response.status, response.headers["location"], self._settings.max_redirects
+        )
+        self._guards.check_redirect(request.url, target.url)
+        if (request.depth or self._settled) and not self._scope.allows(target.url):
+            log.info(
+                "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
+            )
+            return
+        if self._safety is not None:
+            self._safety.check_redirect(request, target)
+        outcome.kind, outcome.moved = "moved", encoded(target)
+        # A page of the login may be known, but what leads there may have to be asked once more.
+        is_login = session.is_login_page(target.url)
+        outcome.moved.dont_filter = is_login or not says_no_more(target)
+
+    def _parse(
+        self, request: Request, response: Response, session: Session, outcome: Outcome
+    ) -> None:
+        callback = getattr(self._spider, request.callback)
+        with self.callbacks.of(request.url):
+            collect_garbage()
+            result = callback(response, **(request.cb_kwargs or {}))
+            self._collector.collect(result, request, outcome)
+            if request.history and says_no_more(request):
+                outcome.arrived = encoded(request)
+                self._collector.forget()  # where the page is known, what it found is dropped
+
+    # Sessions and robots.txt
+
+    def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
+        with session.turns.aside():
+            outcome.started = time.monotonic()
+            outcome.status, body = self._fetcher.fetch_robots(request, session)
+        rules = Robots.of_response(outcome.status, body)
+        delay = rules.crawl_delay(self._settings.user_agent)
+        cause = "" if rules.reachable else "robots.txt"
+        outcome.kind = "robots"
+        outcome.robots = RobotsFile(rules.body, delay, cause, cause and "its redirects do not end")
+
+    # What goes wrong
+
+    def _fail(self, outcome: Outcome, task: Task, request: Request, error: Exception) -> None:
+        """Another try later, or a failure that is told to the spider and kept."""
+        wait = None
+        if isinstance(error, FetchError):
+            outcome.host_wait = self._retry.host_wait(error)
+            policy = self._retry.robots_wait if task.robots else self._retry.wait
+            wait = policy(error, request)
+        if isinstance(error, MachineError):  # the site has nothing to do with it
+            self._adapter.poolmanager.clear()  # idle connections are what can be spared
+            outcome.kind, outcome.wait = "again", SPARED
+            outcome.failure = report_of(request, error, self._mask)
+        elif isinstance(error, LoginError) and (request.replay or not outcome.started):
+            outcome.kind = "login"
+            outcome.failure = report_of(request, error, self._mask)
+        elif task.robots:
+            report = report_of(request, error, self._mask)
+            outcome.kind, outcome.wait = "robots", wait or 0.0
+            outcome.robots = RobotsFile(b"", None, report.cause, report.message)
+        elif wait is not None:
+            log.info("%s; next try in %.1f s", error, wait)
+            outcome.kind, outcome.wait = "again", wait
+            outcome.request = encode(replace(request, tries=request.tries + 1))
+        else:
+            outcome.kind = "failed"
+            self._tell_spider(outcome, request, error)
+
+    def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
+        """``Spider.failed`` may make items and requests of a failure."""
+        report = report_of(request, error, self._mask)
+        response = error.response if isinstance(error, StatusError) else None
+        try:
+            with self.callbacks.of(request.url):
+                result = self._spider.failed(
+                    Failure(request, report.cause, report.message, response)
+                )
+                self._collector.collect(result, request, outcome)
+        except Exception as another:
+            story = traceback_of(another, self._mask)
+            log.error("failed() raised for %s\n%s", report.url, story)
+            report.traceback += f"\nThen failed() raised:\n{story}"
+        outcome.failure = report
+
+
+def _ask_again(request: Request, again: Request, outcome: Outcome) -> None:
+    """``again`` takes the place of ``request``, in the queue of its own host."""
+    if urls.same_origin(request.url, again.url):
+        outcome.kind, outcome.request = "again", encode(again)
+        outcome.wait = NOT_CURED * (again.tries > 1)
+    else:
+        outcome.kind, outcome.moved = "moved", encoded(again)
+        outcome.moved.dont_filter = True
