@@ -7,8 +7,8 @@ that find the file there live on.
 
 The output's writes and syncs are reached where ``crawler.output.jsonlines`` calls the system, and
 the store's writes where SQLite does (sqlitecalls.py). ``half`` is a write of which only the first
-half has come to pass. SQLite's syncs cannot be reached, but what stands before a sync stands after the write
-before it: to a process that is killed, and not its machine, a sync changes nothing.
+half has come to pass. SQLite's syncs cannot be reached, but what stands before a sync stands after
+the write before it: to a process that is killed, and not its machine, a sync changes nothing.
 """
 
 from __future__ import annotations
