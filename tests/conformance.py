@@ -108,7 +108,7 @@ def judge() -> list[Judged]:
     files = {path.relative_to(FOLDER).as_posix(): path for path in paths}
     judged = {name: Judged(name, list(_read(path))) for name, path in files.items()}
     for path in reading():
-        module = importlib.import_module(f"tests.{path.stem}")
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for parameter in _parameters(module):
             for row in parameter.values:
                 if isinstance(row, Row):
@@ -117,7 +117,7 @@ def judge() -> list[Judged]:
 
 
 def _note(file: Judged, row: Row, path: Path, marks: Iterable[pytest.Mark]) -> None:
-    file.tests.add(path.name)
+    file.tests.add(str(path.relative_to(ROOT / "tests")))
     file.seen.add(row["id"])
     for mark in marks:
         if mark.name == "xfail":
@@ -126,7 +126,7 @@ def _note(file: Judged, row: Row, path: Path, marks: Iterable[pytest.Mark]) -> N
 
 def reading() -> list[Path]:
     """The test files that read vectors."""
-    paths = sorted((ROOT / "tests").glob("test_*.py"))
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
     return [path for path in paths if "from tests.conformance" in path.read_text("utf-8")]
 
 

@@ -159,7 +159,7 @@ def test_the_store_is_for_its_owner_alone(folder: Path) -> None:
 LOCKER = """
 import sys
 from pathlib import Path
-from tests.test_job import a_job
+from tests.job.test_job import a_job
 with a_job(Path(sys.argv[1])) as job:
     job.begin()
     print("open", flush=True)
@@ -170,7 +170,7 @@ with a_job(Path(sys.argv[1])) as job:
 @contextmanager
 def run_elsewhere(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has the job open."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", LOCKER, str(folder)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root

@@ -323,7 +323,7 @@ def shop() -> Iterator[DemoServer]:
 def test_a_login_that_fails_ends_with_4(
     shop: DemoServer, crawl: Crawl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spider = Path(__file__).parents[1] / "spiders" / "bookshop.py"
+    spider = Path(__file__).parents[2] / "spiders" / "bookshop.py"
     monkeypatch.setenv("SHOP_URL", shop.url)
     monkeypatch.setenv("SHOP_PASSWORD", "wrong")
     failed = crawl("run", spider, *QUICK)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crawler.errors import FetchError
 from crawler.settings import Settings
 from crawler.worker.crawl_limits import Guards, Tally, repeats
-from tests.test_finder import URL, a_finder
+from tests.worker.test_request_filter import URL, a_finder
 
 DEFAULT = Guards.of(Settings())
 

@@ -45,7 +45,7 @@ ACCOUNTS = """
     user = "bob"
 """
 QUICK = ("-s", "workers=0", "-s", "delay=0", "-s", "retry_wait=0.01")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
 
 
 class Bank:

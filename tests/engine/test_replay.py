@@ -29,10 +29,10 @@ from crawler.store import ONCE, SENT, Key, Queued
 from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
+from tests.scheduling.test_scheduler import a_host, a_scheduler
 from tests.sites import PATIENCE, Reply, Site, Visit, redirect
-from tests.test_scheduler import a_host, a_scheduler
 
-ONCE_PY = Path(__file__).with_name("once.py")
+ONCE_PY = Path(__file__).parents[1] / "once.py"
 NOW = 1.0
 UNSURE = "may have been sent"
 

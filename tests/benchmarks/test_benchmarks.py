@@ -22,7 +22,7 @@ if sys.platform != "linux":
     pytest.skip("the benchmarks read /proc", allow_module_level=True)
 
 # The benchmarks are no part of what is installed, and `pytest` looks for that alone.
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2]))
 
 from benchmarks import (
     broad,

@@ -16,9 +16,9 @@ from crawler.cli.main import INTERRUPTED
 from crawler.engine.signals import StopSignal
 from tests.commands import Command, children_of, wait_until_gone
 from tests.conftest import wait_until
+from tests.engine.test_crash import check_whole, slowed
 from tests.jobs import Title, done, items, rows, run_job, values
 from tests.sites import PATIENCE, Reply, Site, Visit, web
-from tests.test_crash import check_whole, slowed
 
 HANGING = """
 import time

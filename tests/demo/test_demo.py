@@ -28,7 +28,7 @@ from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.spider import Spider
 
-SPIDERS = Path(__file__).parents[1] / "spiders"
+SPIDERS = Path(__file__).parents[2] / "spiders"
 
 
 @pytest.fixture(scope="module")
