@@ -22,14 +22,14 @@ from typing import Any
 import msgspec
 
 from benchmarks.measure import scratch
-from crawler.engine.engine import Run
-from crawler.engine.worker_pool import Team
-from crawler.gc_tuning import hardly_ever
-from crawler.job.config import Plan
+from crawler.engine.engine import Engine
+from crawler.engine.worker_pool import WorkerPool
+from crawler.gc_tuning import reduced_gc
+from crawler.job.config import RunConfig
 from crawler.job.folder import STORE
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
-from crawler.messages import Feed, Found, Order, Outcome
+from crawler.messages import Command, NewRequest, Outcome, TaskBatch
 from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.settings import Settings
@@ -56,7 +56,7 @@ class Pages(Spider):
         yield {"url": response.url}
 
 
-class Pretence(Team):
+class Pretence(WorkerPool):
     """Answers in the place of workers. ``seconds`` and ``cpu`` are the time that this took."""
 
     def __init__(self, urls: int) -> None:
@@ -84,11 +84,11 @@ class Pretence(Team):
         """There is no process that could grow."""
         return 0
 
-    def send(self, worker: int, order: Order) -> None:
+    def send(self, worker: int, order: Command) -> None:
         """Answer at once."""
         began, cpu = time.perf_counter(), time.process_time()
         self.first_at = self.first_at or began
-        if isinstance(order, Feed):
+        if isinstance(order, TaskBatch):
             self._outcomes.extend(self._answer(task.id, task.request) for task in order.tasks)
         self.seconds += time.perf_counter() - began
         self.cpu += time.process_time() - cpu
@@ -114,13 +114,13 @@ class Pretence(Team):
             found=list(self._links(origin, int(page))),
         )
 
-    def _links(self, origin: str, page: int) -> Iterator[Found]:
+    def _links(self, origin: str, page: int) -> Iterator[NewRequest]:
         first = page * LINKS + 1
         for number in range(first, min(first + LINKS, self._of_each)):
             yield encoded(Request(f"{origin}/{number}", depth=1))
 
 
-class Alone(Run):
+class Alone(Engine):
     """A run without workers."""
 
     def __init__(self, job: Job, urls: int) -> None:
@@ -135,7 +135,7 @@ class Alone(Run):
         self.began = time.perf_counter(), time.process_time()
         self.before = msgspec.structs.replace(self._job.counters)
 
-    def hire(self) -> Team:
+    def hire(self) -> WorkerPool:
         """The pretence takes their place."""
         return self.pretence
 
@@ -185,11 +185,11 @@ def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
 
 def crawl(folder: Path, urls: int) -> Load:
     """Add and take ``urls`` URLs in ``folder``, with a new start in between."""
-    with Job(_plan(folder), "frontier") as job, hardly_ever():
+    with Job(_plan(folder), "frontier") as job, reduced_gc():
         added = _work("added", Alone(job, urls), urls, lambda counters: counters.sequence)
     size = (folder / STORE).stat().st_size
     began = time.perf_counter()
-    with Job(_plan(folder), "frontier") as job, hardly_ever():
+    with Job(_plan(folder), "frontier") as job, reduced_gc():
         run = Alone(job, urls)
         taken = _work("taken", run, urls, lambda counters: counters.done)
         if job.counters.done != urls or job.counters.pending:
@@ -205,7 +205,7 @@ def seed(folder: Path, seeds: int) -> Row:
             page, host = divmod(number, HOSTS)
             file.write(f"https://host-{host}.example/{page}\n")
     began, cpu = time.perf_counter(), time.process_time()
-    with Job(_plan(folder / "job", str(path)), "frontier") as job, hardly_ever():
+    with Job(_plan(folder / "job", str(path)), "frontier") as job, reduced_gc():
         steps = Alone(job, 0).steps()
         next(steps)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -216,9 +216,9 @@ def seed(folder: Path, seeds: int) -> Row:
     return Row("seeds", seeds, rate, rate, rate, seconds, cpu)
 
 
-def _plan(folder: Path, *seeds: str) -> Plan:
+def _plan(folder: Path, *seeds: str) -> RunConfig:
     settings = Settings(delay=0.0, obey_robots=False, concurrency_per_host=8, workers=2)
-    return Plan(source=of_class(Pages), settings=settings, folder=folder, seeds=seeds)
+    return RunConfig(source=of_class(Pages), settings=settings, folder=folder, seeds=seeds)
 
 
 def _work(what: str, run: Alone, urls: int, count: Callable[[Counters], int]) -> Row:

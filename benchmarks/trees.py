@@ -22,7 +22,7 @@ from bs4.element import Tag
 
 from benchmarks.site import SOURCES
 from crawler import Response
-from crawler.gc_tuning import collect_garbage, leave_to_us
+from crawler.gc_tuning import collect_garbage, configure_worker
 
 ROUNDS = 3
 """How often each page is read each way; its median counts."""
@@ -197,7 +197,7 @@ def _collecting(*, as_worker: bool) -> Iterator[None]:
     before = gc.get_threshold()
     gc.collect()
     if as_worker:
-        leave_to_us()
+        configure_worker()
     try:
         yield
     finally:

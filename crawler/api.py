@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from crawler.cli.report import unruled
-from crawler.engine.engine import Run
+from crawler.engine.engine import Engine
 from crawler.engine.log import log_to
 from crawler.errors import CrawlerError, FailedPagesWarning, LoginError
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
 from crawler.session.accounts import check_login, of_spider
@@ -50,7 +50,7 @@ def crawl(
         account.ask()
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
-        plan = Plan(
+        plan = RunConfig(
             source=source,
             settings=resolve(
                 from_pyproject(Path("pyproject.toml")),
@@ -63,12 +63,12 @@ def crawl(
             arguments=arguments or {},
             key=key(),
             accounts=tuple(accounts),
-            is_kept=job is not None,
+            keeps_folder=job is not None,
         )
         open_job = cleanup.enter_context(Job(plan, spider.name))
         if job is not None:
             cleanup.enter_context(log_to(folder / "run.log", plan.mask))
-        run = Run(open_job, spider)
+        run = Engine(open_job, spider)
         for lines in cleanup.enter_context(contextlib.closing(run.steps())):
             yield from map(msgspec.json.decode, lines.splitlines())
         if job is None and spider.failed is Spider.failed and open_job.counters.failed:

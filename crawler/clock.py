@@ -13,7 +13,7 @@ LEAST_JUMP = 1.0
 """Seconds that are no jump: clocks are put right a little all the time."""
 
 
-class JobClock:
+class WallClock:
     """``wall()`` is seconds since the epoch."""
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ class JobLockedError(JobError):
     """The job is being run by another process; the message says which."""
 
 
-class MachineError(CrawlerError):
+class SystemResourceError(CrawlerError):
     """This machine does not give what the job needs; when it does again, the job goes on."""
 
     cause = "this machine"
@@ -76,7 +76,7 @@ class LoginError(CrawlerError):
     cause = "login"
 
 
-class NeedsPersonError(LoginError):
+class InputRequiredError(LoginError):
     """A login asks what only a person can answer, and nobody is there.
 
     ``question`` is what it asks. ``crawl login`` asks it at the terminal.

@@ -17,7 +17,7 @@ OLDER = 20
 """Collections of one generation until the next older one is looked at too."""
 
 
-def keep() -> None:
+def freeze() -> None:
     """What is there by now stays: no collection walks it again, that of a process's end neither.
 
     Before a fork, so that the child has nothing to walk of what it shares with its parent.
@@ -25,15 +25,15 @@ def keep() -> None:
     gc.freeze()
 
 
-def leave_to_us() -> None:
+def configure_worker() -> None:
     """Start from a clean heap, and collect hardly ever by itself."""
     gc.collect()
-    keep()
+    freeze()
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)
 
 
 @contextlib.contextmanager
-def hardly_ever() -> Iterator[None]:
+def reduced_gc() -> Iterator[None]:
     """Collect hardly ever within, for what makes millions of objects and no cycles."""
     before = gc.get_threshold()
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)

@@ -1,8 +1,8 @@
 """What the scheduling process and its workers say to each other, as data.
 
-Messages are msgpack over a pipe. The scheduling process sends orders (``Feed``, ``Recall``,
-``Stop``); a worker sends lists of ``Outcome``. Requests travel encoded: only the worker that
-fetches one, and the worker that found it, ever look inside.
+Messages are msgpack over a pipe. The scheduling process sends commands (``TaskBatch``,
+``ReturnTasks``, ``Shutdown``); a worker sends lists of ``Outcome``. Requests travel encoded: only
+the worker that found one and the worker that fetches it decode it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     """When a page last came back as if nobody were logged in, wall clock."""
 
 
-class SessionNews(msgspec.Struct, array_like=True):
+class SessionUpdate(msgspec.Struct, array_like=True):
     """A session's cookies and login state, for a worker whose copy is older.
 
     ``heard`` is the number of changes from this very worker that are already in ``cookies``.
@@ -83,7 +83,7 @@ class RobotsFile(msgspec.Struct, array_like=True):
     """The same in a sentence."""
 
 
-class HostNews(msgspec.Struct, array_like=True):
+class HostUpdate(msgspec.Struct, array_like=True):
     """A host as a worker needs to know it: how many requests at once, its session, its rules."""
 
     id: int
@@ -109,32 +109,32 @@ class Task(msgspec.Struct, array_like=True):
     """It must not be sent twice and may have been sent: it fails without being sent."""
 
 
-class Feed(msgspec.Struct, array_like=True, tag=1):
+class TaskBatch(msgspec.Struct, array_like=True, tag=1):
     """Work for a worker, and what it must know first."""
 
     tasks: list[Task]
-    hosts: list[HostNews] = []
-    sessions: list[SessionNews] = []
+    hosts: list[HostUpdate] = []
+    sessions: list[SessionUpdate] = []
     scope: list[str] = []
     """Netlocs that have come into scope."""
     forget: list[int] = []
     """Hosts that are no longer at work."""
 
 
-class Recall(msgspec.Struct, array_like=True, tag=2):
+class ReturnTasks(msgspec.Struct, array_like=True, tag=2):
     """Give back what waits for this host (all hosts: ``None``) and has not been started."""
 
     host: int | None = None
 
 
-class Stop(msgspec.Struct, array_like=True, tag=3):
+class Shutdown(msgspec.Struct, array_like=True, tag=3):
     """Nothing more will come: end."""
 
 
-Order = Feed | Recall | Stop
+Command = TaskBatch | ReturnTasks | Shutdown
 
 
-class Found(msgspec.Struct, array_like=True):
+class NewRequest(msgspec.Struct, array_like=True):
     """A new request as it goes into the frontier."""
 
     fingerprint: bytes
@@ -194,7 +194,7 @@ class Outcome(msgspec.Struct, array_like=True):
     """Links that were not followed, as they look as if they logged out or deleted something."""
     left_out: dict[str, int] = {}
     """Requests that were not made, by the name of the limit that was against them."""
-    found: list[Found] = []
+    found: list[NewRequest] = []
     sessions: list[SessionChange] = []
     failure: FailureReport | None = None
     request: bytes | None = None
@@ -202,13 +202,13 @@ class Outcome(msgspec.Struct, array_like=True):
     wait: float = 0.0
     host_wait: float | None = None
     """Seconds that the whole host asked to be left alone (429, 503)."""
-    moved: Found | None = None
-    arrived: Found | None = None
+    moved: NewRequest | None = None
+    arrived: NewRequest | None = None
     """Where redirects led to: when the job has seen that page, this outcome's output is dropped."""
     robots: RobotsFile | None = None
 
 
-decode_order = msgspec.msgpack.Decoder(Order).decode
+decode_command = msgspec.msgpack.Decoder(Command).decode
 decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 encode = msgspec.msgpack.Encoder().encode
 

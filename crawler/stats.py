@@ -24,9 +24,9 @@ class Counters(msgspec.Struct):
     items: int = 0
     rejected: int = 0
     """Items that did not fit ``item_type`` or JSON."""
-    skipped: int = 0
+    skipped_unsafe: int = 0
     """Links not followed, as they look as if they logged out or deleted something."""
-    left_out: dict[str, int] = {}
+    skipped_by_limit: dict[str, int] = {}
     """Requests that were not made, by the name of the limit that was against them."""
     fetched: int = 0
     """Responses that came, those of redirects, further tries and robots.txt included."""
@@ -116,8 +116,8 @@ def status(
         "failed": counters.failed,
         "items": counters.items,
         "rejected": counters.rejected,
-        "skipped": counters.skipped,
-        "left_out": counters.left_out,
+        "skipped_unsafe": counters.skipped_unsafe,
+        "skipped_by_limit": counters.skipped_by_limit,
         "bytes": counters.bytes,
         "hosts": hosts,
         "started": counters.started,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from crawler.errors import CrawlerError, JobError, MachineError
+from crawler.errors import CrawlerError, JobError, SystemResourceError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
@@ -23,7 +23,7 @@ UNREADABLE = (UnicodeDecodeError, json.JSONDecodeError, msgspec.DecodeError)
 GO_ON = "then repeat the command: it goes on where it was, and nothing is lost"
 
 
-def explained(error: BaseException, path: Path | None = None) -> CrawlerError | None:
+def to_crawler_error(error: BaseException, path: Path | None = None) -> CrawlerError | None:
     """What ``error`` means to the user; None when it is none of the machine's.
 
     ``path`` is what was read or written, where the error itself does not know.
@@ -36,15 +36,15 @@ def explained(error: BaseException, path: Path | None = None) -> CrawlerError | 
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def translating_errors(path: Path) -> Iterator[None]:
     """What goes wrong within, with the machine or the store ``path``, is raised as what it means
     to the user."""
     try:
         yield
     except UNREADABLE as error:
-        raise damaged(path, str(error)) from error
+        raise corrupt_store(path, str(error)) from error
     except (OSError, sqlite3.Error) as error:
-        found = explained(error, path)
+        found = to_crawler_error(error, path)
         if found is None:
             raise
         raise found from error
@@ -61,9 +61,9 @@ def out_of_handles(error: BaseException | None) -> bool:
     return False
 
 
-def no_handles() -> MachineError:
+def too_many_open_files() -> SystemResourceError:
     """This process may not open one more file or socket."""
-    return MachineError(
+    return SystemResourceError(
         f"this process may have no more than {_most_handles()} open files and sockets: "
         f"raise the limit with ulimit -n, or lower concurrency and workers; {GO_ON}"
     )
@@ -72,7 +72,7 @@ def no_handles() -> MachineError:
 def _of_system(error: OSError, path: Path | None) -> CrawlerError | None:
     where = path or error.filename
     if error.errno in _NO_HANDLES:
-        return no_handles()
+        return too_many_open_files()
     if where is None:
         return None
     if error.errno in _NO_ROOM:
@@ -80,13 +80,13 @@ def _of_system(error: OSError, path: Path | None) -> CrawlerError | None:
     if error.errno in _NOT_OURS:
         return JobError(f"{where}: {error.strerror}; let this user read and write there")
     if error.errno == errno.EIO:
-        return MachineError(f"{where}: {error.strerror}; see to the disk, {GO_ON}")
+        return SystemResourceError(f"{where}: {error.strerror}; see to the disk, {GO_ON}")
     return None
 
 
-def no_room(where: object, why: str | None) -> MachineError:
+def no_room(where: object, why: str | None) -> SystemResourceError:
     """A file cannot grow."""
-    return MachineError(f"cannot write to {where}: {why}; make room, {GO_ON}")
+    return SystemResourceError(f"cannot write to {where}: {why}; make room, {GO_ON}")
 
 
 def _of_store(error: sqlite3.Error, path: Path | None) -> CrawlerError:
@@ -95,17 +95,19 @@ def _of_store(error: sqlite3.Error, path: Path | None) -> CrawlerError:
     if code == sqlite3.SQLITE_FULL:
         return no_room(path, str(error))
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and _has_no_handles():
-        return no_handles()
+        return too_many_open_files()
     if code == sqlite3.SQLITE_IOERR and path is not None and path.is_file():
-        return MachineError(f"cannot read or write {path}: {error}; see to the disk, {GO_ON}")
+        return SystemResourceError(
+            f"cannot read or write {path}: {error}; see to the disk, {GO_ON}"
+        )
     if code == sqlite3.SQLITE_READONLY:
         return JobError(f"cannot write to {path}: {error}; let this user write there")
     if code == sqlite3.SQLITE_BUSY:
         return JobError(f"another program has locked {path}; end it, {GO_ON}")
-    return damaged(path, str(error))
+    return corrupt_store(path, str(error))
 
 
-def damaged(path: Path | None, why: str) -> JobError:
+def corrupt_store(path: Path | None, why: str) -> JobError:
     """A store that is not what was written."""
     return JobError(
         f"{path} cannot be used as a job's store ({why}); restore it from a backup, "

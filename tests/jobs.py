@@ -12,7 +12,7 @@ from typing import Any
 from crawler import Spider
 from crawler.engine.engine import run
 from crawler.engine.signals import StopSignal
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.spider_loader import of_class
 from crawler.settings import check, from_spider, resolve
 from crawler.stats import Summary
@@ -41,10 +41,10 @@ def plan(
     *seeds: str,
     arguments: dict[str, str] | None = None,
     **settings: Any,
-) -> Plan:
+) -> RunConfig:
     """A plan with the settings of a test."""
     settings = check({**QUICK, **from_spider(spider), **settings}, where="test")
-    return Plan(
+    return RunConfig(
         source=of_class(spider),
         settings=resolve(settings),
         folder=folder,

@@ -21,8 +21,8 @@ from typing import Any
 
 from crawler import Request, Spider
 from crawler.engine.committer import Committer
-from crawler.engine.outcomes import Intake
-from crawler.engine.worker_pool import Team
+from crawler.engine.outcomes import OutcomeHandler
+from crawler.engine.worker_pool import WorkerPool
 from crawler.job.job import Job
 
 
@@ -56,7 +56,7 @@ def _die() -> None:
 
 def die_at(point: str) -> None:
     """Arrange for the first arrival at ``point`` to be the last."""
-    mark_sent, take, save = Committer.mark_sent, Intake.take, Job.save_counters
+    mark_sent, take, save = Committer.mark_sent, OutcomeHandler.handle, Job.save_counters
 
     def dying_mark(self: Any, assignments: Any) -> None:
         if point == "marking":
@@ -65,7 +65,7 @@ def die_at(point: str) -> None:
         if point == "marked":
             _die()
 
-    def dying_take(self: Any, team: Team, worker: int, outcome: Any, now: float) -> None:
+    def dying_take(self: Any, team: WorkerPool, worker: int, outcome: Any, now: float) -> None:
         assignment = self._scheduler._assigned.get(outcome.task)
         if assignment is not None and assignment.queued and assignment.queued.once:
             if point == "answered":
@@ -89,7 +89,7 @@ def die_at(point: str) -> None:
     for owner, name, changed in (
         (Committer, "mark_sent", dying_mark),
         (Committer, "commit", dying_commit),
-        (Intake, "take", dying_take),
+        (OutcomeHandler, "handle", dying_take),
         (Job, "save_counters", dying_save),
     ):
         setattr(owner, name, changed)

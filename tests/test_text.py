@@ -72,7 +72,7 @@ def test_a_question_cannot_command_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("1234\n"))
-    assert person.at_terminal(f"The code of {HOSTILE}", False) == "1234"
+    assert person.terminal_prompt(f"The code of {HOSTILE}", False) == "1234"
     assert "The code of" in (said := capsys.readouterr().err)
     assert not commands(said)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from crawler.errors import JobError, UsageError
 from crawler.job import seeds
 from crawler.job import spider_loader as discovery
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
-from crawler.job.importing import shown
+from crawler.job.importing import display_path
 from crawler.job.job import recorded
 from crawler.session.accounts import Account, check_login, of_spider
 from crawler.session.accounts import load as load_accounts
@@ -31,7 +31,7 @@ def for_run(
     job: Path | None = None,
     accounts: Path | None = None,
     mask: Mask,
-) -> Plan:
+) -> RunConfig:
     """The plan of a command; ``arguments`` and ``overrides`` are ``NAME=VALUE``.
 
     Raises UsageError for whatever of it cannot be, before there is a folder for it.
@@ -47,7 +47,7 @@ def for_run(
     changed = _pairs("-s", overrides)
     for account in who:
         account.ask()
-    return Plan(
+    return RunConfig(
         source=source,
         settings=_settings(source, changed),
         folder=job or folder_for(source.load().name),
@@ -69,7 +69,7 @@ def for_login(
     job: Path | None = None,
     accounts: Path | None = None,
     mask: Mask,
-) -> Plan:
+) -> RunConfig:
     """The plan of a login by hand: as the job has been run, with what is given in its place.
 
     Nothing is asked of a person yet. Raises UsageError.
@@ -86,7 +86,7 @@ def for_login(
         given, changed = given or record.arguments, {**record.overrides, **changed}
         accounts = accounts or (Path(record.accounts) if record.accounts else None)
     source.make(given)
-    return Plan(
+    return RunConfig(
         source=source,
         settings=_settings(source, changed),
         folder=folder,
@@ -99,13 +99,13 @@ def for_login(
     )
 
 
-def for_resume(folder: Path, mask: Mask) -> Plan:
+def for_resume(folder: Path, mask: Mask) -> RunConfig:
     """The plan that goes on with the job in ``folder`` as it was run last. Raises UsageError."""
     _refuse_strangers(folder)
     record = recorded(folder)
     if seeds.STDIN in record.seeds and not record.seeded:
         raise UsageError(
-            f"not all seeds of {shown(folder)} had been read from standard input, which "
+            f"not all seeds of {display_path(folder)} had been read from standard input, which "
             "cannot be read again: repeat the run with the same input"
         )
     source = discovery.find(record.spider)
@@ -113,7 +113,7 @@ def for_resume(folder: Path, mask: Mask) -> Plan:
     who = _accounts(source, accounts, mask)
     for account in who:
         account.ask()
-    return Plan(
+    return RunConfig(
         source=source,
         settings=_settings(source, record.overrides),
         folder=folder,
@@ -122,7 +122,7 @@ def for_resume(folder: Path, mask: Mask) -> Plan:
         overrides=record.overrides,
         accounts=who,
         accounts_file=accounts,
-        go_on=seeds.STDIN in record.seeds,
+        resume_only=seeds.STDIN in record.seeds,
         key=key(),
         mask=mask,
     )
@@ -136,8 +136,8 @@ def _refuse_strangers(folder: Path) -> None:
     about = path.stat()
     if about.st_uid != os.geteuid() or about.st_mode & 0o022:
         raise UsageError(
-            f"others can write {shown(path)}, which says what is run: name the spider "
-            f"yourself, as in crawl run SPIDER --job {shlex.quote(shown(folder))}"
+            f"others can write {display_path(path)}, which says what is run: name the spider "
+            f"yourself, as in crawl run SPIDER --job {shlex.quote(display_path(folder))}"
         )
 
 

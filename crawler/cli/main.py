@@ -24,19 +24,19 @@ from crawler.cli import session_commands as cli_sessions
 from crawler.cli.options import PATH, of_a_job
 from crawler.cli.progress import Progress
 from crawler.engine.engine import run as run_job
-from crawler.engine.prefork import Spares
+from crawler.engine.prefork import PreforkPool
 from crawler.engine.signals import StopSignal, ignore_from_now_on
-from crawler.errors import CrawlerError, LoginError, MachineError, UsageError
-from crawler.gc_tuning import keep
+from crawler.errors import CrawlerError, LoginError, SystemResourceError, UsageError
+from crawler.gc_tuning import freeze
 from crawler.job import lookup as jobs
 from crawler.job import spider_loader as discovery
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import LOG
-from crawler.job.importing import shown
+from crawler.job.importing import display_path
 from crawler.session.credentials import in_environment
 from crawler.session.masking import Mask
 from crawler.settings import VERSION, usable_cores
-from crawler.system_errors import explained
+from crawler.system_errors import to_crawler_error
 from crawler.text import one_line, printable
 
 UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
@@ -48,7 +48,7 @@ def main() -> None:
     """The command, as a process."""
     status = execute(sys.argv[1:])
     ignore_from_now_on()
-    keep()  # it ends with the process; looking for cycles in it takes as long as many a command
+    freeze()  # it ends with the process; looking for cycles in it takes as long as many a command
     sys.exit(status)
 
 
@@ -145,7 +145,7 @@ def run(
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
     column url, or - for standard input; without any, the spider's start_urls.
     """
-    with StopSignal() as stop, Spares(_workers_wanted(overrides)) as spares:
+    with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as spares:
         plan = plans.for_run(
             spider,
             seed_args,
@@ -175,12 +175,12 @@ def resume(mask: Mask, job: str | None) -> int:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    with StopSignal() as stop, Spares(usable_cores()) as spares:
+    with StopSignal() as stop, PreforkPool(usable_cores()) as spares:
         plan = plans.for_resume(jobs.folder_of(job), mask)
         return _run(plan, stop, spares)
 
 
-def _run(plan: Plan, stop: StopSignal, spares: Spares) -> int:
+def _run(plan: RunConfig, stop: StopSignal, spares: PreforkPool) -> int:
     with Progress(limit=plan.settings.max_pages) as shown_progress:
         try:
             summary = run_job(
@@ -199,9 +199,11 @@ def _run(plan: Plan, stop: StopSignal, spares: Spares) -> int:
 
 
 def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
-    if isinstance(known := explained(error), MachineError):
+    if isinstance(known := to_crawler_error(error), SystemResourceError):
         return known
-    where = f"see {shown(log)}" if log and log.exists() else "crawl --traceback … shows where"
+    where = (
+        f"see {display_path(log)}" if log and log.exists() else "crawl --traceback … shows where"
+    )
     return CrawlerError(f"unexpected error: {type(error).__name__}: {error} ({where})")
 
 

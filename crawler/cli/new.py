@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.job.importing import shown
+from crawler.job.importing import display_path
 from crawler.job.spider_loader import FOLDER
 
 START = "https://example.com/"
@@ -40,9 +40,9 @@ def write(name: str, url: str = START, folder: Path = FOLDER) -> Path:
             file.write(text)
     except FileExistsError:
         where = path if path.exists() else folder
-        raise SpiderError(f"{shown(where)} is there already: choose another name") from None
+        raise SpiderError(f"{display_path(where)} is there already: choose another name") from None
     except OSError as error:
-        raise SpiderError(f"cannot write {shown(path)}: {error.strerror}") from None
+        raise SpiderError(f"cannot write {display_path(path)}: {error.strerror}") from None
     return path
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from crawler.job.folder import LOG
-from crawler.job.importing import shown
-from crawler.job.session_admin import Identity
+from crawler.job.importing import display_path
+from crawler.job.session_admin import SessionInfo
 from crawler.job.spider_loader import Listing
 from crawler.messages import FailureReport
 from crawler.stats import Counters, Summary
@@ -24,22 +24,22 @@ def summary_text(summary: Summary) -> str:
     lines = [f"crawl: {_how_it_ended(summary)}"]
     facts = {
         "pages": f"{counters.done:,} in {duration(counters.seconds)}{_per_second(counters)}",
-        "items": f"{counters.items:,} in {shown(summary.output)}",
+        "items": f"{counters.items:,} in {display_path(summary.output)}",
     }
     if counters.rejected:
-        facts["rejected"] = f"{counters.rejected:,} in {shown(summary.rejected)}"
+        facts["rejected"] = f"{counters.rejected:,} in {display_path(summary.rejected)}"
     if counters.failed:
         facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
-        facts["see"] = command("crawl", "status", shown(summary.log.parent), "--failed")
-    if counters.skipped:
-        facts["skipped"] = f"{count(counters.skipped, 'unsafe link')}, named in the log"
-    if counters.left_out:
-        facts["left out"] = _left_out(counters.left_out)
+        facts["see"] = command("crawl", "status", display_path(summary.log.parent), "--failed")
+    if counters.skipped_unsafe:
+        facts["skipped"] = f"{count(counters.skipped_unsafe, 'unsafe link')}, named in the log"
+    if counters.skipped_by_limit:
+        facts["left out"] = _left_out(counters.skipped_by_limit)
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
     if summary.log.exists() and summary.log.stat().st_size:
-        facts["log"] = shown(summary.log)
+        facts["log"] = display_path(summary.log)
     return "\n".join([*lines, *_aligned(facts)])
 
 
@@ -93,40 +93,40 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
         "spider": _spec(status["spider"]),
         "pages": f"{status['done']:,} done, {status['pending']:,} pending",
         "failed": failed,
-        "items": f"{status['items']:,} in {shown(Path(status['output']))}",
+        "items": f"{status['items']:,} in {display_path(Path(status['output']))}",
         "rejected": f"{status['rejected']:,}",
         "received": f"{size(status['bytes'])} from {count(status['hosts'], 'host')}",
         "time": f"{duration(status['seconds'])} of running, started {_local(status['started'])}",
     }
-    if status["skipped"]:
-        facts["skipped"] = f"{count(status['skipped'], 'unsafe link')}, named in the log"
-    if status["left_out"]:
-        facts["left out"] = _left_out(status["left_out"])
+    if status["skipped_unsafe"]:
+        facts["skipped"] = f"{count(status['skipped_unsafe'], 'unsafe link')}, named in the log"
+    if status["skipped_by_limit"]:
+        facts["left out"] = _left_out(status["skipped_by_limit"])
     if status["state"] == "running":
         facts["in flight"] = f"{status['in_flight']:,}"
     if status["failed"]:
-        facts["see"] = command("crawl", "status", shown(folder), "--failed")
-    lines = [f"{shown(folder)} is {status['state']}", *_aligned(facts)]
+        facts["see"] = command("crawl", "status", display_path(folder), "--failed")
+    lines = [f"{display_path(folder)} is {status['state']}", *_aligned(facts)]
     if status["state"] != "running":
         lines += [
             line for why in _why_it_ended(status, folder) for line in _aligned({"ended": why})
         ]
     if status["state"] == "stopped":
-        lines += _aligned({"to go on": command("crawl", "resume", shown(folder))})
+        lines += _aligned({"to go on": command("crawl", "resume", display_path(folder))})
     return "\n".join(lines)
 
 
 def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
     """Why the last run of a job came to an end, unless it had nothing left to do."""
     if status["waiting"]:
-        login = ("crawl", "login", _spec(status["spider"]), "--job", shown(folder))
+        login = ("crawl", "login", _spec(status["spider"]), "--job", display_path(folder))
         return [
             f"{name or 'its account'} waits for {question}: answer it with "
             + command(*login, *(("--account", name) if name else ()))
             for name, question in status["waiting"].items()
         ]
     if status["state"] == "stopped" and not status["reason"] and status["seconds"]:
-        return [f"it was killed, or ended with an error, see {shown(folder / LOG)}"]
+        return [f"it was killed, or ended with an error, see {display_path(folder / LOG)}"]
     why = {
         "login": "a login failed; the next run tries it again",
         "max_pages": "it had the pages that max_pages allows",
@@ -159,11 +159,11 @@ def failures_text(reports: Sequence[FailureReport]) -> str:
 def list_text(listings: Sequence[Listing], folder: Path) -> str:
     """What ``crawl list`` shows: a line for each spider, and for each file that is broken."""
     if not listings:
-        return f"no spiders in {shown(folder)}/; to begin with one: crawl new books"
+        return f"no spiders in {display_path(folder)}/; to begin with one: crawl new books"
     rows = [
         (
             listing.name,
-            f"{shown(listing.path)}:{listing.class_name}",
+            f"{display_path(listing.path)}:{listing.class_name}",
             "logs in" if listing.logs_in else "",
             listing.about,
         )
@@ -175,10 +175,10 @@ def list_text(listings: Sequence[Listing], folder: Path) -> str:
     return "\n".join([*lines, *(listing.error for listing in listings if listing.error)])
 
 
-def sessions_text(found: Sequence[Identity], folder: Path) -> str:
+def sessions_text(found: Sequence[SessionInfo], folder: Path) -> str:
     """The sessions of a job as ``crawl sessions`` shows them: a line for each, under a header."""
     if not found:
-        return f"{shown(folder)} has no sessions"
+        return f"{display_path(folder)} has no sessions"
     rows = [("session", "hosts", "logged in", "first expiry", "pages", "logins", "logged out")]
     rows += [_session_row(one) for one in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -187,7 +187,7 @@ def sessions_text(found: Sequence[Identity], folder: Path) -> str:
     return "\n".join([*lines, *waiting])
 
 
-def _session_row(one: Identity) -> tuple[str, str, str, str, str, str, str]:
+def _session_row(one: SessionInfo) -> tuple[str, str, str, str, str, str, str]:
     more = f" and {len(one.hosts) - 2:,} more" if len(one.hosts) > 2 else ""
     return (
         _whose(one),
@@ -200,7 +200,7 @@ def _session_row(one: Identity) -> tuple[str, str, str, str, str, str, str]:
     )
 
 
-def _whose(one: Identity) -> str:
+def _whose(one: SessionInfo) -> str:
     return one.name or "account"
 
 
@@ -208,12 +208,12 @@ def _when(seconds: float | None) -> str:
     return "-" if seconds is None else _local(seconds)
 
 
-def sessions_json(found: Sequence[Identity]) -> str:
+def sessions_json(found: Sequence[SessionInfo]) -> str:
     """The same for programs: a JSON list of objects, with times in ISO 8601 (UTC)."""
     return json.dumps([_session_fields(one) for one in found], indent=2)
 
 
-def _session_fields(one: Identity) -> dict[str, Any]:
+def _session_fields(one: SessionInfo) -> dict[str, Any]:
     return {
         "session": one.key,
         "account": one.name if one.is_account and one.name else None,
@@ -253,7 +253,7 @@ def _causes(failures: Mapping[str, int]) -> str:
 def _spec(spec: str) -> str:
     """A spider's spec as people want to read it."""
     path, mark, name = spec.rpartition(":")
-    return f"{shown(Path(path))}{mark}{name}" if path.endswith(".py") else spec
+    return f"{display_path(Path(path))}{mark}{name}" if path.endswith(".py") else spec
 
 
 def _local(seconds: float) -> str:

@@ -15,13 +15,13 @@ from crawler.engine import manual_login as signin
 from crawler.errors import CookieFileError, UsageError
 from crawler.job import lookup as jobs
 from crawler.job import session_admin as identities
-from crawler.job.config import Plan
-from crawler.job.importing import shown
+from crawler.job.config import RunConfig
+from crawler.job.importing import display_path
 from crawler.job.job import reader, writer
 from crawler.session import cookie_files as cookiefiles
 from crawler.session.accounts import Account
 from crawler.session.masking import Mask
-from crawler.session.prompts import at_terminal
+from crawler.session.prompts import terminal_prompt
 from crawler.settings import key
 from crawler.spider import Spider
 from crawler.text import printable
@@ -59,15 +59,17 @@ def login(
     chosen = signin.the_account(plan, account)
     name = plan.source.load().name + (f" as {chosen.name}" if chosen else "")
     if import_cookies is None:
-        signin.log_in(plan, chosen, at_terminal)
+        signin.log_in(plan, chosen, terminal_prompt)
         click.echo(f"crawl: {name} is logged in; crawl run goes on with that", err=True)
     else:
         _import(plan, chosen, import_cookies, name)
 
 
-def _import(plan: Plan, account: Account | None, path: Path, name: str) -> None:
-    number = signin.take_cookies(plan, account, cookiefiles.read(_text(path), shown(path)))
-    click.echo(f"crawl: {name} has {report.count(number, 'cookie')} of {shown(path)}", err=True)
+def _import(plan: RunConfig, account: Account | None, path: Path, name: str) -> None:
+    number = signin.take_cookies(plan, account, cookiefiles.read(_text(path), display_path(path)))
+    click.echo(
+        f"crawl: {name} has {report.count(number, 'cookie')} of {display_path(path)}", err=True
+    )
     spider = plan.source.load()
     if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
         click.echo(
@@ -102,7 +104,9 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
     with closing(reader(folder, key())) as store:
         if export is not None:
             number = identities.export(store, export, account)
-            click.echo(f"crawl: {report.count(number, 'cookie')} in {shown(export)}", err=True)
+            click.echo(
+                f"crawl: {report.count(number, 'cookie')} in {display_path(export)}", err=True
+            )
             return
         found = identities.chosen(store, account)
     text = printable(report.sessions_text(found, folder))
@@ -128,4 +132,4 @@ def logout(job: str | None, account: str | None) -> None:
     with writer(folder, key()) as store:
         gone = identities.forget(store, account)
     names = ", ".join(one.name or "its account" for one in gone) or "nobody"
-    click.echo(f"crawl: {shown(folder)} has forgotten the session of {names}", err=True)
+    click.echo(f"crawl: {display_path(folder)} has forgotten the session of {names}", err=True)

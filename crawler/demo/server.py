@@ -51,7 +51,7 @@ class DemoServer:
 
     ``port`` 0 is any free port. ``latency`` is how many seconds each answer takes. Sessions end
     after ``session_requests`` or ``session_seconds``; with ``rotate_cookies`` each of their
-    requests gets a new cookie (see ``Sessions``). ``instead`` may answer in the shop's place: it
+    requests gets a new cookie (see ``SessionPool``). ``instead`` may answer in the shop's place: it
     gets every ``Ask``, and returns ``None`` for those that the shop is to answer.
 
     A visit is in ``log`` and ``counters`` before its answer is sent, so that a client which has

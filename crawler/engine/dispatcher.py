@@ -5,28 +5,28 @@ from __future__ import annotations
 import msgspec
 
 from crawler.engine.committer import Committer
-from crawler.engine.worker_pool import Team
-from crawler.messages import Feed, Task, encode
+from crawler.engine.worker_pool import WorkerPool
+from crawler.messages import Task, TaskBatch, encode
 from crawler.parsing.robots import url_for
 from crawler.request import Request
 from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.store import ONCE, SENT
 
 
-class Feeder:
+class Dispatcher:
     """Sends requests to workers, in few and large messages."""
 
     def __init__(
         self,
         scheduler: Scheduler,
         frontier: Frontier,
-        news: News,
+        news: WorkerSync,
         committer: Committer,
-        patience: Patience,
+        patience: UnreachableRobots,
     ) -> None:
         self._scheduler = scheduler
         self._frontier = frontier
@@ -34,17 +34,17 @@ class Feeder:
         self._committer = committer
         self._patience = patience
 
-    def feed(self, team: Team, now: float) -> None:
+    def dispatch(self, team: WorkerPool, now: float) -> None:
         """Send every request whose turn it is to the worker that it is for."""
-        feeds: dict[int, Feed] = {}
+        feeds: dict[int, TaskBatch] = {}
         once: list[Assignment] = []
         while assignment := self._scheduler.next(now):
             feed = feeds.get(assignment.worker)
             if feed is None:
-                feed = feeds[assignment.worker] = Feed([])
-            self._news.add_to(feed, assignment.worker, assignment.host)
+                feed = feeds[assignment.worker] = TaskBatch([])
+            self._news.add_updates(feed, assignment.worker, assignment.host)
             feed.tasks.append(self._task(assignment))
-            self._frontier.touch(assignment.host)
+            self._frontier.mark_dirty(assignment.host)
             if assignment.queued is not None and assignment.queued.once == ONCE:
                 once.append(assignment)
             if assignment.host.more and not assignment.host.heap:

@@ -1,6 +1,6 @@
 """One job on one machine: open it, start the workers, feed them, commit, stop.
 
-``Run.steps`` is the loop. Everything that changes the job happens here, in one thread of one
+``Engine.steps`` is the loop. Everything that changes the job happens here, in one thread of one
 process; workers only ever see single requests.
 """
 
@@ -15,23 +15,23 @@ from collections.abc import Callable, Generator
 import msgspec
 
 from crawler.engine.committer import Committer
-from crawler.engine.dispatcher import Feeder
+from crawler.engine.dispatcher import Dispatcher
 from crawler.engine.log import log_to
-from crawler.engine.outcomes import Intake
-from crawler.engine.prefork import Spares
-from crawler.engine.recycling import Turnover
-from crawler.engine.seeding import Opening
+from crawler.engine.outcomes import OutcomeHandler
+from crawler.engine.prefork import PreforkPool
+from crawler.engine.recycling import WorkerRecycler
+from crawler.engine.seeding import Seeder
 from crawler.engine.signals import StopSignal
-from crawler.engine.supervision import Crashes
-from crawler.engine.worker_pool import Team
-from crawler.gc_tuning import hardly_ever
-from crawler.job.config import Plan
+from crawler.engine.supervision import CrashTracker
+from crawler.engine.worker_pool import WorkerPool
+from crawler.gc_tuning import reduced_gc
+from crawler.job.config import RunConfig
 from crawler.job.job import Job
 from crawler.job.seeds import BadSeed
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 
@@ -44,18 +44,18 @@ LONGEST_WAIT = 0.5
 
 
 def run(
-    plan: Plan,
+    plan: RunConfig,
     *,
     watch: Callable[[Snapshot], None] | None = None,
     stop: StopSignal | None = None,
     report_seed: Callable[[BadSeed], None] | None = None,
-    spares: Spares | None = None,
+    spares: PreforkPool | None = None,
 ) -> Summary:
     """Run a job until it is finished or stopped. Raises CrawlerError."""
     spider = plan.source.load()
-    with Job(plan, spider.name) as job, log_to(job.log, plan.mask), hardly_ever():
+    with Job(plan, spider.name) as job, log_to(job.log, plan.mask), reduced_gc():
         try:
-            current = Run(job, spider, stop, report_seed, spares)
+            current = Engine(job, spider, stop, report_seed, spares)
             seen = -math.inf
             for _ in current.steps():
                 if watch is not None and time.monotonic() >= seen + WATCH_EVERY:
@@ -67,7 +67,7 @@ def run(
             raise
 
 
-class Run:
+class Engine:
     """The state of one run, and its loop."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Run:
         spider: type[Spider],
         stop: StopSignal | None = None,
         report_seed: Callable[[BadSeed], None] | None = None,
-        spares: Spares | None = None,
+        spares: PreforkPool | None = None,
     ) -> None:
         plan = job.plan
         self._job = job
@@ -87,8 +87,8 @@ class Run:
             plan.source.check_importable()
         threads = math.ceil(plan.settings.concurrency / max(1, workers))
         self._scheduler = Scheduler(workers=workers or 1, threads=threads)
-        self._news = News(workers or 1)
-        self._patience = Patience(plan.settings.retries, plan.settings.robots_wait)
+        self._news = WorkerSync(workers or 1)
+        self._patience = UnreachableRobots(plan.settings.retries, plan.settings.robots_wait)
         self._frontier = Frontier(
             job.store,
             self._scheduler,
@@ -100,20 +100,22 @@ class Run:
             patience=self._patience,
         )
         self._committer = Committer(job, self._frontier, self._scheduler, self._news)
-        self._intake = Intake(
+        self._intake = OutcomeHandler(
             job, self._scheduler, self._frontier, self._news, self._committer, self._patience
         )
-        self._feeder = Feeder(
+        self._feeder = Dispatcher(
             self._scheduler, self._frontier, self._news, self._committer, self._patience
         )
-        self._opening = Opening(
+        self._opening = Seeder(
             job, self._spider, self._frontier, report_seed or (lambda seed: None)
         )
         self._threads = threads
         self._spares = spares
-        self._team: Team | None = None
-        self._crashes = Crashes(self._scheduler, self._committer)
-        self._turnover = Turnover(plan.settings.worker_max_memory, self._scheduler, self._news)
+        self._team: WorkerPool | None = None
+        self._crashes = CrashTracker(self._scheduler, self._committer)
+        self._turnover = WorkerRecycler(
+            plan.settings.worker_max_memory, self._scheduler, self._news
+        )
         self._began = time.monotonic()
         self._seconds_before = job.counters.seconds
         self._done_before = job.counters.done
@@ -130,11 +132,11 @@ class Run:
             self._open()
             while not self._is_over():
                 now = time.monotonic()
-                self._frontier.wake(now)
+                self._frontier.release_due(now)
                 if not self._stop.level:
-                    self._feeder.feed(self._workers, now)
+                    self._feeder.dispatch(self._workers, now)
                 self._listen(now)
-                self._turnover.look(self._workers, time.monotonic())
+                self._turnover.check_memory(self._workers, time.monotonic())
                 yield self._commit_if_due(time.monotonic())
                 self._obey_stop()
             yield self._committer.commit(time.monotonic())
@@ -158,32 +160,32 @@ class Run:
         counters.finished, counters.reason = False, ""
         self._frontier.load(time.monotonic(), was_killed=self._job.was_killed)
         if self._has_work():
-            self._team = self.hire()
+            self._team = self.make_workers()
             self._team.start()
 
-    def hire(self) -> Team:
+    def make_workers(self) -> WorkerPool:
         """The workers, not started yet."""
         assembly = self._opening.assembly(self._threads)
-        return Team(assembly, self._settings.worker_count, self._spares)
+        return WorkerPool(assembly, self._settings.worker_count, self._spares)
 
     def _is_over(self) -> bool:
         if self._stop.level >= 2 or self._team is None:
             return True
-        if self._scheduler.in_flight or self._committer.since is not None:
+        if self._scheduler.in_flight or self._committer.waiting_since is not None:
             return self._has_stopped_too_long()
         return bool(self._stop.level) or self._scheduler.remaining == 0 or not self._has_work()
 
     @property
-    def _workers(self) -> Team:
+    def _workers(self) -> WorkerPool:
         assert self._team is not None, "the loop only turns when there is work and so a team"
         return self._team
 
     def _has_work(self) -> bool:
         """True while a request is out, or may still go out before anybody loses patience."""
-        if self._scheduler.suspects or self._frontier.is_filling:
+        if self._scheduler.quarantined or self._frontier.is_loading:
             return True
         return any(
-            not (host.is_idle or host.held or self._patience.is_at_end(host.id))
+            not (host.is_idle or host.suspended or self._patience.has_given_up(host.id))
             for host in self._scheduler.hosts
         )
 
@@ -194,46 +196,46 @@ class Run:
         now = time.monotonic()
         for worker, outcomes in heard:
             for outcome in outcomes:
-                self._intake.take(team, worker, outcome, now)
+                self._intake.handle(team, worker, outcome, now)
         for worker in died:
-            self._bury(worker, now)
+            self._replace_dead_worker(worker, now)
 
     def _wait(self, now: float) -> float:
         """Seconds until something is to be done even if nothing is heard."""
         times = [now + LONGEST_WAIT]
         if not self._stop.level:
-            times += [t for t in (self._scheduler.next_at(), self._frontier.wake_at()) if t]
-        if self._committer.since is not None:
-            times.append(self._committer.since + self._settings.commit_interval)
+            times += [t for t in (self._scheduler.next_at(), self._frontier.next_release_at()) if t]
+        if self._committer.waiting_since is not None:
+            times.append(self._committer.waiting_since + self._settings.commit_interval)
         return max(0.0, min(times) - now)
 
     def _commit_if_due(self, now: float) -> bytes:
         """Commit often enough, and at once when only a commit can bring more work, or the end."""
-        since = self._committer.since
+        since = self._committer.waiting_since
         if since is None:
             return b""
-        idle = self._committer.found_any or not self._scheduler.in_flight
+        idle = self._committer.has_new_requests or not self._scheduler.in_flight
         if now >= since + self._settings.commit_interval or (
             idle and not self._scheduler.has_queued
         ):
             self._job.counters.seconds = self._seconds_before + now - self._began
             lines = self._committer.commit(now)
-            self._frontier.put_away_idle(now)
+            self._frontier.evict_idle_hosts(now)
             return lines
         return b""
 
     # Workers that die
 
-    def _bury(self, worker: int, now: float) -> None:
+    def _replace_dead_worker(self, worker: int, now: float) -> None:
         """A worker has died: another takes its place, and its requests go out again, one by one."""
         team = self._workers
-        lost = self._scheduler.lost(worker, now)
-        team.replace(worker, alone=any(assignment.alone for assignment in lost))
+        lost = self._scheduler.worker_died(worker, now)
+        team.replace(worker, alone=any(assignment.isolated for assignment in lost))
         self._news.forget_worker(worker)
         self._turnover.forget(worker, now)
         code = team.exit_codes[worker]
         log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))
-        self._crashes.send_again(lost, code, now)
+        self._crashes.requeue_or_fail(lost, code, now)
 
     # Stopping
 
@@ -258,7 +260,7 @@ class Run:
             counters.reason = "finished"
         elif self._scheduler.remaining == 0:
             counters.reason = "max_pages"
-        elif self._patience.waits_for and not self._stop.level:
+        elif self._patience.description and not self._stop.level:
             counters.reason = "robots"
         else:
             counters.reason = "stopped"
@@ -278,7 +280,7 @@ class Run:
             in_flight=self._scheduler.in_flight,
             stopping=self._stop.level > 0,
             done_before=self._done_before,
-            waits_for=self._patience.waits_for,
+            waits_for=self._patience.description,
         )
 
     def summary(self) -> Summary:
@@ -295,5 +297,5 @@ class Run:
             new_seeds=self._opening.new,
             already_finished=self._was_finished and self._team is None,
             last_failure="".join(one.report.message for one in self._job.store.failures(1)),
-            waits_for=self._patience.waits_for,
+            waits_for=self._patience.description,
         )

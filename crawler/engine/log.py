@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crawler.session.masking import Mask
-from crawler.system_errors import explained
+from crawler.system_errors import to_crawler_error
 from crawler.text import printable
 
 FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
@@ -41,7 +41,7 @@ class _Log(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (it is logging's)
         error = sys.exc_info()[1]
         if record.exc_info is None and threading.get_ident() == self._runs_in:
-            found = None if error is None else explained(error, Path(self.baseFilename))
+            found = None if error is None else to_crawler_error(error, Path(self.baseFilename))
             if found is not None:
                 raise found from error
 

@@ -14,19 +14,19 @@ from crawler import urls
 from crawler.engine.log import log_to
 from crawler.errors import AccountError, CookieFileError, SpiderError
 from crawler.http.adapter import PoolAdapter
-from crawler.http.address_policy import Addresses
+from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import Watchdog
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
-from crawler.messages import Cookie, SessionChange, SessionNews
+from crawler.messages import Cookie, SessionChange, SessionUpdate
 from crawler.scheduling.frontier import ACCOUNT
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.scope import Scope
 from crawler.session.accounts import Account
 from crawler.session.cookie_files import domain_of
 from crawler.session.login import Login
-from crawler.session.prompts import Person
+from crawler.session.prompts import Prompt
 from crawler.session.session import Session
 from crawler.store import SessionRecord, Store
 
@@ -34,7 +34,7 @@ SITE = "site"
 """How the keys of sessions begin that do not log in; each belongs to a site."""
 
 
-def the_account(plan: Plan, name: str | None) -> Account | None:
+def the_account(plan: RunConfig, name: str | None) -> Account | None:
     """The account that is meant; None where the spider has only one, which it knows by itself.
 
     Raises AccountError for a name that there is not, or where one must be given.
@@ -51,7 +51,7 @@ def the_account(plan: Plan, name: str | None) -> Account | None:
     raise AccountError(f"there is no account {name!r}{known}")
 
 
-def log_in(plan: Plan, account: Account | None, person: Person) -> None:
+def log_in(plan: RunConfig, account: Account | None, person: Prompt) -> None:
     """Log in, with what ``person`` answers, and keep the session in the job; nothing else.
 
     Raises LoginError, after which the job is as it was, and UsageError.
@@ -67,22 +67,22 @@ def log_in(plan: Plan, account: Account | None, person: Person) -> None:
     with _job(plan) as job, log_to(job.folder / LOG, plan.mask):
         made = plan.source.make(plan.arguments)
         record = _record(job.store, _key(account))
-        adapter = PoolAdapter(addresses=Addresses(anywhere=plan.settings.allow_private))
+        adapter = PoolAdapter(addresses=AddressPolicy(anywhere=plan.settings.allow_private))
         with (
             contextlib.closing(Watchdog()) as watchdog,
             Session(record.key, plan.settings, adapter, plan.mask, watchdog) as session,
         ):
-            session.account, session.person = account, person
+            session.account, session.prompt = account, person
             made.prepare(session)
-            session.settle()
-            session.load(SessionNews(record.key, record.cookies, login=record.login))
+            session.freeze_defaults()
+            session.load(SessionUpdate(record.key, record.cookies, login=record.login))
             session.logged_in_at, session.waiting = None, ""
             login = Login(made, Scope(), plan.settings.retries, Lock(), job.folder / PAGES)
             login.ensure(session)
-            _keep(job.store, record, session.drain())
+            _keep(job.store, record, session.pop_changes())
 
 
-def take_cookies(plan: Plan, account: Account | None, cookies: Iterable[Cookie]) -> int:
+def take_cookies(plan: RunConfig, account: Account | None, cookies: Iterable[Cookie]) -> int:
     """Keep the cookies of a browser that has logged in; returns how many there are.
 
     Those that have expired are left out. They are the account's, or those of the site that each is
@@ -108,7 +108,7 @@ def take_cookies(plan: Plan, account: Account | None, cookies: Iterable[Cookie])
 
 
 @contextlib.contextmanager
-def _job(plan: Plan) -> Iterator[Job]:
+def _job(plan: RunConfig) -> Iterator[Job]:
     """The plan's job, made if it is new. No run may use it meanwhile."""
     with Job(plan, plan.source.load().name) as job:
         with job.store.transaction():
@@ -117,7 +117,7 @@ def _job(plan: Plan) -> Iterator[Job]:
 
 
 def _keep(store: Store, record: SessionRecord, change: SessionChange | None) -> None:
-    news = News(workers=1)
+    news = WorkerSync(workers=1)
     news.load_session(record)
     if change is not None:
         news.apply(0, change)

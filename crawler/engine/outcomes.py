@@ -6,8 +6,8 @@ import logging
 import math
 
 from crawler.engine.committer import Committer
-from crawler.engine.worker_pool import Team
-from crawler.errors import MachineError, NeedsPersonError
+from crawler.engine.worker_pool import WorkerPool
+from crawler.errors import InputRequiredError, SystemResourceError
 from crawler.job.job import Job
 from crawler.job.session_admin import login_command
 from crawler.messages import FailureReport, Outcome, RobotsFile
@@ -15,9 +15,9 @@ from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import ACCOUNT, Frontier
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.retry import SPARED
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ TOO_MUCH = (403, 429)
 """Status codes after which an account rests for its cool-down."""
 
 
-class Intake:
+class OutcomeHandler:
     """Takes outcomes from workers. ``login_errors`` says which logins failed, each once."""
 
     def __init__(
@@ -35,9 +35,9 @@ class Intake:
         job: Job,
         scheduler: Scheduler,
         frontier: Frontier,
-        news: News,
+        news: WorkerSync,
         committer: Committer,
-        patience: Patience,
+        patience: UnreachableRobots,
     ) -> None:
         self._plan = job.plan
         self._wall = job.clock.wall
@@ -51,7 +51,7 @@ class Intake:
         self._starved = 0
         self._starved_at = -math.inf
 
-    def take(self, team: Team, worker: int, outcome: Outcome, now: float) -> None:
+    def handle(self, team: WorkerPool, worker: int, outcome: Outcome, now: float) -> None:
         """One outcome: the host's clock and the session move on, the rest is for the commit."""
         assignment = self._scheduler.finish(outcome.task, now)
         if assignment is None:
@@ -66,13 +66,15 @@ class Intake:
             self._take_robots(assignment, outcome, now)
         elif outcome.kind == "returned":
             self._committer.mark_unsent(assignment)
-            self._scheduler.put_back(assignment.host, assignment.queued, now)
+            self._scheduler.requeue(assignment.host, assignment.queued, now)
         else:
-            self._committer.gather(assignment, outcome, now)
+            self._committer.add(assignment, outcome, now)
             if outcome.kind in {"done", "failed"}:
-                self._scheduler.ended()
+                self._scheduler.count_finished()
 
-    def _keep_time(self, team: Team, assignment: Assignment, outcome: Outcome, now: float) -> None:
+    def _keep_time(
+        self, team: WorkerPool, assignment: Assignment, outcome: Outcome, now: float
+    ) -> None:
         host = assignment.host
         clock = host.clock
         if outcome.started:
@@ -82,7 +84,7 @@ class Intake:
         elif clock.ready_at == assignment.ready_at and not host.running:
             # Nothing was asked, so nobody need wait, unless for something else (Retry-After).
             clock.ready_at, clock.granted = assignment.before
-            self._scheduler.relist(host, now)
+            self._scheduler.reschedule(host, now)
         if outcome.host_wait is not None:
             clock.backed_off(now)
             clock.retry_after(outcome.host_wait, now)
@@ -91,7 +93,7 @@ class Intake:
             clock.answered()
         if outcome.status and assignment.queued is not None:
             self._use_account(host, outcome.status, now)
-        self._frontier.touch(host)
+        self._frontier.mark_dirty(host)
 
     def _look_at_machine(self, outcome: Outcome, now: float) -> None:
         """Raises MachineError when workers get no file handle, however long they wait for one."""
@@ -102,7 +104,7 @@ class Intake:
             log.warning("%s", outcome.failure.message)
             self._starved, self._starved_at = self._starved + 1, now + SPARED
             if self._starved > MOST_STARVED:
-                raise MachineError(outcome.failure.message)
+                raise SystemResourceError(outcome.failure.message)
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
         """Count the page for the account; all its hosts rest when it has had enough."""
@@ -116,8 +118,8 @@ class Intake:
             for other in self._scheduler.hosts:
                 if other.session == host.session:
                     other.clock.retry_after(rest, now)
-                    self._frontier.touch(other)
-                    self._scheduler.relist(other, now)
+                    self._frontier.mark_dirty(other)
+                    self._scheduler.reschedule(other, now)
 
     def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
         host, robots = assignment.host, outcome.robots
@@ -127,18 +129,18 @@ class Intake:
             else:
                 self._settle_robots(host, robots, now)
             host.clock.asked(outcome.started)  # a crawl-delay counts from here on
-            self._committer.gather(assignment, outcome, now)
+            self._committer.add(assignment, outcome, now)
         elif outcome.kind == "again":  # this machine had no file handle for it
             host.clock.retry_after(outcome.wait, now)
-        self._scheduler.relist(host, now)
+        self._scheduler.reschedule(host, now)
 
     def _do_without(self, host: HostQueue, robots: RobotsFile, wait: float, now: float) -> None:
         """A robots.txt cannot be had for now: known rules hold on, or the requests stay pending."""
-        if self._frontier.keeps_rules(host, now):
+        if self._frontier.extend_rules(host, now):
             log.warning("%s; its rules of before hold on", robots.message)
             return
         self._patience.failed(host.id, host.origin, robots.cause, now, now + wait)
-        if self._patience.is_nowhere(host.id):
+        if self._patience.does_not_exist(host.id):
             self._settle_robots(host, robots, now)
         else:
             log.warning("%s; it is asked for again in %.1f s", robots.message, wait)
@@ -158,13 +160,13 @@ class Intake:
             self.note_login_error(self._with_way_out(outcome.failure, assignment.host))
         self._committer.keep_sessions(now)  # what a login waits for, also if nothing else comes
         for host in self._scheduler.hosts:
-            host.held = host.held or host.session == assignment.host.session
+            host.suspended = host.suspended or host.session == assignment.host.session
         if assignment.queued is not None:
             self._committer.mark_unsent(assignment)
-            self._scheduler.put_back(assignment.host, assignment.queued, now)
+            self._scheduler.requeue(assignment.host, assignment.queued, now)
 
     def _with_way_out(self, failure: FailureReport, host: HostQueue) -> str:
-        if failure.cause != NeedsPersonError.cause:
+        if failure.cause != InputRequiredError.cause:
             return failure.message
         return f"{failure.message}: answer it with {login_command(self._plan, host.account)}"
 

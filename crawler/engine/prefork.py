@@ -15,18 +15,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from crawler.gc_tuning import keep
+from crawler.gc_tuning import freeze
 from crawler.worker.executor import signals_blocked
 
 
-class Spares:
+class PreforkPool:
     """Processes that wait to become workers. Closed, those that nobody has taken are gone."""
 
     def __init__(self, count: int) -> None:
         """As many as ``count``; none where this process may not be forked."""
         self._waiting: list[tuple[Connection, Any]] = []
         if count:
-            keep()
+            freeze()
         for number in range(count if _may_fork() else 0):
             self._fork(f"worker-{number + 1}")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 
-from crawler.engine.worker_pool import Team
+from crawler.engine.worker_pool import WorkerPool
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 
 log = logging.getLogger(__name__)
 
@@ -18,25 +18,25 @@ LEAST_WORK = 20
 that needs much memory from the start would only cause restarts."""
 
 
-class Turnover:
+class WorkerRecycler:
     """Replaces workers that use more than ``most`` bytes, one at a time. Never where None."""
 
-    def __init__(self, most: int | None, scheduler: Scheduler, news: News) -> None:
+    def __init__(self, most: int | None, scheduler: Scheduler, news: WorkerSync) -> None:
         self._most = most
         self._scheduler = scheduler
         self._news = news
         self._looked = -math.inf
         self._leaving: int | None = None
 
-    def look(self, team: Team, now: float) -> None:
+    def check_memory(self, team: WorkerPool, now: float) -> None:
         """Ask a worker that is too large to end; replace it when it has."""
         if self._leaving is not None:
-            if not self._scheduler.has_any(self._leaving):
+            if not self._scheduler.is_busy(self._leaving):
                 self._replace(team, self._leaving, now)
         elif self._most is not None and now >= self._looked + LOOK_EVERY:
             self._looked = now
             for worker in range(team.size):
-                if self._is_too_large(team, worker, self._most) and self._scheduler.close(worker):
+                if self._is_too_large(team, worker, self._most) and self._scheduler.pause(worker):
                     team.recall(None, only=worker)
                     self._leaving = worker
                     break
@@ -45,9 +45,9 @@ class Turnover:
         """The worker has died before it was replaced."""
         if worker == self._leaving:
             self._leaving = None
-            self._scheduler.reopen(worker, now)
+            self._scheduler.resume(worker, now)
 
-    def _is_too_large(self, team: Team, worker: int, most: int) -> bool:
+    def _is_too_large(self, team: WorkerPool, worker: int, most: int) -> bool:
         used = team.memory(worker)
         if used <= most or team.handled[worker] < LEAST_WORK:
             return False
@@ -60,8 +60,8 @@ class Turnover:
         )
         return True
 
-    def _replace(self, team: Team, worker: int, now: float) -> None:
-        team.renew(worker)
+    def _replace(self, team: WorkerPool, worker: int, now: float) -> None:
+        team.recycle(worker)
         self._news.forget_worker(worker)
         self._leaving = None
-        self._scheduler.reopen(worker, now)
+        self._scheduler.resume(worker, now)

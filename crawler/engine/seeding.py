@@ -8,20 +8,20 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from crawler import urls
-from crawler.engine.worker_pool import Assembly
+from crawler.engine.worker_pool import WorkerSpec
 from crawler.errors import SeedError
 from crawler.job import seeds
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
 from crawler.job.seeds import BadSeed
-from crawler.messages import Found
+from crawler.messages import NewRequest
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
 from crawler.scope import Scope
 from crawler.spider import Spider
-from crawler.worker.crawl_limits import Guards
-from crawler.worker.request_filter import Finder
-from crawler.worker.unsafe_links import Safety
+from crawler.worker.crawl_limits import CrawlLimits
+from crawler.worker.request_filter import RequestFilter
+from crawler.worker.unsafe_links import UnsafeLinkFilter
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ MOST_HELD = 32_000_000
 """Bytes of requests that wait in memory to be written."""
 
 
-class Opening:
+class Seeder:
     """Adds the seeds of a plan to its job and says what the workers need to start.
 
     Afterwards ``new`` and ``bad`` count the seeds that were new and those that were no seeds.
@@ -47,8 +47,12 @@ class Opening:
         self._report = report
         self._scope = self._declared_scope()
         names = [account.name for account in job.plan.accounts]
-        self._finder = Finder(spider, self._scope, Guards(), names)  # no limit holds for seeds
-        Safety(spider.logout_urls)  # workers have one each; what is wrong is told here, and once
+        self._finder = RequestFilter(
+            spider, self._scope, CrawlLimits(), names
+        )  # no limit holds for seeds
+        UnsafeLinkFilter(
+            spider.logout_urls
+        )  # workers have one each; what is wrong is told here, and once
         self._added_before = bool(job.store.get("seeds_added", False))
         self._taken = 0
         # Of an earlier run that was killed while it added them; none is added a second time.
@@ -62,7 +66,7 @@ class Opening:
         identity = seeds.identity(plan.seeds) if plan.seeds else None
         if identity is not None and identity == store.get("seeds"):
             return  # the same unchanged files: their seeds are in the frontier since the last run
-        if plan.go_on and self._added_before:
+        if plan.resume_only and self._added_before:
             return
         requests = self._requests()
         good = 0
@@ -89,16 +93,16 @@ class Opening:
         if names and self._spider.shares_requests:
             with store.transaction():
                 for number, name in enumerate(retired):
-                    store.hand_over(name, names[number % len(names)])
+                    store.reassign(name, names[number % len(names)])
             return []
         return [_why_they_wait(name) for name in retired]
 
-    def assembly(self, threads: int) -> Assembly:
+    def assembly(self, threads: int) -> WorkerSpec:
         """What workers are made of."""
         plan, folder = self._job.plan, self._job.folder
         domains = self._domains()
         netlocs = () if domains else tuple(map(_netloc, self._job.store.origins()))
-        return Assembly(
+        return WorkerSpec(
             source=plan.source,
             arguments=plan.arguments,
             settings=plan.settings,
@@ -107,7 +111,7 @@ class Opening:
             threads=threads,
             log=str(folder / LOG),
             accounts=plan.accounts,
-            pages=folder / PAGES if plan.is_kept else None,
+            pages=folder / PAGES if plan.keeps_folder else None,
             mask=plan.mask,
         )
 
@@ -125,9 +129,9 @@ class Opening:
     def _add(self, batch: Iterable[Request]) -> int:
         """Seeds keep their order; those that the job has seen add nothing. Counts the good ones."""
         good = held = 0
-        found_before: list[tuple[int, Found]] = []
+        found_before: list[tuple[int, NewRequest]] = []
         for seed in batch:
-            found = self._finder.find_seed(seed)
+            found = self._finder.accept_seed(seed)
             if found is None:
                 text = urls.redacted(seed.url)
                 self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
@@ -148,7 +152,7 @@ class Opening:
         self._keep(found_before)
         return good
 
-    def _keep(self, found: list[tuple[int, Found]]) -> None:
+    def _keep(self, found: list[tuple[int, NewRequest]]) -> None:
         """Put seeds into the frontier, and empty their list."""
         counters = self._job.counters
         self._job.store.mark_seeded({host for host, _ in found})

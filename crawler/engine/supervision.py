@@ -24,7 +24,7 @@ KILLS = 3
 """The same for SIGKILL, which may also have come from outside."""
 
 
-class Crashes:
+class CrashTracker:
     """Counts the deaths that each request has surely caused."""
 
     def __init__(self, scheduler: Scheduler, committer: Committer) -> None:
@@ -32,19 +32,19 @@ class Crashes:
         self._committer = committer
         self._deaths: Counter[tuple[int, Key]] = Counter()
 
-    def send_again(self, lost: Iterable[Assignment], code: int | None, now: float) -> None:
+    def requeue_or_fail(self, lost: Iterable[Assignment], code: int | None, now: float) -> None:
         """What a worker had that died with exit ``code`` goes out again, one by one."""
         for assignment in lost:
             queued = assignment.queued
             if queued is None:
                 continue
-            if assignment.alone and self._is_deadly(assignment, code):
-                self._committer.gather(assignment, given_up(assignment, code), now)
-                self._scheduler.ended()
+            if assignment.isolated and self._is_deadly(assignment, code):
+                self._committer.add(assignment, given_up(assignment, code), now)
+                self._scheduler.count_finished()
             else:
                 if queued.once:  # a worker tells the spider that it may have been sent
                     queued = queued._replace(once=SENT)
-                self._scheduler.suspect(assignment.worker, assignment.host, queued)
+                self._scheduler.quarantine(assignment.worker, assignment.host, queued)
 
     def _is_deadly(self, assignment: Assignment, exit_code: int | None) -> bool:
         """One more death with this request alone; True when there have been enough of them."""

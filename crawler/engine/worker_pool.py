@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from crawler.engine.log import log_to
-from crawler.engine.prefork import Spares
+from crawler.engine.prefork import PreforkPool
 from crawler.errors import CrawlerError
 from crawler.job.spider_loader import SpiderSource
-from crawler.messages import Order, Outcome, Recall, Stop, decode_outcomes, encode
+from crawler.messages import Command, Outcome, ReturnTasks, Shutdown, decode_outcomes, encode
 from crawler.scope import Scope
 from crawler.session.accounts import Account
 from crawler.session.masking import Mask
 from crawler.settings import Settings
-from crawler.system_errors import no_handles, out_of_handles
-from crawler.worker.executor import Workshop, settle_in, signals_blocked
+from crawler.system_errors import out_of_handles, too_many_open_files
+from crawler.worker.executor import TaskExecutor, configure_process, signals_blocked
 from crawler.worker.failures import whole_traceback_of
 from crawler.worker.worker import Worker
 
@@ -38,7 +38,7 @@ MOST_EARLY_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class WorkerSpec:
     """What a worker is made of, in whichever process."""
 
     source: SpiderSource
@@ -74,18 +74,18 @@ class Assembly:
         )
 
 
-def _main(connection: Connection, assembly: Assembly, core: int | None) -> None:
+def _main(connection: Connection, assembly: WorkerSpec, core: int | None) -> None:
     """A worker process, from start to end."""
     with _log_of(assembly):
         worker = assembly.worker()
-        settle_in(core)
+        configure_process(core)
         worker.callbacks.watch(assembly.log, may_exit=True)
-        Workshop(connection, worker, assembly.threads).run()
+        TaskExecutor(connection, worker, assembly.threads).run()
     os._exit(0)  # nothing here is worth waiting for, least of all a thread within a slow fetch
 
 
 @contextlib.contextmanager
-def _log_of(assembly: Assembly) -> Iterator[None]:
+def _log_of(assembly: WorkerSpec) -> Iterator[None]:
     """What goes wrong is told to the log, masked, and not to whoever looks at standard error."""
     kept = log_to(assembly.log, assembly.mask, must_write=False) if assembly.log else nullcontext()
     with kept:
@@ -98,10 +98,12 @@ def _log_of(assembly: Assembly) -> Iterator[None]:
             os._exit(NO_HANDLES if out_of_handles(error) else 1)
 
 
-class Team:
+class WorkerPool:
     """Workers by number. With ``processes`` 0 there is one, in threads of this process."""
 
-    def __init__(self, assembly: Assembly, processes: int, spares: Spares | None = None) -> None:
+    def __init__(
+        self, assembly: WorkerSpec, processes: int, spares: PreforkPool | None = None
+    ) -> None:
         """``spares`` are taken first; what they do not suffice for is spawned."""
         self.size = processes or 1
         self._assembly = assembly
@@ -121,7 +123,7 @@ class Team:
         self._connections = [self._start(number) for number in range(self.size)]
         self._spares = None  # they are of no use once there is more than one thread
 
-    def send(self, worker: int, order: Order) -> None:
+    def send(self, worker: int, order: Command) -> None:
         """Give an order. To a dead worker it is lost; ``receive`` tells of the death."""
         with contextlib.suppress(OSError):
             self._connections[worker].send_bytes(encode(order))
@@ -167,7 +169,7 @@ class Team:
             self._early_deaths += 1
         self._has_come_up[worker] = False
         if self.exit_codes[worker] == NO_HANDLES:
-            raise no_handles()
+            raise too_many_open_files()
         if self._early_deaths > MOST_EARLY_DEATHS * self.size:
             raise CrawlerError(
                 "the worker processes die before they have handled a page "
@@ -175,9 +177,9 @@ class Team:
             )
         self._connections[worker] = self._start(worker)
 
-    def renew(self, worker: int) -> None:
+    def recycle(self, worker: int) -> None:
         """Put a new worker in the place of one that has nothing to do."""
-        self.send(worker, Stop())
+        self.send(worker, Shutdown())
         self._connections[worker].close()
         self._end(worker)
         self._connections[worker] = self._start(worker)
@@ -194,7 +196,7 @@ class Team:
     def stop(self) -> None:
         """End all workers at once: what they have not reported is done again by the next run."""
         for number, connection in enumerate(self._connections):
-            self.send(number, Stop())
+            self.send(number, Shutdown())
             connection.close()
         for number in range(self.size):
             self._end(number)
@@ -212,7 +214,7 @@ class Team:
         """Ask for what has not been started, of one host or of all, all workers or one."""
         for number in range(self.size):
             if number != without and only in (None, number):
-                self.send(number, Recall(host))
+                self.send(number, ReturnTasks(host))
 
     def _start(self, number: int) -> Connection:
         self.handled[number] = 0
@@ -240,7 +242,7 @@ class Team:
         ours, theirs = Pipe()
         worker = self._assembly.worker()
         worker.callbacks.watch(None, may_exit=False)
-        workshop = Workshop(theirs, worker, self._assembly.threads)
+        workshop = TaskExecutor(theirs, worker, self._assembly.threads)
         threading.Thread(
             target=_run_then_close(workshop, theirs), name="worker", daemon=True
         ).start()
@@ -254,7 +256,7 @@ class Team:
         return cores[number] if self.size <= len(cores) else None
 
 
-def _run_then_close(workshop: Workshop, connection: Connection) -> Callable[[], None]:
+def _run_then_close(workshop: TaskExecutor, connection: Connection) -> Callable[[], None]:
     def run() -> None:
         try:
             workshop.run()

@@ -12,7 +12,7 @@ from urllib3 import ProxyManager
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.http.address_policy import Addresses
+from crawler.http.address_policy import AddressPolicy
 from crawler.http.connections import pools
 
 
@@ -22,8 +22,8 @@ class PoolAdapter(HTTPAdapter):
     New ones go where ``addresses`` lets them, by default anywhere.
     """
 
-    def __init__(self, *args: Any, addresses: Addresses | None = None, **kwargs: Any) -> None:
-        self.addresses = addresses or Addresses(anywhere=True)
+    def __init__(self, *args: Any, addresses: AddressPolicy | None = None, **kwargs: Any) -> None:
+        self.addresses = addresses or AddressPolicy(anywhere=True)
         super().__init__(*args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:

@@ -66,7 +66,7 @@ def _needs_its_number(text: str) -> bool:
     return of_a_kind or address in _METADATA
 
 
-class Addresses:
+class AddressPolicy:
     """Decides for one worker. ``anywhere`` allows everything."""
 
     def __init__(self, *, anywhere: bool = False) -> None:

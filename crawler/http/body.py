@@ -7,12 +7,12 @@ from typing import Any
 import requests
 
 from crawler.errors import FetchError
-from crawler.http.http1 import Reply
+from crawler.http.http1 import RawResponse
 
 _BLOCK = 64 * 1024
 
 
-def read(raw: requests.Response | Reply, url: str, limit: int, *, cut: bool = False) -> bytes:
+def read(raw: requests.Response | RawResponse, url: str, limit: int, *, cut: bool = False) -> bytes:
     """The decoded body; no more than ``limit`` bytes and a block are ever held.
 
     One that is longer is ``cut`` there, or an error. A body read to its end gives the connection

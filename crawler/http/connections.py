@@ -19,7 +19,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util.connection import allowed_gai_family
 
-from crawler.http.address_policy import Addresses
+from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import note_sent, time_left, track
 
 MOST_TRAILERS = 64 * 1024
@@ -43,7 +43,7 @@ class _WholeLines:
         return line
 
 
-class Suspicious(http.client.HTTPResponse):
+class StrictHTTPResponse(http.client.HTTPResponse):
     """A response whose chunks are what RFC 9112, section 7.1 says that they are, and no more.
 
     Its base class takes ``-1`` for the size of a chunk, and would read without end, into memory;
@@ -76,15 +76,15 @@ class Suspicious(http.client.HTTPResponse):
                 raise http.client.LineTooLong("trailer")
 
 
-class _Guarded:
+class _GuardedConnection:
     """Asks ``addresses`` where it may go, and tells the deadline of the thread what it uses.
 
     A connection to a proxy goes where the user has said; what the proxy asks is not seen here.
     """
 
-    response_class: Any = Suspicious
+    response_class: Any = StrictHTTPResponse
 
-    def __init__(self, *args: Any, addresses: Addresses | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, addresses: AddressPolicy | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._addresses = addresses
 
@@ -156,11 +156,11 @@ def _connected(found: list[Any], timeout: float | None, options: Any, source: An
         del failure  # its traceback refers to this frame
 
 
-class GuardedHTTPConnection(_Guarded, HTTPConnection):
+class GuardedHTTPConnection(_GuardedConnection, HTTPConnection):
     """An HTTP connection that a deadline can cut."""
 
 
-class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
+class GuardedHTTPSConnection(_GuardedConnection, HTTPSConnection):
     """An HTTPS connection that a deadline can cut."""
 
 
@@ -176,7 +176,7 @@ class GuardedHTTPSConnectionPool(HTTPSConnectionPool):
     ConnectionCls = GuardedHTTPSConnection
 
 
-def pools(addresses: Addresses) -> dict[str, Any]:
+def pools(addresses: AddressPolicy) -> dict[str, Any]:
     """The classes of pools by scheme, for ``urllib3``, whose connections ask ``addresses``."""
 
     def plain(host: str, port: int | None = None, **options: Any) -> HTTPConnectionPool:

@@ -17,7 +17,7 @@ from typing import Any
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from crawler.http import set_cookie as setcookie
-from crawler.http.set_cookie import Place
+from crawler.http.set_cookie import CookieOrigin
 from crawler.messages import Cookie
 
 MOST_OF_DOMAIN = 180
@@ -26,8 +26,8 @@ MOST = 3000
 """Cookies of a jar; RFC 6265, section 6.1, asks for that many."""
 
 
-class RecordingJar(RequestsCookieJar):
-    """A jar that remembers each cookie set or deleted until ``drain`` is called.
+class ChangeTrackingCookieJar(RequestsCookieJar):
+    """A jar that remembers each cookie set or deleted until ``pop_changes`` is called.
 
     Threads that share a session may change and read it while another one drains or loads it.
     When there are too many, cookies that scripts can see go before the others, old before new.
@@ -50,9 +50,9 @@ class RecordingJar(RequestsCookieJar):
         super().set_policy(policy)
         self._asked = True
 
-    def copy(self) -> RecordingJar:
+    def copy(self) -> ChangeTrackingCookieJar:
         """Another jar with the same cookies."""
-        other = RecordingJar(self.get_policy() if self._asked else None)
+        other = ChangeTrackingCookieJar(self.get_policy() if self._asked else None)
         other.update(self)
         return other
 
@@ -86,7 +86,7 @@ class RecordingJar(RequestsCookieJar):
         if not self._asked or self.get_policy().set_ok(made, request):
             self.set_cookie(made)
 
-    def _is_shadowed(self, cookie: Cookie, place: Place) -> bool:
+    def _is_shadowed(self, cookie: Cookie, place: CookieOrigin) -> bool:
         """True for a cookie of http that would stand in for one of https (6265bis, 5.7)."""
         names = self._found(place.host, cookie.path)
         return any(known.secure and known.name == cookie.name for known in names)
@@ -193,7 +193,7 @@ class RecordingJar(RequestsCookieJar):
 
     # As data
 
-    def take(self, responses: Iterable[Any]) -> bool:
+    def store_from(self, responses: Iterable[Any]) -> bool:
         """Take over the cookies that responses set; True if one that was there has changed."""
         setting = [response for response in responses if "set-cookie" in response.headers]
         if not setting:
@@ -210,7 +210,7 @@ class RecordingJar(RequestsCookieJar):
     def _values(self) -> dict[tuple[str, str, str], str | None]:
         return {_key(cookie): cookie.value for cookie in self}
 
-    def drain(self) -> list[Cookie]:
+    def pop_changes(self) -> list[Cookie]:
         """The changes since the last call, in order."""
         with self._cookies_lock:
             changes, self._changes = self._changes, []

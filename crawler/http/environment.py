@@ -11,7 +11,7 @@ from requests.utils import get_environ_proxies, get_netrc_auth
 from crawler import settings, urls
 
 
-class Found(NamedTuple):
+class EnvironmentConfig(NamedTuple):
     """What the environment says for one host."""
 
     proxies: dict[str, str]
@@ -27,7 +27,7 @@ class Environment:
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, EnvironmentConfig] = {}
 
     def merge(
         self, session: requests.Session, url: str, proxies: Any = None, verify: Any = None
@@ -48,11 +48,13 @@ class Environment:
             return None
         return self._of(url).auth or (None if "@" in url else _no_auth)
 
-    def _of(self, url: str) -> Found:
+    def _of(self, url: str) -> EnvironmentConfig:
         origin = urls.origin(url)
         found = self._found.get(origin)
         if found is None:
-            found = Found(get_environ_proxies(url), get_netrc_auth(url), settings.ca_bundle())
+            found = EnvironmentConfig(
+                get_environ_proxies(url), get_netrc_auth(url), settings.ca_bundle()
+            )
             self._found[origin] = found
         return found
 

@@ -15,9 +15,9 @@ from requests.utils import select_proxy
 
 from crawler import urls
 from crawler.http.adapter import PoolAdapter
-from crawler.http.cookie_jar import RecordingJar
+from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.environment import Environment
-from crawler.http.http1 import Reply, exchange
+from crawler.http.http1 import RawResponse, exchange
 from crawler.request import Request
 
 # What requests and urllib3 send as it stands: no character that they would encode, no escape that
@@ -32,7 +32,7 @@ _VALUE = re.compile(r"\S?[^\r\n]*")
 _OF_THE_WIRE = {"host", "content-length", "transfer-encoding"}
 
 
-class Direct:
+class FastPath:
     """Sends a session's usual requests."""
 
     def __init__(self, session: requests.Session, environment: Environment) -> None:
@@ -43,8 +43,8 @@ class Direct:
         self._routes: dict[str, tuple[Any, dict[str, Any] | None]] = {}
 
     def send(
-        self, request: Request, jar: RecordingJar, timeout: tuple[float, float]
-    ) -> Reply | None:
+        self, request: Request, jar: ChangeTrackingCookieJar, timeout: tuple[float, float]
+    ) -> RawResponse | None:
         """What comes back for ``request``, its body not read yet; None if it is not a usual one.
 
         ``timeout`` is that to connect and that for each piece to come, seconds. Raises what a

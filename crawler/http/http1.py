@@ -15,7 +15,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.http.connections import Suspicious
+from crawler.http.connections import StrictHTTPResponse
 from crawler.http.deadline import note_sent, track
 
 MOST_HEADERS = 256 * 1024
@@ -35,7 +35,7 @@ class Body(Protocol):
         """It has been read: the connection is free for the next request."""
 
 
-class Reply:
+class RawResponse:
     """What came back, as much like ``requests.Response`` as the crawler needs."""
 
     __slots__ = ("headers", "raw", "status_code", "url")
@@ -61,7 +61,7 @@ def for_jar(url: str) -> requests.PreparedRequest:
     return prepared
 
 
-def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) -> Reply:
+def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) -> RawResponse:
     """Send ``message`` and read up to the body. Raises what a connection and ``http.client`` raise.
 
     ``timeout`` is that to connect and that for each piece to come, seconds.
@@ -77,7 +77,7 @@ def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) 
         connection.sock.settimeout(timeout[1])
         connection.sock.sendall(message)
         note_sent()
-        answer = _Answer(connection.sock, url)
+        answer = _ResponseHead(connection.sock, url)
         answer.begin()
     except BaseException:
         if answer is not None:
@@ -101,16 +101,16 @@ def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) 
         if answer.will_close:
             connection.close()  # what has come stays readable
     else:
-        body = _Plain(answer, connection, pool)
-    return Reply(url, answer.status, headers, body)
+        body = _IdentityBody(answer, connection, pool)
+    return RawResponse(url, answer.status, headers, body)
 
 
-class _Plain:
+class _IdentityBody:
     """A body as it came, without content-encoding."""
 
     __slots__ = ("_connection", "_original_response", "_pool")
 
-    def __init__(self, answer: _Answer, connection: Any, pool: Any) -> None:
+    def __init__(self, answer: _ResponseHead, connection: Any, pool: Any) -> None:
         self._original_response = answer  # where ``requests`` looks for cookies
         self._connection = connection
         self._pool = pool
@@ -138,7 +138,7 @@ class _Plain:
             pool._put_conn(self._connection)
 
 
-class _Answer(Suspicious):
+class _ResponseHead(StrictHTTPResponse):
     """A response whose headers are read in a tenth of the time; bodies are read as by its base.
 
     The base class reads headers as those of a mail, and stops at the first that is not well made.

@@ -33,7 +33,7 @@ _URL = re.compile(
 )
 
 
-class Place(NamedTuple):
+class CookieOrigin(NamedTuple):
     """As much of a URL as cookies depend on: is it https, its host in lower case, its path."""
 
     secure: bool
@@ -41,16 +41,16 @@ class Place(NamedTuple):
     path: str
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str) -> CookieOrigin:
     """The place that an absolute URL names."""
     match = _URL.match(url)
     if match is None:
-        return Place(False, "", "/")
+        return CookieOrigin(False, "", "/")
     scheme, host, path = match.groups()
-    return Place(scheme.lower() == "https", host.lower(), path or "/")
+    return CookieOrigin(scheme.lower() == "https", host.lower(), path or "/")
 
 
-def read(line: str, place: Place, now: float) -> Cookie | None:
+def read(line: str, place: CookieOrigin, now: float) -> Cookie | None:
     """The cookie that a Set-Cookie line from ``place`` sets; None if it is to be ignored.
 
     Its value is None when it has expired at ``now``, seconds since the epoch: it is deleted.
@@ -88,7 +88,7 @@ def read(line: str, place: Place, now: float) -> Cookie | None:
     )
 
 
-class _Said(NamedTuple):
+class CookieAttributes(NamedTuple):
     """What the attributes of a line say, the last of each name that means something."""
 
     domain: str
@@ -99,7 +99,7 @@ class _Said(NamedTuple):
     http_only: bool
 
 
-def _attributes(text: str) -> _Said:
+def _attributes(text: str) -> CookieAttributes:
     domain = path = ""
     expires: float | None = None
     max_age: int | None = None
@@ -119,7 +119,7 @@ def _attributes(text: str) -> _Said:
             max_age = _max_age(value)
         else:
             flags.add(name)
-    return _Said(domain, path, expires, max_age, "secure" in flags, "httponly" in flags)
+    return CookieAttributes(domain, path, expires, max_age, "secure" in flags, "httponly" in flags)
 
 
 def _max_age(digits: str) -> int:

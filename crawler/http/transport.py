@@ -12,12 +12,12 @@ from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
-from crawler.http.cookie_jar import RecordingJar
+from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.environment import Environment
-from crawler.http.fast_path import Direct
-from crawler.http.http1 import Reply
+from crawler.http.fast_path import FastPath
+from crawler.http.http1 import RawResponse
 from crawler.request import Request
-from crawler.session.concurrency import Turns
+from crawler.session.concurrency import FetchCoordinator
 
 
 class Transport(requests.Session):
@@ -28,15 +28,15 @@ class Transport(requests.Session):
     credentials go to no other.
     """
 
-    cookies: RecordingJar
+    cookies: ChangeTrackingCookieJar
 
     def __init__(self) -> None:
         super().__init__()
-        self.cookies = RecordingJar()
+        self.cookies = ChangeTrackingCookieJar()
         self.home: set[str] = set()
-        self.turns = Turns()
+        self.turns = FetchCoordinator()
         self._environment = Environment()
-        self._direct = Direct(self, self._environment)
+        self._direct = FastPath(self, self._environment)
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -66,7 +66,9 @@ class Transport(requests.Session):
         if url.startswith("http:") and any(hop.startswith("https:") for hop in hops):
             prepared.headers.pop("Cookie", None)
 
-    def fetch(self, request: Request, timeout: tuple[float, float]) -> requests.Response | Reply:
+    def fetch(
+        self, request: Request, timeout: tuple[float, float]
+    ) -> requests.Response | RawResponse:
         """Send ``request`` and follow nothing; the body is not read yet.
 
         ``timeout`` is that to connect and that for each piece to come, seconds.
@@ -74,7 +76,7 @@ class Transport(requests.Session):
         if not self.home or urls.site(request.url) in self.home:
             reply = self._direct.send(request, self.cookies, timeout)
             if reply is not None:
-                self.turns.note(changed=self.cookies.take((reply,)))
+                self.turns.note(changed=self.cookies.store_from((reply,)))
                 return reply
         return self.send_once(self.prepare(request), timeout)
 
@@ -124,7 +126,7 @@ class Transport(requests.Session):
         options |= self.merge_environment_settings(url, None, True, None, None)
         raw: requests.Response = self.get_adapter(url).send(prepared, **options)
         raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
-        self.turns.note(changed=self.cookies.take((*raw.history, raw)))
+        self.turns.note(changed=self.cookies.store_from((*raw.history, raw)))
         return raw
 
 

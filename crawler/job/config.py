@@ -13,7 +13,7 @@ from crawler.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RunConfig:
     """One run as the user asked for it.
 
     ``seeds`` are files, URLs or ``-``; without any, the spider's ``start_urls`` count.
@@ -32,11 +32,11 @@ class Plan:
     accounts: tuple[Account, ...] = ()
     accounts_file: Path | None = None
     """Where they stand, for ``crawl resume``."""
-    go_on: bool = False
+    resume_only: bool = False
     """Nothing is to be added: the seeds are in the job already."""
     fresh: bool = False
     overwrite: bool = False
-    is_kept: bool = True
+    keeps_folder: bool = True
     """False for a folder that is gone after the run, so that no message may point into it."""
     key: str | None = field(default=None, repr=False)
     """What sessions are encrypted with in the store."""

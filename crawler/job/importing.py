@@ -37,14 +37,14 @@ def import_file(path: Path) -> ModuleType:
 def _execute(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SpiderError(f"{shown(path)} is no Python file")
+        raise SpiderError(f"{display_path(path)} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look the module up
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SpiderError(_why_not(error, shown(path), path)) from error
+        raise SpiderError(_why_not(error, display_path(path), path)) from error
     return module
 
 
@@ -82,17 +82,18 @@ def _make_importable(folder: Path) -> None:
 
 def _no_file(path: Path) -> str:
     if path.is_dir():
-        return f"{shown(path)} is a folder: name one of its files, as in {shown(path)}/books.py"
+        folder = display_path(path)
+        return f"{folder} is a folder: name one of its files, as in {folder}/books.py"
     siblings = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, n=1)
-    hint = f": did you mean {shown(path.with_name(near[0]))}?" if near else ""
-    return f"there is no file {shown(path)}{hint}"
+    hint = f": did you mean {display_path(path.with_name(near[0]))}?" if near else ""
+    return f"there is no file {display_path(path)}{hint}"
 
 
 def _why_not(error: BaseException, where: str, path: Path | None) -> str:
     """Why a spider's module cannot be imported, in one sentence."""
     if isinstance(error, SyntaxError):
-        file = shown(Path(error.filename)) if error.filename else where
+        file = display_path(Path(error.filename)) if error.filename else where
         return f"{file}, line {error.lineno}: syntax error: {error.msg}"
     if isinstance(error, ModuleNotFoundError):
         return f"{where} imports {error.name!r}, which is not installed here"
@@ -111,7 +112,7 @@ def _line_in(error: BaseException, path: Path | None) -> str:
     return f", line {frames[-1].lineno}," if frames and path else ""
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as people want to read it: from the current folder where it is below that."""
     path = path.absolute()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -12,21 +12,21 @@ from types import TracebackType
 import msgspec
 from filelock import FileLock, Timeout
 
-from crawler.clock import JobClock
+from crawler.clock import WallClock
 from crawler.errors import JobError
 from crawler.job import folder as jobfolder
 from crawler.job.callback_check import check_callbacks, keep_callbacks
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, PAGES, REJECTED, STORE
-from crawler.job.lock import locked
+from crawler.job.lock import acquire
 from crawler.job.record import JobRecord, first, output_of, refuse_other, updated
 from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
 from crawler.stats import Counters
 from crawler.store import Store
-from crawler.store.sqlite.integrity import Soundness
+from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
 from crawler.store.sqlite.wal_index import PROBE
-from crawler.system_errors import damaged, explained, told
+from crawler.system_errors import corrupt_store, to_crawler_error, translating_errors
 
 
 class Job:
@@ -36,14 +36,14 @@ class Job:
     be used, and JobLockedError where another process runs the job.
     """
 
-    def __init__(self, plan: Plan, spider_name: str) -> None:
+    def __init__(self, plan: RunConfig, spider_name: str) -> None:
         self.plan = plan
         self.folder = plan.folder
         self.log = plan.folder / LOG
         self.name = spider_name
-        self.clock = JobClock()
-        self._soundness = Soundness((self.folder / STORE).resolve())
-        with contextlib.ExitStack() as opened, told(self.folder / STORE):
+        self.clock = WallClock()
+        self._soundness = StoreIntegrity((self.folder / STORE).resolve())
+        with contextlib.ExitStack() as opened, translating_errors(self.folder / STORE):
             opened.callback(_lock(self.folder).release)
             self._open(opened)
             self._opened = opened.pop_all()
@@ -76,7 +76,7 @@ class Job:
         """An output of ours that the store knows nothing of: it has lost what it knew."""
         output = output_of(self.plan)
         if jobfolder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
-            raise damaged(
+            raise corrupt_store(
                 self.folder / STORE, f"nothing has come of its job, and yet {output.name} has lines"
             )
         refuse_foreign(output)
@@ -108,7 +108,7 @@ class Job:
             self.store.set("pid", os.getpid())
             self.store.set("place", self._soundness.place())
             if back := self.clock.set_back_since(self.store.get("at", 0.0)):
-                self.store.set_back(back)
+                self.store.shift_times(back)
             self.store.set("record", updated(self.record, self.plan))
             keep_callbacks(self.store, self.plan.source.load())
         self._soundness.begin()
@@ -121,7 +121,7 @@ class Job:
         self.rejected.check()
         with self.store.transaction():
             self.save_counters()
-            self.store.tidy()
+            self.store.compact()
             self.store.set("running", False)
 
     def save_counters(self) -> None:
@@ -146,14 +146,14 @@ class Job:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-        found = None if error is None else explained(error, self.folder / STORE)
+        found = None if error is None else to_crawler_error(error, self.folder / STORE)
         if found is not None:
             raise found from error
 
 
 def recorded(folder: Path) -> JobRecord:
     """How the job in ``folder`` was started. Raises JobError if there is none."""
-    with told(folder / STORE), contextlib.closing(reader(folder)) as store:
+    with translating_errors(folder / STORE), contextlib.closing(reader(folder)) as store:
         record = msgspec.convert(store.get("record"), JobRecord)
         record.seeded = bool(store.get("seeds_added"))
         return record
@@ -177,28 +177,28 @@ def writer(folder: Path, key: str | None) -> Iterator[Store]:
     reader(folder).close()
     with contextlib.ExitStack() as opened:
         opened.callback(_lock(folder).release)
-        soundness = Soundness(folder / STORE)
+        soundness = StoreIntegrity(folder / STORE)
         soundness.check()
         store = SQLiteStore(folder / STORE, key=key)
         _leave_in_order(opened, store, soundness)
         yield store
 
 
-def _leave_in_order(opened: contextlib.ExitStack, store: Store, soundness: Soundness) -> None:
+def _leave_in_order(opened: contextlib.ExitStack, store: Store, soundness: StoreIntegrity) -> None:
     """When ``opened`` ends nobody writes the store any more, then it is stamped, then closed."""
     opened.callback(store.close)
     opened.callback(soundness.stamp)
-    opened.callback(store.rest)
+    opened.callback(store.drain)
 
 
 def _check_log(folder: Path) -> None:
     """Before a reader changes what tells whether the log is whole; not of a job that runs."""
     with contextlib.suppress(Timeout, OSError), FileLock(folder / LOCK, timeout=0):
-        Soundness((folder / STORE).resolve()).check_log()
+        StoreIntegrity((folder / STORE).resolve()).check_log()
 
 
 def _lock(folder: Path) -> FileLock:
-    return locked(folder / LOCK, lambda: _runner(folder))
+    return acquire(folder / LOCK, lambda: _runner(folder))
 
 
 def _runner(folder: Path) -> str:
@@ -211,14 +211,14 @@ def _runner(folder: Path) -> str:
     return f"process {pid}" if pid else "another process"
 
 
-def _create(store: Store, plan: Plan) -> None:
+def _create(store: Store, plan: RunConfig) -> None:
     record = first(plan)
     with store.transaction():
         store.set("record", msgspec.to_builtins(record))
         store.set("counters", msgspec.to_builtins(Counters(started=record.created)))
 
 
-def _clear(folder: Path, plan: Plan) -> None:
+def _clear(folder: Path, plan: RunConfig) -> None:
     """Remove a job's files, and nothing else that may stand in its folder."""
     outputs = [output_of(plan)]
     if (folder / STORE).exists():
@@ -232,7 +232,7 @@ def _clear(folder: Path, plan: Plan) -> None:
         output.unlink(missing_ok=True)
     for name in (STORE, ITEMS, REJECTED, LOG):
         (folder / name).unlink(missing_ok=True)
-    for path in Soundness(folder / STORE).files:
+    for path in StoreIntegrity(folder / STORE).files:
         path.unlink(missing_ok=True)
     for name in (PAGES, PROBE):
         shutil.rmtree(folder / name, ignore_errors=True)

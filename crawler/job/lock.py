@@ -7,14 +7,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from crawler.errors import JobError, JobLockedError, MachineError
-from crawler.system_errors import explained
+from crawler.errors import JobError, JobLockedError, SystemResourceError
+from crawler.system_errors import to_crawler_error
 
 LOCK_WAIT = 0.3
 """Seconds to wait for a lock, which somebody may hold just to see whether the job is running."""
 
 
-def locked(path: Path, runner: Callable[[], str]) -> FileLock:
+def acquire(path: Path, runner: Callable[[], str]) -> FileLock:
     """The lock ``path``, held. ``runner`` says who has it, if somebody else does.
 
     Raises JobLockedError then, and JobError or MachineError where it cannot be made.
@@ -30,8 +30,8 @@ def locked(path: Path, runner: Callable[[], str]) -> FileLock:
             "wait for it, stop it with Ctrl-C, or use another folder with --job"
         ) from None
     except OSError as error:
-        found = explained(error, folder)
-        if isinstance(found, MachineError):
+        found = to_crawler_error(error, folder)
+        if isinstance(found, SystemResourceError):
             raise found from None
         raise JobError(f"cannot use {folder} as a job's folder: {error.strerror}") from None
     return lock

@@ -17,7 +17,7 @@ from crawler.job.record import JobRecord
 from crawler.messages import FailureReport
 from crawler.stats import Counters, State, status
 from crawler.store.sqlite.store import SQLiteStore
-from crawler.system_errors import told
+from crawler.system_errors import translating_errors
 
 MOST_FAILURES = 1000
 """Failed pages that are looked at, the last ones."""
@@ -44,7 +44,7 @@ def folder_of(job: str | None) -> Path:
 
 def job_status(folder: Path) -> dict[str, Any]:
     """What ``crawl status --json`` prints, of a running, stopped or finished job."""
-    with told(folder / STORE), closing(reader(folder)) as store:
+    with translating_errors(folder / STORE), closing(reader(folder)) as store:
         counters = msgspec.convert(store.get("counters"), Counters)
         record = msgspec.convert(store.get("record"), JobRecord)
         state = _state(folder, counters)
@@ -64,7 +64,10 @@ def _state(folder: Path, counters: Counters) -> State:
 
 def failed_pages(folder: Path) -> list[FailureReport]:
     """Why the pages of a job failed, the last ones first."""
-    with told(folder / STORE), closing(SQLiteStore(folder / STORE, read_only=True)) as store:
+    with (
+        translating_errors(folder / STORE),
+        closing(SQLiteStore(folder / STORE, read_only=True)) as store,
+    ):
         return [failed.report for failed in store.failures(MOST_FAILURES)]
 
 

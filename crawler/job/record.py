@@ -10,7 +10,7 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.job import folder as jobfolder
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS
 
 
@@ -37,7 +37,7 @@ class JobRecord(msgspec.Struct):
         return jobfolder.located(self.output, folder)
 
 
-def first(plan: Plan) -> JobRecord:
+def first(plan: RunConfig) -> JobRecord:
     """The record of a job that begins."""
     return JobRecord(
         spider=plan.source.spec,
@@ -51,12 +51,12 @@ def first(plan: Plan) -> JobRecord:
     )
 
 
-def output_of(plan: Plan) -> Path:
+def output_of(plan: RunConfig) -> Path:
     """Where the plan wants the output, whatever the job's record says."""
     return (plan.output or plan.folder / ITEMS).absolute()
 
 
-def updated(record: JobRecord, plan: Plan) -> dict[str, Any]:
+def updated(record: JobRecord, plan: RunConfig) -> dict[str, Any]:
     """What ``crawl resume`` repeats is what was asked for last."""
     record.output = jobfolder.kept(record.output_in(plan.folder), plan.folder)
     record.is_relative = True
@@ -71,7 +71,7 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def refuse_other(record: JobRecord, plan: Plan) -> None:
+def refuse_other(record: JobRecord, plan: RunConfig) -> None:
     """The same command resumes; another one must not get into this job by mistake.
 
     Raises JobError.

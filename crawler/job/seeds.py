@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from crawler import urls
 from crawler.errors import SeedError, SpiderError
-from crawler.job.importing import shown
+from crawler.job.importing import display_path
 from crawler.job.seed_formats import CSV, JSON, BadRow, check_text, rows_of
 from crawler.request import Request
 from crawler.spider import Spider
@@ -126,7 +126,7 @@ class _Seeds:
             else:
                 path = Path(arg)
                 with path.open("rb") as file:
-                    yield from self._of_list(file, shown(path), path.suffix.lower())
+                    yield from self._of_list(file, display_path(path), path.suffix.lower())
 
     def _of_list(self, file: IO[bytes], name: str, suffix: str) -> Iterator[Request | BadSeed]:
         for row in rows_of(file, name, suffix):

@@ -12,9 +12,9 @@ import msgspec
 from crawler import urls
 from crawler.errors import AccountError, CookieFileError
 from crawler.job import spider_loader as discovery
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import folder_for
-from crawler.job.importing import shown
+from crawler.job.importing import display_path
 from crawler.messages import LoginState
 from crawler.scheduling.frontier import ACCOUNT
 from crawler.session import cookie_files as cookiefiles
@@ -22,7 +22,7 @@ from crawler.session.cookie_files import domain_of
 from crawler.store import SessionRecord, Store
 
 
-class Identity(msgspec.Struct):
+class SessionInfo(msgspec.Struct):
     """What is known of one session, without what it consists of. Times are wall clock."""
 
     key: str
@@ -45,7 +45,7 @@ class Identity(msgspec.Struct):
 # Looking
 
 
-def identities(store: Store) -> list[Identity]:
+def identities(store: Store) -> list[SessionInfo]:
     """Every account that has been used, and every site that has set cookies."""
     found = [_identity(store, session) for session in store.sessions()]
     return [one for one in found if one.is_account or one.cookies]
@@ -57,10 +57,10 @@ def waiting(store: Store) -> dict[str, str]:
     return {name: question for name, question in found if question}
 
 
-def _identity(store: Store, session: SessionRecord) -> Identity:
+def _identity(store: Store, session: SessionRecord) -> SessionInfo:
     kind, _, name = session.key.partition(":")
     expiries = [cookie.expires for cookie in session.cookies if cookie.expires is not None]
-    return Identity(
+    return SessionInfo(
         key=session.key,
         name=name,
         is_account=kind == ACCOUNT,
@@ -86,18 +86,18 @@ def _hosts(store: Store, session: SessionRecord) -> list[str]:
     return sorted(hosts or {domain_of(cookie).lstrip(".") for cookie in session.cookies})
 
 
-def login_command(plan: Plan, account: str) -> str:
+def login_command(plan: RunConfig, account: str) -> str:
     """What to type so that a person can answer what the login of ``account`` asks."""
     spider = plan.source.load()
     words = ["crawl", "login", _spec(plan)]
     if account:
         words += ["--account", account]
     if plan.folder.absolute() != folder_for(spider.name).absolute():
-        words += ["--job", shown(plan.folder)]
+        words += ["--job", display_path(plan.folder)]
     return shlex.join(words)
 
 
-def _spec(plan: Plan) -> str:
+def _spec(plan: RunConfig) -> str:
     """The spider as one would type it: its name, if that finds it."""
     path, name = plan.source.path, plan.source.load().name
     if path is None:
@@ -105,13 +105,13 @@ def _spec(plan: Plan) -> str:
     if path.is_relative_to(discovery.FOLDER.absolute()):
         return name
     class_name = plan.source.class_name
-    return f"{shown(path)}:{class_name}" if class_name else shown(path)
+    return f"{display_path(path)}:{class_name}" if class_name else display_path(path)
 
 
 # Taking out, and forgetting
 
 
-def forget(store: Store, account: str | None) -> list[Identity]:
+def forget(store: Store, account: str | None) -> list[SessionInfo]:
     """Forget cookies and login states, of one account or of all; returns whose.
 
     What an account has used of its quota stays. Raises AccountError for one that is not there.
@@ -141,7 +141,7 @@ def export(store: Store, path: Path, account: str | None) -> int:
     return len(cookies)
 
 
-def chosen(store: Store, account: str | None) -> list[Identity]:
+def chosen(store: Store, account: str | None) -> list[SessionInfo]:
     """The identity of one account, or all. Raises AccountError for one that is not there."""
     found = identities(store)
     if account is None:

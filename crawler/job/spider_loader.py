@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from crawler.errors import SpiderError
-from crawler.job.importing import import_file, import_module, shown
+from crawler.job.importing import display_path, import_file, import_module
 from crawler.session.credentials import refuse_in_arguments
 from crawler.settings import NAMES as SETTINGS
 from crawler.spider import Spider
@@ -43,7 +43,7 @@ class SpiderSource:
         if self.spider is not None:
             return self.spider
         module = import_module(self.module) if self.path is None else import_file(self.path)
-        where = self.module if self.path is None else shown(self.path)
+        where = self.module if self.path is None else display_path(self.path)
         return _spider_in(module, self.class_name, where)
 
     def make(self, arguments: Mapping[str, str]) -> Spider:
@@ -137,7 +137,7 @@ def _listed(path: Path) -> Iterator[Listing]:
 
 def _in_file(path: Path, class_name: str) -> SpiderSource:
     path = path.absolute()
-    spider = _spider_in(import_file(path), class_name, shown(path))
+    spider = _spider_in(import_file(path), class_name, display_path(path))
     return SpiderSource(f"{path}:{spider.__qualname__}", path=path, class_name=spider.__qualname__)
 
 
@@ -161,7 +161,7 @@ def _by_name(name: str, folder: Path) -> SpiderSource:
 
 
 def _or(listings: list[Listing]) -> str:
-    return " or ".join(f"{shown(listing.path)}:{listing.class_name}" for listing in listings)
+    return " or ".join(f"{display_path(listing.path)}:{listing.class_name}" for listing in listings)
 
 
 def _not_found(name: str, folder: Path, listings: list[Listing]) -> str:

@@ -18,7 +18,7 @@ from typing import Self
 from crawler.errors import CrawlerError, JobError
 from crawler.output.file_lock import lock
 from crawler.store import checksum
-from crawler.system_errors import explained
+from crawler.system_errors import to_crawler_error
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class JSONLines:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.length)
-            raise explained(error, self.path) or error from error
+            raise to_crawler_error(error, self.path) or error from error
         self.length += len(lines)
         self._sum = zlib.crc32(lines, self._sum)
         self._tail = (self._tail + lines[-TAIL:])[-TAIL:]
@@ -188,7 +188,7 @@ class JSONLines:
                 _write(kept, b"\n")  # what comes next is on a line of its own
             os.fsync(kept)
         except OSError as error:
-            raise explained(error, self.kept) or error from error
+            raise to_crawler_error(error, self.kept) or error from error
         finally:
             os.close(kept)
         _sync_folder(self.kept.parent)
@@ -257,7 +257,7 @@ def _exists(path: Path) -> bool:
 
 
 def _not_writable(path: Path, error: OSError) -> CrawlerError:
-    found = explained(error, path)
+    found = to_crawler_error(error, path)
     if found is None or isinstance(found, JobError):
         return JobError(f"cannot write to {path}: {error.strerror}; give another file with -o")
     return found

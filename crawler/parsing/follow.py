@@ -12,7 +12,7 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.parsing.links import Link
 
-Target = str | Link | Tag | Selector
+FollowTarget = str | Link | Tag | Selector
 """What ``follow`` takes: a URL as it stands in the page, or the element that has it."""
 
 LINKING = {"a", "area", "audio", "embed", "frame", "iframe", "img", "link", "script", "video"}
@@ -21,7 +21,7 @@ LINKING = {"a", "area", "audio", "embed", "frame", "iframe", "img", "link", "scr
 _ELEMENTS = (Tag, etree._Element)
 
 
-def reference_of(target: Target) -> str | None:
+def reference_of(target: FollowTarget) -> str | None:
     """The URL in ``target`` as it is written there, or None."""
     if isinstance(target, str):
         return target
@@ -36,7 +36,7 @@ def reference_of(target: Target) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def needed_reference(target: Target, page: str) -> str:
+def needed_reference(target: FollowTarget, page: str) -> str:
     """The URL in ``target``, found at the URL ``page``. Raises SpiderError if there is none."""
     reference = reference_of(target)
     if reference is None:
@@ -47,7 +47,7 @@ def needed_reference(target: Target, page: str) -> str:
     return reference
 
 
-def check_link(target: Target, css: str, page: str) -> None:
+def check_link(target: FollowTarget, css: str, page: str) -> None:
     """Raise SpiderError if what ``css`` matches at the URL ``page`` is nothing that links."""
     name = _element_name(target)
     if name is not None and name not in LINKING and reference_of(target) is None:

@@ -18,7 +18,7 @@ from crawler.errors import FetchError, SpiderError
 from crawler.parsing import bases, encoding, forms, links
 from crawler.parsing import html_tree as tree
 from crawler.parsing.fast_parsel import Selector
-from crawler.parsing.follow import Target, check_link, needed_reference, reference_of
+from crawler.parsing.follow import FollowTarget, check_link, needed_reference, reference_of
 from crawler.parsing.forms import Form
 from crawler.parsing.links import Link, Reference
 from crawler.parsing.soup import builder as soup
@@ -210,7 +210,7 @@ class Response:
 
     def follow(
         self,
-        target: Target,
+        target: FollowTarget,
         callback: Callable[..., Any] | str | None = None,
         **request_options: Any,
     ) -> Request:
@@ -231,7 +231,7 @@ class Response:
 
     def follow_all(
         self,
-        targets: str | Iterable[Target] | None = None,
+        targets: str | Iterable[FollowTarget] | None = None,
         callback: Callable[..., Any] | str | None = None,
         **request_options: Any,
     ) -> Iterator[Request]:
@@ -261,12 +261,12 @@ class Response:
                 followed.add(url)
                 yield self._request(url, callback, request_options)
 
-    def _linked(self, css: str) -> Iterator[Target]:
+    def _linked(self, css: str) -> Iterator[FollowTarget]:
         for target in self._matching(css):
             check_link(target, css, self.url)
             yield target
 
-    def _matching(self, css: str) -> Iterable[Target]:
+    def _matching(self, css: str) -> Iterable[FollowTarget]:
         if self.is_xml or "::" in css or self.root is None:
             return self.css(css)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from crawler.scheduling.host_queue import HostQueue
-from crawler.store import Queued
+from crawler.store import QueuedRequest
 
 
 class Assignment(msgspec.Struct, eq=False):
@@ -13,11 +13,11 @@ class Assignment(msgspec.Struct, eq=False):
 
     id: int
     host: HostQueue
-    queued: Queued | None
+    queued: QueuedRequest | None
     worker: int
     before: tuple[float, float] = (0.0, 0.0)
     """The host's clock as it was, should the request not be sent after all …"""
     ready_at: float = 0.0
     """… and how it was set; if it stands elsewhere by then, something else has moved it."""
-    alone: bool = False
+    isolated: bool = False
     """The worker has nothing else: should it die, this request did it."""

@@ -18,15 +18,15 @@ from crawler import urls
 from crawler.messages import RobotsFile
 from crawler.parsing.robots import MAX_AGE
 from crawler.scheduling.host_queue import HostQueue
-from crawler.scheduling.page_budget import Room
+from crawler.scheduling.page_budget import PageBudget
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import TRY_AGAIN
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.session.accounts import Account
 from crawler.settings import Settings
-from crawler.store import Entry, Host, Queued, SessionRecord, Store
+from crawler.store import HostRow, PendingRow, QueuedRequest, SessionRecord, Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
@@ -48,12 +48,12 @@ class Frontier:
         store: Store,
         scheduler: Scheduler,
         settings: Settings,
-        news: News,
+        news: WorkerSync,
         *,
         logs_in: bool,
         accounts: Iterable[Account] = (),
         wall: Callable[[], float] | None = None,
-        patience: Patience | None = None,
+        patience: UnreachableRobots | None = None,
     ) -> None:
         """``wall`` is the time, seconds since the epoch."""
         self._store = store
@@ -61,30 +61,30 @@ class Frontier:
         self._settings = settings
         self._news = news
         self._wall = wall or time.time
-        self._patience = patience or Patience(settings.retries, settings.robots_wait)
+        self._patience = patience or UnreachableRobots(settings.retries, settings.robots_wait)
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self._ids: dict[tuple[str, str], int] = {}
-        self.room = Room(store, settings.max_pages_per_host)
-        self._rows: dict[int, Host] = {}
-        self._left: set[int] = set()
-        self._touched: set[int] = set()
-        self._ruled: set[int] = set()
+        self.page_budget = PageBudget(store, settings.max_pages_per_host)
+        self._rows: dict[int, HostRow] = {}
+        self._evicted: set[int] = set()
+        self._dirty: set[int] = set()
+        self._robots_changed: set[int] = set()
         self._wakes: list[tuple[float, int]] = []
         self._overflow = True
-        self._coming: dict[int, Host] = {}
+        self._loading: dict[int, HostRow] = {}
         self._killed: tuple[float, int] = (0.0, 0)
 
     # Hosts come and go
 
     def load(self, now: float, *, was_killed: bool) -> None:
-        """Bring in hosts with pending requests: some now, the others with each ``wake``.
+        """Bring in hosts with pending requests: some now, the others with each ``release_due``.
 
         After a kill nobody knows which hosts were asked last, so each rests for its delay first.
         """
         if was_killed:
             self._killed = (now, self._store.host_count())
-        self._bring_in(now)
+        self._load_hosts(now)
 
     def host_id(self, origin: str, account: str = "") -> int:
         """The number of a host, as an account asks it; part of a transaction, as it may be new."""
@@ -95,41 +95,41 @@ class Frontier:
             id = self._ids[origin, account] = self._store.add_host(origin, account).id
         return id
 
-    def admit(self, new: Iterable[Entry], now: float) -> None:
+    def push_new(self, new: Iterable[PendingRow], now: float) -> None:
         """Requests that have just been committed enter the scheduler."""
         fresh: set[int] = set()
         for id, of_host in itertools.groupby(new, itemgetter(0)):
             host = self._scheduler.host(id)
             if host is not None and id not in fresh:
                 for _, rank, number, once, request in of_host:
-                    if not host.is_far(rank, number):
-                        self._scheduler.push(host, Queued(rank, number, request, once), now)
-            elif host is None and (id in self._coming or self._has_room):
-                row = self._coming.pop(id, None) or self._store.host_by_id(id)
+                    if not host.is_beyond_head(rank, number):
+                        self._scheduler.push(host, QueuedRequest(rank, number, request, once), now)
+            elif host is None and (id in self._loading or self._has_room):
+                row = self._loading.pop(id, None) or self._store.host_by_id(id)
                 self._activate(row, now)  # with everything that the store has for it
                 fresh.add(id)
             elif host is None:
                 self._overflow = True
 
-    def _bring_in(self, now: float) -> None:
-        if not self._coming:
+    def _load_hosts(self, now: float) -> None:
+        if not self._loading:
             room = MOST_HOSTS - len(self._rows)
-            rows = self._store.hosts_with_work(room, without=self._left.union(self._rows))
-            self._coming = {row.id: row for row in rows}
+            rows = self._store.hosts_with_work(room, without=self._evicted.union(self._rows))
+            self._loading = {row.id: row for row in rows}
             self._overflow = len(rows) == room
-        for id in list(itertools.islice(self._coming, AT_ONCE)):
-            self._activate(self._coming.pop(id), now)
+        for id in list(itertools.islice(self._loading, AT_ONCE)):
+            self._activate(self._loading.pop(id), now)
 
     @property
     def _has_room(self) -> bool:
-        return len(self._rows) + len(self._coming) < MOST_HOSTS
+        return len(self._rows) + len(self._loading) < MOST_HOSTS
 
     @property
-    def is_filling(self) -> bool:
+    def is_loading(self) -> bool:
         """True while hosts with work are on their way into memory."""
-        return bool(self._coming)
+        return bool(self._loading)
 
-    def _activate(self, row: Host, now: float) -> None:
+    def _activate(self, row: HostRow, now: float) -> None:
         settings = self._settings
         robots = row.robots if settings.obey_robots else None
         account = self._accounts.get(row.account)
@@ -148,16 +148,16 @@ class Frontier:
             account=row.account,
             seeded=row.seeded or self._is_seeded_twin(row),
             exclusive=self._logs_in,
-            counted=account is not None and account.max_pages is not None,
-            home=list(self._accounts).index(row.account) if account else 0,
-            held=account is None and (bool(row.account) or bool(self._accounts)),
+            has_quota=account is not None and account.max_pages is not None,
+            preferred_worker=list(self._accounts).index(row.account) if account else 0,
+            suspended=account is None and (bool(row.account) or bool(self._accounts)),
         )
         robots_age = self._wall() - row.robots_at
         host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
         host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
         self._rows[row.id] = row
         if robots is not None and robots.cause:
-            self._patience.recall(row.id, row.origin, robots.cause)
+            self._patience.restore(row.id, row.origin, robots.cause)
         self._news.set_robots(row.id, robots)
         self._load_session(host.session, account)
         clock.retry_after(self._news.quota_wait(host.session, self._wall()), now)
@@ -165,13 +165,13 @@ class Frontier:
         self._scheduler.add_host(host, now)
         self.refill(host, now, FIRST_HEAD)
 
-    def _is_seeded_twin(self, row: Host) -> bool:
+    def _is_seeded_twin(self, row: HostRow) -> bool:
         """True when a seed is at the same host by https instead of http, or the other way."""
         scheme, _, netloc = row.origin.partition("://")
         twin = self._store.host(f"{'http' if scheme == 'https' else 'https'}://{netloc}")
         return twin is not None and twin.seeded
 
-    def _session_of(self, row: Host) -> str:
+    def _session_of(self, row: HostRow) -> str:
         """An account is one identity everywhere; without one, each site has its own."""
         if row.account:
             return f"{ACCOUNT}:{row.account}"
@@ -183,7 +183,7 @@ class Frontier:
             self._news.load_session(record, account)
         self._news.use_session(key)
 
-    def put_away_idle(self, now: float) -> None:
+    def evict_idle_hosts(self, now: float) -> None:
         """Hosts with nothing to do leave memory when there are many; waiting ones come in.
 
         If need be, hosts leave too whose robots.txt nobody waits for: for the rest of the run.
@@ -191,17 +191,17 @@ class Frontier:
         if len(self._rows) > MOST_IDLE:
             idle = [host for host in self._scheduler.hosts if host.is_idle]
             for host in idle if len(idle) > MOST_IDLE else ():
-                self._put_away(host)
+                self._evict(host)
         if self._overflow and len(self._rows) >= MOST_HOSTS:
-            for id in self._patience.makes_room():
+            for id in self._patience.evictable():
                 at_end = self._scheduler.host(id)
-                if at_end is not None and not (at_end.running or at_end.out):
-                    self._left.add(id)
-                    self._put_away(at_end)
-        if self._overflow and not self._coming and len(self._rows) < MOST_HOSTS:
-            self._bring_in(now)
+                if at_end is not None and not (at_end.running or at_end.sent):
+                    self._evicted.add(id)
+                    self._evict(at_end)
+        if self._overflow and not self._loading and len(self._rows) < MOST_HOSTS:
+            self._load_hosts(now)
 
-    def _put_away(self, host: HostQueue) -> None:
+    def _evict(self, host: HostQueue) -> None:
         self._scheduler.remove_host(host)
         self._news.forget_host(host)
         del self._rows[host.id]
@@ -213,7 +213,7 @@ class Frontier:
         size = min(self._scheduler.head_size, most or HEAD_TOTAL)
         host.more = True
         while host.more and not host.heap:  # all that comes may be out already
-            rows = self._store.head(host.id, host.cursor, size)
+            rows = self._store.next_requests(host.id, host.cursor, size)
             self._scheduler.refill(host, rows, more=len(rows) == size, now=now)
 
     def wait(self, host: HostQueue, due: float) -> None:
@@ -222,10 +222,10 @@ class Frontier:
             host.wake_at = due
             heapq.heappush(self._wakes, (due, host.id))
 
-    def wake(self, now: float) -> None:
+    def release_due(self, now: float) -> None:
         """More hosts come in; requests whose further try is due become ordinary pending ones."""
-        if self._coming:
-            self._bring_in(now)
+        if self._loading:
+            self._load_hosts(now)
         while self._wakes and self._wakes[0][0] <= now:
             _, id = heapq.heappop(self._wakes)
             host = self._scheduler.host(id)
@@ -234,12 +234,12 @@ class Frontier:
             with self._store.transaction():
                 due = self._store.due(id, self._wall())
             for queued in due:
-                self._scheduler.put_back(host, queued, now)
+                self._scheduler.requeue(host, queued, now)
             self._set_wake(host, now)
 
-    def wake_at(self) -> float | None:
-        """When ``wake`` has something to do."""
-        if self._coming:
+    def next_release_at(self) -> float | None:
+        """When ``release_due`` has something to do."""
+        if self._loading:
             return -math.inf
         return self._wakes[0][0] if self._wakes else None
 
@@ -253,9 +253,9 @@ class Frontier:
 
     # Hosts are kept
 
-    def touch(self, host: HostQueue) -> None:
+    def mark_dirty(self, host: HostQueue) -> None:
         """The host's clock has moved; the next commit keeps it."""
-        self._touched.add(host.id)
+        self._dirty.add(host.id)
 
     def set_robots(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
         """A host's robots.txt has come, or with its cause why not: its requests fail with that."""
@@ -269,10 +269,10 @@ class Frontier:
         """The next commit keeps what is known of a host's robots.txt."""
         robots_at = 0.0 if robots.cause else self._wall()
         self._rows[host.id] = self._rows[host.id]._replace(robots=robots, robots_at=robots_at)
-        self._ruled.add(host.id)
-        self.touch(host)
+        self._robots_changed.add(host.id)
+        self.mark_dirty(host)
 
-    def keeps_rules(self, host: HostQueue, now: float) -> bool:
+    def extend_rules(self, host: HostQueue, now: float) -> bool:
         """robots.txt could not be had again: the rules of before hold on, if there are any."""
         known = self._rows[host.id].robots
         if known is None or known.cause:
@@ -284,15 +284,15 @@ class Frontier:
         """Keep the clocks that have moved, unless nobody waits for them; part of a commit."""
         wall = self._wall()
         rows = []
-        for id in self._touched:
+        for id in self._dirty:
             host = self._scheduler.host(id)
             if host is None:
                 continue
             clock, row = host.clock, self._rows[id]
-            if clock.granted or row.granted or id in self._ruled:
+            if clock.granted or row.granted or id in self._robots_changed:
                 row = row._replace(next_at=clock.stored(now, wall), granted=clock.granted)
                 self._rows[id] = row
                 rows.append(row)
         self._store.save_hosts(rows)
-        self._touched.clear()
-        self._ruled.clear()
+        self._dirty.clear()
+        self._robots_changed.clear()

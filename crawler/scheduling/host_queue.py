@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 
 from crawler.scheduling.politeness import HostClock
-from crawler.store import Key, Queued
+from crawler.store import Key, QueuedRequest
 
-AHEAD = 24
+PREFETCH = 24
 """Requests that a worker holds for a host without a delay, beyond those that it runs."""
 
 
@@ -16,7 +16,7 @@ AHEAD = 24
 class HostQueue:
     """A host at work: its clock, the head of its queue, and what is out.
 
-    ``heap`` holds every pending request up to the key ``cursor``, except those that are ``out``
+    ``heap`` holds every pending request up to the key ``cursor``, except those that are ``sent``
     or wait for another try; ``more`` says that the store has further ones behind it.
     """
 
@@ -30,17 +30,17 @@ class HostQueue:
     """A seed is at this host."""
     exclusive: bool = False
     """The session lives in one worker."""
-    counted: bool = False
+    has_quota: bool = False
     """The account has a quota, so nothing is sent to a worker before its turn."""
     knows_robots: bool = True
     robots_until: float = math.inf
     """When its robots.txt must be asked for again."""
     wake_at: float | None = None
     """When the first request that waits for another try is due."""
-    heap: list[Queued] = field(default_factory=list)
+    heap: list[QueuedRequest] = field(default_factory=list)
     cursor: Key | None = None
     more: bool = False
-    out: set[int] = field(default_factory=set)
+    sent: set[int] = field(default_factory=set)
     """The ids of those that were sent to a worker, until what became of them is committed."""
     in_flight: list[int] = field(default_factory=list)
     """Requests that each worker has."""
@@ -48,46 +48,54 @@ class HostQueue:
     """Their sum."""
     slots: list[int] = field(default_factory=list)
     """Requests that each worker may run at the same time."""
-    home: int = 0
+    preferred_worker: int = 0
     """The worker that gets this host's requests first."""
     workers: tuple[int, ...] = ()
     """All that may get them, from its home on."""
-    turn: int = 0
+    ticket: int = 0
     """Its number in the list of turns; 0 when it is not listed."""
-    turn_at: float = 0.0
+    ticket_at: float = 0.0
     asking_robots: bool = False
-    held: bool = False
+    suspended: bool = False
     """Nothing goes out: its session could not log in."""
 
     @property
     def is_idle(self) -> bool:
         """True when the host has nothing to do, now or later."""
         waits = self.more or self.wake_at is not None or self.asking_robots
-        return not (self.heap or self.out or waits)
+        return not (self.heap or self.sent or waits)
 
-    def is_far(self, rank: int, id: int) -> bool:
+    def is_beyond_head(self, rank: int, id: int) -> bool:
         """True when a new request belongs behind the head, where the store has it."""
         return self.more and self.cursor is not None and (rank, id) > self.cursor
 
     @property
     def has_work(self) -> bool:
         """True when a request could go out, were it the host's turn."""
-        return bool(self.heap) and not self.held and (self.knows_robots or not self.asking_robots)
+        return (
+            bool(self.heap) and not self.suspended and (self.knows_robots or not self.asking_robots)
+        )
 
-    def share_out(self, workers: int) -> None:
+    def assign_workers(self, workers: int) -> None:
         """Say which workers may have requests of the host, and how many they may run at once."""
         several = 1 if self.exclusive else workers
-        self.workers = tuple((self.home + number) % workers for number in range(several))
-        if self.is_spaced:
+        self.workers = tuple(
+            (self.preferred_worker + number) % workers for number in range(several)
+        )
+        if self.has_delay:
             self.slots = [self.concurrency] * workers  # they are counted one by one as they go out
         elif self.exclusive:
-            self.slots = [self.concurrency if n == self.home else 0 for n in range(workers)]
+            self.slots = [
+                self.concurrency if n == self.preferred_worker else 0 for n in range(workers)
+            ]
         else:
             share, rest = divmod(self.concurrency, workers)
-            self.slots = [share + ((n - self.home) % workers < rest) for n in range(workers)]
+            self.slots = [
+                share + ((n - self.preferred_worker) % workers < rest) for n in range(workers)
+            ]
 
     @property
-    def is_spaced(self) -> bool:
+    def has_delay(self) -> bool:
         """True when there is a delay between two requests."""
         return self.clock.effective_delay > 0
 
@@ -96,16 +104,16 @@ class HostQueue:
         """Politeness: may one more request of this host be out?"""
         if self.running < self.concurrency:
             return True
-        if self.is_spaced or not self.knows_robots:
+        if self.has_delay or not self.knows_robots:
             return False
-        ahead = self.ahead * sum(1 for slots in self.slots if slots)
+        ahead = self.prefetch * sum(1 for slots in self.slots if slots)
         return self.running < self.concurrency + ahead
 
     @property
-    def ahead(self) -> int:
+    def prefetch(self) -> int:
         """How many requests of a host without a delay a worker may hold beyond those it runs.
 
         No sending ahead for ``replay=False``: a request waiting in a killed worker would be
         reported as possibly sent.
         """
-        return 0 if self.counted or (self.heap and self.heap[0].once) else AHEAD
+        return 0 if self.has_quota or (self.heap and self.heap[0].once) else PREFETCH

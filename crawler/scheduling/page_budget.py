@@ -12,7 +12,7 @@ MOST_KNOWN = 10_000
 """Hosts whose number of requests is held in memory."""
 
 
-class Room:
+class PageBudget:
     """One for a run; ``most`` requests a host, ``None`` is no limit."""
 
     def __init__(self, store: Store, most: int | None) -> None:
@@ -20,7 +20,7 @@ class Room:
         self._most = most
         self._made: dict[int, int] = {}
 
-    def at(self, id: int) -> float:
+    def remaining(self, id: int) -> float:
         """How many more requests may be made at a host."""
         if self._most is None:
             return math.inf

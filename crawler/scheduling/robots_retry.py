@@ -21,7 +21,7 @@ MOST_NAMED = 3
 
 
 @dataclass(slots=True)
-class Missing:
+class RobotsFailure:
     """A host's robots.txt that could not be had so far. Times are on the run's clock."""
 
     origin: str
@@ -36,23 +36,23 @@ class Missing:
     """Somebody has spoken, at least."""
 
 
-class Patience:
+class UnreachableRobots:
     """One for a run. ``retries`` tries more are made in any case, and after them waits a run that
     has nothing else to do ``limit`` seconds since the first; ``None`` is no limit."""
 
     def __init__(self, retries: int, limit: float | None) -> None:
         self._retries = retries
         self._limit = math.inf if limit is None else limit
-        self._missing: dict[int, Missing] = {}
+        self._missing: dict[int, RobotsFailure] = {}
         self._anybody = False
 
-    def recall(self, host: int, origin: str, cause: str) -> None:
+    def restore(self, host: int, origin: str, cause: str) -> None:
         """An earlier run could not have this host's robots.txt."""
-        self._missing.setdefault(host, Missing(origin, cause))
+        self._missing.setdefault(host, RobotsFailure(origin, cause))
 
     def failed(self, host: int, origin: str, cause: str, now: float, next_at: float) -> None:
         """It could not be had, and is asked for again at ``next_at``."""
-        missing = self._missing.setdefault(host, Missing(origin, cause))
+        missing = self._missing.setdefault(host, RobotsFailure(origin, cause))
         missing.cause, missing.next_at = cause, next_at
         missing.since = min(missing.since, now)
         missing.tries += 1
@@ -72,12 +72,12 @@ class Patience:
         missing = self._missing.get(host)
         return 0 if missing is None else missing.tries
 
-    def is_nowhere(self, host: int) -> bool:
+    def does_not_exist(self, host: int) -> bool:
         """True when there is no such host: enough tries, not a word, and others do answer."""
         missing = self._missing[host]
         return missing.tries > self._retries and not missing.is_there and self._anybody
 
-    def is_at_end(self, host: int) -> bool:
+    def has_given_up(self, host: int) -> bool:
         """True when a run that has nothing else to do does not wait for this host.
 
         Where nobody at all answers, it may be this machine that has no network.
@@ -88,12 +88,12 @@ class Patience:
         nobody = not missing.is_there and not self._anybody
         return nobody or missing.next_at > missing.since + self._limit
 
-    def makes_room(self) -> list[int]:
+    def evictable(self) -> list[int]:
         """The hosts that make room, if memory is full, for those that have not been asked yet."""
-        return [host for host in self._missing if self.is_at_end(host)] if self._anybody else []
+        return [host for host in self._missing if self.has_given_up(host)] if self._anybody else []
 
     @property
-    def waits_for(self) -> str:
+    def description(self) -> str:
         """The hosts whose robots.txt is missing, with why; empty when there are none."""
         named = itertools.islice(self._missing.values(), MOST_NAMED)
         text = ", ".join(f"{one.origin} ({one.cause})" for one in named)

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 
 from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.host_queue import HostQueue
-from crawler.scheduling.worker_loads import Loads
-from crawler.store import Queued
+from crawler.scheduling.worker_loads import WorkerLoads
+from crawler.store import QueuedRequest
 
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
@@ -35,7 +35,7 @@ class Scheduler:
 
     def __init__(self, *, workers: int, threads: int, remaining: int | None = None) -> None:
         self.remaining = remaining
-        self._loads = Loads(workers, threads)
+        self._workers = WorkerLoads(workers, threads)
         self._hosts: dict[int, HostQueue] = {}
         self._ready: deque[_Turn] = deque()
         self._waiting: list[_Turn] = []
@@ -43,30 +43,34 @@ class Scheduler:
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
         self._assigned: dict[int, Assignment] = {}
-        self._suspects: list[deque[tuple[HostQueue, Queued]]] = [deque() for _ in range(workers)]
+        self._quarantine: list[deque[tuple[HostQueue, QueuedRequest]]] = [
+            deque() for _ in range(workers)
+        ]
 
     # Hosts and their queues
 
     def add_host(self, host: HostQueue, now: float) -> None:
         """A host comes to work; its home is the next worker in turn."""
-        workers = self._loads.workers
+        workers = self._workers.workers
         host.in_flight = [0] * workers
         host.running = 0
-        host.home = (host.home if host.exclusive else len(self._hosts)) % workers
-        host.share_out(workers)
+        host.preferred_worker = (
+            host.preferred_worker if host.exclusive else len(self._hosts)
+        ) % workers
+        host.assign_workers(workers)
         self._hosts[host.id] = host
-        self._list(host, now)
+        self._schedule(host, now)
 
     def remove_host(self, host: HostQueue) -> None:
         """A host has nothing to do for now; its queue stays in the store."""
         del self._hosts[host.id]
         self._full.pop(host, None)
-        host.turn = 0
+        host.ticket = 0
 
     def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
         """The host's robots.txt asks for a delay, or for none."""
         host.clock.set_crawl_delay(crawl_delay)
-        host.share_out(self._loads.workers)
+        host.assign_workers(self._workers.workers)
 
     def host(self, id: int) -> HostQueue | None:
         """The host with this id, if it is at work."""
@@ -82,7 +86,7 @@ class Scheduler:
         """How many requests of one host are held in memory."""
         return max(8, min(512, HEAD_TOTAL // (len(self._hosts) or 1)))
 
-    def push(self, host: HostQueue, queued: Queued, now: float) -> None:
+    def push(self, host: HostQueue, queued: QueuedRequest, now: float) -> None:
         """A new request of a host at work; it is held in memory only if its turn is near."""
         if host.cursor is not None and queued.key <= host.cursor:
             heapq.heappush(host.heap, queued)
@@ -92,31 +96,31 @@ class Scheduler:
         else:
             host.cursor = queued.key
             heapq.heappush(host.heap, queued)
-        self._list(host, now)
+        self._schedule(host, now)
 
-    def refill(self, host: HostQueue, rows: list[Queued], *, more: bool, now: float) -> None:
+    def refill(self, host: HostQueue, rows: list[QueuedRequest], *, more: bool, now: float) -> None:
         """The next requests from the store, those behind ``host.cursor``."""
         if rows:
             host.cursor = rows[-1].key
-        host.heap += [queued for queued in rows if queued.id not in host.out]
+        host.heap += [queued for queued in rows if queued.id not in host.sent]
         host.heap.sort()  # which makes it a heap
         host.more = more
-        self._list(host, now)
+        self._schedule(host, now)
 
-    def put_back(self, host: HostQueue, queued: Queued, now: float) -> None:
+    def requeue(self, host: HostQueue, queued: QueuedRequest, now: float) -> None:
         """A request that was out, or waited for another try, is an ordinary pending one again."""
-        host.out.discard(queued.id)
+        host.sent.discard(queued.id)
         if host.cursor is not None and queued.key > host.cursor and host.more:
             return  # the store will bring it
         if host.cursor is None or queued.key > host.cursor:
             host.cursor = queued.key
         heapq.heappush(host.heap, queued)
         self._shorten(host)
-        self._list(host, now)
+        self._schedule(host, now)
 
-    def settle(self, host: HostQueue, id: int) -> None:
+    def forget_sent(self, host: HostQueue, id: int) -> None:
         """The outcome of this request has been committed: forget that it was sent."""
-        host.out.discard(id)
+        host.sent.discard(id)
 
     def _shorten(self, host: HostQueue) -> None:
         """Keep the in-memory head short when high-priority requests swell it; the rest stays in
@@ -132,7 +136,7 @@ class Scheduler:
         """The request whose turn it is, with the worker that gets it; None when there is none."""
         if self._is_at_limit:
             return None
-        return (any(self._suspects) and self._next_suspect(now)) or self._next_in_turn(now)
+        return (any(self._quarantine) and self._next_suspect(now)) or self._next_in_turn(now)
 
     @property
     def _is_at_limit(self) -> bool:
@@ -140,8 +144,8 @@ class Scheduler:
         return self.remaining is not None and len(self._assigned) >= self.remaining
 
     def _next_suspect(self, now: float) -> Assignment | None:
-        for worker, suspects in enumerate(self._suspects):
-            if suspects and not self._loads.of(worker):
+        for worker, suspects in enumerate(self._quarantine):
+            if suspects and not self._workers.of(worker):
                 host, queued = suspects[0]
                 if host.clock.ready_at <= now and host.has_room:
                     suspects.popleft()
@@ -151,16 +155,16 @@ class Scheduler:
     def _next_in_turn(self, now: float) -> Assignment | None:
         while self._waiting and self._waiting[0][0] <= now:
             self._ready.append(heapq.heappop(self._waiting))
-        while self._ready and not self._loads.are_full:  # or turns wait where they are
+        while self._ready and not self._workers.are_full:  # or turns wait where they are
             _, turn, host = self._ready.popleft()
-            if turn != host.turn:
+            if turn != host.ticket:
                 continue  # it has been listed anew since
-            host.turn = 0
+            host.ticket = 0
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
-                self._list(host, now)
+                self._schedule(host, now)
             elif host.has_work and host.has_room:
                 host.knows_robots = host.knows_robots and now < host.robots_until
-                worker = self._loads.worker_for(host)
+                worker = self._workers.worker_for(host)
                 if worker is not None:
                     queued = heapq.heappop(host.heap) if host.knows_robots else None
                     return self._send(host, queued, worker, now)
@@ -169,8 +173,8 @@ class Scheduler:
 
     def _open(self, worker: int) -> None:
         """The worker may have any request again, unless a suspect waits to have it alone."""
-        if not self._suspects[worker]:
-            self._loads.closed.discard(worker)
+        if not self._quarantine[worker]:
+            self._workers.paused.discard(worker)
 
     @property
     def has_queued(self) -> bool:
@@ -180,32 +184,32 @@ class Scheduler:
     def next_at(self) -> float | None:
         """When the next host may be asked; None when nothing waits for time alone (no host listed,
         workers full, limit reached)."""
-        if self._is_at_limit or self._loads.are_full:
+        if self._is_at_limit or self._workers.are_full:
             return None
         turns = self._ready or self._waiting
         return turns[0][0] if turns else None
 
-    def relist(self, host: HostQueue, now: float) -> None:
+    def reschedule(self, host: HostQueue, now: float) -> None:
         """The host's clock has moved: its turn may come sooner than it is listed for."""
-        if host.turn and host.clock.ready_at < host.turn_at:
-            host.turn = 0
-        self._list(host, now)
+        if host.ticket and host.clock.ready_at < host.ticket_at:
+            host.ticket = 0
+        self._schedule(host, now)
 
-    def _list(self, host: HostQueue, now: float) -> None:
-        if host.heap and not host.turn and host.has_work and host.has_room:
-            host.turn = next(self._order)
+    def _schedule(self, host: HostQueue, now: float) -> None:
+        if host.heap and not host.ticket and host.has_work and host.has_room:
+            host.ticket = next(self._order)
             at = host.clock.ready_at
             if at > now:
-                host.turn_at = at
-                heapq.heappush(self._waiting, (at, host.turn, host))
+                host.ticket_at = at
+                heapq.heappush(self._waiting, (at, host.ticket, host))
             else:
-                host.turn_at = now
-                self._ready.append((now, host.turn, host))
+                host.ticket_at = now
+                self._ready.append((now, host.ticket, host))
 
     def _send(
         self,
         host: HostQueue,
-        queued: Queued | None,
+        queued: QueuedRequest | None,
         worker: int,
         now: float,
         *,
@@ -216,12 +220,12 @@ class Scheduler:
         clock.asked(now)
         assignment = Assignment(id, host, queued, worker, before, clock.ready_at, alone)
         self._assigned[id] = assignment
-        self._loads.add(host, worker)
+        self._workers.add(host, worker)
         if queued is None:
             host.asking_robots = True
         else:
-            host.out.add(queued.id)
-        self._list(host, now)
+            host.sent.add(queued.id)
+        self._schedule(host, now)
         return assignment
 
     # What comes back
@@ -231,48 +235,48 @@ class Scheduler:
         assignment = self._assigned.pop(id, None)
         if assignment is not None:
             host, worker = assignment.host, assignment.worker
-            self._loads.remove(host, worker)
+            self._workers.remove(host, worker)
             if assignment.queued is None:
                 host.asking_robots = False
-            self._list(host, now)
-            if assignment.alone:
+            self._schedule(host, now)
+            if assignment.isolated:
                 self._open(worker)
             if self._full:
                 for _ in range(min(4, len(self._full))):
-                    self._list(self._full.popitem(last=False)[0], now)
+                    self._schedule(self._full.popitem(last=False)[0], now)
         return assignment
 
-    def ended(self) -> None:
+    def count_finished(self) -> None:
         """A request is done or has failed for good, so one less of ``remaining`` may end."""
         if self.remaining is not None:
             self.remaining -= 1
 
-    def lost(self, worker: int, now: float) -> list[Assignment]:
+    def worker_died(self, worker: int, now: float) -> list[Assignment]:
         """A worker has died: everything that it had, no longer in flight."""
         ids = [a.id for a in self._assigned.values() if a.worker == worker]
         return [gone for id in ids if (gone := self.finish(id, now)) is not None]
 
-    def suspect(self, worker: int, host: HostQueue, queued: Queued) -> None:
+    def quarantine(self, worker: int, host: HostQueue, queued: QueuedRequest) -> None:
         """A request that a worker may have died of goes out again, but with no other beside it."""
-        self._suspects[worker].append((host, queued))
-        self._loads.closed.add(worker)
+        self._quarantine[worker].append((host, queued))
+        self._workers.paused.add(worker)
 
-    def close(self, worker: int) -> bool:
+    def pause(self, worker: int) -> bool:
         """Give this worker nothing more; False while it has a request alone."""
-        if worker in self._loads.closed:
+        if worker in self._workers.paused:
             return False
-        self._loads.closed.add(worker)
+        self._workers.paused.add(worker)
         return True
 
-    def reopen(self, worker: int, now: float) -> None:
+    def resume(self, worker: int, now: float) -> None:
         """The worker may have requests again."""
         self._open(worker)
         while self._full:
-            self._list(self._full.popitem(last=False)[0], now)
+            self._schedule(self._full.popitem(last=False)[0], now)
 
-    def has_any(self, worker: int) -> bool:
+    def is_busy(self, worker: int) -> bool:
         """True while the worker has requests."""
-        return self._loads.of(worker) > 0
+        return self._workers.of(worker) > 0
 
     @property
     def in_flight(self) -> int:
@@ -280,6 +284,6 @@ class Scheduler:
         return len(self._assigned)
 
     @property
-    def suspects(self) -> int:
+    def quarantined(self) -> int:
         """Requests that will be tried alone."""
-        return sum(len(suspects) for suspects in self._suspects)
+        return sum(len(suspects) for suspects in self._quarantine)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from crawler.scheduling.host_queue import AHEAD, HostQueue
+from crawler.scheduling.host_queue import PREFETCH, HostQueue
 
 
-class Loads:
+class WorkerLoads:
     """One for a scheduler. A worker runs ``threads`` requests at the same time and holds more."""
 
     def __init__(self, workers: int, threads: int) -> None:
         self._threads = threads
-        self._most = threads + 2 * AHEAD
+        self._most = threads + 2 * PREFETCH
         self._loads = [0] * workers
-        self.closed: set[int] = set()
+        self.paused: set[int] = set()
         """Workers that take nothing of any host."""
 
     @property
@@ -40,23 +40,23 @@ class Loads:
     def are_full(self) -> bool:
         """True when no worker would take a request of any host."""
         for worker, load in enumerate(self._loads):
-            if load < self._most and worker not in self.closed:
+            if load < self._most and worker not in self.paused:
                 return False
         return True
 
     def worker_for(self, host: HostQueue) -> int | None:
         """The worker with the most room for this host; its home where there is no difference."""
         best, most = None, 0
-        spaced, ahead = host.is_spaced, host.ahead
+        spaced, ahead = host.has_delay, host.prefetch
         for worker in host.workers:
-            if worker in self.closed:
+            if worker in self.paused:
                 continue
             load = self._loads[worker]
             if not spaced:
                 slots = host.slots[worker]
                 room = slots + ahead - host.in_flight[worker] if slots else 0
             # Home it is, where its connection is: another must have half of its threads free.
-            elif worker == host.home or 2 * load < self._threads:
+            elif worker == host.preferred_worker or 2 * load < self._threads:
                 room = self._most - self._threads + 1
             else:
                 continue

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from crawler.messages import (
     Cookie,
-    Feed,
-    HostNews,
+    HostUpdate,
     LoginState,
     RobotsFile,
     SessionChange,
-    SessionNews,
+    SessionUpdate,
+    TaskBatch,
     Usage,
 )
 from crawler.scheduling.host_queue import HostQueue
@@ -30,7 +30,7 @@ from crawler.store import SessionRecord
 
 
 @dataclass(slots=True)
-class SessionState:
+class ManagedSession:
     """A session's cookies and login state, and what each worker has heard of them."""
 
     key: str
@@ -39,9 +39,9 @@ class SessionState:
     usage: Usage
     account: Account | None
     version: int = 0
-    told: list[int] = field(default_factory=list)
+    sent_versions: list[int] = field(default_factory=list)
     """The version that each worker has; -1 for none."""
-    heard: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
     """How many changes each worker has reported."""
     hosts: int = 0
     """Hosts at work that belong to it."""
@@ -53,12 +53,12 @@ class SessionState:
         return SessionRecord(self.key, list(self.cookies.values()), self.login, self.usage)
 
 
-class News:
+class WorkerSync:
     """Who knows what. One for a run, in the scheduling process."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._sessions: dict[str, SessionState] = {}
+        self._sessions: dict[str, ManagedSession] = {}
         self._hosts: list[dict[int, int]] = [{} for _ in range(workers)]
         self._versions: dict[int, int] = {}
         self._robots: dict[int, RobotsFile | None] = {}
@@ -109,9 +109,9 @@ class News:
     def load_session(self, record: SessionRecord, account: Account | None = None) -> None:
         """A session as the store has it, and whose it is."""
         cookies = {cookie.key: cookie for cookie in record.cookies}
-        state = SessionState(record.key, cookies, record.login, record.usage, account)
-        state.told = [-1] * self._workers
-        state.heard = [0] * self._workers
+        state = ManagedSession(record.key, cookies, record.login, record.usage, account)
+        state.sent_versions = [-1] * self._workers
+        state.received = [0] * self._workers
         self._sessions[record.key] = state
 
     def apply(self, worker: int, change: SessionChange) -> None:
@@ -124,14 +124,14 @@ class News:
                 state.cookies[cookie.key] = cookie
         if change.login is not None:
             self._note_login(state, change.login)
-        up_to_date = state.told[worker] == state.version
+        up_to_date = state.sent_versions[worker] == state.version
         state.version += 1
-        state.heard[worker] += len(change.cookies)
+        state.received[worker] += len(change.cookies)
         if up_to_date:
-            state.told[worker] = state.version
+            state.sent_versions[worker] = state.version
         state.changed = True
 
-    def _note_login(self, state: SessionState, login: LoginState) -> None:
+    def _note_login(self, state: ManagedSession, login: LoginState) -> None:
         was_in, is_in = state.login.at is not None, login.at is not None
         if is_in and login.at != state.login.at:
             state.usage = replace(state.usage, logins=state.usage.logins + 1)
@@ -172,7 +172,7 @@ class News:
 
     # Telling
 
-    def add_to(self, feed: Feed, worker: int, host: HostQueue) -> None:
+    def add_updates(self, feed: TaskBatch, worker: int, host: HostQueue) -> None:
         """Put into ``feed`` what ``worker`` must know before it gets a task of ``host``."""
         if self._scope[worker]:
             feed.scope = [*feed.scope, *self._scope[worker]]
@@ -186,13 +186,13 @@ class News:
             slots = host.slots[worker] or host.concurrency
             robots = self._robots.get(host.id)
             of_host = (host.id, host.origin, host.session, slots, robots, host.account, host.seeded)
-            news = HostNews(*of_host)
+            news = HostUpdate(*of_host)
             feed.hosts = [*feed.hosts, news]
         state = self._sessions[host.session]
-        if state.told[worker] != state.version:
-            state.told[worker] = state.version
+        if state.sent_versions[worker] != state.version:
+            state.sent_versions[worker] = state.version
             cookies = list(state.cookies.values())
-            told = SessionNews(state.key, cookies, state.heard[worker], state.login)
+            told = SessionUpdate(state.key, cookies, state.received[worker], state.login)
             feed.sessions = [*(s for s in feed.sessions if s.key != state.key), told]
 
     def forget_worker(self, worker: int) -> None:
@@ -201,5 +201,5 @@ class News:
         self._forgotten[worker] = []
         self._scope[worker] = sorted(self._netlocs)
         for state in self._sessions.values():
-            state.told[worker] = -1
-            state.heard[worker] = 0
+            state.sent_versions[worker] = -1
+            state.received[worker] = 0

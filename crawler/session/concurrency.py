@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from crawler.session.read_write_lock import Gate
+from crawler.session.read_write_lock import ReadWriteLock
 
 CALM = 10
 """Pages in a row that change no cookie, after which fetches go side by side.
@@ -19,7 +19,7 @@ One is not enough: where each page changes the cookie, an error page may not.
 """
 
 
-class Turn:
+class FetchTurn:
     """One fetch: what its answer is taken for, and whether that has changed a cookie."""
 
     def __init__(self, place: ExitStack, changes: int, *, alone: bool) -> None:
@@ -33,12 +33,12 @@ class Turn:
         """Nobody is logged in. A cookie for nobody says nothing of how those of a login change."""
 
 
-class Turns:
+class FetchCoordinator:
     """Whose turn it is. Sessions that do not log in need none."""
 
     def __init__(self) -> None:
-        self._gate = Gate()
-        self._side = Gate()
+        self._gate = ReadWriteLock()
+        self._side = ReadWriteLock()
         self._lock = threading.Lock()
         self._calm = 0
         self._changes = 0
@@ -53,18 +53,18 @@ class Turns:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Nothing else is fetched within, and what was has been judged: a login may begin."""
-        with self._side.alone(), self._gate.alone():
+        with self._side.write(), self._gate.write():
             yield
 
     def aside(self) -> AbstractContextManager[None]:
         """What is no page is fetched within: beside any page, but not during a login."""
-        return self._side.together()
+        return self._side.read()
 
     @contextmanager
-    def next(self) -> Iterator[Turn]:
+    def next(self) -> Iterator[FetchTurn]:
         """One fetch is made within, and judged, so that the next one knows what came of it."""
         with ExitStack() as place:
-            turn = Turn(place, alone=self._enter(place), changes=self._changes)
+            turn = FetchTurn(place, alone=self._enter(place), changes=self._changes)
             self._mine.turn = turn
             try:
                 yield turn
@@ -75,18 +75,18 @@ class Turns:
     def _enter(self, place: ExitStack) -> bool:
         while True:
             alone = self.one_by_one
-            place.enter_context(self._gate.alone() if alone else self._gate.together())
+            place.enter_context(self._gate.write() if alone else self._gate.read())
             if alone or not self.one_by_one:
                 return alone
             place.close()  # a cookie has changed while this one waited
 
     def note(self, *, changed: bool) -> None:
         """An answer has come in this thread; ``changed`` says that a cookie is another by it."""
-        turn: Turn | None = getattr(self._mine, "turn", None)
+        turn: FetchTurn | None = getattr(self._mine, "turn", None)
         if turn is not None:
             turn.changed = turn.changed or changed
 
-    def _learn(self, turn: Turn) -> None:
+    def _learn(self, turn: FetchTurn) -> None:
         with self._lock:
             if turn.changed and not turn.refused:
                 self._calm = 0
@@ -94,7 +94,7 @@ class Turns:
             elif turn.worked:
                 self._calm += 1
 
-    def settle(self, turn: Turn) -> bool:
+    def settle(self, turn: FetchTurn) -> bool:
         """Wait until all that was sent beside ``turn`` is judged; True if that changed a cookie.
 
         Then what ``turn`` was sent with may have died on its way. Where it was refused it has: from
@@ -102,7 +102,7 @@ class Turns:
         """
         if not turn.alone:
             turn.place.close()
-            turn.place.enter_context(self._gate.alone())
+            turn.place.enter_context(self._gate.write())
             turn.alone = True
         is_late = self._changes != turn.changes
         self._for_good = self._for_good or (is_late and turn.refused)

@@ -16,17 +16,17 @@ from msgspec.structs import replace
 from urllib3.exceptions import HTTPError
 
 from crawler import urls
-from crawler.errors import AccountError, FetchError, LoginError, NeedsPersonError
+from crawler.errors import AccountError, FetchError, InputRequiredError, LoginError
 from crawler.http.redirects import is_redirect, leads_to
 from crawler.parsing.response import Response
 from crawler.request import Request, unpacked
 from crawler.scope import Scope
 from crawler.session import login_page as loginpage
-from crawler.session.concurrency import Turn
+from crawler.session.concurrency import FetchTurn
 from crawler.session.credentials import unset_variable
 from crawler.session.session import Session
 from crawler.spider import Spider
-from crawler.system_errors import no_handles, out_of_handles
+from crawler.system_errors import out_of_handles, too_many_open_files
 from crawler.worker.failures import traceback_of
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Login:
             return self._judged(session, request, send(), turn)
 
     @contextmanager
-    def _turn(self, session: Session) -> Iterator[Turn]:
+    def _turn(self, session: Session) -> Iterator[FetchTurn]:
         """Logged in, for one fetch: no login begins before it is over, and judged.
 
         An answer that comes during a login, or after it to what was sent before it, would bring
@@ -101,7 +101,7 @@ class Login:
                     return
 
     def _judged(
-        self, session: Session, request: Request, response: Response, turn: Turn
+        self, session: Session, request: Request, response: Response, turn: FetchTurn
     ) -> Response | Request:
         target = _target(response)
         if target is None:
@@ -114,7 +114,7 @@ class Login:
             if is_late or not _is_current(session, request):
                 return self._again(session, request)
             if turn.refused and not (target and self._wants_to_see(target)):
-                if session.witness.saw_end_at(request) and self._works_elsewhere(session):
+                if session.probe.saw_end_at(request) and self._works_elsewhere(session):
                     return _closed(session, request, response)
                 return self._again(session, request, response)
         if target is None and not turn.refused:
@@ -166,17 +166,17 @@ class Login:
             log.info("%s: logged out (%s)", session.key, urls.redacted(refusal.url))
             session.logged_in_at = None
             session.fruitless_logins += not session.has_worked
-            session.witness.saw_end(request)
+            session.probe.saw_end(request)
         if session.fruitless_logins > MOST_FRUITLESS:
             self._give_up(session, refusal, "the pages after it came back as if logged out")
 
     def _works_elsewhere(self, session: Session) -> bool:
         """True when the session's witness comes; nothing else is fetched meanwhile."""
-        if not session.witness.url:
+        if not session.probe.url:
             return False
         session.pace()  # counts from now on: the page in question has just been asked for
         try:
-            page = session.open(session.witness.url)
+            page = session.open(session.probe.url)
         except (FetchError, requests.RequestException, HTTPError, HTTPException, OSError):
             return False
         finally:
@@ -193,7 +193,7 @@ class Login:
             session.has_worked = True
             self._proven.add(session.key)
             if not session.home or urls.site(request.url) in session.home:
-                session.witness.saw_page(request, response)  # credentials go to no other site
+                session.probe.saw_page(request, response)  # credentials go to no other site
             if response.status != 403:
                 session.forbidden = 0
                 return
@@ -207,11 +207,11 @@ class Login:
             session.login_error = f"login of {self._who(session)} waits for {session.waiting}"
         if session.login_error is not None:
             raise _refusal(session)
-        session.start_anew()
+        session.reset_pages()
         try:
-            with session.trusting():
+            with session.user_urls_allowed():
                 self._call(session)
-        except NeedsPersonError as error:
+        except InputRequiredError as error:
             session.waiting = " ".join(session.mask(error.question).split()) or "a person"
             self._give_up(session, session.page, "", verdict=f"waits for {session.waiting}")
         except (AccountError, LoginError) as error:
@@ -219,7 +219,7 @@ class Login:
         except Exception as error:
             session.hide_credentials()
             if out_of_handles(error):  # it is not the login that failed: there will be another try
-                raise no_handles() from error
+                raise too_many_open_files() from error
             log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
             why = unset_variable(error) or f"{type(error).__name__}: {error}"
             self._give_up(session, session.page, why)
@@ -267,7 +267,7 @@ class Login:
 def _refusal(session: Session) -> LoginError:
     """Why the session is not logged in."""
     message = session.login_error or ""
-    return NeedsPersonError(session.waiting, message) if session.waiting else LoginError(message)
+    return InputRequiredError(session.waiting, message) if session.waiting else LoginError(message)
 
 
 def _closed(session: Session, request: Request, response: Response) -> Response:
@@ -277,7 +277,7 @@ def _closed(session: Session, request: Request, response: Response) -> Response:
     """
     with session.lock:
         session.login_cures_403 = session.login_cures_403 and response.status != 403
-        if session.witness.is_sure:  # else the login may be worth nothing all the same
+        if session.probe.is_sure:  # else the login may be worth nothing all the same
             session.has_worked, session.fruitless_logins = True, 0
     if response.status in (401, 403):
         return response

@@ -14,7 +14,7 @@ MOST = 10_000
 """Pages at which sessions have ended that are remembered."""
 
 
-class Witness:
+class ProbePage:
     """What one session has seen. ``url`` is the page to ask for; empty when none is known.
 
     ``is_sure`` says that strangers do not get that page: a login has brought it back.

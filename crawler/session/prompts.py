@@ -7,19 +7,19 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from crawler.errors import NeedsPersonError
+from crawler.errors import InputRequiredError
 from crawler.text import printable
 
-Person = Callable[[str, bool], str]
+Prompt = Callable[[str, bool], str]
 """Answers a question; the second argument says that nobody may see the answer."""
 
 
-def nobody(question: str, hidden: bool) -> NoReturn:
+def no_prompt(question: str, hidden: bool) -> NoReturn:
     """Nobody is there to be asked. Raises NeedsPersonError."""
-    raise NeedsPersonError(question)
+    raise InputRequiredError(question)
 
 
-def at_terminal(question: str, hidden: bool) -> str:
+def terminal_prompt(question: str, hidden: bool) -> str:
     """What is typed on standard input, asked for until it is something.
 
     Raises NeedsPersonError when the input ends before.
@@ -29,7 +29,7 @@ def at_terminal(question: str, hidden: bool) -> str:
     while not answer.strip():
         answer = _hidden(prompt) if hidden and sys.stdin.isatty() else _line(prompt)
         if not answer:
-            raise NeedsPersonError(question)
+            raise InputRequiredError(question)
     return answer.strip()
 
 

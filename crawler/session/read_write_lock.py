@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Gate:
+class ReadWriteLock:
     """Who wants to be alone waits for those inside, and those who come later wait for it."""
 
     def __init__(self) -> None:
@@ -17,8 +17,8 @@ class Gate:
         self._alone = False
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Hold the gate shared: other ``together`` blocks may run too."""
+    def read(self) -> Iterator[None]:
+        """Hold the gate shared: other ``read`` blocks may run too."""
         with self._changed:
             self._changed.wait_for(lambda: not self._alone and not self._waiting)
             self._inside += 1
@@ -30,7 +30,7 @@ class Gate:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def write(self) -> Iterator[None]:
         """Hold it exclusively: wait until everybody has left, and keep others out."""
         with self._changed:
             self._waiting += 1

@@ -20,17 +20,17 @@ from crawler.errors import FetchError
 from crawler.http.adapter import PoolAdapter
 from crawler.http.body import read
 from crawler.http.deadline import Watchdog, uncounted
-from crawler.http.http1 import Reply
+from crawler.http.http1 import RawResponse
 from crawler.http.transport import Transport
-from crawler.messages import LoginState, SessionChange, SessionNews
+from crawler.messages import LoginState, SessionChange, SessionUpdate
 from crawler.parsing.forms import Form
 from crawler.parsing.response import Response
 from crawler.request import Hop, Request
 from crawler.session.accounts import Account
 from crawler.session.masking import Mask
-from crawler.session.probe import Witness
-from crawler.session.prompts import Person, nobody
-from crawler.session.throttle import Pace
+from crawler.session.probe import ProbePage
+from crawler.session.prompts import Prompt, no_prompt
+from crawler.session.throttle import Throttle
 from crawler.settings import Settings
 
 MOST_OF_REDIRECT = 64 * 1024
@@ -66,12 +66,12 @@ class Session(Transport):
         self.logged_in_at: float | None = None
         self.login_error: str | None = None
         self.waiting = ""
-        self.person: Person = nobody
+        self.prompt: Prompt = no_prompt
         self.login_pages: set[str] = set()
         self.mask = mask or Mask()
         self.fruitless_logins = 0
         self.has_worked = True
-        self.witness = Witness()
+        self.probe = ProbePage()
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()
@@ -82,7 +82,7 @@ class Session(Transport):
         self._plain_headers: dict[str, str] = {}
         self._kept = LoginState()
         self.page: Response | None = None
-        self.pace = Pace(settings.delay).wait
+        self.pace = Throttle(settings.delay).wait
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -122,7 +122,7 @@ class Session(Transport):
         ``hidden`` does not show the answer, there or anywhere else. Raises NeedsPersonError where
         nobody is there to be asked: the account waits until somebody is.
         """
-        answer = self.person(question, hidden)
+        answer = self.prompt(question, hidden)
         if hidden:
             self.mask.add(answer)
         return answer
@@ -142,7 +142,7 @@ class Session(Transport):
             return contextlib.nullcontext()
         return self._watchdog.enforce(self._settings.timeout, urls.redacted(url))
 
-    def start_anew(self) -> None:
+    def reset_pages(self) -> None:
         """A login begins: no page has been opened."""
         self.page = None
 
@@ -177,7 +177,7 @@ class Session(Transport):
     # What the crawler uses
 
     @contextlib.contextmanager
-    def trusting(self) -> Iterator[None]:
+    def user_urls_allowed(self) -> Iterator[None]:
         """What this thread asks for by URL is the user's own word, and may be a local address.
 
         In ``login`` it is. In a callback it may be what a page has said.
@@ -189,7 +189,7 @@ class Session(Transport):
             self._trusts = None
 
     def as_response(
-        self, raw: requests.Response | Reply, body: bytes, request: Request
+        self, raw: requests.Response | RawResponse, body: bytes, request: Request
     ) -> Response:
         """What spiders see of ``raw``."""
         hops = [Hop(hop.url, hop.status_code) for hop in raw.history]
@@ -203,7 +203,7 @@ class Session(Transport):
             session=self,
         )
 
-    def settle(self) -> None:
+    def freeze_defaults(self) -> None:
         """The spider has prepared the session: headers from now on are those of a login."""
         self._trusts = None
         self._plain_headers = self._text_headers()
@@ -217,7 +217,7 @@ class Session(Transport):
             if isinstance(password, str):
                 self.mask.add(password)
 
-    def load(self, news: SessionNews, *, now: float = math.inf) -> None:
+    def load(self, news: SessionUpdate, *, now: float = math.inf) -> None:
         """Take over cookies and login state from the store.
 
         A login that is later than ``now``, as the clock was set back since, counts as one of now:
@@ -233,9 +233,9 @@ class Session(Transport):
         self.home = set(news.login.sites)
         self.waiting = news.login.waiting
 
-    def drain(self) -> SessionChange | None:
+    def pop_changes(self) -> SessionChange | None:
         """What changed since the last call, or None; part of the next outcome's commit."""
-        cookies = self.cookies.drain()
+        cookies = self.cookies.pop_changes()
         now = self._login_state()
         changed = now != self._kept
         if changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Pace:
+class Throttle:
     """Waits between two requests; the page that comes after a login waits for the last one too."""
 
     def __init__(self, delay: float) -> None:

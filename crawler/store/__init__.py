@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
+from crawler.messages import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, Usage
 
 
 class Key(NamedTuple):
@@ -21,12 +21,12 @@ class Key(NamedTuple):
 
 
 ONCE = 1
-"""``Queued.once`` of a request that must not be sent twice, and has not been sent."""
+"""``QueuedRequest.once`` of a request that must not be sent twice, and has not been sent."""
 SENT = 2
 """The same of one that a worker was given, so that it may have been sent."""
 
 
-class Queued(NamedTuple):
+class QueuedRequest(NamedTuple):
     """A pending request as the frontier keeps it: its place, and a Request in msgpack.
 
     Of two, the less goes first; flat, so that a row of the store is one as it comes.
@@ -43,12 +43,12 @@ class Queued(NamedTuple):
         return Key(self.rank, self.id)
 
 
-Entry = tuple[int, int, int, int, bytes]
+PendingRow = tuple[int, int, int, int, bytes]
 """A request as it stands in a queue: host, rank, id, ``once`` and the Request in msgpack. A plain
 tuple, for there are hundreds of new ones in a page, and most are needed by the store alone."""
 
 
-class Host(NamedTuple):
+class HostRow(NamedTuple):
     """A host as the store keeps it. Times are wall-clock seconds since the epoch."""
 
     id: int
@@ -92,7 +92,7 @@ class Store(Protocol):
         ``synced`` ones outlive a loss of power from then on, and so does all that was before.
         """
 
-    def rest(self) -> None:
+    def drain(self) -> None:
         """Wait for what is still done with the last commits; then nothing is until the next one."""
 
     def close(self) -> None:
@@ -104,63 +104,63 @@ class Store(Protocol):
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value under ``name`` in the job's own record."""
 
-    def host(self, origin: str, account: str = "") -> Host | None:
+    def host(self, origin: str, account: str = "") -> HostRow | None:
         """The host with this origin, as one account asks it, if the job knows it."""
 
-    def host_by_id(self, id: int) -> Host:
+    def host_by_id(self, id: int) -> HostRow:
         """The host with this number."""
 
     def origins(self) -> Iterable[str]:
         """The origins of all hosts that the job knows."""
 
-    def add_host(self, origin: str, account: str = "") -> Host:
+    def add_host(self, origin: str, account: str = "") -> HostRow:
         """The host with this origin, made known where it was not."""
 
     def accounts_with_work(self) -> list[str]:
         """The accounts that have pending requests."""
 
-    def hand_over(self, old: str, new: str) -> None:
+    def reassign(self, old: str, new: str) -> None:
         """All pending requests of one account are another's from now on."""
 
     def mark_seeded(self, hosts: Iterable[int]) -> None:
         """Seeds are at these hosts."""
 
-    def save_hosts(self, hosts: Iterable[Host]) -> None:
+    def save_hosts(self, hosts: Iterable[HostRow]) -> None:
         """Keep the hosts' clocks and rules."""
 
-    def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
+    def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[HostRow]:
         """Hosts with pending requests, those that may be asked soonest first."""
 
-    def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
+    def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
         """Make requests pending at their hosts, but not those that the job has seen.
 
         They are numbered in their order from ``first``; what is returned is new.
         """
 
-    def has_seen(self, found: Found) -> bool:
+    def has_seen(self, found: NewRequest) -> bool:
         """True when the job knows a request's fingerprint."""
 
-    def mark_seen(self, found: Found) -> bool:
+    def mark_seen(self, found: NewRequest) -> bool:
         """Remember a redirect's target as seen; False when it was, with the same callback."""
 
-    def arrive(self, found: Found) -> bool:
+    def mark_final(self, found: NewRequest) -> bool:
         """Record that a redirect ended at this page.
 
         False when the page was already handled with the same callback, so that its output must be
         dropped.
         """
 
-    def has_arrived(self, found: Found) -> bool:
+    def is_final(self, found: NewRequest) -> bool:
         """True when redirects have led to this page before, for the same callback."""
 
-    def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
+    def next_requests(self, host: int, after: Key | None, limit: int) -> list[QueuedRequest]:
         """The first ``limit`` requests of a host's queue after a key; waiting ones left out."""
 
-    def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
+    def mark_done(self, done: Sequence[tuple[int, int, int]]) -> None:
         """Requests, by host, rank and id, are done: only their fingerprints stay."""
 
-    def tidy(self) -> None:
-        """Do what ``finish`` has put off, so that no trace of what is done is in the way."""
+    def compact(self) -> None:
+        """Do what ``mark_done`` has put off, so that no trace of what is done is in the way."""
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
         """A request that was surely not sent, or may be sent twice, changed; with ``due`` (wall
@@ -169,11 +169,11 @@ class Store(Protocol):
     def move(self, host: int, key: Key, new_host: int, request: bytes, once: bool = False) -> None:
         """A request goes on, changed, in the queue of another host or of the same one."""
 
-    def mark(self, host: int, key: Key, once: int) -> None:
+    def set_delivery(self, host: int, key: Key, once: int) -> None:
         """A request that must not be sent twice goes to a worker (``SENT``) or came back unsent
         (``ONCE``)."""
 
-    def due(self, host: int, now: float) -> list[Queued]:
+    def due(self, host: int, now: float) -> list[QueuedRequest]:
         """Waiting requests whose time has come; they are ordinary pending ones from now on."""
 
     def next_due(self, host: int) -> float | None:
@@ -188,7 +188,7 @@ class Store(Protocol):
     def failures_by_cause(self) -> dict[str, int]:
         """How many requests failed, by cause, the most frequent first."""
 
-    def set_back(self, seconds: float) -> None:
+    def shift_times(self, seconds: float) -> None:
         """The wall clock was set back: so is every time at which something may go on."""
 
     def requests(self) -> Iterable[bytes]:

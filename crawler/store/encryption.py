@@ -20,7 +20,7 @@ PROOF = b"crawler"
 """Encrypted with the key and kept, by which a wrong key is noticed."""
 
 
-class Vault:
+class Cipher:
     """Encrypts and decrypts small pieces of data with one key.
 
     Raises JobError where the ``cryptography`` library is missing, and, with ``kept`` of another

@@ -7,18 +7,18 @@ from typing import Any
 
 from crawler.errors import JobError
 from crawler.store import Store
-from crawler.store.encryption import Vault
+from crawler.store.encryption import Cipher
 
 LOCKED = "{} has encrypted sessions: set CRAWL_KEY to the key that they were encrypted with"
 
 
-class Seal:
+class SessionEncryption:
     """How the rows of sessions are written and read: as they are, until there is a key."""
 
     def __init__(self, path: Path) -> None:
         """``path`` is the store's, for messages."""
         self._path = path
-        self._vault: Vault | None = None
+        self._vault: Cipher | None = None
         self._is_locked = False
 
     def unlock(self, store: Store, key: str | None, *, read_only: bool) -> bool:
@@ -34,12 +34,12 @@ class Seal:
         if key is None or (kept is None and read_only):
             return False
         if kept is None:
-            self._encrypt_all(store, Vault(key))
+            self._encrypt_all(store, Cipher(key))
         else:
-            self._vault = Vault(key, kept)
+            self._vault = Cipher(key, kept)
         return not (read_only or store.get("is_wiped"))
 
-    def _encrypt_all(self, store: Store, vault: Vault) -> None:
+    def _encrypt_all(self, store: Store, vault: Cipher) -> None:
         sessions = store.sessions()
         self._vault = vault
         with store.transaction():

@@ -27,7 +27,7 @@ HUNG = 70
 _LOOK_EVERY = 5.0
 
 
-class Callbacks:
+class CallbackLock:
     """Use it as a lock, or with ``of(url)`` where it matters how long that takes."""
 
     def __init__(self, timeout: float | None = None) -> None:

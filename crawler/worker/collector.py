@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from crawler.errors import ItemError, SpiderError
-from crawler.messages import Found, Outcome
+from crawler.messages import NewRequest, Outcome
 from crawler.output.items import ItemWriter, is_item, outputs
 from crawler.request import Request
-from crawler.worker.request_filter import Finder
+from crawler.worker.request_filter import RequestFilter
 
 
-class Collector:
+class ResultCollector:
     """Puts what callbacks give into outcomes; not to be used by two callbacks at a time."""
 
-    def __init__(self, finder: Finder, writer: ItemWriter) -> None:
+    def __init__(self, finder: RequestFilter, writer: ItemWriter) -> None:
         self._finder = finder
         self._writer = writer
 
@@ -27,12 +27,12 @@ class Collector:
         """Items become lines and requests become frontier entries; all of them, or none."""
         items: list[bytes] = []
         rejected: list[bytes] = []
-        found: list[Found] = []
-        skipped = self._finder.skipped
+        found: list[NewRequest] = []
+        skipped = self._finder.skipped_unsafe
         try:
             for output in outputs(result, request.callback):
                 if isinstance(output, Request):
-                    new = self._finder.find(output, request.depth + 1, len(found))
+                    new = self._finder.accept(output, request.depth + 1, len(found))
                     if new is not None:
                         found.append(new)
                 elif is_item(output):
@@ -47,8 +47,8 @@ class Collector:
             self._finder.forget()
             raise
         finally:
-            outcome.skipped += self._finder.skipped - skipped
-            outcome.left_out = self._finder.left_out.drain()
+            outcome.skipped += self._finder.skipped_unsafe - skipped
+            outcome.left_out = self._finder.skipped_by_limit.pop_counts()
         outcome.items, outcome.item_count = b"".join(items), len(items)
         outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
         outcome.found = found

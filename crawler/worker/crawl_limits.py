@@ -30,7 +30,7 @@ WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Guards:
+class CrawlLimits:
     """The limits for what is found on pages; ``None`` is no limit."""
 
     max_depth: int | None = None
@@ -48,20 +48,20 @@ class Guards:
             settings.max_requests_per_page,
         )
 
-    def objection(self, url: str, depth: int) -> str:
+    def violated(self, url: str, depth: int) -> str:
         """The setting that is against a normalised URL, ``depth`` links from a seed, or nothing."""
         if self.max_depth is not None and depth > self.max_depth:
             return "max_depth"
-        return self.objection_to_url(url)
+        return self.violated_by_url(url)
 
     def check_redirect(self, url: str, target: str) -> None:
         """Raises FetchError where ``url`` redirects to what a guard is against."""
-        if setting := self.objection_to_url(target):
+        if setting := self.violated_by_url(target):
             why = WHY[setting].format(getattr(self, setting))
             where = f"{urls.redacted(url)}: the redirect leads to {target[:200]!r}"
             raise FetchError("bad redirect", f"{where}, but {why} ({setting})")
 
-    def objection_to_url(self, url: str) -> str:
+    def violated_by_url(self, url: str) -> str:
         """The setting that is against a normalised URL, or nothing."""
         if self.max_url_length is not None and len(url) > self.max_url_length:
             return "max_url_length"
@@ -84,7 +84,7 @@ def repeats(url: str) -> int:
     return max(Counter(path.split("/")[1:]).values())
 
 
-class Tally:
+class SkipCounter:
     """Counts what guards leave out, and tells the first of each kind."""
 
     MOST_KNOWN = 10_000
@@ -112,7 +112,7 @@ class Tally:
                 setting,
             )
 
-    def drain(self) -> dict[str, int]:
+    def pop_counts(self) -> dict[str, int]:
         """What was left out since the last call, by the name of the setting."""
         left_out, self._left_out = self._left_out, {}
         return left_out

@@ -14,16 +14,16 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Protocol
 
-from crawler.gc_tuning import leave_to_us
+from crawler.gc_tuning import configure_worker
 from crawler.messages import (
-    Feed,
-    HostNews,
-    Order,
+    Command,
+    HostUpdate,
     Outcome,
-    Recall,
-    Stop,
+    ReturnTasks,
+    Shutdown,
     Task,
-    decode_order,
+    TaskBatch,
+    decode_command,
     encode,
 )
 
@@ -36,13 +36,13 @@ LINGER = 0.02
 class Handler(Protocol):
     """What turns tasks into outcomes: a Worker."""
 
-    def learn(self, feed: Feed) -> None:
+    def learn(self, feed: TaskBatch) -> None:
         """Take over news before the tasks that come with them."""
 
     def handle(self, task: Task) -> Outcome:
         """What became of the task; never raises."""
 
-    def seal(self, task: Task, outcome: Outcome) -> None:
+    def attach_session_changes(self, task: Task, outcome: Outcome) -> None:
         """Add what has changed in the sessions; ``outcome`` is the next one to be sent."""
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class Handler(Protocol):
 
 
 @dataclass(slots=True)
-class Lane:
+class HostLane:
     """One host's tasks in this process: no more than ``slots`` of them run at the same time."""
 
     slots: int
@@ -58,7 +58,7 @@ class Lane:
     running: int = 0
 
 
-class Workshop:
+class TaskExecutor:
     """Runs the tasks that come over ``connection`` in up to ``threads`` threads."""
 
     def __init__(self, connection: Connection, handler: Handler, threads: int) -> None:
@@ -67,9 +67,9 @@ class Workshop:
         self._most = threads
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, HostLane] = {}
         self._lock = threading.Lock()
-        self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._ready: SimpleQueue[HostLane | None] = SimpleQueue()
         self._outbox: deque[Outcome] = deque()
         self._filled = threading.Event()
         self._reporting = threading.Lock()
@@ -81,16 +81,16 @@ class Workshop:
         threading.Thread(target=self._send_late, name="sender", daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
             self._connection.send_bytes(encode([]))  # says that this process has come up well
-            while not isinstance(order := decode_order(self._connection.recv_bytes()), Stop):
-                self._obey(order)
+            while not isinstance(order := decode_command(self._connection.recv_bytes()), Shutdown):
+                self._handle_command(order)
         self._closed = True
         self._filled.set()
         for _ in self._threads:
             self._ready.put(None)
         self._handler.close()
 
-    def _obey(self, order: Order) -> None:
-        if isinstance(order, Feed):
+    def _handle_command(self, order: Command) -> None:
+        if isinstance(order, TaskBatch):
             self._handler.learn(order)
             with self._lock:
                 for id in order.forget:
@@ -99,13 +99,13 @@ class Workshop:
                     self._lane(host)
                 for task in order.tasks:
                     self._push(task)
-        elif isinstance(order, Recall):
-            self._give_back(order.host)
+        elif isinstance(order, ReturnTasks):
+            self._return_queued(order.host)
 
-    def _lane(self, host: HostNews) -> None:
+    def _lane(self, host: HostUpdate) -> None:
         lane = self._lanes.get(host.id)
         if lane is None:
-            self._lanes[host.id] = Lane(host.slots)
+            self._lanes[host.id] = HostLane(host.slots)
         else:
             lane.slots = host.slots
 
@@ -130,7 +130,7 @@ class Workshop:
         while (lane := self._ready.get()) is not None:
             self._work_off(lane)
 
-    def _work_off(self, lane: Lane) -> None:
+    def _work_off(self, lane: HostLane) -> None:
         """Handle the lane's tasks one after the other, as long as no other lane is waiting."""
         while True:
             with self._lock:
@@ -141,7 +141,7 @@ class Workshop:
                 task = lane.queue.popleft()
             outcome = self._handler.handle(task)
             if outcome.host_wait is not None:
-                self._give_back(task.host)
+                self._return_queued(task.host)
             self._report(task, outcome)
             if len(self._outbox) >= BATCH or not (lane.queue or self._ready.qsize()):
                 self._flush()
@@ -158,10 +158,10 @@ class Workshop:
         a crash in between would lose it.
         """
         with self._reporting:
-            self._handler.seal(task, outcome)
+            self._handler.attach_session_changes(task, outcome)
             self._outbox.append(outcome)
 
-    def _give_back(self, host: int | None) -> None:
+    def _return_queued(self, host: int | None) -> None:
         """What has not been started goes back to the scheduler."""
         with self._lock:
             for id, lane in self._lanes.items():
@@ -203,7 +203,7 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def settle_in(core: int | None) -> None:
+def configure_process(core: int | None) -> None:
     """Make this process a good place for one worker.
 
     Signals that stop the crawl are the scheduling process's business. Threads that share one
@@ -217,4 +217,4 @@ def settle_in(core: int | None) -> None:
     if core is not None and hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, {core})
-    leave_to_us()
+    configure_worker()

@@ -12,9 +12,9 @@ from crawler.errors import (
     DisallowedError,
     FetchError,
     LoginError,
-    MachineError,
     SpiderError,
     StatusError,
+    SystemResourceError,
 )
 from crawler.messages import FailureReport, encodable
 from crawler.parsing.response import Response
@@ -46,7 +46,7 @@ def report_of(
 ) -> FailureReport:
     """What is kept of a failure: its cause in a few words, and the whole story, masked."""
     url = mask(urls.redacted(request.url))
-    if isinstance(error, (DisallowedError, FetchError, LoginError, MachineError)):
+    if isinstance(error, (DisallowedError, FetchError, LoginError, SystemResourceError)):
         return FailureReport(url, error.cause, encodable(mask(str(error))))
     where = f"{type(error).__name__} in {request.callback}()"
     message = encodable(mask(f"{url}: {where}: {error}"))

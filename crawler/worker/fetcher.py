@@ -10,7 +10,7 @@ import requests
 import urllib3.exceptions as lower
 
 from crawler import urls
-from crawler.errors import FetchError, MachineError
+from crawler.errors import FetchError, SystemResourceError
 from crawler.http.body import read
 from crawler.http.deadline import Watchdog
 from crawler.http.redirects import is_redirect, redirected
@@ -19,7 +19,7 @@ from crawler.parsing.robots import MAX_REDIRECTS, MAX_SIZE
 from crawler.request import Request
 from crawler.session.session import Session
 from crawler.settings import Settings
-from crawler.system_errors import no_handles, out_of_handles
+from crawler.system_errors import out_of_handles, too_many_open_files
 from crawler.worker.failures import status_error
 
 _ERRORS = (requests.RequestException, lower.HTTPError, HTTPException, OSError, ValueError)
@@ -69,10 +69,10 @@ class Fetcher:
         return response.status, response.body
 
 
-def _with_cause(error: Exception, url: str) -> FetchError | MachineError:
+def _with_cause(error: Exception, url: str) -> FetchError | SystemResourceError:
     """An error that says in one word and one sentence what went wrong."""
     if out_of_handles(error):
-        return no_handles()
+        return too_many_open_files()
     for kind, cause, sentence, retryable in _CAUSES:
         if _is_or_holds(error, kind):
             return FetchError(cause, f"{url}: {sentence}", retryable=retryable)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from crawler import urls
 from crawler.errors import DisallowedError, FetchError
-from crawler.messages import HostNews
+from crawler.messages import HostUpdate
 from crawler.parsing.robots import Robots
 
 
-class KnownHost:
+class HostInfo:
     """One host, as the scheduling process has told of it."""
 
-    def __init__(self, news: HostNews, agent: str) -> None:
+    def __init__(self, news: HostUpdate, agent: str) -> None:
         self.origin = news.origin
         self.session = news.session
         self.account = news.account

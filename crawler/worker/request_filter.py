@@ -11,12 +11,12 @@ import msgspec
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.messages import Found
+from crawler.messages import NewRequest
 from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider
-from crawler.worker.crawl_limits import Guards, Tally
-from crawler.worker.unsafe_links import MEANING, WAY_OUT, Safety
+from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
+from crawler.worker.unsafe_links import MEANING, WAY_OUT, UnsafeLinkFilter
 
 log = logging.getLogger(__name__)
 
@@ -26,37 +26,37 @@ USUAL_LENGTH = 200
 """Characters of a URL; of much longer ones a worker remembers fewer."""
 
 
-class Finder:
+class RequestFilter:
     """Checks requests where they are yielded, and drops those that cannot be new.
 
     ``scope`` is None when only the scheduling process knows which hosts are allowed. ``safety``
-    is None in a job that does not log in. ``skipped`` counts the URLs that it was against, and
-    ``left_out`` those that ``guards`` were against.
+    is None in a job that does not log in. ``skipped_unsafe`` counts the URLs that it rejected,
+    and ``skipped_by_limit`` those that a limit rejected.
     """
 
     def __init__(
         self,
         spider: Spider,
         scope: Scope | None,
-        guards: Guards,
+        guards: CrawlLimits,
         accounts: Collection[str] = (),
         *,
-        safety: Safety | None = None,
+        safety: UnsafeLinkFilter | None = None,
     ) -> None:
         self._accounts = accounts
         self._spider = spider
         self._scope = scope
         self._guards = guards
         self._safety = safety
-        self.skipped = 0
-        self.left_out = Tally()
+        self.skipped_unsafe = 0
+        self.skipped_by_limit = SkipCounter()
         self._warned: set[str] = set()
         self._sent: set[str] = set()
         self._sent_length = 0
         self._callbacks: dict[str, inspect.Signature] = {}
         self._called_bare: set[str] = set()
 
-    def find(self, request: Request, depth: int, found: int = 0) -> Found | None:
+    def accept(self, request: Request, depth: int, found: int = 0) -> NewRequest | None:
         """``request`` for the frontier, or None: off scope, unsafe, sent before, or too much.
 
         ``found`` is how many new ones its page has led to before.
@@ -81,16 +81,16 @@ class Finder:
             self._remember(url)
         return entry
 
-    def find_seed(self, request: Request) -> Found | None:
-        """As ``find``, for a seed, whose URL is normalised; it is not remembered as sent."""
+    def accept_seed(self, request: Request) -> NewRequest | None:
+        """As ``accept``, for a seed, whose URL is normalised; it is not remembered as sent."""
         self._check_callback(request)
         return self._entry(request, 0)
 
-    def _entry(self, request: Request, found: int) -> Found | None:
+    def _entry(self, request: Request, found: int) -> NewRequest | None:
         url = request.url
         if self._scope is not None and not self._scope.allows(url):
             return None
-        if objection := self._guards.objection(url, request.depth):
+        if objection := self._guards.violated(url, request.depth):
             self._leave_out(objection, url)
             return None
         if request.account and request.account not in self._accounts:
@@ -109,17 +109,17 @@ class Finder:
         self._sent_length = 0
 
     def _leave_out(self, setting: str, url: str) -> None:
-        self.left_out.add(setting, url, getattr(self._guards, setting))
+        self.skipped_by_limit.add(setting, url, getattr(self._guards, setting))
 
-    def _is_unsafe(self, request: Request, safety: Safety) -> bool:
+    def _is_unsafe(self, request: Request, safety: UnsafeLinkFilter) -> bool:
         """True for what would log out or destroy something; says so once for each URL."""
         if request.method != "GET" or request.safe:
             return False
         url = request.url
-        why = safety.objection(url)
+        why = safety.danger(url)
         if why and url not in self._warned:
             log.warning("not followed: %s, %s (%s)", urls.redacted(url), MEANING[why], WAY_OUT[why])
-            self.skipped += 1
+            self.skipped_unsafe += 1
             if len(self._warned) < MOST_SENT:
                 self._warned.add(url)
         return bool(why)
@@ -143,10 +143,10 @@ class Finder:
             self._called_bare.add(name)
 
 
-def encoded(request: Request) -> Found:
+def encoded(request: Request) -> NewRequest:
     """``request`` as it goes into the frontier. Raises SpiderError for what is no plain data."""
     try:
-        return Found(
+        return NewRequest(
             fingerprint=fingerprint(request),
             origin=urls.origin(request.url),
             rank=-request.priority,

@@ -15,7 +15,7 @@ from crawler.worker.failures import traceback_of
 log = logging.getLogger(__name__)
 
 
-class Sessions:
+class SessionPool:
     """By their keys. ``new`` makes one, ``shared`` is the adapter that most of them send by."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Sessions:
         self.unprepared: dict[str, str] = {}
         """Why ``Spider.prepare`` could not set a session up."""
 
-    def of(self, key: str) -> Session:
+    def get(self, key: str) -> Session:
         """The session with this key, prepared by the spider when it is first asked for."""
         session = self._known.get(key)
         if session is None:
@@ -44,7 +44,7 @@ class Sessions:
                 self.unprepared[key] = why
         return session
 
-    def hold(self, key: str) -> None:
+    def acquire(self, key: str) -> None:
         """One host more goes through this session."""
         self._hosts[key] += 1
 
@@ -73,5 +73,5 @@ def prepare(spider: Spider, session: Session) -> str:
         log.error("prepare() failed\n%s", traceback_of(error, session.mask))
         what = f"{type(error).__name__}: {error}"
         why = session.mask(f"prepare() of {spider.name} failed: {what}")
-    session.settle()
+    session.freeze_defaults()
     return why

@@ -27,7 +27,7 @@ Objection = Literal["", "logs out", "destructive"]
 """What there is to say against following a link; empty if nothing."""
 
 
-class Safety:
+class UnsafeLinkFilter:
     """The links that a logged-in job follows, or not.
 
     ``logout_urls`` are the spider's own: text that stands anywhere in the URL, or compiled regular
@@ -55,7 +55,7 @@ class Safety:
             follow_destructive=settings.follow_destructive,
         )
 
-    def objection(self, url: str) -> Objection:
+    def danger(self, url: str) -> Objection:
         """What there is to say against following ``url``, which is normalised."""
         signs = _signs(url)
         if not self._follow_logout and (
@@ -73,8 +73,8 @@ class Safety:
         gets what it leads to. So does who sends a form that deletes: its answer is often a
         redirect to ``?action=delete&done``, where nothing is deleted any more.
         """
-        why = self.objection(target.url) if target.method == "GET" else ""
-        if not why or why == self.objection(request.url):
+        why = self.danger(target.url) if target.method == "GET" else ""
+        if not why or why == self.danger(request.url):
             return
         if why == "destructive" and request.method != "GET":
             return

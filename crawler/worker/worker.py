@@ -1,6 +1,7 @@
 """A worker turns one task into one outcome. This is the main path, from top to bottom:
 
-``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` → ``Collector.collect``.
+``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` →
+``ResultCollector.collect``.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from crawler import urls
-from crawler.clock import JobClock
-from crawler.errors import FetchError, LoginError, MachineError, StatusError
+from crawler.clock import WallClock
+from crawler.errors import FetchError, LoginError, StatusError, SystemResourceError
 from crawler.gc_tuning import collect_garbage
 from crawler.http.adapter import PoolAdapter
-from crawler.http.address_policy import Addresses
+from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import Watchdog, sent_at
 from crawler.http.redirects import is_redirect, redirected, says_no_more
-from crawler.messages import Feed, Outcome, RobotsFile, Task, encode
+from crawler.messages import Outcome, RobotsFile, Task, TaskBatch, encode
 from crawler.output.items import ItemWriter
 from crawler.parsing.response import Response
 from crawler.parsing.robots import Robots
@@ -33,15 +34,15 @@ from crawler.session.masking import Mask
 from crawler.session.session import Session
 from crawler.settings import Settings
 from crawler.spider import Failure, Spider
-from crawler.worker.callback_lock import Callbacks
-from crawler.worker.collector import Collector
-from crawler.worker.crawl_limits import Guards
+from crawler.worker.callback_lock import CallbackLock
+from crawler.worker.collector import ResultCollector
+from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.failures import may_have_been_sent, report_of, status_error, traceback_of
 from crawler.worker.fetcher import Fetcher
-from crawler.worker.hosts import KnownHost
-from crawler.worker.request_filter import Finder, encoded
-from crawler.worker.session_pool import Sessions
-from crawler.worker.unsafe_links import Safety
+from crawler.worker.hosts import HostInfo
+from crawler.worker.request_filter import RequestFilter, encoded
+from crawler.worker.session_pool import SessionPool
+from crawler.worker.unsafe_links import UnsafeLinkFilter
 
 log = logging.getLogger(__name__)
 
@@ -77,27 +78,29 @@ class Worker:
         self._scope = scope
         self._settled = settled
         self._mask = mask or Mask()
-        self._wall = JobClock().wall
+        self._wall = WallClock().wall
         self._watchdog = Watchdog()
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
-        self._safety = Safety.of(spider.logout_urls, settings) if spider.logs_in() else None
-        self._guards = Guards.of(settings)
-        finder = Finder(spider, scope, self._guards, self._accounts, safety=self._safety)
-        self._collector = Collector(finder, ItemWriter(type(spider).item_type))
+        self._safety = (
+            UnsafeLinkFilter.of(spider.logout_urls, settings) if spider.logs_in() else None
+        )
+        self._guards = CrawlLimits.of(settings)
+        finder = RequestFilter(spider, scope, self._guards, self._accounts, safety=self._safety)
+        self._collector = ResultCollector(finder, ItemWriter(type(spider).item_type))
         self._retry = RetryPolicy(settings)
-        self._addresses = Addresses(anywhere=settings.allow_private)
+        self._addresses = AddressPolicy(anywhere=settings.allow_private)
         self._adapter = PoolAdapter(POOLS, threads, addresses=self._addresses)
-        self._hosts: dict[int, KnownHost] = {}
-        self._sessions = Sessions(spider, self._new_session, self._adapter, self._accounts)
-        self.callbacks = Callbacks(settings.callback_timeout)
+        self._hosts: dict[int, HostInfo] = {}
+        self._sessions = SessionPool(spider, self._new_session, self._adapter, self._accounts)
+        self.callbacks = CallbackLock(settings.callback_timeout)
         self._login: Login | None = None
         if spider.logs_in():
             self._login = Login(
                 spider, scope, settings.retries, self.callbacks, pages, wall=self._wall
             )
 
-    def learn(self, feed: Feed) -> None:
+    def learn(self, feed: TaskBatch) -> None:
         """Take over what the scheduling process says of hosts, sessions and scope."""
         for netloc in feed.scope:
             self._scope.add_netloc(netloc)
@@ -105,12 +108,12 @@ class Worker:
             self._forget(id)
         for host in feed.hosts:
             if host.id not in self._hosts:
-                self._sessions.hold(host.session)
+                self._sessions.acquire(host.session)
                 if host.seeded:
                     self._addresses.permit(host.origin)
-            self._hosts[host.id] = KnownHost(host, self._settings.user_agent)
+            self._hosts[host.id] = HostInfo(host, self._settings.user_agent)
         for news in feed.sessions:
-            self._sessions.of(news.key).load(news, now=self._wall())
+            self._sessions.get(news.key).load(news, now=self._wall())
 
     def _forget(self, id: int) -> None:
         host = self._hosts.pop(id)
@@ -133,7 +136,7 @@ class Worker:
         """What became of ``task``. Never raises: whatever goes wrong is an outcome too."""
         outcome = Outcome(task.id, "done")
         host = self._hosts[task.host]
-        session = self._sessions.of(host.session)
+        session = self._sessions.get(host.session)
         request = unpacked(task.request)
         try:
             if task.sent:
@@ -152,14 +155,14 @@ class Worker:
             found.account = found.account or host.account
         return outcome
 
-    def seal(self, task: Task, outcome: Outcome) -> None:
+    def attach_session_changes(self, task: Task, outcome: Outcome) -> None:
         """Add what has changed in the session, by this task or by another thread's."""
-        change = self._sessions.of(self._hosts[task.host].session).drain()
+        change = self._sessions.get(self._hosts[task.host].session).pop_changes()
         if change is not None:
             outcome.sessions = [change]
 
     def _obey_robots(
-        self, request: Request, host: KnownHost, session: Session, outcome: Outcome
+        self, request: Request, host: HostInfo, session: Session, outcome: Outcome
     ) -> None:
         host.check(request.url)
         self._fetch(request, session, outcome)
@@ -235,7 +238,7 @@ class Worker:
             outcome.host_wait = self._retry.host_wait(error)
             policy = self._retry.robots_wait if task.robots else self._retry.wait
             wait = policy(error, request)
-        if isinstance(error, MachineError):  # the site has nothing to do with it
+        if isinstance(error, SystemResourceError):  # the site has nothing to do with it
             self._adapter.poolmanager.clear()  # idle connections are what can be spared
             outcome.kind, outcome.wait = "again", SPARED
             outcome.failure = report_of(request, error, self._mask)

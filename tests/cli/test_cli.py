@@ -618,7 +618,7 @@ def test_the_log_keeps_the_traceback_of_an_unexpected_error(
     def broken(self: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("crawler.engine.seeding.Opening.add_seeds", broken)
+    monkeypatch.setattr("crawler.engine.seeding.Seeder.add_seeds", broken)
     failed = crawl("run", "pages", *QUICK)
     assert failed.status == 1
     assert failed.line == (

@@ -363,8 +363,8 @@ STATUS: dict[str, Any] = {
     "failed": 3,
     "items": 2000,
     "rejected": 0,
-    "skipped": 0,
-    "left_out": {},
+    "skipped_unsafe": 0,
+    "skipped_by_limit": {},
     "bytes": 17_500_000,
     "hosts": 1,
     "started": 1_700_000_000.25,
@@ -382,7 +382,7 @@ def test_the_status_for_people() -> None:
     assert "  pages      1,234 done, 890 pending" in lines
     assert "  failed     3: 2 http 404, 1 timeout" in lines
     assert not any("skipped" in line for line in lines)
-    some = status_text({**STATUS, "skipped": 2}, Path("data/jobs/books"))
+    some = status_text({**STATUS, "skipped_unsafe": 2}, Path("data/jobs/books"))
     assert "  skipped    2 unsafe links, named in the log" in some.splitlines()
     assert lines[-3:] == [
         "  see        crawl status data/jobs/books --failed",

@@ -13,7 +13,7 @@ import pytest
 
 from crawler import Failure, Request, Spider
 from crawler.engine import seeding as opening
-from crawler.engine.engine import Run
+from crawler.engine.engine import Engine
 from crawler.errors import SeedError
 from crawler.job.job import Job
 from crawler.store.sqlite.store import SQLiteStore
@@ -176,7 +176,7 @@ def test_waiting_for_the_last_page_does_not_keep_the_processor_busy(
     site.pages["/"] = links(*(f"/{n}" for n in range(20)))
     site.otherwise = slow
     with Job(plan(Title, tmp_path, site.url + "/", max_pages=2), Title.name) as job:
-        turns = sum(1 for _ in Run(job, Title).steps())
+        turns = sum(1 for _ in Engine(job, Title).steps())
     assert turns < 100  # a loop that spins makes tens of thousands
 
 

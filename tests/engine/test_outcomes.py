@@ -6,10 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from crawler.clock import JobClock
+from crawler.clock import WallClock
 from crawler.engine.committer import Committer
-from crawler.engine.outcomes import Intake
-from crawler.engine.worker_pool import Team
+from crawler.engine.outcomes import OutcomeHandler
+from crawler.engine.worker_pool import WorkerPool
 from crawler.job.job import Job
 from crawler.messages import FailureReport, Outcome, RobotsFile
 from crawler.parsing.robots import MAX_AGE
@@ -18,12 +18,12 @@ from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import TRY_AGAIN
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
 from crawler.stats import Counters
-from crawler.store import Queued
+from crawler.store import QueuedRequest
 from crawler.store.sqlite.store import SQLiteStore
 
 NOW = 1000.0
@@ -36,20 +36,22 @@ class Desk:
         settings = Settings(delay=delay)
         store = self.store = SQLiteStore(folder / "job.db")
         self.scheduler = Scheduler(workers=1, threads=4)
-        news = News(1)
-        self.patience = Patience(settings.retries, settings.robots_wait)
+        news = WorkerSync(1)
+        self.patience = UnreachableRobots(settings.retries, settings.robots_wait)
         self.frontier = Frontier(
             store, self.scheduler, settings, news, logs_in=False, patience=self.patience
         )
-        made = SimpleNamespace(store=store, counters=Counters(), plan=None, clock=JobClock())
+        made = SimpleNamespace(store=store, counters=Counters(), plan=None, clock=WallClock())
         job = cast(Job, made)
         committer = Committer(job, self.frontier, self.scheduler, news)
-        self.intake = Intake(job, self.scheduler, self.frontier, news, committer, self.patience)
+        self.intake = OutcomeHandler(
+            job, self.scheduler, self.frontier, news, committer, self.patience
+        )
         self.clock = HostClock(delay)
         self.host = HostQueue(1, "https://a.example", "s", self.clock, concurrency=concurrency)
         self.scheduler.add_host(self.host, NOW)
         for id in range(1, 11):
-            self.scheduler.push(self.host, Queued(0, id, b""), NOW)
+            self.scheduler.push(self.host, QueuedRequest(0, id, b""), NOW)
         self.recalled: list[tuple[int | None, int | None]] = []
 
     def recall(self, host: int | None, *, without: int | None = None) -> None:
@@ -60,7 +62,7 @@ class Desk:
 
     def take(self, assignment: Assignment, kind: Any, now: float, **fields: Any) -> None:
         outcome = Outcome(assignment.id, kind, **fields)
-        self.intake.take(cast(Team, self), assignment.worker, outcome, now)
+        self.intake.handle(cast(WorkerPool, self), assignment.worker, outcome, now)
 
 
 def test_what_was_never_sent_costs_its_host_no_wait(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_nothing_but_robots_txt_is_asked_for_until_it_comes(tmp_path: Path) -> N
     (robots,) = desk.feed(NOW + 2000)
     desk.take(robots, "robots", NOW + 2001, started=NOW + 2000, robots=RobotsFile(b""))
     assert [one.queued is None for one in desk.feed(NOW + 2001)] == [False] * 10
-    assert desk.patience.waits_for == ""
+    assert desk.patience.description == ""
 
 
 def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
@@ -157,7 +159,7 @@ def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
     assert desk.frontier._rows[1].robots == rules
     assert len(desk.feed(late + 1)) == 10
     assert desk.host.robots_until == late + 1 + TRY_AGAIN
-    assert desk.patience.waits_for == ""
+    assert desk.patience.description == ""
 
 
 def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> None:
@@ -177,6 +179,6 @@ def test_no_file_handle_is_no_try_of_robots_txt(tmp_path: Path) -> None:
     (robots,) = desk.feed(NOW)
     failure = FailureReport("https://a.example/robots.txt", "this machine", "no handles")
     desk.take(robots, "again", NOW, started=NOW, wait=1.0, failure=failure)
-    assert (desk.patience.tries(1), desk.patience.waits_for) == (0, "")
+    assert (desk.patience.tries(1), desk.patience.description) == (0, "")
     assert desk.feed(NOW + 0.9) == []
     assert len(desk.feed(NOW + 1.0)) == 1

@@ -1,4 +1,4 @@
-"""Spares: forked early, taken or dismissed, and never left behind."""
+"""PreforkPool: forked early, taken or dismissed, and never left behind."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_a_spare_becomes_what_it_is_told() -> None:
     numbers = said(
         """
         import operator, os
-        from crawler.engine.prefork import Spares
+        from crawler.engine.prefork import PreforkPool
 
         def answer(connection, number):
             connection.send((os.getpid(), number * 2))
 
-        with Spares(2) as spares:
+        with PreforkPool(2) as spares:
             for number in (20, 21):
                 connection, process = spares.take(answer, number)
                 pid, doubled = connection.recv()
@@ -58,9 +58,9 @@ def test_spares_that_nobody_takes_are_gone_after_the_block() -> None:
     assert said(
         """
         import multiprocessing
-        from crawler.engine.prefork import Spares
+        from crawler.engine.prefork import PreforkPool
 
-        with Spares(3):
+        with PreforkPool(3):
             print(len(multiprocessing.active_children()))
         print(len(multiprocessing.active_children()))
         """
@@ -71,11 +71,11 @@ def test_a_process_with_threads_is_not_forked() -> None:
     assert said(
         """
         import threading
-        from crawler.engine.prefork import Spares
+        from crawler.engine.prefork import PreforkPool
 
         ended = threading.Event()
         threading.Thread(target=ended.wait).start()
-        with Spares(2) as spares:
+        with PreforkPool(2) as spares:
             print(spares.take(print))
         ended.set()
         """
@@ -86,9 +86,9 @@ def test_spares_end_with_the_process_that_they_wait_for() -> None:
     process = script(
         """
         import multiprocessing, time
-        from crawler.engine.prefork import Spares
+        from crawler.engine.prefork import PreforkPool
 
-        with Spares(3):
+        with PreforkPool(3):
             print(*[child.pid for child in multiprocessing.active_children()], flush=True)
             time.sleep(60)
         """
@@ -105,12 +105,12 @@ def test_a_spare_that_was_killed_is_passed_over() -> None:
     assert said(
         """
         import multiprocessing
-        from crawler.engine.prefork import Spares
+        from crawler.engine.prefork import PreforkPool
 
         def answer(connection, name):
             connection.send(name)
 
-        with Spares(2) as spares:
+        with PreforkPool(2) as spares:
             for child in multiprocessing.active_children():
                 if child.name == "worker-1":
                     child.kill()

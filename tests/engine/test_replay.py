@@ -21,11 +21,11 @@ from crawler import Request, Spider
 from crawler.engine.committer import Committer
 from crawler.errors import FetchError
 from crawler.http.redirects import redirected
-from crawler.messages import Found
-from crawler.scheduling.host_queue import AHEAD
+from crawler.messages import NewRequest
+from crawler.scheduling.host_queue import PREFETCH
 from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
-from crawler.store import ONCE, SENT, Key, Queued
+from crawler.store import ONCE, SENT, Key, QueuedRequest
 from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
@@ -312,10 +312,10 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     host = a_host(concurrency=2)
     made = a_scheduler(host, workers=1, each=0)
     for id in range(1, 4):
-        made.push(host, Queued(0, id, b""), NOW)
-    made.push(host, Queued(0, 4, b"", ONCE), NOW)
+        made.push(host, QueuedRequest(0, id, b""), NOW)
+    made.push(host, QueuedRequest(0, 4, b"", ONCE), NOW)
     for id in range(5, 9):
-        made.push(host, Queued(0, id, b""), NOW)
+        made.push(host, QueuedRequest(0, id, b""), NOW)
     out = []
     while assignment := made.next(NOW):
         out.append(assignment)
@@ -325,15 +325,15 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     made.finish(out[1].id, NOW)
     once = made.next(NOW)
     assert once is not None
-    assert once.queued == Queued(0, 4, b"", ONCE)
+    assert once.queued == QueuedRequest(0, 4, b"", ONCE)
     more = 0
     while made.next(NOW):
         more += 1
-    assert more == 4 <= AHEAD
+    assert more == 4 <= PREFETCH
 
 
-def found(once: bool) -> Found:
-    return Found(b"x" * 16, "https://x.example", 0, "parse", msgspec.Raw(b"r"), once=once)
+def found(once: bool) -> NewRequest:
+    return NewRequest(b"x" * 16, "https://x.example", 0, "parse", msgspec.Raw(b"r"), once=once)
 
 
 def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
     key = Key(0, 1)
 
     def state() -> int:
-        (queued,) = store.head(host, None, 9)
+        (queued,) = store.next_requests(host, None, 9)
         return queued.once
 
     with contextlib.closing(store):
@@ -350,14 +350,14 @@ def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
             store.add([(host, found(once=True))], 1)
         assert state() == ONCE
         with store.transaction(synced=True):
-            store.mark(host, key, SENT)
+            store.set_delivery(host, key, SENT)
         assert state() == SENT
         with store.transaction():
             store.replace(host, key, b"again", 5.0)
         with store.transaction():
-            assert store.due(host, 6.0) == [Queued(*key, b"again", ONCE)]
+            assert store.due(host, 6.0) == [QueuedRequest(*key, b"again", ONCE)]
         with store.transaction():
-            store.mark(host, key, SENT)
+            store.set_delivery(host, key, SENT)
             store.move(host, key, host, b"moved", once=True)
         assert state() == ONCE
         with store.transaction():

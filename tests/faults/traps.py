@@ -25,18 +25,18 @@ from typing import Any
 
 from crawler.engine import seeding as opening
 from crawler.engine.committer import Committer
-from crawler.engine.outcomes import Intake
-from crawler.engine.seeding import Opening
-from crawler.engine.worker_pool import Team
+from crawler.engine.outcomes import OutcomeHandler
+from crawler.engine.seeding import Seeder
+from crawler.engine.worker_pool import WorkerPool
 from crawler.job.job import Job
 from crawler.output import jsonlines as sink
 from crawler.scheduling.frontier import Frontier
 from crawler.session.session import Session
 from crawler.store.sqlite import checkpoints
 from crawler.store.sqlite import tombstones as finished
-from crawler.store.sqlite.integrity import Soundness
+from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
-from crawler.worker.executor import Workshop
+from crawler.worker.executor import TaskExecutor
 from crawler.worker.worker import Worker
 from tests.faults.points import WRITES, Trap, of
 from tests.faults.sqlitecalls import Pwrite, replace_pwrite
@@ -65,20 +65,24 @@ def _watch_main(trap: Trap) -> None:
     for owner, method, place in (
         (Committer, "commit", "commit"),
         (Committer, "mark_sent", "mark"),
-        (Frontier, "wake", "wake"),
-        (Opening, "add_seeds", "seeds"),
+        (Frontier, "release_due", "wake"),
+        (Seeder, "add_seeds", "seeds"),
         (Job, "begin", "begin"),
         (Job, "end", "end"),
-        (Soundness, "stamp", "closing"),
+        (StoreIntegrity, "stamp", "closing"),
     ):
         _replace(owner, method, _placed(getattr(owner, method), place, places, trap))
     transaction = _watched_transaction(SQLiteStore.transaction, places, trap)
     _replace(SQLiteStore, "transaction", transaction)
     _replace(SQLiteStore, "__init__", _around(SQLiteStore.__init__, trap, before="lock.taken"))
     _replace(SQLiteStore, "close", _around(SQLiteStore.close, trap, "close.begun", "close.over"))
-    _replace(Soundness, "_write", _watched_stamp(Soundness._write, places, trap))
-    _replace(Team, "send", _around(Team.send, trap, "order.send", "order.sent"))
-    _replace(Intake, "take", _around(Intake.take, trap, "outcome.take", "outcome.taken"))
+    _replace(StoreIntegrity, "_write", _watched_stamp(StoreIntegrity._write, places, trap))
+    _replace(WorkerPool, "send", _around(WorkerPool.send, trap, "order.send", "order.sent"))
+    _replace(
+        OutcomeHandler,
+        "handle",
+        _around(OutcomeHandler.handle, trap, "outcome.take", "outcome.taken"),
+    )
     if trap.point in of(("wal", "database", "closing"), WRITES):
         _watch_sqlite(trap, places)
 
@@ -100,8 +104,8 @@ def _watch_worker(trap: Trap) -> None:
         _replace(Connection, "send_bytes", dying_send)
         run(self)
 
-    run = Workshop.run
-    _replace(Workshop, "run", only_here)
+    run = TaskExecutor.run
+    _replace(TaskExecutor, "run", only_here)
     _replace(Worker, "handle", _around(Worker.handle, trap, "worker.handle", "worker.handled"))
     _replace(Session, "submit", _around(Session.submit, trap, after="worker.logged_in"))
 

@@ -38,8 +38,8 @@ from crawler.errors import (
     SpiderError,
 )
 from crawler.http import redirects
-from crawler.http.cookie_jar import RecordingJar
-from crawler.http.http1 import Reply, exchange
+from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.http1 import RawResponse, exchange
 from crawler.job import seeds
 from crawler.job.seed_formats import BadRow, Row, rows_of
 from crawler.messages import Cookie
@@ -225,7 +225,7 @@ BROKEN = (http.client.HTTPException, urllib3.exceptions.HTTPError, OSError, Valu
 LONGEST_BODY = 1024 * 1024
 
 
-def replied(data: bytes, url: str = PAGE) -> Reply | None:
+def replied(data: bytes, url: str = PAGE) -> RawResponse | None:
     """What the exchange makes of these bytes from a server."""
     try:
         return exchange(_Pool(data), b"", url, (1.0, 1.0))
@@ -243,8 +243,8 @@ def check_headers(data: bytes) -> None:
         assert name
         assert not set(name + value) & {"\n"}
     body = _body(reply)
-    jar = RecordingJar()
-    jar.take([reply])
+    jar = ChangeTrackingCookieJar()
+    jar.store_from([reply])
     _check_jar(jar, PAGE)
     kind = reply.headers.get("content-type")
     _check_page(Response(PAGE, body[:4096], status=reply.status_code, headers=reply.headers))
@@ -255,7 +255,7 @@ def check_headers(data: bytes) -> None:
         _check_redirect(reply.status_code, reply.headers["location"])
 
 
-def _body(reply: Reply) -> bytes:
+def _body(reply: RawResponse) -> bytes:
     body = b""
     try:
         while len(body) < LONGEST_BODY and (block := reply.raw.read(65536, decode_content=True)):
@@ -290,19 +290,19 @@ def check_cookies(data: bytes) -> None:
     for url in (PAGE, "https://a.b.example.co.uk:8443/x/y", "http://127.0.0.1/", "http://plain/"):
         reply = replied(answer, url)
         if reply is not None:
-            jar = RecordingJar()
-            jar.take([reply])
+            jar = ChangeTrackingCookieJar()
+            jar.store_from([reply])
             _check_jar(jar, url)
 
 
-def _check_jar(jar: RecordingJar, url: str) -> None:
+def _check_jar(jar: ChangeTrackingCookieJar, url: str) -> None:
     host = (ada_url.URL(url).hostname).strip("[]")
     for cookie in jar:
         domain = cookie.domain.removesuffix(".local").lstrip(".")
         assert host == domain or host.endswith(f".{domain}")
         assert not set(f"{cookie.name}{cookie.value}") & {"\r", "\n", "\0"}
-    changes = jar.drain()
-    kept = RecordingJar()
+    changes = jar.pop_changes()
+    kept = ChangeTrackingCookieJar()
     kept.load(msgspec.msgpack.decode(msgspec.msgpack.encode(changes), type=list[Cookie]))
     now = {(c.domain, c.path, c.name): c.value or "" for c in jar}
     again = {(c.domain, c.path, c.name): c.value or "" for c in kept}

@@ -71,7 +71,7 @@ def items_of(name: str, folder: Path, certificates: Certificates) -> list[dict[s
 
 def left_out(name: str, folder: Path, certificates: Certificates) -> tuple[dict[str, int], str]:
     ending, _ = crawled(BY_NAME[name], folder, certificates)
-    return ending.summary.counters.left_out, ending.log
+    return ending.summary.counters.skipped_by_limit, ending.log
 
 
 # What is read of it
@@ -186,8 +186,8 @@ def test_what_a_limit_leaves_out_is_counted_and_the_first_is_told(
 ) -> None:
     ending, _ = crawled(BY_NAME[name], tmp_path, certificates)
     assert ending.summary.counters.done == pages
-    assert set(ending.summary.counters.left_out) == {setting}
-    assert ending.summary.counters.left_out[setting] > 0
+    assert set(ending.summary.counters.skipped_by_limit) == {setting}
+    assert ending.summary.counters.skipped_by_limit[setting] > 0
     assert ending.log.count(setting) == 1
 
 
@@ -331,7 +331,7 @@ def test_the_pages_of_a_host_are_counted_over_all_runs(
     summary = run_job(Title, tmp_path, f"{site.url}/", **limits)
     assert summary.counters.done == 20
     assert len(set(values(items(tmp_path)))) == 20
-    assert summary.counters.left_out["max_pages_per_host"] > 0
+    assert summary.counters.skipped_by_limit["max_pages_per_host"] > 0
 
 
 def test_each_host_has_its_own_count(tmp_path: Path, site: Site, other: Site) -> None:
@@ -353,7 +353,7 @@ def test_redirects_to_a_host_count_there(tmp_path: Path, site: Site, other: Site
     assert len(other.visits()) == 11
     (tmp_path / "again").mkdir()
     summary = run_job(Wandering, tmp_path / "again", *seeds, max_pages_per_host=6)
-    assert summary.counters.left_out["max_pages_per_host"] > 0
+    assert summary.counters.skipped_by_limit["max_pages_per_host"] > 0
 
 
 # Local addresses

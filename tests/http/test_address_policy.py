@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crawler.errors import FetchError
 from crawler.http.adapter import PoolAdapter
-from crawler.http.address_policy import Addresses, is_public
+from crawler.http.address_policy import AddressPolicy, is_public
 from tests.sites import Site
 
 LOCAL = [
@@ -55,11 +55,11 @@ def found(*addresses: str) -> list[Any]:
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 80)) for one in addresses]
 
 
-def chosen(addresses: Addresses, host: str, *known: str, port: int = 80) -> list[str]:
+def chosen(addresses: AddressPolicy, host: str, *known: str, port: int = 80) -> list[str]:
     return [one[4][0] for one in addresses.choose(host, port, found(*known))]
 
 
-def refused(addresses: Addresses, host: str, *known: str, port: int = 80) -> str:
+def refused(addresses: AddressPolicy, host: str, *known: str, port: int = 80) -> str:
     with pytest.raises(FetchError) as caught:
         addresses.choose(host, port, found(*known))
     assert (caught.value.cause, caught.value.retryable) == ("private address", False)
@@ -67,7 +67,7 @@ def refused(addresses: Addresses, host: str, *known: str, port: int = 80) -> str
 
 
 def test_a_name_needs_a_seed_to_be_local() -> None:
-    addresses = Addresses()
+    addresses = AddressPolicy()
     assert "intranet.corp is at 10.0.0.1, a local address" in refused(
         addresses, "intranet.corp", "10.0.0.1"
     )
@@ -79,7 +79,7 @@ def test_a_name_needs_a_seed_to_be_local() -> None:
 
 
 def test_a_port_is_part_of_the_permission() -> None:
-    addresses = Addresses()
+    addresses = AddressPolicy()
     addresses.permit("http://127.0.0.1:8000/")
     assert chosen(addresses, "127.0.0.1", "127.0.0.1", port=8000)
     refused(addresses, "127.0.0.1", "127.0.0.1", port=6379)
@@ -88,7 +88,7 @@ def test_a_port_is_part_of_the_permission() -> None:
 
 
 def test_a_permission_ends_when_all_who_gave_it_are_gone() -> None:
-    addresses = Addresses()
+    addresses = AddressPolicy()
     for _ in range(2):
         addresses.permit("http://intranet.corp")
     addresses.forbid("http://intranet.corp")
@@ -99,21 +99,21 @@ def test_a_permission_ends_when_all_who_gave_it_are_gone() -> None:
 
 def test_a_public_name_does_not_become_local() -> None:
     """Rebinding: the first answer is public, the next is not."""
-    addresses = Addresses()
+    addresses = AddressPolicy()
     addresses.permit("http://shop.example/")
     assert chosen(addresses, "shop.example", "8.8.8.8") == ["8.8.8.8"]
     refused(addresses, "shop.example", "127.0.0.1")
 
 
 def test_of_public_and_local_answers_only_the_public_count() -> None:
-    addresses = Addresses()
+    addresses = AddressPolicy()
     addresses.permit("http://shop.example/")
     assert chosen(addresses, "shop.example", "127.0.0.1", "8.8.8.8") == ["8.8.8.8"]
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fd00:ec2::254"])
 def test_no_name_leads_where_no_site_lives(address: str) -> None:
-    addresses = Addresses()
+    addresses = AddressPolicy()
     addresses.permit("http://shop.example/")
     refused(addresses, "shop.example", address)
     addresses.permit(f"http://{f'[{address}]' if ':' in address else address}/")
@@ -121,12 +121,12 @@ def test_no_name_leads_where_no_site_lives(address: str) -> None:
 
 
 def test_anywhere_is_anywhere() -> None:
-    assert chosen(Addresses(anywhere=True), "x", "127.0.0.1") == ["127.0.0.1"]
+    assert chosen(AddressPolicy(anywhere=True), "x", "127.0.0.1") == ["127.0.0.1"]
 
 
 def test_what_a_proxy_is_asked_for_is_looked_at_where_it_is_a_number() -> None:
     with requests.Session() as session:
-        session.mount("http://", PoolAdapter(addresses=Addresses()))
+        session.mount("http://", PoolAdapter(addresses=AddressPolicy()))
         session.proxies = {"http": "http://127.0.0.1:9"}
         with pytest.raises(FetchError, match="is a local address"):
             session.get("http://192.168.0.1/", timeout=1)
@@ -137,7 +137,7 @@ def test_what_a_proxy_is_asked_for_is_looked_at_where_it_is_a_number() -> None:
 def test_a_proxy_may_be_local(site: Site) -> None:
     site.otherwise = lambda visit: "by proxy"
     with requests.Session() as session:
-        session.mount("http://", PoolAdapter(addresses=Addresses()))
+        session.mount("http://", PoolAdapter(addresses=AddressPolicy()))
         session.proxies = {"http": site.url}
         assert session.get("http://shop.example/", timeout=5).text == "by proxy"
 
@@ -147,14 +147,14 @@ def test_a_connection_that_is_kept_is_not_looked_at_again(
 ) -> None:
     site.otherwise = lambda visit: "x"
     asked: list[str] = []
-    choose = Addresses.choose
+    choose = AddressPolicy.choose
 
-    def counting(self: Addresses, host: str, port: int, found: list[Any]) -> list[Any]:
+    def counting(self: AddressPolicy, host: str, port: int, found: list[Any]) -> list[Any]:
         asked.append(host)
         return choose(self, host, port, found)
 
-    monkeypatch.setattr(Addresses, "choose", counting)
-    addresses = Addresses()
+    monkeypatch.setattr(AddressPolicy, "choose", counting)
+    addresses = AddressPolicy()
     addresses.permit(f"{site.url}/")
     with requests.Session() as session:
         session.mount("http://", PoolAdapter(addresses=addresses))

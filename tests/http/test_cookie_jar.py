@@ -26,7 +26,7 @@ from urllib3.connection import HTTPConnection
 
 from crawler import urls
 from crawler.http import cookie_jar as cookies
-from crawler.http.cookie_jar import RecordingJar
+from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.set_cookie import parse_date, place_of, read
 from crawler.messages import Cookie
 from crawler.request import Request
@@ -78,36 +78,36 @@ def applied(changes: list[Cookie]) -> list[Cookie]:
 
 
 def test_what_a_response_sets_is_drained_once_in_order() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1", "b=2; Path=/; Secure; HttpOnly; Domain=shop.example")
-    a, b = jar.drain()
+    a, b = jar.pop_changes()
     assert a == Cookie("a", "1", "shop.example", "/cart")
     assert b == Cookie("b", "2", ".shop.example", "/", secure=True, http_only=True, host_only=False)
-    assert jar.drain() == []
+    assert jar.pop_changes() == []
     assert sent(jar) == {"a": "1", "b": "2"}
 
 
 def test_a_value_that_changes_is_a_change_each_time() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1")
     receive(jar, "a=2")
-    assert names(jar.drain()) == [("a", "1"), ("a", "2")]
+    assert names(jar.pop_changes()) == [("a", "1"), ("a", "2")]
     receive(jar, "a=3")
-    assert names(jar.drain()) == [("a", "3")]
+    assert names(jar.pop_changes()) == [("a", "3")]
 
 
 @pytest.mark.parametrize(
     "end", ["a=; Max-Age=0", "a=x; Max-Age=-1", "a=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
 )
 def test_a_cookie_that_a_response_ends_is_a_deletion(end: str) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1")
-    jar.drain()
+    jar.pop_changes()
     receive(jar, end)
-    assert names(jar.drain()) == [("a", None)]
+    assert names(jar.pop_changes()) == [("a", None)]
     assert sent(jar) == {}
     receive(jar, end)
-    assert jar.drain() == [], "there was nothing to delete"
+    assert jar.pop_changes() == [], "there was nothing to delete"
 
 
 def test_every_way_to_delete_is_seen() -> None:
@@ -121,55 +121,55 @@ def test_every_way_to_delete_is_seen() -> None:
         lambda jar: jar.clear_session_cookies(),
     ]
     for delete in ways:
-        jar = RecordingJar()
+        jar = ChangeTrackingCookieJar()
         receive(jar, "a=1")
         receive(jar, "other=1; Max-Age=1000", url="https://other.example/")
-        jar.drain()
+        jar.pop_changes()
         delete(jar)
-        assert ("a", None) in names(jar.drain())
+        assert ("a", None) in names(jar.pop_changes())
         assert sent(jar) == {}
 
 
 def test_deleting_what_is_not_there_is_an_error_as_in_requests_and_no_change() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     with pytest.raises(KeyError):
         jar.clear("nowhere.example", "/", "a")
-    assert jar.drain() == []
+    assert jar.pop_changes() == []
 
 
 def test_a_cookie_whose_time_is_over_is_a_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1; Max-Age=60", "b=2; Max-Age=600")
-    (a, _) = jar.drain()
+    (a, _) = jar.pop_changes()
     assert a.expires is not None
     assert a.expires > time.time()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 61)
     jar.clear_expired_cookies()
-    assert names(jar.drain()) == [("a", None)]
+    assert names(jar.pop_changes()) == [("a", None)]
     assert sent(jar) == {"b": "2"}
 
 
 def test_a_session_sets_cookies_by_hand() -> None:
     session = requests.Session()
-    session.cookies = jar = RecordingJar()
+    session.cookies = jar = ChangeTrackingCookieJar()
     session.cookies.set("token", "x", domain="shop.example", path="/")
     session.cookies["plain"] = "y"
     session.cookies.update({"more": "z"})
-    assert names(jar.drain()) == [("token", "x"), ("plain", "y"), ("more", "z")]
+    assert names(jar.pop_changes()) == [("token", "x"), ("plain", "y"), ("more", "z")]
 
 
 def test_a_copy_for_one_request_changes_nothing() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1")
-    jar.drain()
+    jar.pop_changes()
     merged: Any = merge_cookies(jar.copy(), {"b": "2"})  # type: ignore[no-untyped-call]
     assert len(list(merged)) == 2
-    assert jar.drain() == []
+    assert jar.pop_changes() == []
 
 
 def test_a_jar_can_be_pickled_as_in_requests() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1")
     assert sent(pickle.loads(pickle.dumps(jar))) == {"a": "1"}
 
@@ -178,12 +178,12 @@ def test_a_jar_can_be_pickled_as_in_requests() -> None:
 
 
 def test_what_is_loaded_replaces_what_was_there_and_is_no_change() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1", "b=2")
-    known = applied(jar.drain())
+    known = applied(jar.pop_changes())
     jar.load([Cookie("c", "3", "shop.example", "/")], heard=len(known))
     assert sent(jar) == {"c": "3"}
-    assert jar.drain() == []
+    assert jar.pop_changes() == []
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ def test_what_is_loaded_replaces_what_was_there_and_is_no_change() -> None:
     ],
 )
 def test_a_cookie_is_the_same_after_its_journey(line: str) -> None:
-    jar, other = RecordingJar(), RecordingJar()
+    jar, other = ChangeTrackingCookieJar(), ChangeTrackingCookieJar()
     receive(jar, line)
-    (change,) = jar.drain()
+    (change,) = jar.pop_changes()
     other.load([change])
     for url in (URL, "https://shop.example/", "https://www.shop.example/cart/",
                 "http://shop.example/cart/", "https://other.example/cart/"):  # fmt: skip
@@ -214,29 +214,29 @@ def test_a_cookie_is_the_same_after_its_journey(line: str) -> None:
         here.domain_specified,
         here.value,
     )
-    assert other.drain() == []
+    assert other.pop_changes() == []
     receive(other, line.replace("a=", "a=x", 1))
     assert len(list(other)) == 1, "the same cookie, not a second one"
 
 
 def test_own_changes_that_nobody_has_heard_of_stay() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "heard=1", "gone=1")
-    jar.drain()  # two changes: they are in what is loaded
+    jar.pop_changes()  # two changes: they are in what is loaded
     receive(jar, "sent=1", "gone=; Max-Age=0")
-    jar.drain()  # sent, but not in what is loaded
+    jar.pop_changes()  # sent, but not in what is loaded
     receive(jar, "fresh=1")  # not even sent
     news = [Cookie(name, "other", "shop.example", "/cart") for name in ("heard", "gone", "sent")]
     jar.load(news, heard=2)
     assert sent(jar) == {"heard": "other", "sent": "1", "fresh": "1"}
-    assert names(jar.drain()) == [("fresh", "1")]
+    assert names(jar.pop_changes()) == [("fresh", "1")]
     jar.load(news, heard=4)
     assert sent(jar) == {"heard": "other", "gone": "other", "sent": "other", "fresh": "1"}
     jar.load(news, heard=5)
     assert sent(jar) == {"heard": "other", "gone": "other", "sent": "other"}
 
 
-def during_a_load(jar: RecordingJar, what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def during_a_load(jar: ChangeTrackingCookieJar, what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do ``what`` in another thread when a load is half way through."""
     as_cookie = cookies._as_cookie
     threads: list[threading.Thread] = []
@@ -254,16 +254,16 @@ def during_a_load(jar: RecordingJar, what: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_nobody_sees_a_jar_half_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     seen: list[Any] = []
     during_a_load(jar, lambda: seen.append(len(list(jar))), monkeypatch)
     assert seen == [3]
 
 
 def test_a_cookie_that_comes_during_a_load_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     during_a_load(jar, lambda: receive(jar, "mine=1"), monkeypatch)
-    assert names(jar.drain()) == [("mine", "1")]
+    assert names(jar.pop_changes()) == [("mine", "1")]
     assert set(sent(jar)) == {"a", "b", "c", "mine"}
 
 
@@ -275,7 +275,7 @@ class TwoSides(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.jar = RecordingJar()
+        self.jar = ChangeTrackingCookieJar()
         self.kept: dict[str, str] = {}
         self.heard = 0
         self.to_keeper: list[list[Cookie]] = []
@@ -298,7 +298,7 @@ class TwoSides(RuleBasedStateMachine):
 
     @rule()
     def drain(self) -> None:
-        changes = self.jar.drain()
+        changes = self.jar.pop_changes()
         if changes:
             self.to_keeper.append(changes)
 
@@ -354,15 +354,17 @@ TestTwoSides = TwoSides.TestCase
 
 
 def test_many_cookies_are_as_many_as_a_browser_keeps() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "login=1; HttpOnly", *(f"c{n}={n}" for n in range(10_000)))
     assert len(list(jar)) == cookies.MOST_OF_DOMAIN
     assert {"login", "c9999", "c9821"} <= sent(jar).keys(), "what keeps the login and the newest"
-    assert len(applied(jar.drain())) == cookies.MOST_OF_DOMAIN, "what was given up is a change"
+    assert len(applied(jar.pop_changes())) == cookies.MOST_OF_DOMAIN, (
+        "what was given up is a change"
+    )
 
 
 def test_a_jar_of_many_domains_has_an_end() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     for host in range(30):
         lines = (f"c{n}={n}" for n in range(150))
         receive(jar, *lines, url=f"https://h{host}.shop.example/")
@@ -372,7 +374,7 @@ def test_a_jar_of_many_domains_has_an_end() -> None:
 
 
 def test_a_cookie_that_is_too_long_is_none() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=" + "x" * 1024 * 1024, "b=" + "x" * 4095, "c=" + "x" * 4096)
     assert sent(jar) == {"b": "x" * 4095}
     receive(jar, "d=1; Path=/" + "x" * 1024, "e=1; Max-Age=" + "9" * 5000)
@@ -381,7 +383,7 @@ def test_a_cookie_that_is_too_long_is_none() -> None:
 
 @pytest.mark.parametrize("domain", ["example", "co.uk", "github.io", "s3.amazonaws.com"])
 def test_a_cookie_for_a_public_suffix_is_refused(domain: str) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, f"a=1; Domain={domain}", url=f"https://me.{domain}/")
     assert list(jar) == []
     receive(jar, f"a=1; Domain={domain}", url=f"https://{domain}/")
@@ -392,24 +394,24 @@ def test_a_cookie_for_a_public_suffix_is_refused(domain: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
 @pytest.mark.parametrize("domain", ["", "; Domain={}", "; Domain=.{}"])
 def test_a_host_that_is_no_name_below_others_keeps_its_own(host: str, domain: str) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1" + domain.format(host), url=f"http://{host}:8080/x")
-    (change,) = jar.drain()
+    (change,) = jar.pop_changes()
     assert change.host_only
-    other = RecordingJar()
+    other = ChangeTrackingCookieJar()
     other.load([change])
     assert sent(other, f"http://{host}/") == sent(jar, f"http://{host}/") == {"a": "1"}
     assert sent(jar, f"http://a.{host}/") == {}
 
 
 def test_a_part_of_an_address_is_no_domain() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1; Domain=0.0.1", "b=1; Domain=1", url="http://127.0.0.1/")
     assert list(jar) == []
 
 
 def test_plain_http_sets_no_cookie_of_https_and_hides_none() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1; Secure", url="http://shop.example/")
     assert list(jar) == []
     receive(jar, "a=1; Secure; Domain=shop.example; Path=/", url="https://shop.example/")
@@ -431,20 +433,20 @@ def test_plain_http_sets_no_cookie_of_https_and_hides_none() -> None:
     ],
 )
 def test_what_a_name_promises_is_held(line: str, is_kept: bool) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, line, url="https://shop.example/")
     assert bool(list(jar)) is is_kept
 
 
 def test_a_cookie_of_one_host_goes_to_no_host_below() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "own=1; Path=/", "all=1; Path=/; Domain=shop.example")
     assert sent(jar, "https://shop.example/") == {"own": "1", "all": "1"}
     assert sent(jar, "https://www.shop.example/") == {"all": "1"}
 
 
 def test_a_cookie_set_by_hand_goes_where_requests_sends_it() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     jar.set("named", "1", domain="shop.example", path="/")
     jar.set("dotted", "1", domain=".shop.example", path="/")
     jar.set("every", "1")
@@ -456,20 +458,20 @@ def test_a_cookie_set_by_hand_goes_where_requests_sends_it() -> None:
 
 
 def test_a_cookie_set_by_hand_cannot_end_its_line() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     with pytest.raises(ValueError, match="'a' must be text of one line"):
         jar.set("a", "1\r\nX-Evil: 1")
-    assert jar.drain() == []
+    assert jar.pop_changes() == []
 
 
 def test_a_value_that_is_no_latin1_goes_out_as_utf8() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     jar.set("a", "鳥", domain="shop.example")
     assert jar.header("http://shop.example/").encode("latin-1") == "a=鳥".encode()
 
 
 def test_a_policy_of_the_spiders_own_is_asked_too() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1; Path=/")
     jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     receive(jar, "b=1; Path=/")
@@ -483,19 +485,19 @@ def test_a_policy_of_the_spiders_own_is_asked_too() -> None:
 def test_a_cookie_whose_time_is_over_is_not_sent_and_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1; Max-Age=60", "b=2")
-    jar.drain()
+    jar.pop_changes()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 61)
     assert sent(jar) == {"b": "2"}
-    assert names(jar.drain()) == [("a", None)]
+    assert names(jar.pop_changes()) == [("a", None)]
 
 
 def test_no_cookie_lives_for_more_than_400_days() -> None:
-    jar = RecordingJar()
+    jar = ChangeTrackingCookieJar()
     receive(jar, "a=1; Max-Age=99999999999999999999", "b=1; Expires=Fri, 31 Dec 9999 23:59:59 GMT")
-    for change in jar.drain():
+    for change in jar.pop_changes():
         assert change.expires is not None
         assert 399 < (change.expires - time.time()) / 86400 <= 400
 
@@ -565,7 +567,7 @@ LINES = st.one_of(
 def test_no_cookie_goes_where_it_does_not_belong(
     lines: list[str], setter: str, host: str, scheme: str, path: str
 ) -> None:
-    jar, after = RecordingJar(), RecordingJar()
+    jar, after = ChangeTrackingCookieJar(), ChangeTrackingCookieJar()
     source, target = f"https://{setter}{path}", f"{scheme}://{host}/a"
     receive(jar, *lines, url=source)
     read_alone = [read(line, place_of(source), time.time()) for line in lines]
@@ -573,7 +575,7 @@ def test_no_cookie_goes_where_it_does_not_belong(
     assert {(one.domain, one.path, one.name) for one in jar} <= known
     header = jar.header(target)
     assert header.encode("latin-1") is not None
-    after.load(applied(jar.drain()))
+    after.load(applied(jar.pop_changes()))
     assert after.header(target) == header
     if header and host != setter:
         assert any(one.domain_specified for one in jar), "cookies of a whole domain, and only they"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.deadline import Watchdog
-from crawler.http.http1 import MOST_HEADERS, Reply
+from crawler.http.http1 import MOST_HEADERS, RawResponse
 from crawler.messages import Cookie
 from crawler.parsing.response import Response
 from crawler.request import Hop, Request
@@ -106,7 +106,7 @@ def session_of(**changes: Any) -> Session:
 def is_direct(session: Session, request: Request) -> bool:
     raw = session.fetch(request, (5.0, 5.0))
     try:
-        return isinstance(raw, Reply)
+        return isinstance(raw, RawResponse)
     finally:
         raw.raw.close()
 
@@ -147,7 +147,7 @@ def both(answer: bytes) -> tuple[Any, Any]:
 def asked(tape: Tape, session: Session, url: str) -> tuple[bytes, bytes]:
     """The bytes on the wire, past requests and through requests."""
     first = session.fetch(Request(url), (5.0, 5.0))
-    assert isinstance(first, Reply)
+    assert isinstance(first, RawResponse)
     first.raw.close()
     second = session.send_once(session.prepare(Request(url)), (5.0, 5.0))
     second.close()
@@ -169,7 +169,7 @@ def test_any_url_gives_the_bytes_that_requests_gives(tape: Tape, path: str) -> N
     session = session_of()
     first = session.fetch(Request(url), (5.0, 5.0))
     first.raw.close()
-    if isinstance(first, Reply):
+    if isinstance(first, RawResponse):
         session.send_once(session.prepare(Request(url)), (5.0, 5.0)).close()
         assert tape.heard[-2] == tape.heard[-1]
 

@@ -19,7 +19,7 @@ import pytest
 
 from crawler import Request, Spider
 from crawler.errors import JobError, JobLockedError
-from crawler.job.config import Plan
+from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, REJECTED, STORE
 from crawler.job.job import Job, recorded
 from crawler.job.lookup import job_status
@@ -45,8 +45,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "jobs" / "books"
 
 
-def a_plan(folder: Path, spider: type[Spider] = Books, **fields: Any) -> Plan:
-    return Plan(source=of_class(spider), settings=Settings(), folder=folder, **fields)
+def a_plan(folder: Path, spider: type[Spider] = Books, **fields: Any) -> RunConfig:
+    return RunConfig(source=of_class(spider), settings=Settings(), folder=folder, **fields)
 
 
 def a_job(folder: Path, spider: type[Spider] = Books, **fields: Any) -> Job:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.errors import JobError, MachineError
+from crawler.errors import JobError, SystemResourceError
 from crawler.output.jsonlines import JSONLines
 from crawler.store import checksum
 
@@ -141,7 +141,7 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
         sink.append(b"{}\n")
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", _no_space)
-            with pytest.raises(MachineError, match=r"items.jsonl: No space.*make room"):
+            with pytest.raises(SystemResourceError, match=r"items.jsonl: No space.*make room"):
                 sink.append(b"[1]\n")
         assert sink.length == 3
         assert path.read_bytes() == b"{}\n"

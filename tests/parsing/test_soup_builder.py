@@ -335,7 +335,7 @@ def test_collection_is_on_again_after_an_error(monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(nodes.Target, "comment", fail)
+    monkeypatch.setattr(nodes.TreeBuilderTarget, "comment", fail)
     with pytest.raises(MemoryError):
         soup.build(LARGE + b"<!-- x -->")
     assert gc.isenabled()

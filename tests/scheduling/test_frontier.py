@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler.messages import Cookie, Feed, Found, RobotsFile
+from crawler.messages import Cookie, NewRequest, RobotsFile, TaskBatch
 from crawler.parsing.robots import MAX_AGE
 from crawler.scheduling import frontier, scheduler
 from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import HostQueue
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
-from crawler.store import Entry, Host, Key, Queued, SessionRecord
+from crawler.store import HostRow, Key, PendingRow, QueuedRequest, SessionRecord
 from crawler.store.sqlite.store import SQLiteStore
 
 A, B = "https://a.example", "https://b.example"
@@ -41,9 +41,9 @@ class Bench:
     def start(self, *, was_killed: bool = False, account: bool = False, **settings: Any) -> None:
         """As a new process would, with what the store has."""
         self.scheduler = Scheduler(workers=1, threads=4)
-        self.news = News(1)
+        self.news = WorkerSync(1)
         settings = {"obey_robots": False, "delay": 0.0, **settings}
-        self.patience = Patience(retries=3, limit=0.0)
+        self.patience = UnreachableRobots(retries=3, limit=0.0)
         self.frontier = Frontier(
             self.store,
             self.scheduler,
@@ -54,14 +54,14 @@ class Bench:
         )
         self.frontier.load(self.now, was_killed=was_killed)
 
-    def add(self, origin: str, count: int = 1, rank: int = 0) -> list[Entry]:
+    def add(self, origin: str, count: int = 1, rank: int = 0) -> list[PendingRow]:
         """Commit new requests; the scheduler has not seen them yet."""
         new = []
         with self.store.transaction():
             host = self.frontier.host_id(origin)
             for id in itertools.islice(self.ids, count):
                 request = msgspec.Raw(msgspec.msgpack.encode(id))
-                found = Found(b"%016d" % id, origin, rank, "parse", request)
+                found = NewRequest(b"%016d" % id, origin, rank, "parse", request)
                 new += self.store.add([(host, found)], id)
         assert len(new) == count
         return new
@@ -94,11 +94,11 @@ class Bench:
                 for one in batch:
                     assert one.queued is not None
                     ids.append(one.queued.key.id)
-                    self.store.finish([(one.host.id, *one.queued.key)])
+                    self.store.mark_done([(one.host.id, *one.queued.key)])
             for one in batch:
                 assert one.queued is not None
                 self.scheduler.finish(one.id, self.now)
-                self.scheduler.settle(one.host, one.queued.id)
+                self.scheduler.forget_sent(one.host, one.queued.id)
 
     def save(self) -> None:
         with self.store.transaction():
@@ -131,9 +131,9 @@ def test_a_queue_longer_than_its_head_comes_in_bit_by_bit_and_in_order(
 
 
 def test_new_requests_enter_the_scheduler(bench: Bench) -> None:
-    bench.frontier.admit([*bench.add(A, 3), *bench.add(B, 2), *bench.add(A, 1)], bench.now)
+    bench.frontier.push_new([*bench.add(A, 3), *bench.add(B, 2), *bench.add(A, 1)], bench.now)
     assert sorted(bench.work_off()) == [1, 2, 3, 4, 5, 6]
-    bench.frontier.admit(bench.add(A, 1), bench.now)
+    bench.frontier.push_new(bench.add(A, 1), bench.now)
     assert bench.work_off() == [7]
 
 
@@ -160,7 +160,7 @@ def test_more_hosts_than_fit_into_memory_get_their_turn(
     for _ in range(30):
         assert len(list(bench.scheduler.hosts)) <= 5
         done += bench.work_off()
-        bench.frontier.put_away_idle(bench.now)
+        bench.frontier.evict_idle_hosts(bench.now)
     assert sorted(done) == list(range(1, 47))
 
 
@@ -173,17 +173,17 @@ def test_the_first_request_does_not_wait_for_all_hosts(
         bench.add(origin, 2)
     bench.start()
     assert len(list(bench.scheduler.hosts)) == 2
-    at = bench.frontier.wake_at()
+    at = bench.frontier.next_release_at()
     assert at is not None
     assert at < bench.now, "the loop must not wait for anything else"
     done = bench.work_off()
-    bench.frontier.admit(bench.add(origins[4]), bench.now)
+    bench.frontier.push_new(bench.add(origins[4]), bench.now)
     assert len(list(bench.scheduler.hosts)) == 3, "one that is wanted comes at once"
-    while bench.frontier.is_filling:
+    while bench.frontier.is_loading:
         done += bench.work_off()
-        bench.frontier.wake(bench.now)
+        bench.frontier.release_due(bench.now)
     assert sorted([*done, *bench.work_off()]) == list(range(1, 12))
-    assert bench.frontier.wake_at() is None
+    assert bench.frontier.next_release_at() is None
 
 
 def test_hosts_found_when_memory_is_full_are_not_lost(
@@ -192,11 +192,11 @@ def test_hosts_found_when_memory_is_full_are_not_lost(
     monkeypatch.setattr(frontier, "MOST_HOSTS", 2)
     monkeypatch.setattr(frontier, "MOST_IDLE", 0)
     for number in range(6):
-        bench.frontier.admit(bench.add(f"https://{number}.example"), bench.now)
+        bench.frontier.push_new(bench.add(f"https://{number}.example"), bench.now)
     done = []
     for _ in range(6):
         done += bench.work_off()
-        bench.frontier.put_away_idle(bench.now)
+        bench.frontier.evict_idle_hosts(bench.now)
     assert sorted(done) == [1, 2, 3, 4, 5, 6]
 
 
@@ -210,7 +210,7 @@ def wait(bench: Bench, assignment: Assignment, seconds: float) -> None:
     bench.scheduler.finish(assignment.id, bench.now)
     with bench.store.transaction():
         bench.store.replace(host.id, key, b"again", bench.wall + seconds)
-    bench.scheduler.settle(host, key.id)
+    bench.scheduler.forget_sent(host, key.id)
     bench.frontier.wait(host, bench.now + seconds)
 
 
@@ -220,18 +220,18 @@ def test_a_request_waits_until_it_is_due_and_others_go_on(bench: Bench) -> None:
     first, second, third = bench.sent()
     wait(bench, second, 60.0)
     wait(bench, first, 30.0)
-    assert bench.frontier.wake_at() == bench.now + 30.0
-    bench.frontier.wake(bench.now + 29.9)
+    assert bench.frontier.next_release_at() == bench.now + 30.0
+    bench.frontier.release_due(bench.now + 29.9)
     assert bench.ids_sent() == []
     bench.pass_time(31.0)
-    bench.frontier.wake(bench.now)
+    bench.frontier.release_due(bench.now)
     (again,) = bench.sent()
-    assert again.queued == Queued(0, 1, b"again")
+    assert again.queued == QueuedRequest(0, 1, b"again")
     assert not first.host.is_idle
     bench.pass_time(60.0)
-    bench.frontier.wake(bench.now)
+    bench.frontier.release_due(bench.now)
     assert bench.ids_sent() == [2]
-    assert bench.frontier.wake_at() is None
+    assert bench.frontier.next_release_at() is None
     del third
 
 
@@ -243,10 +243,10 @@ def test_a_wait_survives_a_restart(bench: Bench) -> None:
     bench.wall += 20.0
     bench.start()
     assert bench.ids_sent() == []
-    at = bench.frontier.wake_at()
+    at = bench.frontier.next_release_at()
     assert at == pytest.approx(bench.now + 40.0, abs=0.01)
     bench.pass_time(41.0)
-    bench.frontier.wake(bench.now)
+    bench.frontier.release_due(bench.now)
     assert bench.ids_sent() == [1]
 
 
@@ -257,7 +257,7 @@ def test_a_wait_is_no_longer_than_was_granted_when_the_clock_is_set_back(bench: 
     wait(bench, only, 60.0)
     bench.wall -= 10 * 365 * 86400
     bench.start(max_retry_wait=100.0)
-    at = bench.frontier.wake_at()
+    at = bench.frontier.next_release_at()
     assert at is not None
     assert at <= bench.now + 101.0
 
@@ -273,7 +273,7 @@ def test_many_that_are_due_at_once_do_not_fill_the_memory(
     bench.start()
     assert bench.ids_sent() == []
     bench.pass_time(6.0)
-    bench.frontier.wake(bench.now)
+    bench.frontier.release_due(bench.now)
     assert len(bench.host(A).heap) <= 4 * 8 + 1
     assert bench.work_off() == list(range(1, 201))
 
@@ -285,7 +285,7 @@ def test_the_clock_of_a_host_survives_a_restart(bench: Bench) -> None:
     bench.add(A, 2)
     bench.start(delay=10.0)
     (first,) = bench.sent()
-    bench.frontier.touch(first.host)
+    bench.frontier.mark_dirty(first.host)
     bench.save()
     bench.wall += 4.0
     bench.start(delay=10.0)
@@ -298,7 +298,7 @@ def test_a_retry_after_of_a_host_survives_a_restart(bench: Bench) -> None:
     bench.start()
     host = bench.host(A)
     host.clock.retry_after(3600.0, bench.now)
-    bench.frontier.touch(host)
+    bench.frontier.mark_dirty(host)
     bench.save()
     bench.wall += 600.0
     bench.start()
@@ -322,13 +322,13 @@ def test_after_a_kill_hosts_that_come_in_later_rest_as_long(
     bench.add(B)
     bench.start(delay=10.0, was_killed=True)
     bench.pass_time(4.0)
-    bench.frontier.wake(bench.now)
+    bench.frontier.release_due(bench.now)
     assert [host.clock.ready_at for host in bench.scheduler.hosts] == [bench.now + 6.0] * 2
 
 
 def test_a_kill_is_no_reason_for_new_hosts_to_rest(bench: Bench) -> None:
     bench.start(delay=10.0, was_killed=True)
-    bench.frontier.admit(bench.add(A, 1), bench.now)
+    bench.frontier.push_new(bench.add(A, 1), bench.now)
     assert bench.ids_sent() == [1]
 
 
@@ -337,7 +337,7 @@ def test_only_clocks_that_have_moved_are_written(bench: Bench) -> None:
     bench.add(B)
     bench.start(delay=10.0)
     (first, second) = bench.sent()
-    bench.frontier.touch(first.host)
+    bench.frontier.mark_dirty(first.host)
     bench.save()
     assert bench.store.host_by_id(first.host.id).next_at > bench.wall
     assert bench.store.host_by_id(second.host.id).next_at == 0.0
@@ -347,15 +347,15 @@ def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
     bench.add(A, 3)
     bench.start()
     (first, *_) = bench.sent()
-    bench.frontier.touch(first.host)
+    bench.frontier.mark_dirty(first.host)
     bench.save()
     assert bench.store.host_by_id(first.host.id).next_at == 0.0
     first.host.clock.retry_after(60.0, bench.now)
-    bench.frontier.touch(first.host)
+    bench.frontier.mark_dirty(first.host)
     bench.save()
     assert bench.store.host_by_id(first.host.id).next_at == bench.wall + 60.0
     first.host.clock.ready_at, first.host.clock.granted = bench.now, 0.0
-    bench.frontier.touch(first.host)
+    bench.frontier.mark_dirty(first.host)
     bench.save()
     assert bench.store.host_by_id(first.host.id).next_at == bench.wall, "nor does anybody any more"
 
@@ -373,7 +373,7 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     bench.frontier.set_robots(robots.host, rules, bench.now)
     assert robots.host.clock.effective_delay == 7.0
     bench.save()
-    wanted = Host(robots.host.id, A, bench.wall, 0.0, rules, bench.wall, requests=1)
+    wanted = HostRow(robots.host.id, A, bench.wall, 0.0, rules, bench.wall, requests=1)
     assert bench.store.host(A) == wanted
     bench.pass_time(7.0)
     bench.start(obey_robots=True)
@@ -381,8 +381,8 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     assert host.knows_robots
     assert host.clock.effective_delay == 7.0
     assert bench.ids_sent() == [1]
-    feed = Feed([])
-    bench.news.add_to(feed, 0, host)
+    feed = TaskBatch([])
+    bench.news.add_updates(feed, 0, host)
     assert feed.hosts[0].robots == rules
 
 
@@ -391,7 +391,7 @@ def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
         bench.store.save_hosts(
-            [Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE)]
+            [HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE)]
         )
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
@@ -406,7 +406,7 @@ def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
-        bench.store.save_hosts([Host(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
+        bench.store.save_hosts([HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
 
@@ -421,7 +421,7 @@ def test_a_robots_txt_that_an_earlier_run_could_not_have_is_told_at_once(bench: 
     bench.save()
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
-    assert bench.patience.waits_for == f"{A} (timeout)"
+    assert bench.patience.description == f"{A} (timeout)"
     assert list(bench.sent()) == []
     bench.pass_time(60.0)
     (robots,) = bench.sent()
@@ -433,12 +433,12 @@ def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
         rules = RobotsFile(b"User-agent: *\nDisallow: /", 7.0)
-        bench.store.save_hosts([Host(id, A, robots=rules, robots_at=bench.wall)])
+        bench.store.save_hosts([HostRow(id, A, robots=rules, robots_at=bench.wall)])
     bench.start(obey_robots=False)
     host = bench.host(A)
     assert host.clock.effective_delay == 0.0
-    feed = Feed([])
-    bench.news.add_to(feed, 0, host)
+    feed = TaskBatch([])
+    bench.news.add_updates(feed, 0, host)
     assert feed.hosts[0].robots is None
 
 
@@ -463,8 +463,8 @@ def test_sessions_come_from_the_store(bench: Bench) -> None:
     with bench.store.transaction():
         bench.store.save_session(SessionRecord("site:a.example", [cookie]))
     bench.start()
-    feed = Feed([])
-    bench.news.add_to(feed, 0, bench.host(A))
+    feed = TaskBatch([])
+    bench.news.add_updates(feed, 0, bench.host(A))
     (session,) = feed.sessions
     assert session.cookies == [cookie]
 
@@ -473,7 +473,7 @@ def test_idle_hosts_stay_in_memory_while_there_are_few(bench: Bench) -> None:
     bench.add(A)
     bench.start()
     bench.work_off()
-    bench.frontier.put_away_idle(bench.now)
+    bench.frontier.evict_idle_hosts(bench.now)
     assert bench.host(A).is_idle
 
 
@@ -484,10 +484,10 @@ def test_the_clock_of_a_host_that_was_put_away_is_kept(
     bench.add(A)
     bench.start(delay=10.0)
     bench.work_off()
-    bench.frontier.touch(bench.host(A))
+    bench.frontier.mark_dirty(bench.host(A))
     bench.save()
-    bench.frontier.put_away_idle(bench.now)
+    bench.frontier.evict_idle_hosts(bench.now)
     assert list(bench.scheduler.hosts) == []
     bench.pass_time(4.0)
-    bench.frontier.admit(bench.add(A), bench.now)
+    bench.frontier.push_new(bench.add(A), bench.now)
     assert bench.scheduler.next_at() == pytest.approx(bench.now + 6.0)

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from crawler.scheduling import page_budget as room
-from crawler.scheduling.page_budget import Room
-from crawler.store import Host, Store
+from crawler.scheduling.page_budget import PageBudget
+from crawler.store import HostRow, Store
 
 
 class Rows:
@@ -18,29 +18,29 @@ class Rows:
     def __init__(self) -> None:
         self.asked = 0
 
-    def host_by_id(self, id: int) -> Host:
+    def host_by_id(self, id: int) -> HostRow:
         self.asked += 1
-        return Host(id, f"https://{id}.example", requests=id)
+        return HostRow(id, f"https://{id}.example", requests=id)
 
 
 def test_a_host_may_have_what_is_left() -> None:
     rows = Rows()
-    left = Room(cast(Store, rows), 10)
-    assert [left.at(3), left.at(10), left.at(3)] == [7, 0, 7]
+    left = PageBudget(cast(Store, rows), 10)
+    assert [left.remaining(3), left.remaining(10), left.remaining(3)] == [7, 0, 7]
     left.count([3, 3, 4])
-    assert (left.at(3), rows.asked) == (5, 2)
+    assert (left.remaining(3), rows.asked) == (5, 2)
 
 
 def test_without_a_limit_nobody_is_asked() -> None:
     rows = Rows()
-    assert Room(cast(Store, rows), None).at(3) == math.inf
+    assert PageBudget(cast(Store, rows), None).remaining(3) == math.inf
     assert rows.asked == 0
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "MOST_KNOWN", 5)
     rows = Rows()
-    left = Room(cast(Store, rows), 1000)
-    assert [left.at(id) for id in range(50)] == [1000 - id for id in range(50)]
-    assert left.at(0) == 1000, "it is looked up again"
+    left = PageBudget(cast(Store, rows), 1000)
+    assert [left.remaining(id) for id in range(50)] == [1000 - id for id in range(50)]
+    assert left.remaining(0) == 1000, "it is looked up again"
     assert rows.asked == 51

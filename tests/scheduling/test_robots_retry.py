@@ -13,7 +13,7 @@ import pytest
 from crawler import CrawlerError, crawl
 from crawler.cli.report import summary_text
 from crawler.parsing.robots import MAX_AGE
-from crawler.scheduling.robots_retry import Patience
+from crawler.scheduling.robots_retry import UnreachableRobots
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, failures, items, rows, run_job, values
@@ -23,7 +23,9 @@ A = "https://a.example"
 BROKEN = Reply("broken", 500)
 
 
-def tried(patience: Patience, cause: str, times: int, *, wait: float = 10.0) -> Patience:
+def tried(
+    patience: UnreachableRobots, cause: str, times: int, *, wait: float = 10.0
+) -> UnreachableRobots:
     """Host 1 was asked ``times`` times, every ``wait`` seconds from 0 on."""
     for n in range(times):
         patience.failed(1, A, cause, n * wait, (n + 1) * wait)
@@ -34,63 +36,63 @@ def tried(patience: Patience, cause: str, times: int, *, wait: float = 10.0) -> 
 
 
 def test_all_tries_are_made_whatever_they_take() -> None:
-    patience = tried(Patience(retries=3, limit=0.0), "http 503", 3, wait=3600.0)
-    assert not patience.is_at_end(1)
-    assert tried(patience, "http 503", 1).is_at_end(1)
+    patience = tried(UnreachableRobots(retries=3, limit=0.0), "http 503", 3, wait=3600.0)
+    assert not patience.has_given_up(1)
+    assert tried(patience, "http 503", 1).has_given_up(1)
 
 
 def test_a_run_waits_for_the_limit_and_not_for_a_try_behind_it() -> None:
-    assert not tried(Patience(retries=1, limit=300.0), "timeout", 30).is_at_end(1)
-    assert tried(Patience(retries=1, limit=300.0), "timeout", 31).is_at_end(1)
+    assert not tried(UnreachableRobots(retries=1, limit=300.0), "timeout", 30).has_given_up(1)
+    assert tried(UnreachableRobots(retries=1, limit=300.0), "timeout", 31).has_given_up(1)
 
 
 def test_without_a_limit_it_waits_for_ever() -> None:
-    assert not tried(Patience(retries=0, limit=None), "timeout", 10_000).is_at_end(1)
+    assert not tried(UnreachableRobots(retries=0, limit=None), "timeout", 10_000).has_given_up(1)
 
 
 def test_a_host_that_nothing_is_known_against_is_waited_for() -> None:
-    patience = Patience(retries=0, limit=0.0)
-    assert not patience.is_at_end(1)
-    patience.recall(1, A, "timeout")
-    assert not patience.is_at_end(1), "this run has not asked yet"
+    patience = UnreachableRobots(retries=0, limit=0.0)
+    assert not patience.has_given_up(1)
+    patience.restore(1, A, "timeout")
+    assert not patience.has_given_up(1), "this run has not asked yet"
 
 
 def test_what_has_come_is_forgotten() -> None:
-    patience = tried(Patience(retries=0, limit=0.0), "timeout", 5)
-    assert (patience.tries(1), patience.waits_for) == (5, f"{A} (timeout)")
+    patience = tried(UnreachableRobots(retries=0, limit=0.0), "timeout", 5)
+    assert (patience.tries(1), patience.description) == (5, f"{A} (timeout)")
     patience.forget(1)
-    assert (patience.tries(1), patience.waits_for, patience.is_at_end(1)) == (0, "", False)
+    assert (patience.tries(1), patience.description, patience.has_given_up(1)) == (0, "", False)
 
 
 @pytest.mark.parametrize("cause", ["dns", "refused", "connect timeout", "proxy"])
 def test_a_host_is_nowhere_only_if_others_answer(cause: str) -> None:
-    patience = tried(Patience(retries=3, limit=None), cause, 4)
-    assert not patience.is_nowhere(1)
-    assert patience.is_at_end(1), "it may be the network of this machine, which nobody waits for"
+    patience = tried(UnreachableRobots(retries=3, limit=None), cause, 4)
+    assert not patience.does_not_exist(1)
+    assert patience.has_given_up(1), "it may be the network of this machine, which nobody waits for"
     patience.answered()
-    assert patience.is_nowhere(1)
-    assert not patience.is_at_end(1), "its next try decides"
+    assert patience.does_not_exist(1)
+    assert not patience.has_given_up(1), "its next try decides"
 
 
 def test_a_host_is_nowhere_after_all_tries_alone() -> None:
-    patience = tried(Patience(retries=3, limit=None), "dns", 3)
+    patience = tried(UnreachableRobots(retries=3, limit=None), "dns", 3)
     patience.answered()
-    assert not patience.is_nowhere(1)
+    assert not patience.does_not_exist(1)
 
 
 @pytest.mark.parametrize("cause", ["http 500", "timeout", "connection", "truncated"])
 def test_who_has_spoken_once_is_there(cause: str) -> None:
-    patience = tried(Patience(retries=1, limit=None), cause, 1)
+    patience = tried(UnreachableRobots(retries=1, limit=None), cause, 1)
     patience.answered()
-    assert not tried(patience, "refused", 9).is_nowhere(1)
+    assert not tried(patience, "refused", 9).does_not_exist(1)
 
 
 def test_few_hosts_are_named() -> None:
-    patience = Patience(retries=0, limit=0.0)
+    patience = UnreachableRobots(retries=0, limit=0.0)
     for n in range(5):
         patience.failed(n, f"https://{n}.example", "http 500", 0.0, 1.0)
     named = [f"https://{n}.example (http 500)" for n in range(3)]
-    assert patience.waits_for == f"{', '.join(named)} and 2 more"
+    assert patience.description == f"{', '.join(named)} and 2 more"
 
 
 # Whole runs

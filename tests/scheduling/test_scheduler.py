@@ -17,12 +17,12 @@ from crawler.scheduling import scheduler
 from crawler.scheduling import worker_loads as loads
 from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import AHEAD, HostQueue
+from crawler.scheduling.host_queue import PREFETCH, HostQueue
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
-from crawler.store import Key, Queued, Store
+from crawler.store import Key, QueuedRequest, Store
 
 
 def a_host(
@@ -36,8 +36,8 @@ def a_host(
     return HostQueue(id, f"https://{id}.example", f"site:{id}", clock, **fields)
 
 
-def queued(id: int, rank: int = 0) -> Queued:
-    return Queued(rank, id, b"request %d" % id)
+def queued(id: int, rank: int = 0) -> QueuedRequest:
+    return QueuedRequest(rank, id, b"request %d" % id)
 
 
 def a_scheduler(
@@ -65,7 +65,7 @@ def done(made: Scheduler, assignment: Assignment, now: float) -> None:
     """The request has come back, and what became of it is committed."""
     assert made.finish(assignment.id, now) is assignment
     if assignment.queued is not None:
-        made.settle(assignment.host, assignment.queued.id)
+        made.forget_sent(assignment.host, assignment.queued.id)
 
 
 def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assignment]]:
@@ -123,7 +123,7 @@ def test_retry_after_makes_a_listed_host_wait() -> None:
     (first,) = sent(made)
     host.clock.retry_after(60.0, 0.5)
     done(made, first, 0.5)
-    made.relist(host, 0.5)
+    made.reschedule(host, 0.5)
     assert sent(made, 60.4) == []
     assert len(sent(made, 60.5)) == 1
 
@@ -145,9 +145,9 @@ def test_a_clock_that_is_set_back_brings_the_turn_forward() -> None:
     made = a_scheduler(host)
     (first,) = sent(made)
     made.finish(first.id, 0.0)
-    made.put_back(host, cast(Queued, first.queued), 0.0)
+    made.requeue(host, cast(QueuedRequest, first.queued), 0.0)
     host.clock.ready_at, host.clock.granted = first.before
-    made.relist(host, 0.0)
+    made.reschedule(host, 0.0)
     assert ids(sent(made)) == [1]
 
 
@@ -158,7 +158,7 @@ def test_concurrency_of_a_host_without_delay_is_what_its_workers_may_run() -> No
         for host in hosts:
             assert sum(host.slots) == 5
             assert max(host.slots) - min(host.slots) <= 1
-        assert {host.home for host in hosts} == set(range(workers))
+        assert {host.preferred_worker for host in hosts} == set(range(workers))
         del made
 
 
@@ -167,8 +167,8 @@ def test_a_worker_without_a_share_gets_nothing_of_a_host() -> None:
     made = a_scheduler(host, workers=3)
     out = Counter(assignment.worker for assignment in sent(made))
     assert [host.slots[worker] for worker in sorted(out)] == [1, 1]
-    assert all(number <= 1 + hostqueue.AHEAD for number in out.values())
-    assert made.in_flight == sum(out.values()) == 2 + 2 * hostqueue.AHEAD
+    assert all(number <= 1 + hostqueue.PREFETCH for number in out.values())
+    assert made.in_flight == sum(out.values()) == 2 + 2 * hostqueue.PREFETCH
 
 
 def test_a_session_that_is_logged_in_lives_in_one_worker() -> None:
@@ -186,31 +186,35 @@ def test_hosts_with_a_delay_spread_over_the_workers() -> None:
 
 
 def test_a_host_with_a_delay_leaves_its_home_only_for_a_worker_with_half_its_threads_free() -> None:
-    long = [a_host(id, concurrency=30, exclusive=True, home=0) for id in (1, 2)]
+    long = [a_host(id, concurrency=30, exclusive=True, preferred_worker=0) for id in (1, 2)]
     for beside, goes in ((1, True), (2, False)):
-        short = [a_host(10 + n, delay=9.0, exclusive=True, home=1) for n in range(beside)]
+        short = [
+            a_host(10 + n, delay=9.0, exclusive=True, preferred_worker=1) for n in range(beside)
+        ]
         made = a_scheduler(*long, *short, workers=2)
-        assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * AHEAD, 1: beside}
+        assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * PREFETCH, 1: beside}
         polite = a_host(5, delay=9.0)
         made.add_host(polite, 0.0)
-        polite.home = 0
-        polite.share_out(2)
+        polite.preferred_worker = 0
+        polite.assign_workers(2)
         made.push(polite, queued(1), 0.0)
         assert [one.worker for one in sent(made)] == ([1] if goes else [])
 
 
 def test_no_worker_gets_more_than_it_holds_while_another_has_room() -> None:
-    full = [a_host(id, concurrency=8, exclusive=True, home=0) for id in range(5)]
-    made = a_scheduler(*full, a_host(9, concurrency=2, exclusive=True, home=1), workers=2)
-    assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * AHEAD, 1: 2 + AHEAD}
+    full = [a_host(id, concurrency=8, exclusive=True, preferred_worker=0) for id in range(5)]
+    made = a_scheduler(
+        *full, a_host(9, concurrency=2, exclusive=True, preferred_worker=1), workers=2
+    )
+    assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * PREFETCH, 1: 2 + PREFETCH}
 
 
 def test_a_closed_worker_gets_nothing_until_it_is_opened_again() -> None:
     made = a_scheduler(a_host(concurrency=2), workers=2)
-    assert made.close(0)
+    assert made.pause(0)
     out = sent(made)
     assert {one.worker for one in out} == {1}
-    made.reopen(0, 0.0)
+    made.resume(0, 0.0)
     assert {one.worker for one in sent(made)} == {0}
 
 
@@ -302,30 +306,30 @@ def test_what_a_dead_worker_had_goes_out_again_one_at_a_time() -> None:
     host = a_host(concurrency=4)
     made = a_scheduler(host, each=4)
     assert len(sent(made)) == 4
-    for lost in made.lost(0, 0.0):
-        made.suspect(0, host, cast(Queued, lost.queued))
-    assert (made.in_flight, made.suspects) == (0, 4)
+    for lost in made.worker_died(0, 0.0):
+        made.quarantine(0, host, cast(QueuedRequest, lost.queued))
+    assert (made.in_flight, made.quarantined) == (0, 4)
     tried = []
     while out := sent(made):
         (alone,) = out
-        assert alone.alone
+        assert alone.isolated
         tried.append(alone)
         done(made, alone, 0.0)
     assert ids(tried) == [1, 2, 3, 4]
-    assert made.suspects == 0
+    assert made.quarantined == 0
 
 
 def test_nothing_goes_to_a_worker_that_tries_a_suspect() -> None:
     suspected, other = a_host(1), a_host(2)
     made = a_scheduler(suspected, other, workers=2, each=60)
     out = sent(made)
-    (lost, *more) = made.lost(0, 0.0)
-    made.suspect(0, lost.host, cast(Queued, lost.queued))
+    (lost, *more) = made.worker_died(0, 0.0)
+    made.quarantine(0, lost.host, cast(QueuedRequest, lost.queued))
     for assignment in more:
-        made.put_back(assignment.host, cast(Queued, assignment.queued), 0.0)
+        made.requeue(assignment.host, cast(QueuedRequest, assignment.queued), 0.0)
     again = sent(made)
-    assert [one for one in again if one.worker == 0] == [one for one in again if one.alone]
-    (alone,) = (one for one in again if one.alone)
+    assert [one for one in again if one.worker == 0] == [one for one in again if one.isolated]
+    (alone,) = (one for one in again if one.isolated)
     assert alone.queued == lost.queued
     for assignment in [*again, *out]:
         if assignment.worker == 1:
@@ -339,8 +343,8 @@ def test_a_suspect_keeps_to_the_host_s_delay_too() -> None:
     host = a_host(delay=1.0)
     made = a_scheduler(host)
     (first,) = sent(made)
-    (lost,) = made.lost(0, 0.1)
-    made.suspect(0, host, cast(Queued, lost.queued))
+    (lost,) = made.worker_died(0, 0.1)
+    made.quarantine(0, host, cast(QueuedRequest, lost.queued))
     assert sent(made, 0.9) == []
     assert ids(sent(made, 1.0)) == ids([first])
 
@@ -349,31 +353,31 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
     """Two suspects of one worker: the second's host goes on with another worker meanwhile."""
     slow, polite = a_host(1), a_host(2, delay=1.0)
     made = a_scheduler(slow, polite, workers=2, each=3)
-    polite.home = 0
-    polite.share_out(2)
+    polite.preferred_worker = 0
+    polite.assign_workers(2)
     out = sent(made)
     (asked,) = (one for one in out if one.host is polite)
-    lost = made.lost(asked.worker, 0.0)
+    lost = made.worker_died(asked.worker, 0.0)
     suspects = sorted(lost, key=lambda one: one.host is polite)
     assert {one.host.id for one in suspects} == {1, 2}, "or this test shows nothing"
     for one in suspects:
-        made.suspect(asked.worker, one.host, cast(Queued, one.queued))
-    (alone,) = (one for one in sent(made) if one.alone)
+        made.quarantine(asked.worker, one.host, cast(QueuedRequest, one.queued))
+    (alone,) = (one for one in sent(made) if one.isolated)
     assert alone.host is slow
     (meanwhile,) = (one for one in sent(made, 1.0) if one.host is polite)
     assert meanwhile.worker != asked.worker
     at = 2.0
-    while made.suspects:
+    while made.quarantined:
         if alone.id in made._assigned:
             done(made, alone, at)
         for one in sent(made, at):
             assert one.host is not polite, "two requests in flight at a host with a delay"
-            alone = one if one.alone else alone
+            alone = one if one.isolated else alone
         if at > 10.0:
             break
         at += 1.0
     done(made, meanwhile, at)
-    assert [one.host.id for one in sent(made, at + 1.0) if one.alone] == [2]
+    assert [one.host.id for one in sent(made, at + 1.0) if one.isolated] == [2]
 
 
 # Budget, robots.txt, holding
@@ -386,7 +390,7 @@ def test_no_more_requests_go_out_than_may_still_end() -> None:
     done(made, out[0], 0.0)
     assert made.remaining == 3
     assert len(sent(made)) == 1, "it did not end, so another may go out in its place"
-    made.ended()
+    made.count_finished()
     assert made.remaining == 2
     done(made, out[1], 0.0)
     assert sent(made) == []
@@ -403,7 +407,7 @@ def test_robots_txt_is_asked_for_first_and_alone() -> None:
     assert robots.queued is None
     done(made, robots, 1.0)
     host.knows_robots = True
-    made.relist(host, 1.0)
+    made.reschedule(host, 1.0)
     assert ids(sent(made, 1.0))[:3] == [1, 2, 3]
 
 
@@ -413,7 +417,7 @@ def test_robots_txt_counts_as_a_request() -> None:
     (robots,) = sent(made)
     done(made, robots, 0.2)
     host.knows_robots = True
-    made.relist(host, 0.2)
+    made.reschedule(host, 0.2)
     assert sent(made, 0.9) == []
     assert ids(sent(made, 1.0)) == [1]
 
@@ -438,7 +442,7 @@ def test_a_host_that_is_put_away_is_not_asked_for_robots_txt() -> None:
 def test_a_host_that_is_held_sends_nothing() -> None:
     host = a_host()
     made = a_scheduler(host)
-    host.held = True
+    host.suspended = True
     assert sent(made) == []
 
 
@@ -459,9 +463,9 @@ class FakeStore:
     def __init__(self) -> None:
         self.rows: dict[int, dict[Key, bytes]] = {}
 
-    def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
+    def next_requests(self, host: int, after: Key | None, limit: int) -> list[QueuedRequest]:
         keys = sorted(key for key in self.rows[host] if after is None or key > after)
-        return [Queued(*key, self.rows[host][key]) for key in keys[:limit]]
+        return [QueuedRequest(*key, self.rows[host][key]) for key in keys[:limit]]
 
 
 HEAD = 8
@@ -472,10 +476,10 @@ def test_a_refill_that_brings_only_what_is_out_goes_on(monkeypatch: pytest.Monke
     monkeypatch.setattr(scheduler, "HEAD_TOTAL", HEAD)
     store, host = FakeStore(), a_host(concurrency=4)
     made = a_scheduler(host, each=0)
-    frontier = Frontier(cast(Store, store), made, Settings(), News(1), logs_in=False)
+    frontier = Frontier(cast(Store, store), made, Settings(), WorkerSync(1), logs_in=False)
     late = [queued(id) for id in range(1, 3 * HEAD)]
     store.rows[host.id] = {one.key: one.request for one in late}
-    made.refill(host, store.head(host.id, None, 2 * HEAD), more=True, now=0.0)
+    made.refill(host, store.next_requests(host.id, None, 2 * HEAD), more=True, now=0.0)
     out = sent(made)
     assert ids(out) == list(range(1, 2 * HEAD + 1))
     for assignment in out:
@@ -508,13 +512,13 @@ class Crawl(RuleBasedStateMachine):
     def begin(self, workers: int, threads: int, hosts: list[tuple[float, int, bool]]) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(scheduler, "HEAD_TOTAL", HEAD)
-        self.patch.setattr(loads, "AHEAD", 2)
-        self.patch.setattr(hostqueue, "AHEAD", 2)
+        self.patch.setattr(loads, "PREFETCH", 2)
+        self.patch.setattr(hostqueue, "PREFETCH", 2)
         self.now = 0.0
         self.store = FakeStore()
         self.scheduler = Scheduler(workers=workers, threads=threads)
         self.frontier = Frontier(
-            cast(Store, self.store), self.scheduler, Settings(), News(workers), logs_in=False
+            cast(Store, self.store), self.scheduler, Settings(), WorkerSync(workers), logs_in=False
         )
         self.hosts = {}
         for id, (delay, concurrency, knows_robots) in enumerate(hosts):
@@ -574,8 +578,8 @@ class Crawl(RuleBasedStateMachine):
         else:
             assert len(running) < host.concurrency + 2 * sum(map(bool, host.slots)) + 1
         beside = [one for one in self.out.values() if one.worker == assignment.worker]
-        assert not any(one.alone for one in beside)
-        assert not (assignment.alone and beside)
+        assert not any(one.isolated for one in beside)
+        assert not (assignment.isolated and beside)
         self.sent_at[host.id] = self.now
 
     @rule(data=st.data(), what=st.sampled_from(["done", "done", "again", "later", "returned"]))
@@ -588,9 +592,9 @@ class Crawl(RuleBasedStateMachine):
         host = assignment.host
         if assignment.queued is None:
             host.knows_robots = True
-            self.scheduler.relist(host, self.now)
+            self.scheduler.reschedule(host, self.now)
         elif what == "returned":
-            self.scheduler.put_back(host, assignment.queued, self.now)
+            self.scheduler.requeue(host, assignment.queued, self.now)
         else:
             self.gathered.append((assignment, what))
 
@@ -619,11 +623,11 @@ class Crawl(RuleBasedStateMachine):
                 self.waiting[assignment.host.id, key] = request
         for assignment, _ in gathered:
             assert assignment.queued is not None
-            self.scheduler.settle(assignment.host, assignment.queued.id)
+            self.scheduler.forget_sent(assignment.host, assignment.queued.id)
         for assignment, what in gathered:
             assert assignment.queued is not None
             if what == "again":
-                self.scheduler.put_back(assignment.host, assignment.queued, self.now)
+                self.scheduler.requeue(assignment.host, assignment.queued, self.now)
 
     @rule()
     def wake(self) -> None:
@@ -631,15 +635,15 @@ class Crawl(RuleBasedStateMachine):
         for (id, key), request in waiting.items():
             self.store.rows[id][key] = request
         for (id, key), request in waiting.items():
-            self.scheduler.put_back(self.hosts[id], Queued(*key, request), self.now)
+            self.scheduler.requeue(self.hosts[id], QueuedRequest(*key, request), self.now)
 
     @rule(data=st.data())
     def worker_dies(self, data: st.DataObject) -> None:
-        worker = data.draw(st.integers(0, self.scheduler._loads.workers - 1))
-        for assignment in self.scheduler.lost(worker, self.now):
+        worker = data.draw(st.integers(0, self.scheduler._workers.workers - 1))
+        for assignment in self.scheduler.worker_died(worker, self.now):
             del self.out[assignment.id]
             if assignment.queued is not None:
-                self.scheduler.suspect(worker, assignment.host, assignment.queued)
+                self.scheduler.quarantine(worker, assignment.host, assignment.queued)
                 self.suspected.add((assignment.host.id, assignment.queued.key))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 5.0]))
@@ -659,7 +663,7 @@ class Crawl(RuleBasedStateMachine):
         for host in self.hosts.values():
             ids = [one.id for one in host.heap]
             assert len(ids) == len(set(ids))
-            assert not host.out & set(ids)
+            assert not host.sent & set(ids)
 
     def teardown(self) -> None:
         """Whatever happened before: if all goes well from now on, every request is done."""
@@ -672,7 +676,7 @@ class Crawl(RuleBasedStateMachine):
                 self.scheduler.finish(id, self.now)
                 if assignment.queued is None:
                     assignment.host.knows_robots = True
-                    self.scheduler.relist(assignment.host, self.now)
+                    self.scheduler.reschedule(assignment.host, self.now)
                 else:
                     self.gathered.append((assignment, "done"))
             self.commit()

@@ -8,11 +8,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from crawler.http.cookie_jar import RecordingJar
-from crawler.messages import Cookie, Feed, LoginState, RobotsFile, SessionChange, Usage
+from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.messages import Cookie, LoginState, RobotsFile, SessionChange, TaskBatch, Usage
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.politeness import HostClock
-from crawler.scheduling.worker_sync import News
+from crawler.scheduling.worker_sync import WorkerSync
 from crawler.store import SessionRecord
 
 SITE = "site:example"
@@ -21,18 +21,18 @@ SITE = "site:example"
 def a_host(id: int = 1, session: str = SITE, workers: int = 2) -> HostQueue:
     host = HostQueue(id, f"https://{id}.example", session, HostClock())
     host.in_flight = [0] * workers
-    host.share_out(workers)
+    host.assign_workers(workers)
     return host
 
 
-def a_news(*hosts: HostQueue, workers: int = 2) -> News:
-    news = News(workers)
+def a_news(*hosts: HostQueue, workers: int = 2) -> WorkerSync:
+    news = WorkerSync(workers)
     for host in hosts:
         at_work(news, host)
     return news
 
 
-def at_work(news: News, host: HostQueue, record: SessionRecord | None = None) -> None:
+def at_work(news: WorkerSync, host: HostQueue, record: SessionRecord | None = None) -> None:
     """As the frontier makes a host known."""
     news.set_robots(host.id, None)
     if not news.knows_session(host.session):
@@ -40,10 +40,10 @@ def at_work(news: News, host: HostQueue, record: SessionRecord | None = None) ->
     news.use_session(host.session)
 
 
-def told(news: News, worker: int, *hosts: HostQueue) -> Feed:
-    feed = Feed([])
+def told(news: WorkerSync, worker: int, *hosts: HostQueue) -> TaskBatch:
+    feed = TaskBatch([])
     for host in hosts:
-        news.add_to(feed, worker, host)
+        news.add_updates(feed, worker, host)
     return feed
 
 
@@ -128,7 +128,7 @@ def test_each_netloc_is_told_once_to_each_worker() -> None:
 
 def test_a_session_comes_with_the_first_task() -> None:
     host = a_host()
-    news = News(2)
+    news = WorkerSync(2)
     at_work(news, host, SessionRecord(SITE, [cookie("a", "1")], LoginState(5.0)))
     (session,) = told(news, 0, host).sessions
     assert (session.key, session.cookies, session.login.at) == (SITE, [cookie("a", "1")], 5.0)
@@ -215,7 +215,7 @@ class Causality(RuleBasedStateMachine):
     def begin(self, workers: int) -> None:
         self.host = a_host(workers=workers)
         self.news = a_news(self.host, workers=workers)
-        self.jars = [RecordingJar() for _ in range(workers)]
+        self.jars = [ChangeTrackingCookieJar() for _ in range(workers)]
         self.to_worker: list[list[Any]] = [[] for _ in range(workers)]
         self.to_process: list[list[Any]] = [[] for _ in range(workers)]
         self.pending: list[dict[str, int]] = [{}]
@@ -261,7 +261,7 @@ class Causality(RuleBasedStateMachine):
             child["shared"] = 0  # any value will do
         if must_go:
             child[name] = self.number
-        self.to_process[worker].append((jar.drain(), [child] * children))
+        self.to_process[worker].append((jar.pop_changes(), [child] * children))
 
     def check(self, must_see: dict[str, int], seen: dict[str, int]) -> None:
         for name, least in must_see.items():
@@ -271,7 +271,7 @@ class Causality(RuleBasedStateMachine):
                 assert self.deleted.get(name, -1) >= least, "a child lacks its parent's cookie"
 
     @staticmethod
-    def values(jar: RecordingJar) -> dict[str, int]:
+    def values(jar: ChangeTrackingCookieJar) -> dict[str, int]:
         return {one.name: int(one.value) for one in jar}
 
     @rule(data=st.data())
@@ -294,7 +294,7 @@ class Causality(RuleBasedStateMachine):
             if changes:
                 self.news.apply(worker, SessionChange(SITE, changes))
             self.pending += children
-        self.jars[worker] = RecordingJar()
+        self.jars[worker] = ChangeTrackingCookieJar()
         self.to_worker[worker] = []
         self.news.forget_worker(worker)
         self.pending += lost
@@ -306,7 +306,7 @@ class Causality(RuleBasedStateMachine):
         known = self.news._sessions[SITE]
         kept = {one.name: one.value for one in known.cookies.values()}
         for worker, jar in enumerate(self.jars):
-            if known.told[worker] == known.version:
+            if known.sent_versions[worker] == known.version:
                 assert {one.name: one.value for one in jar} == kept
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from crawler import LoginError, Request, Spider, crawl
-from crawler.engine.engine import Run, run
+from crawler.engine.engine import Engine, run
 from crawler.errors import AccountError
 from crawler.job.job import Job
 from crawler.session.accounts import Account
@@ -210,7 +210,7 @@ def crawl_until_quiet(folder: Path, site: Site, few: Account) -> Counter[str]:
     given = plan(Members, folder, f"{site.url}/2", f"{site.url}/3", arguments={"site": site.url})
     given = replace(given, accounts=(ALICE, few))
     with Job(given, "members") as job:
-        steps = Run(job, Members).steps()
+        steps = Engine(job, Members).steps()
         turns_left = 4
         for _ in steps:
             turns_left -= sum(by(folder).values()) >= 23 + 3

@@ -10,7 +10,7 @@ import pytest
 
 from crawler import Request, Response, Session, Settings, Spider
 from crawler.session.login_page import asks_again
-from crawler.session.probe import Witness
+from crawler.session.probe import ProbePage
 from tests.jobs import failures, items, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 
@@ -179,10 +179,10 @@ def test_what_asks_again() -> None:
 
 
 def test_the_best_witness_is_a_page_that_a_login_has_brought_back() -> None:
-    def came(witness: Witness, url: str, **more: Any) -> None:
+    def came(witness: ProbePage, url: str, **more: Any) -> None:
         witness.saw_page(Request(url, **more), Response(url))
 
-    witness = Witness()
+    witness = ProbePage()
     assert witness.url == ""
     came(witness, "http://club.example/a")
     came(witness, "http://club.example/form", method="POST")

@@ -10,22 +10,22 @@ from contextlib import closing, contextmanager
 import pytest
 
 from crawler import Request, Session, Settings
-from crawler.session.concurrency import CALM, Turns
-from crawler.session.read_write_lock import Gate
+from crawler.session.concurrency import CALM, FetchCoordinator
+from crawler.session.read_write_lock import ReadWriteLock
 from tests.conftest import wait_until
 from tests.sites import PATIENCE, Reply, Site
 
 
-def take(turns: Turns, *, changed: bool = False, refused: bool = False) -> None:
+def take(turns: FetchCoordinator, *, changed: bool = False, refused: bool = False) -> None:
     """One fetch, from its beginning to its end."""
     with turns.next() as turn:
         turns.note(changed=changed)
         turn.refused, turn.worked = refused, not refused
 
 
-def calm() -> Turns:
+def calm() -> FetchCoordinator:
     """Turns of a session whose cookies have not changed for a while."""
-    turns = Turns()
+    turns = FetchCoordinator()
     for _ in range(CALM):
         take(turns)
     assert not turns.one_by_one
@@ -33,7 +33,7 @@ def calm() -> Turns:
 
 
 @contextmanager
-def beside(turns: Turns, *, refused: bool = False) -> Iterator[threading.Event]:
+def beside(turns: FetchCoordinator, *, refused: bool = False) -> Iterator[threading.Event]:
     """Another fetch is under way; it ends, with a cookie changed, when the event is set."""
     inside, end = threading.Event(), threading.Event()
 
@@ -53,7 +53,7 @@ def beside(turns: Turns, *, refused: bool = False) -> Iterator[threading.Event]:
 
 def test_one_page_that_changes_no_cookie_does_not_end_going_one_by_one() -> None:
     """Where each page changes the cookie an error page may not; many such in a row tell."""
-    turns = Turns()
+    turns = FetchCoordinator()
     for _ in range(CALM - 1):
         take(turns)
     take(turns, changed=True)
@@ -65,7 +65,7 @@ def test_one_page_that_changes_no_cookie_does_not_end_going_one_by_one() -> None
 
 
 def test_what_is_refused_says_nothing_of_how_cookies_change() -> None:
-    turns = Turns()
+    turns = FetchCoordinator()
     for _ in range(2 * CALM):
         take(turns, refused=True)
     assert turns.one_by_one
@@ -133,7 +133,7 @@ def test_refusals_side_by_side_do_not_wait_for_each_other() -> None:
         assert not second.result(PATIENCE)
 
 
-class Watched(Gate):
+class Watched(ReadWriteLock):
     """Tells how many have wanted to go in together."""
 
     def __init__(self) -> None:
@@ -141,9 +141,9 @@ class Watched(Gate):
         self.came = threading.Semaphore(0)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def read(self) -> Iterator[None]:
         self.came.release()
-        with super().together():
+        with super().read():
             yield
 
 
@@ -172,7 +172,7 @@ def test_who_has_waited_looks_again_whether_cookies_change() -> None:
 
 
 def test_what_is_fetched_aside_goes_beside_pages_but_not_beside_a_login() -> None:
-    turns = Turns()
+    turns = FetchCoordinator()
     with ThreadPoolExecutor() as pool:
         with turns.next():
 

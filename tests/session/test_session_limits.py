@@ -15,7 +15,7 @@ from crawler import Session, Spider
 from crawler.engine.manual_login import log_in
 from crawler.errors import FetchError, LoginError
 from crawler.http.deadline import Watchdog
-from crawler.session.prompts import nobody
+from crawler.session.prompts import no_prompt
 from crawler.settings import Settings
 from tests.jobs import failures, items, plan, run_job
 from tests.sites import JITTER, Reply, Site, redirect
@@ -138,10 +138,10 @@ def test_a_login_by_hand_is_led_to_no_local_address(
     vault(site, other)
     home = {"home": site.url}
     with pytest.raises(LoginError, match="a local address, and no seed is there"):
-        log_in(plan(Opening, tmp_path, f"{site.url}/", arguments=home), None, nobody)
+        log_in(plan(Opening, tmp_path, f"{site.url}/", arguments=home), None, no_prompt)
     assert not other.log
     log_in(
-        plan(Opening, tmp_path, f"{site.url}/", arguments=home, allow_private=True), None, nobody
+        plan(Opening, tmp_path, f"{site.url}/", arguments=home, allow_private=True), None, no_prompt
     )
     assert [visit.path for visit in other.log] == ["/secret"]
 

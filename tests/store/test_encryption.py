@@ -13,7 +13,7 @@ from crawler import settings
 from crawler.errors import JobError, SettingsError
 from crawler.messages import Cookie, LoginState
 from crawler.store import SessionRecord
-from crawler.store.encryption import Vault
+from crawler.store.encryption import Cipher
 from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import rows
 
@@ -60,32 +60,32 @@ def shows(path: Path) -> list[str]:
 
 
 def test_there_and_back() -> None:
-    vault = Vault(KEY)
+    vault = Cipher(KEY)
     data = vault.encrypt(b"sid=1")
     assert b"sid" not in data
-    assert Vault(KEY, vault.kept).decrypt(data) == b"sid=1"
+    assert Cipher(KEY, vault.kept).decrypt(data) == b"sid=1"
 
 
 def test_the_same_is_never_encrypted_to_the_same() -> None:
-    vault = Vault(KEY)
+    vault = Cipher(KEY)
     assert vault.encrypt(b"sid=1") != vault.encrypt(b"sid=1")
-    assert Vault(KEY).kept["salt"] != vault.kept["salt"]
+    assert Cipher(KEY).kept["salt"] != vault.kept["salt"]
 
 
 def test_the_key_is_not_kept() -> None:
-    assert KEY not in str(Vault(KEY).kept)
+    assert KEY not in str(Cipher(KEY).kept)
 
 
 @pytest.mark.parametrize("wrong", ["", "A key that nobody knows", KEY + " "])
 def test_a_wrong_key(wrong: str) -> None:
     with pytest.raises(JobError, match="CRAWL_KEY is not the key"):
-        Vault(wrong, Vault(KEY).kept)
+        Cipher(wrong, Cipher(KEY).kept)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.fernet", None)
     with pytest.raises(JobError, match=r"CRAWL_KEY is set, .*: pip install cryptography$"):
-        Vault(KEY)
+        Cipher(KEY)
 
 
 # The store

@@ -13,7 +13,7 @@ import pytest
 from crawler.errors import JobError
 from crawler.store import checksum
 from crawler.store.sqlite import integrity as soundness
-from crawler.store.sqlite.integrity import Soundness
+from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
 
 
@@ -22,7 +22,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store that counts as large, left in good order, and stamped."""
     monkeypatch.setattr(checksum, "READ_ALL", 0)
     path = tmp_path / "job.db"
-    sound = Soundness(path)
+    sound = StoreIntegrity(path)
     with closing(SQLiteStore(path)) as store:
         with store.transaction():
             store.set("place", sound.place())
@@ -43,25 +43,25 @@ def break_pages(path: Path) -> None:
 
 def test_what_nobody_has_touched_is_not_read(path: Path) -> None:
     break_pages(path)
-    Soundness(path).check()
+    StoreIntegrity(path).check()
 
 
 def test_what_was_touched_is_read(path: Path) -> None:
-    Soundness(path).check()
+    StoreIntegrity(path).check()
     break_pages(path)
     os.utime(path)
     with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
-        Soundness(path).check()
+        StoreIntegrity(path).check()
 
 
 def test_a_copy_is_read(path: Path) -> None:
     copy = path.with_name("copy.db")
     shutil.copy2(path, copy)
     copy.replace(path)
-    Soundness(path).check()
+    StoreIntegrity(path).check()
     break_pages(path)
     with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
-        Soundness(path).check()
+        StoreIntegrity(path).check()
 
 
 def leave_a_log(path: Path) -> None:
@@ -81,28 +81,28 @@ def test_a_killed_job_is_read_where_it_was_moved_or_the_machine_started_anew(
 ) -> None:
     leave_a_log(path)
     break_pages(path)
-    Soundness(path).check()
+    StoreIntegrity(path).check()
     with monkeypatch.context() as patch:
         patch.setattr(soundness, "_boot", lambda: "another start")
         with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
-            Soundness(path).check()
+            StoreIntegrity(path).check()
     shutil.copy2(path, path.with_name("copy.db"))
     path.with_name("copy.db").replace(path)
     with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
-        Soundness(path).check()
+        StoreIntegrity(path).check()
 
 
 def test_without_a_stamp_a_store_is_read(path: Path) -> None:
     path.with_suffix(".stamp").unlink()
-    Soundness(path).check()
+    StoreIntegrity(path).check()
     break_pages(path)
     with pytest.raises(JobError, match=r"job\.db cannot be used as a job's store"):
-        Soundness(path).check()
+        StoreIntegrity(path).check()
 
 
 def test_a_stamp_that_cannot_be_read_is_none(path: Path) -> None:
     path.with_suffix(".stamp").write_bytes(b"{")
-    Soundness(path).check()
+    StoreIntegrity(path).check()
 
 
 @pytest.mark.parametrize("other", ["start", "file"])
@@ -110,7 +110,7 @@ def test_the_index_of_another_start_or_of_a_copy_says_nothing_of_the_log(
     path: Path, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     """After a loss of power each file may be of another instant, and so may copies of them."""
-    sound = Soundness(path)
+    sound = StoreIntegrity(path)
     sound.begin()
     leave_a_log(path)
     monkeypatch.setattr(soundness, "lost_frames", lambda path: 3)
@@ -126,7 +126,7 @@ def test_the_index_of_another_start_or_of_a_copy_says_nothing_of_the_log(
 
 
 def test_while_somebody_reads_a_store_it_is_not_stamped_for_what_its_log_holds(path: Path) -> None:
-    sound = Soundness(path)
+    sound = StoreIntegrity(path)
     with closing(SQLiteStore(path)) as store, closing(sqlite3.connect(path)) as reader:
         with store.transaction():
             store.set("more", "x")

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile
-from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
+from crawler.messages import Cookie, FailureReport, LoginState, NewRequest, RobotsFile
+from crawler.store import Failed, HostRow, Key, QueuedRequest, SessionRecord, Store
 from crawler.store.sqlite import tombstones as finished
 from crawler.store.sqlite.row_counts import counted
 from crawler.store.sqlite.schema import MIGRATIONS
@@ -54,9 +54,9 @@ def store(opened: Opened) -> Store:
 
 def found(
     name: str, *, origin: str = A, rank: int = 0, callback: str = "parse", **more: Any
-) -> Found:
+) -> NewRequest:
     request = msgspec.Raw(msgspec.msgpack.encode(name))
-    return Found(name.encode().ljust(16), origin, rank, callback, request, **more)
+    return NewRequest(name.encode().ljust(16), origin, rank, callback, request, **more)
 
 
 def pending(store: Store) -> int:
@@ -67,8 +67,8 @@ def request(name: str) -> bytes:
     return bytes(msgspec.msgpack.encode(name))
 
 
-def queued(id: int, name: str, rank: int = 0) -> Queued:
-    return Queued(rank, id, request(name))
+def queued(id: int, name: str, rank: int = 0) -> QueuedRequest:
+    return QueuedRequest(rank, id, request(name))
 
 
 def with_host(store: Store, origin: str = A) -> int:
@@ -76,7 +76,7 @@ def with_host(store: Store, origin: str = A) -> int:
         return store.add_host(origin).id
 
 
-def add(store: Store, host: int, id: int, one: Found) -> bool:
+def add(store: Store, host: int, id: int, one: NewRequest) -> bool:
     """Add a single request; True when it was new."""
     return bool(store.add([(host, one)], id))
 
@@ -105,7 +105,7 @@ def test_hosts_are_made_once_and_found_again(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     assert a != b
     assert with_host(store, A) == a
-    assert store.host(A) == store.host_by_id(a) == Host(a, A)
+    assert store.host(A) == store.host_by_id(a) == HostRow(a, A)
     assert sorted(store.origins()) == [A, B]
     assert store.host_count() == 2
 
@@ -121,7 +121,7 @@ def test_hosts_are_made_once_and_found_again(store: Store) -> None:
 )
 def test_a_host_keeps_its_clock_and_rules(opened: Opened, robots: RobotsFile | None) -> None:
     store = opened()
-    host = Host(with_host(store), A, NOW + 0.25, 30.5, robots, NOW)
+    host = HostRow(with_host(store), A, NOW + 0.25, 30.5, robots, NOW)
     with store.transaction():
         store.save_hosts([host])
     store.close()
@@ -131,15 +131,15 @@ def test_a_host_keeps_its_clock_and_rules(opened: Opened, robots: RobotsFile | N
 def test_saving_one_host_leaves_the_others(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
-        store.save_hosts([Host(a, A, NOW)])
-    assert store.host_by_id(b) == Host(b, B)
+        store.save_hosts([HostRow(a, A, NOW)])
+    assert store.host_by_id(b) == HostRow(b, B)
 
 
 def test_hosts_with_work_come_in_the_order_in_which_they_may_be_asked(store: Store) -> None:
     ids = [with_host(store, f"https://{number}.example") for number in range(5)]
     with store.transaction():
         for number, id in enumerate(ids):
-            store.save_hosts([Host(id, f"https://{number}.example", NOW - number)])
+            store.save_hosts([HostRow(id, f"https://{number}.example", NOW - number)])
             if number != 2:
                 add(store, id, number + 1, found(str(number)))
     in_order = [ids[4], ids[3], ids[1], ids[0]]
@@ -168,9 +168,9 @@ def test_a_fingerprint_is_taken_once(store: Store) -> None:
         assert not add(store, b, 2, found("page", callback="other"))
         assert add(store, a, 2, found("page2"))
     assert pending(store) == 2
-    assert store.head(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
+    assert store.next_requests(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
     with store.transaction():
-        store.finish([(a, 0, 1)])
+        store.mark_done([(a, 0, 1)])
         assert not add(store, a, 3, found("page")), "what is done stays known"
     assert pending(store) == 1
 
@@ -190,7 +190,7 @@ def test_many_are_added_at_once_each_with_its_number(store: Store) -> None:
         for id, (host, one) in enumerate([*new, unfiltered], start=101)
     ]
     for host in (a, b):
-        kept = [(one.key.id, one.request) for one in store.head(host, None, 2000)]
+        kept = [(one.key.id, one.request) for one in store.next_requests(host, None, 2000)]
         before = [(id, bytes(one.request)) for id, (at, one) in enumerate(known, 1) if at == host]
         assert kept == before + [(entry[2], entry[4]) for entry in entries if entry[0] == host]
 
@@ -199,8 +199,11 @@ def test_many_are_finished_at_once(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
         store.add([(host, found(f"{host} {n}")) for n in range(3) for host in (a, b)], 1)
-        store.finish([(a, 0, 1), (b, 0, 4), (a, 0, 5)])
-    assert [[one.key.id for one in store.head(host, None, 9)] for host in (a, b)] == [[3], [2, 6]]
+        store.mark_done([(a, 0, 1), (b, 0, 4), (a, 0, 5)])
+    assert [[one.key.id for one in store.next_requests(host, None, 9)] for host in (a, b)] == [
+        [3],
+        [2, 6],
+    ]
 
 
 def adds_up(store: Store, folder: Path) -> bool:
@@ -242,18 +245,18 @@ def test_what_is_finished_is_taken_out_when_it_is_much(
 
     with store.transaction():
         store.add([(a, found(f"{n}")) for n in range(10)], 1)
-        store.finish([(a, 0, 1), (a, 0, 2)])
+        store.mark_done([(a, 0, 1), (a, 0, 2)])
     with store.transaction():
-        store.finish([(a, 0, 3)])
+        store.mark_done([(a, 0, 3)])
     assert rows() == [10, 3]
     store = opened()
-    assert [one.key.id for one in store.head(a, None, 2)] == [4, 5]
+    assert [one.key.id for one in store.next_requests(a, None, 2)] == [4, 5]
     with store.transaction():
-        store.finish([(a, 0, 4)])
+        store.mark_done([(a, 0, 4)])
     assert rows() == [6, 0]
     with store.transaction():
-        store.finish([(a, 0, 5)])
-        store.tidy()
+        store.mark_done([(a, 0, 5)])
+        store.compact()
     assert rows() == [5, 0]
 
 
@@ -263,13 +266,13 @@ def test_what_is_finished_twice_or_never_was_there_does_not_upset_the_tally(
     host = with_host(store, A)
     with store.transaction():
         store.add([(host, found(f"{n}")) for n in range(3)], 1)
-        store.finish([(host, 0, 1)])
+        store.mark_done([(host, 0, 1)])
     for done in ([(host, 0, 1), (host, 0, 2)], [(host, 0, 77)]):
         with store.transaction():
-            store.finish(done)
+            store.mark_done(done)
         assert adds_up(store, tmp_path)
     with store.transaction():
-        store.tidy()
+        store.compact()
     assert adds_up(store, tmp_path)
     assert pending(store) == 1
 
@@ -281,9 +284,9 @@ def test_nobody_sees_what_is_finished(store: Store, due: float | None) -> None:
     with store.transaction():
         store.add([(host, found("page"))], 1)
         store.replace(host, Key(0, 1), request("page"), due)
-        store.finish([(host, 0, 1)])
+        store.mark_done([(host, 0, 1)])
         assert store.due(host, NOW + 1) == []
-    assert store.head(host, None, 9) == []
+    assert store.next_requests(host, None, 9) == []
     assert store.next_due(host) is None
     assert not store.hosts_with_work(9)
     assert not store.accounts_with_work()
@@ -320,11 +323,11 @@ def test_the_head_comes_in_order_behind_a_key(store: Store) -> None:
             add(store, host, id, found(str(id), rank=rank))
         add(store, other, 6, found("6", origin=B))
     order = [queued(id, str(id), ranks[id]) for id in (5, 2, 1, 4, 3)]
-    assert store.head(host, None, 10) == order
-    assert store.head(host, None, 2) == order[:2]
+    assert store.next_requests(host, None, 10) == order
+    assert store.next_requests(host, None, 2) == order[:2]
     for number, one in enumerate(order):
-        assert store.head(host, one.key, 10) == order[number + 1 :]
-    assert store.head(host, Key(-1, 10**9), 10) == order[2:]
+        assert store.next_requests(host, one.key, 10) == order[number + 1 :]
+    assert store.next_requests(host, Key(-1, 10**9), 10) == order[2:]
 
 
 def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
@@ -336,14 +339,14 @@ def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
         store.replace(host, Key(0, 1), request("one"), NOW + 10)
         store.replace(host, Key(0, 2), request("two"), NOW + 5)
         store.replace(other, Key(0, 4), request("four"), NOW)
-    assert store.head(host, None, 10) == [queued(3, "3")]
+    assert store.next_requests(host, None, 10) == [queued(3, "3")]
     assert store.next_due(host) == NOW + 5
     assert pending(store) == 4
     with store.transaction():
         assert store.due(host, NOW + 4.9) == []
         assert store.due(host, NOW + 5) == [queued(2, "two")]
         assert store.due(host, NOW + 5) == []
-    assert store.head(host, None, 10) == [queued(2, "two"), queued(3, "3")]
+    assert store.next_requests(host, None, 10) == [queued(2, "two"), queued(3, "3")]
     assert store.next_due(host) == NOW + 10
     assert store.next_due(other) == NOW
     with store.transaction():
@@ -358,7 +361,7 @@ def test_a_request_that_changed_may_go_on_at_once(store: Store) -> None:
         store.replace(host, Key(0, 1), request("b"), NOW)
         store.replace(host, Key(0, 1), request("c"))
     assert store.next_due(host) is None
-    assert store.head(host, None, 10) == [queued(1, "c")]
+    assert store.next_requests(host, None, 10) == [queued(1, "c")]
 
 
 def test_a_request_moves_to_another_host_with_its_place(store: Store) -> None:
@@ -368,12 +371,12 @@ def test_a_request_moves_to_another_host_with_its_place(store: Store) -> None:
         add(store, b, 2, found("b", origin=B))
         store.replace(a, Key(-3, 1), request("a"), NOW)
         store.move(a, Key(-3, 1), b, request("moved"))
-    assert store.head(a, None, 10) == []
-    assert store.head(b, None, 10) == [queued(1, "moved", -3), queued(2, "b")]
+    assert store.next_requests(a, None, 10) == []
+    assert store.next_requests(b, None, 10) == [queued(1, "moved", -3), queued(2, "b")]
     assert store.next_due(b) is None
     with store.transaction():
         store.move(b, Key(-3, 1), b, request("here"))
-    assert store.head(b, None, 1) == [queued(1, "here", -3)]
+    assert store.next_requests(b, None, 1) == [queued(1, "here", -3)]
 
 
 # Failures
@@ -420,17 +423,17 @@ def test_sessions_are_kept(opened: Opened) -> None:
 def do_a_bit_of_everything(store: Store, host: int) -> None:
     store.set("name", "value")
     store.add_host(B)
-    store.save_hosts([Host(host, A, NOW)])
+    store.save_hosts([HostRow(host, A, NOW)])
     add(store, host, 2, found("new"))
     store.mark_seen(found("seen"))
-    store.finish([(host, 0, 1)])
+    store.mark_done([(host, 0, 1)])
     store.fail(FailureReport(A, "dns", "no"), b"", NOW)
     store.save_session(SessionRecord("a", [], LoginState(NOW)))
 
 
 def contents(store: Store) -> Any:
     hosts = sorted(store.hosts_with_work(100))
-    queues = [store.head(host.id, None, 100) for host in hosts]
+    queues = [store.next_requests(host.id, None, 100) for host in hosts]
     return (
         store.get("name"),
         sorted(store.origins()),
@@ -535,7 +538,7 @@ class Model(RuleBasedStateMachine):
         target = data.draw(ORIGINS)
         with self.store.transaction():
             if what == "finish":
-                self.store.finish([(host, *key)])
+                self.store.mark_done([(host, *key)])
                 del self.rows[key]
             elif what == "move":
                 new_host = self.host(target)
@@ -568,7 +571,7 @@ class Model(RuleBasedStateMachine):
             host = self.store.add_host(origin).id
             add(self.store, host, self.id + 1, found(name))
             for key, (at, _, _) in self.rows.items():
-                self.store.finish([(at, *key)])
+                self.store.mark_done([(at, *key)])
             raise ZeroDivisionError
 
     @invariant()
@@ -578,8 +581,8 @@ class Model(RuleBasedStateMachine):
         assert with_work == {host for host, _, _ in self.rows.values()}
         for host in self.hosts.values():
             mine = {key: row for key, row in self.rows.items() if row[0] == host}
-            ready = [Queued(*k, row[1]) for k, row in sorted(mine.items()) if row[2] is None]
-            assert self.store.head(host, None, 100) == ready
+            ready = [QueuedRequest(*k, row[1]) for k, row in sorted(mine.items()) if row[2] is None]
+            assert self.store.next_requests(host, None, 100) == ready
             dues = [row[2] for row in mine.values() if row[2] is not None]
             assert self.store.next_due(host) == min(dues, default=None)
 

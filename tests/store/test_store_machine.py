@@ -31,8 +31,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from crawler.messages import Cookie, FailureReport, Found, LoginState, RobotsFile, Usage
-from crawler.store import Failed, Host, Key, Queued, SessionRecord, Store
+from crawler.messages import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, Usage
+from crawler.store import Failed, HostRow, Key, QueuedRequest, SessionRecord, Store
 from crawler.store.sqlite import store as sqlite
 from crawler.store.sqlite import tombstones as finished
 from crawler.store.sqlite.row_counts import counted
@@ -65,7 +65,7 @@ class Model:
     """What a store holds, in plain Python."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    hosts: dict[int, Host] = field(default_factory=dict)
+    hosts: dict[int, HostRow] = field(default_factory=dict)
     rows: dict[Key, Row] = field(default_factory=dict)
     seen: dict[bytes, str] = field(default_factory=dict)
     arrived: dict[bytes, str] = field(default_factory=dict)
@@ -74,14 +74,14 @@ class Model:
     last: int = 0
     """The number of the last request."""
 
-    def host(self, origin: str, account: str) -> Host | None:
+    def host(self, origin: str, account: str) -> HostRow | None:
         own = (h for h in self.hosts.values() if (h.origin, h.account) == (origin, account))
         return next(own, None)
 
-    def queue(self, host: int) -> list[Queued]:
+    def queue(self, host: int) -> list[QueuedRequest]:
         """The ordinary pending requests of a host, in order."""
         return [
-            Queued(*key, row.request, row.once)
+            QueuedRequest(*key, row.request, row.once)
             for key, row in sorted(self.rows.items())
             if row.host == host and row.due is None
         ]
@@ -90,7 +90,7 @@ class Model:
         times = [row.due for row in self.rows.values() if row.host == host and row.due is not None]
         return min(times, default=None)
 
-    def with_work(self) -> list[Host]:
+    def with_work(self) -> list[HostRow]:
         busy = {row.host for row in self.rows.values()}
         return sorted(
             (host for host in self.hosts.values() if host.id in busy),
@@ -103,13 +103,13 @@ class Model:
         self.hosts[id] = host._replace(requests=host.requests + requests)
 
 
-def found(draw: Callable[[Any], Any], **more: Any) -> Found:
+def found(draw: Callable[[Any], Any], **more: Any) -> NewRequest:
     """A request of one of few names, so that many are the same."""
     name = draw(st.sampled_from(NAMES))
     request = msgspec.Raw(msgspec.msgpack.encode([name, draw(st.integers(0, 3))]))
     callback = draw(st.sampled_from(CALLBACKS))
     rank = draw(st.sampled_from([-(2**40), -1, 0, 1, 7]))
-    return Found(name.encode().ljust(16), ORIGINS[0], rank, callback, request, **more)
+    return NewRequest(name.encode().ljust(16), ORIGINS[0], rank, callback, request, **more)
 
 
 class Machine(RuleBasedStateMachine):
@@ -202,7 +202,7 @@ class Machine(RuleBasedStateMachine):
         known = self.model.host(origin, account)
         host = self.store.add_host(origin, account)
         if known is None:
-            assert host == Host(host.id, origin, account=account)
+            assert host == HostRow(host.id, origin, account=account)
             assert host.id not in self.model.hosts
             self.model.hosts[host.id] = host
         else:
@@ -241,10 +241,10 @@ class Machine(RuleBasedStateMachine):
     def finish(self, draw: Callable[[Any], Any]) -> None:
         keys = sorted(self.model.rows)
         done = draw(st.lists(st.sampled_from(keys), max_size=4, unique=True)) if keys else []
-        self.store.finish([(self.model.rows.pop(key).host, *key) for key in done])
+        self.store.mark_done([(self.model.rows.pop(key).host, *key) for key in done])
 
     def tidy(self, draw: Callable[[Any], Any]) -> None:
-        self.store.tidy()
+        self.store.compact()
 
     def replace(self, draw: Callable[[Any], Any]) -> None:
         if (key := self.a_key(draw)) is not None:
@@ -266,7 +266,7 @@ class Machine(RuleBasedStateMachine):
         if (key := self.a_key(draw)) is not None:
             row = self.model.rows[key]
             row.once = draw(st.sampled_from([0, 1, 2, 2]))
-            self.store.mark(row.host, key, row.once)
+            self.store.set_delivery(row.host, key, row.once)
 
     def due(self, draw: Callable[[Any], Any]) -> None:
         host, now = self.a_host(draw), draw(TIMES)
@@ -274,7 +274,7 @@ class Machine(RuleBasedStateMachine):
         for key, row in self.model.rows.items():
             if row.host == host and row.due is not None and row.due <= now:
                 row.due = None
-                woken[key] = Queued(*key, row.request, row.once)
+                woken[key] = QueuedRequest(*key, row.request, row.once)
         assert {one.key: one for one in self.store.due(host, now)} == woken
 
     def see(self, draw: Callable[[Any], Any]) -> None:
@@ -288,7 +288,7 @@ class Machine(RuleBasedStateMachine):
         self.model.arrived.setdefault(one.fingerprint, one.callback)
         known = self.model.seen.setdefault(one.fingerprint, "")
         self.model.seen[one.fingerprint] = known or one.callback
-        assert self.store.arrive(one) is (known != one.callback)
+        assert self.store.mark_final(one) is (known != one.callback)
 
     def fail(self, draw: Callable[[Any], Any]) -> None:
         text = draw(st.text(max_size=5).filter(_is_encodable))
@@ -336,11 +336,11 @@ class Machine(RuleBasedStateMachine):
 
     def hand_over(self, draw: Callable[[Any], Any]) -> None:
         old, new = draw(st.permutations(ACCOUNTS))[:2]
-        self.store.hand_over(old, new)
+        self.store.reassign(old, new)
         for host in [host for host in self.model.hosts.values() if host.account == old]:
             heir = self.store.host(host.origin, new)
             assert heir is not None
-            self.model.hosts.setdefault(heir.id, Host(heir.id, heir.origin, account=new))
+            self.model.hosts.setdefault(heir.id, HostRow(heir.id, heir.origin, account=new))
             for row in self.model.rows.values():
                 if row.host == host.id:
                     row.host = heir.id
@@ -351,10 +351,10 @@ class Machine(RuleBasedStateMachine):
     def the_queues_are_the_same(self) -> None:
         for id in self.model.hosts:
             queue = self.model.queue(id)
-            assert self.store.head(id, None, 1000) == queue
-            assert self.store.head(id, None, 2) == queue[:2]
+            assert self.store.next_requests(id, None, 1000) == queue
+            assert self.store.next_requests(id, None, 2) == queue[:2]
             for place, one in enumerate(queue[:3], 1):
-                assert self.store.head(id, one.key, 1000) == queue[place:]
+                assert self.store.next_requests(id, one.key, 1000) == queue[place:]
             assert self.store.next_due(id) == self.model.next_due(id)
         assert sorted(self.store.requests()) == sorted(r.request for r in self.model.rows.values())
 
@@ -382,10 +382,10 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def what_was_seen_is_the_same(self) -> None:
         for name, callback in itertools.product(NAMES, CALLBACKS):
-            one = Found(name.encode().ljust(16), ORIGINS[0], 0, callback, msgspec.Raw(b"\xc0"))
+            one = NewRequest(name.encode().ljust(16), ORIGINS[0], 0, callback, msgspec.Raw(b"\xc0"))
             assert self.store.has_seen(one) is (one.fingerprint in self.model.seen)
             arrived = self.model.arrived.get(one.fingerprint) == callback
-            assert self.store.has_arrived(one) is arrived
+            assert self.store.is_final(one) is arrived
 
     @invariant()
     def all_else_is_the_same(self) -> None:

@@ -15,17 +15,17 @@ import pytest
 
 from crawler.messages import (
     Cookie,
-    Feed,
-    HostNews,
+    HostUpdate,
     Outcome,
-    Recall,
+    ReturnTasks,
     SessionChange,
-    Stop,
+    Shutdown,
     Task,
+    TaskBatch,
     decode_outcomes,
     encode,
 )
-from crawler.worker.executor import Workshop
+from crawler.worker.executor import TaskExecutor
 from tests.sites import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -42,10 +42,10 @@ class Handling:
         self, handle: Callable[[Task], Outcome], seal: Callable[[Task, Outcome], None]
     ) -> None:
         self.handle = handle
-        self.seal = seal
+        self.attach_session_changes = seal
         self.closed = False
 
-    def learn(self, feed: Feed) -> None:
+    def learn(self, feed: TaskBatch) -> None:
         """Nothing to learn."""
 
     def close(self) -> None:
@@ -61,19 +61,19 @@ def workshop(
     """The scheduler's end of the pipe to a running workshop."""
     ours, theirs = Pipe()
     handling = Handling(handle, seal)
-    thread = threading.Thread(target=Workshop(theirs, handling, threads).run)
+    thread = threading.Thread(target=TaskExecutor(theirs, handling, threads).run)
     thread.start()
     with ours, theirs:
         yield ours
-        ours.send_bytes(encode(Stop()))
+        ours.send_bytes(encode(Shutdown()))
         thread.join(PATIENCE)
         assert handling.closed
 
 
 def feed(*tasks: tuple[int, int], slots: int = 1) -> bytes:
     """Tasks as pairs of their number and their host."""
-    hosts = [HostNews(host, "http://x", "s", slots) for host in {host for _, host in tasks}]
-    return encode(Feed([Task(id, host, msgspec.Raw(b"\xc0")) for id, host in tasks], hosts))
+    hosts = [HostUpdate(host, "http://x", "s", slots) for host in {host for _, host in tasks}]
+    return encode(TaskBatch([Task(id, host, msgspec.Raw(b"\xc0")) for id, host in tasks], hosts))
 
 
 def answers(pipe: Connection, count: int) -> list[Outcome]:
@@ -150,13 +150,13 @@ def test_a_cookie_is_never_reported_behind_the_page_that_it_came_with() -> None:
             came.wait(PATIENCE)
         return Outcome(task.id, "done")
 
-    def seal(task: Task, outcome: Outcome) -> None:
+    def attach_session_changes(task: Task, outcome: Outcome) -> None:
         if changes:
             outcome.sessions = [changes.pop()]
             taken.set()
             time.sleep(0.1)  # time for page 1 to overtake, if it could
 
-    with workshop(handle, threads=2, seal=seal) as pipe:
+    with workshop(handle, threads=2, seal=attach_session_changes) as pipe:
         pipe.send_bytes(feed((1, 1), (2, 2)))
         first, second = answers(pipe, 2)
     assert (first.task, first.sessions) == (2, [change])
@@ -196,7 +196,7 @@ def test_what_has_not_been_started_is_given_back() -> None:
     with workshop(handle, threads=4) as pipe:
         pipe.send_bytes(feed((1, 1), (2, 1), (3, 1)))
         assert started.wait(PATIENCE)
-        pipe.send_bytes(encode(Recall(None)))
+        pipe.send_bytes(encode(ReturnTasks(None)))
         back = answers(pipe, 2)
         go.set()
         assert sorted((outcome.task, outcome.kind) for outcome in back) == [

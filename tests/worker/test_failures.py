@@ -13,10 +13,10 @@ from crawler.output.items import ItemWriter
 from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.spider import Spider
-from crawler.worker.collector import Collector
-from crawler.worker.crawl_limits import Guards
+from crawler.worker.collector import ResultCollector
+from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.failures import report_of, status_error, whole_traceback_of
-from crawler.worker.request_filter import Finder
+from crawler.worker.request_filter import RequestFilter
 
 URL = "https://user:secret@shop.example/a"
 
@@ -58,9 +58,9 @@ def test_only_the_spider_s_own_errors_have_a_traceback() -> None:
 def collected(result: object) -> FailureReport:
     """The report of what a callback gave, as the collector found it."""
     spider = Spider()
-    finder = Finder(spider, None, Guards())
+    finder = RequestFilter(spider, None, CrawlLimits())
     with pytest.raises(Exception) as caught:  # noqa: PT011 (whatever the callback raises)
-        Collector(finder, ItemWriter(None)).collect(result, Request(URL), Outcome(0, "done"))
+        ResultCollector(finder, ItemWriter(None)).collect(result, Request(URL), Outcome(0, "done"))
     error = caught.value
     return report_of(Request(URL), error.with_traceback(caught.tb.tb_next))  # without this frame
 

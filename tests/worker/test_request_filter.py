@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from crawler import Spider
 from crawler.errors import SpiderError
-from crawler.messages import Found
+from crawler.messages import NewRequest
 from crawler.request import Request, fingerprint
 from crawler.scope import Scope
 from crawler.worker import request_filter as finder
-from crawler.worker.crawl_limits import Guards
-from crawler.worker.request_filter import Finder, encoded
+from crawler.worker.crawl_limits import CrawlLimits
+from crawler.worker.request_filter import RequestFilter, encoded
 from tests import jobs
 from tests.sites import Site, links, redirect
 
@@ -42,18 +42,18 @@ class Shop(Spider):
     def static(response: Any) -> None: ...
 
 
-def a_finder(scope: Scope | None = None, **guards: int) -> Finder:
-    return Finder(Shop(), scope, Guards(**guards))
+def a_finder(scope: Scope | None = None, **guards: int) -> RequestFilter:
+    return RequestFilter(Shop(), scope, CrawlLimits(**guards))
 
 
-def request_in(found: Found | None) -> Request:
+def request_in(found: NewRequest | None) -> Request:
     assert found is not None
     return msgspec.msgpack.decode(found.request, type=Request)
 
 
 def refused(request: Request) -> str:
     with pytest.raises(SpiderError) as caught:
-        a_finder().find(request, 1)
+        a_finder().accept(request, 1)
     return str(caught.value)
 
 
@@ -61,10 +61,10 @@ def refused(request: Request) -> str:
 
 
 def test_a_request_goes_to_the_frontier_with_its_url_normalised() -> None:
-    found = a_finder().find(Request("HTTPS://Shop.Example:443/a/../b?x=1#top", "anything"), 3)
+    found = a_finder().accept(Request("HTTPS://Shop.Example:443/a/../b?x=1#top", "anything"), 3)
     request = request_in(found)
     assert request == Request("https://shop.example/b?x=1", "anything", depth=3)
-    assert found == Found(fingerprint(request), "https://shop.example", 0, "anything",
+    assert found == NewRequest(fingerprint(request), "https://shop.example", 0, "anything",
                           found.request)  # type: ignore[union-attr] # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_dont_filter_is_handed_on() -> None:
 
 
 def test_a_depth_that_is_given_stays() -> None:
-    assert request_in(a_finder().find(Request(URL, depth=7), 1)).depth == 7
+    assert request_in(a_finder().accept(Request(URL, depth=7), 1)).depth == 7
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_url_that_cannot_be_asked_for_is_named(url: Any) -> None:
 def test_strings_of_beautifulsoup_are_plain_data() -> None:
     text: Any = BeautifulSoup(f"<p>{URL}</p>", "lxml").p.string  # type: ignore[union-attr]
     request = Request(text, "anything", data={text: [text]}, cb_kwargs={"title": text})
-    sent = request_in(a_finder().find(request, 1))
+    sent = request_in(a_finder().accept(request, 1))
     assert sent.url == URL
     assert sent.data == {URL: [URL]}
     assert sent.cb_kwargs == {"title": URL}
@@ -140,7 +140,7 @@ def test_methods_may_be_given_themselves() -> None:
         (Shop.parse, "parse"),
         (shop.static, "static"),
     ):
-        found = Finder(shop, None, Guards()).find(Request(URL, callback), 1)
+        found = RequestFilter(shop, None, CrawlLimits()).accept(Request(URL, callback), 1)
         assert found is not None
         assert found.callback == name
 
@@ -164,18 +164,18 @@ def test_arguments_that_the_callback_does_not_take(
 
 def test_arguments_are_checked_each_time_and_not_only_the_first() -> None:
     one = a_finder()
-    assert one.find(Request(URL + "1", "book", cb_kwargs={"title": "Emma"}), 1)
+    assert one.accept(Request(URL + "1", "book", cb_kwargs={"title": "Emma"}), 1)
     with pytest.raises(SpiderError):
-        one.find(Request(URL + "2", "book", cb_kwargs={"name": "Emma"}), 1)
+        one.accept(Request(URL + "2", "book", cb_kwargs={"name": "Emma"}), 1)
     with pytest.raises(SpiderError):
-        one.find(Request(URL + "3", "book"), 1)
+        one.accept(Request(URL + "3", "book"), 1)
 
 
 def test_a_wrong_callback_is_told_even_if_the_url_is_known() -> None:
     one = a_finder()
-    assert one.find(Request(URL), 1)
+    assert one.accept(Request(URL), 1)
     with pytest.raises(SpiderError, match="missing"):
-        one.find(Request(URL, "missing"), 1)
+        one.accept(Request(URL, "missing"), 1)
 
 
 # What is dropped
@@ -183,17 +183,17 @@ def test_a_wrong_callback_is_told_even_if_the_url_is_known() -> None:
 
 def test_what_is_too_deep_or_off_scope_is_dropped() -> None:
     one = a_finder(Scope.of_domains(["shop.example"]), max_depth=2)
-    assert one.find(Request(URL), 2)
-    assert one.find(Request(URL + "deep"), 3) is None
-    assert one.find(Request("https://other.example/"), 1) is None
-    assert one.find(Request(URL + "deep"), 2), "it was too deep then; it is not now"
+    assert one.accept(Request(URL), 2)
+    assert one.accept(Request(URL + "deep"), 3) is None
+    assert one.accept(Request("https://other.example/"), 1) is None
+    assert one.accept(Request(URL + "deep"), 2), "it was too deep then; it is not now"
 
 
 def test_what_was_sent_is_not_sent_again() -> None:
     one = a_finder()
-    assert one.find(Request(URL), 1)
-    assert one.find(Request(URL), 1) is None
-    assert one.find(Request(URL), 2) is None
+    assert one.accept(Request(URL), 1)
+    assert one.accept(Request(URL), 1) is None
+    assert one.accept(Request(URL), 2) is None
 
 
 @pytest.mark.parametrize(
@@ -210,24 +210,24 @@ def test_what_was_sent_is_not_sent_again() -> None:
 def test_what_the_url_does_not_say_is_sent_each_time(fields: dict[str, Any]) -> None:
     """The store tells what is new by the fingerprint; this memory only knows URLs."""
     one = a_finder()
-    assert one.find(Request(URL), 1)
+    assert one.accept(Request(URL), 1)
     for _ in range(2):
-        assert one.find(Request(URL, **fields), 1)
-    assert one.find(Request(URL), 1) is None
+        assert one.accept(Request(URL, **fields), 1)
+    assert one.accept(Request(URL), 1) is None
 
 
 def test_what_was_found_on_a_page_that_failed_is_sent_again() -> None:
     one = a_finder()
-    assert one.find(Request(URL), 1)
+    assert one.accept(Request(URL), 1)
     one.forget()
-    assert one.find(Request(URL), 1)
+    assert one.accept(Request(URL), 1)
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finder, "MOST_SENT", 10)
     one = a_finder()
     for number in range(100):
-        assert one.find(Request(f"{URL}{number}"), 1)
+        assert one.accept(Request(f"{URL}{number}"), 1)
         assert len(one._sent) <= 10
 
 
@@ -239,7 +239,7 @@ def test_nothing_new_is_ever_dropped(pages: list[tuple[str, str, bool]]) -> None
     for page, method, dont_filter in pages:
         request = Request(URL + page, method=method, dont_filter=dont_filter)
         without.add(fingerprint(request))
-        found = one.find(request, 1)
+        found = one.accept(request, 1)
         if found is not None:
             having.add(found.fingerprint)
         else:

@@ -15,7 +15,7 @@ from crawler import Request, Spider, urls
 from crawler.cli.report import summary_text
 from crawler.errors import FetchError, SpiderError
 from crawler.job.lookup import job_status
-from crawler.worker.unsafe_links import Safety
+from crawler.worker.unsafe_links import UnsafeLinkFilter
 from tests.jobs import failures, items, run_job, values
 from tests.sites import Reply, Site, links, redirect
 
@@ -62,7 +62,7 @@ HARMLESS = """
 def objection(path: str, **options: Any) -> str:
     url = urls.normalise(HOME + path)
     assert url is not None
-    return Safety(**options).objection(url)
+    return UnsafeLinkFilter(**options).danger(url)
 
 
 @pytest.mark.parametrize("path", LOGS_OUT.split())
@@ -88,14 +88,14 @@ def test_a_link_may_be_both() -> None:
 
 
 def test_the_host_says_nothing() -> None:
-    assert Safety().objection("https://logout.example/") == ""
-    assert Safety().objection("https://delete.example") == ""
+    assert UnsafeLinkFilter().danger("https://logout.example/") == ""
+    assert UnsafeLinkFilter().danger("https://delete.example") == ""
 
 
 @given(st.text())
 def test_no_url_is_too_strange(text: str) -> None:
     for url in (HOME + "/" + text, HOME + "/?" + text, text):
-        assert Safety(["x"]).objection(url) in {"", "logs out", "destructive"}
+        assert UnsafeLinkFilter(["x"]).danger(url) in {"", "logs out", "destructive"}
 
 
 # What the spider adds
@@ -105,7 +105,7 @@ def test_text_of_the_spider_stands_anywhere_in_the_url() -> None:
     own = ["/member.php?do=bye", "//exit."]
     assert objection("/member.php?do=bye&s=1", logout_urls=own) == "logs out"
     assert objection("/memberXphp?do=bye", logout_urls=own) == ""
-    assert Safety(own).objection("https://exit.example/") == "logs out"
+    assert UnsafeLinkFilter(own).danger("https://exit.example/") == "logs out"
     assert objection("/member.php?do=bye", logout_urls=own, follow_logout=True) == ""
 
 
@@ -123,7 +123,7 @@ def test_one_alone_need_not_be_a_list() -> None:
 @pytest.mark.parametrize("wrong", ["", 3, re.compile(b"x"), None])
 def test_what_is_no_pattern_is_an_error(wrong: Any) -> None:
     with pytest.raises(SpiderError, match=r"logout_urls holds .*re\.compile"):
-        Safety([wrong])
+        UnsafeLinkFilter([wrong])
 
 
 # Redirects
@@ -131,7 +131,7 @@ def test_what_is_no_pattern_is_an_error(wrong: Any) -> None:
 
 def check(method: str, start: str, after: str, end: str) -> str:
     try:
-        Safety().check_redirect(
+        UnsafeLinkFilter().check_redirect(
             Request(HOME + start, method=method), Request(HOME + end, method=after)
         )
     except FetchError as error:
@@ -200,9 +200,9 @@ def test_a_logged_in_job_leaves_them_alone_and_says_so(tmp_path: Path, site: Sit
     a_shop(site)
     summary = run_job(Member, tmp_path, site.url + "/")
     assert paths(site) == {"/", "/1", "/2", "/articles/how-to-delete-files"}
-    assert summary.counters.skipped == 3
+    assert summary.counters.skipped_unsafe == 3
     assert "skipped    3 unsafe links, named in the log" in summary_text(summary)
-    assert job_status(tmp_path)["skipped"] == 3
+    assert job_status(tmp_path)["skipped_unsafe"] == 3
     assert summary.counters.pending == summary.counters.failed == 0
     log = (tmp_path / "run.log").read_text()
     for path in UNSAFE:
@@ -215,7 +215,7 @@ def test_without_a_login_everything_is_followed(tmp_path: Path, site: Site) -> N
     a_shop(site)
     summary = run_job(Visitor, tmp_path, site.url + "/")
     assert paths(site) >= set(UNSAFE)
-    assert summary.counters.skipped == 0
+    assert summary.counters.skipped_unsafe == 0
 
 
 def test_settings_allow_them(tmp_path: Path, site: Site) -> None:
@@ -277,7 +277,7 @@ def test_links_that_failed_yields_are_counted_too(tmp_path: Path, site: Site) ->
 
     site.pages["/"] = "x"
     summary = run_job(Hopeless, tmp_path, site.url + "/")
-    assert summary.counters.skipped == 2
+    assert summary.counters.skipped_unsafe == 2
     assert paths(site) == {"/"}
 
 

@@ -22,7 +22,7 @@ from lxml import etree
 
 from crawler.parsing.html_tree import DEEPEST, TOO_DEEP
 from crawler.parsing.links import Reference
-from crawler.parsing.soup.nodes import REFERRING, Target
+from crawler.parsing.soup.nodes import REFERRING, TreeBuilderTarget
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class _FastBuilder(_QuietBuilder):
         self._references = references
 
     def feed(self, markup: Any) -> None:
-        target = Target(self.soup, self, self._references)
+        target = TreeBuilderTarget(self.soup, self, self._references)
         # The list is of this page, not of what is parsed later for a copy of the soup.
         self._references = None
         if (
@@ -131,7 +131,7 @@ class _TooDeepError(Exception):
     """More elements are within each other than are read."""
 
 
-class _Shallow(Target):
+class _Shallow(TreeBuilderTarget):
     """Ends where elements are nested deeper than ``DEEPEST``.
 
     lxml's parser goes through all open elements for each end tag that matches none: what is a
@@ -141,14 +141,14 @@ class _Shallow(Target):
     depth = 0
 
     def start(self, name: str, attributes: Any) -> Any:
-        """As in ``Target``. Raises _TooDeepError."""
+        """As in ``TreeBuilderTarget``. Raises _TooDeepError."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise _TooDeepError
         return super().start(name, attributes)
 
     def end(self, name: str) -> None:
-        """As in ``Target``."""
+        """As in ``TreeBuilderTarget``."""
         self.depth -= 1
         super().end(name)
 
@@ -164,7 +164,7 @@ def _feed_until_too_deep(parser: Any, target: _Shallow, markup: bytes) -> None:
 
 
 def _bs4_is_as_expected() -> bool:
-    """True when the nodes of the installed BeautifulSoup look as ``Target`` makes them."""
+    """True if the installed BeautifulSoup builds nodes as ``TreeBuilderTarget`` does."""
     sample = (
         b"<!DOCTYPE html><p class='a b'>x<br>\n<!-- y --><script>z</script><meta charset=utf-8>"
     )

@@ -20,7 +20,7 @@ from lxml import etree
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class CompiledSelector:
     """A selector, ready to be asked of an lxml element.
 
     ``all`` and ``first`` give a list of elements in the order of the page. ``reads_attributes``
@@ -35,14 +35,14 @@ class Path:
 
 
 @lru_cache(maxsize=512)
-def compiled(css: str) -> Path | None:
+def compiled(css: str) -> CompiledSelector | None:
     """``css`` as XPath, or None if BeautifulSoup must match it, or say what is wrong with it."""
     try:
         soupsieve.compile(css)
         if _UNCLEAR.search(css):
             return None
         path = "|".join(_path(one) for one in parser.parse(css))
-        return Path(
+        return CompiledSelector(
             all=etree.XPath(path, smart_strings=False),
             first=etree.XPath(f"({path})[1]", smart_strings=False),
             reads_attributes="@" in path,

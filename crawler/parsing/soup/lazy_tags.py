@@ -17,7 +17,7 @@ from lxml import etree
 
 from crawler.parsing.soup import builder as soup
 from crawler.parsing.soup import css_to_xpath as selectors
-from crawler.parsing.soup.nodes import AROUND, Target
+from crawler.parsing.soup.nodes import AROUND, TreeBuilderTarget
 
 LARGEST = 9_000_000
 """Bytes of markup up to which lxml keeps all that BeautifulSoup keeps, however it is nested."""
@@ -52,7 +52,7 @@ class Selection:
         made = _tags if _are_nested(elements) else _unread
         return ResultSet(None, list(made(elements, self._builder)))
 
-    def _is_certain(self, path: selectors.Path) -> bool:
+    def _is_certain(self, path: selectors.CompiledSelector) -> bool:
         if path.reads_attributes and self._has_plain_names is None:
             self._has_plain_names = not (_BRACES.search(self._markup) and _has_braces(self._root))
         if path.splits and self._has_plain_spaces is None:
@@ -106,7 +106,7 @@ def _begins_at(doctype: int, markup: bytes) -> bool:
 
 def _tags(elements: list[Any], builder: Any) -> Iterator[Tag]:
     """The tags of ``elements``, which are in the order of the page."""
-    target = Target(None, builder)
+    target = TreeBuilderTarget(None, builder)
     start, data = target.start, target.data
     waiting = iter(elements)
     element = next(waiting, None)
@@ -145,18 +145,18 @@ def _are_nested(elements: list[Any]) -> bool:
 
 def _unread(elements: list[Any], builder: Any) -> Iterator[Tag]:
     """The tags of ``elements``, with all but their contents."""
-    target = Target(None, builder)
+    target = TreeBuilderTarget(None, builder)
     for element in elements:
         target.begin(())
         tag: Any = target.start(element.tag, dict(element.items()))
         target.finish()
         del tag.contents, tag.next_element
         tag._origin = element, builder
-        tag.__class__ = _Unread
+        tag.__class__ = LazyTag
         yield tag
 
 
-class _Unread(Tag):
+class LazyTag(Tag):
     """A tag whose contents are still lxml's: many a tag is only asked for an attribute.
 
     The first look at its contents makes them, and makes it a plain ``Tag``.

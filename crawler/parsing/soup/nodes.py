@@ -1,8 +1,8 @@
 """The nodes of a BeautifulSoup tree, made in one step each.
 
 BeautifulSoup's lxml builder turns each event of the parser (start of a tag, text, …) into about
-ten calls of general methods. ``Target`` takes the same events, and makes the same objects and the
-same links between them.
+ten calls of general methods. ``TreeBuilderTarget`` takes the same events, and makes the same
+objects and the same links between them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _new: Any = object.__new__
 _new_string: Any = str.__new__
 
 
-class Target:
+class TreeBuilderTarget:
     """What lxml tells its events to: it makes the tree below ``soup``.
 
     All attributes of a tag and all links to its neighbours are set here, in the order of the

@@ -20,13 +20,13 @@ from crawler.errors import JobError
 from crawler.store import checksum
 from crawler.store.sqlite.row_counts import counted
 from crawler.store.sqlite.wal_index import lost_frames
-from crawler.system_errors import damaged, told
+from crawler.system_errors import corrupt_store, translating_errors
 
 # As bytes: SQLite's module would put text that is none into its message, all of it.
 _STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
 
 
-class Stamp(msgspec.Struct):
+class IntegrityStamp(msgspec.Struct):
     """What a store was like when it was left in good order."""
 
     size: int
@@ -39,7 +39,7 @@ class Stamp(msgspec.Struct):
     """While a job runs: the start of the machine on which it does. Nothing else holds then."""
 
     @classmethod
-    def of(cls, store: Path) -> Stamp:
+    def of(cls, store: Path) -> IntegrityStamp:
         """The stamp for a file as it is."""
         found = store.stat()
         total = checksum.of_file(store) if found.st_size <= checksum.READ_ALL else None
@@ -47,7 +47,7 @@ class Stamp(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Soundness:
+class StoreIntegrity:
     """The store ``path``, and its stamp."""
 
     path: Path
@@ -57,7 +57,7 @@ class Soundness:
 
         ``outputs`` are files that tell, if the store is gone, that there was one.
         """
-        with told(self.path):
+        with translating_errors(self.path):
             self.check_log()
             if not _size(self.path):
                 self._refuse_remains(outputs)
@@ -79,10 +79,10 @@ class Soundness:
             return
         if [stamp.boot, stamp.inode] != self.place():  # then the files may be of several instants
             return
-        with told(self.path):
+        with translating_errors(self.path):
             lost = lost_frames(self.path)
         if lost:
-            raise damaged(
+            raise corrupt_store(
                 self.path,
                 f"{lost:,} pages that were committed cannot be read from its log "
                 f"{self._log.name}; to go on from before them, remove {self._index.name}",
@@ -99,7 +99,7 @@ class Soundness:
     def begin(self) -> None:
         """The store has a log from now on; should that be gone, it is noticed."""
         boot, inode = self.place()
-        self._write(Stamp(0, 0, inode, None, boot))
+        self._write(IntegrityStamp(0, 0, inode, None, boot))
 
     def stamp(self) -> None:
         """Say what the store is like now, as its last writer; what its log holds is put into it.
@@ -110,7 +110,7 @@ class Soundness:
             with closing(sqlite3.connect(self.path, timeout=0)) as db:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if not _size(self._log):  # else somebody is reading it, and its log stays
-                self._write(Stamp.of(self.path))
+                self._write(IntegrityStamp.of(self.path))
         except (OSError, sqlite3.Error):
             with suppress(OSError):
                 self._stamp.unlink(missing_ok=True)
@@ -135,14 +135,14 @@ class Soundness:
     def _beside(self, ending: str) -> Path:
         return self.path.with_name(self.path.name + ending)
 
-    def _write(self, stamp: Stamp) -> None:
+    def _write(self, stamp: IntegrityStamp) -> None:
         new = self._stamp.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(stamp))
         new.replace(self._stamp)
 
-    def _read_stamp(self) -> Stamp | None:
+    def _read_stamp(self) -> IntegrityStamp | None:
         try:
-            return msgspec.json.decode(self._stamp.read_bytes(), type=Stamp)
+            return msgspec.json.decode(self._stamp.read_bytes(), type=IntegrityStamp)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
@@ -154,13 +154,13 @@ class Soundness:
                     "or start again with --fresh --yes, which removes that too"
                 )
 
-    def _check_stamped(self, stamp: Stamp) -> None:
-        now = Stamp.of(self.path)
+    def _check_stamped(self, stamp: IntegrityStamp) -> None:
+        now = IntegrityStamp.of(self.path)
         if now.size != stamp.size or now.checksum != stamp.checksum:
             if self._log.exists():  # killed when it had just put its log into the store
                 self._check_content()
             else:
-                raise damaged(
+                raise corrupt_store(
                     self.path,
                     f"it is not as the job has left it: it was changed, or {self._log.name}, "
                     "which belongs to it, is gone",
@@ -181,10 +181,10 @@ class Soundness:
             try:
                 (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
                 if found != "ok":
-                    raise damaged(self.path, " ".join(found.split()))
+                    raise corrupt_store(self.path, " ".join(found.split()))
                 wanted = _kept(db).get("tally")
                 if wanted is not None and tuple(wanted) != counted(db).kept:
-                    raise damaged(
+                    raise corrupt_store(
                         self.path,
                         "its tables are not of one instant: it may have been copied while the "
                         "job was running; copy it again after a stop",
@@ -192,7 +192,7 @@ class Soundness:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
-                raise damaged(self.path, str(error)) from None
+                raise corrupt_store(self.path, str(error)) from None
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -16,7 +16,7 @@ _HAS_FINISHED = "SELECT 1 FROM sqlite_master WHERE name = 'finished'"
 SEEN = "SELECT count(*) FROM seen"
 
 
-class Tally:
+class RowCounts:
     """Rows of ``seen``, and of ``pending`` those not finished, with the sum of their numbers."""
 
     __slots__ = ("ids", "is_new", "pending", "seen")
@@ -29,7 +29,7 @@ class Tally:
         """It is another one than the store has."""
 
     @classmethod
-    def of(cls, db: sqlite3.Connection, kept: Sequence[int] | None) -> Tally:
+    def of(cls, db: sqlite3.Connection, kept: Sequence[int] | None) -> RowCounts:
         """As ``kept``; counted where nothing was kept yet."""
         return counted(db) if kept is None else cls(*kept)
 
@@ -62,11 +62,11 @@ class Tally:
         return self.seen, self.pending, self.ids
 
 
-def counted(db: sqlite3.Connection) -> Tally:
+def counted(db: sqlite3.Connection) -> RowCounts:
     """The tally of what the store holds, which takes a look at all of it."""
     pending, ids = _pending(db)
     (seen,) = db.execute(SEEN).fetchone()
-    return Tally(seen, pending, ids)
+    return RowCounts(seen, pending, ids)
 
 
 def _pending(db: sqlite3.Connection) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from crawler.messages import Cookie, LoginState, RobotsFile, Usage
-from crawler.store import Host, SessionRecord
+from crawler.store import HostRow, SessionRecord
 
 AT_ONCE = 100
 """Rows of one statement; with a statement for each, all would take half as long again."""
@@ -29,11 +29,11 @@ def many(insert: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list
         yield insert + places * (len(some) - 1), list(itertools.chain.from_iterable(some))
 
 
-def host_of(row: Sequence[Any]) -> Host:
+def host_of(row: Sequence[Any]) -> HostRow:
     """The host of a row of ``hosts``."""
     id, origin, next_at, granted, robots, robots_at, account, seeded, requests = row
     rules = robots and _robots(robots)
-    return Host(id, origin, next_at, granted, rules, robots_at, account, bool(seeded), requests)
+    return HostRow(id, origin, next_at, granted, rules, robots_at, account, bool(seeded), requests)
 
 
 def session_of(row: Sequence[Any]) -> SessionRecord:
@@ -42,7 +42,7 @@ def session_of(row: Sequence[Any]) -> SessionRecord:
     return SessionRecord(key, _cookies(cookies), _login(login), _usage(usage))
 
 
-def robots_of(host: Host) -> bytes | None:
+def robots_of(host: HostRow) -> bytes | None:
     """A host's robots.txt as it is kept."""
     return None if host.robots is None else msgspec.msgpack.encode(host.robots)
 

@@ -6,7 +6,7 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from crawler.messages import Found
+from crawler.messages import NewRequest
 from crawler.store.sqlite.rows import AT_ONCE, many
 
 SEE = "INTO seen VALUES (?, ?)"
@@ -17,7 +17,7 @@ ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
 Row = tuple[bytes, str | None]
 
 
-def row_of(found: Found) -> Row:
+def row_of(found: NewRequest) -> Row:
     """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
     return found.fingerprint, None if found.callback == "parse" else found.callback
 
@@ -37,7 +37,9 @@ def see(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes] | None:
     return new
 
 
-def only(new: set[bytes], requests: Iterable[tuple[int, Found]]) -> Iterator[tuple[int, Found]]:
+def only(
+    new: set[bytes], requests: Iterable[tuple[int, NewRequest]]
+) -> Iterator[tuple[int, NewRequest]]:
     """Those that are new, each once, or need not be; what is found leaves ``new``."""
     for host, found in requests:
         if not found.dont_filter:
@@ -47,23 +49,23 @@ def only(new: set[bytes], requests: Iterable[tuple[int, Found]]) -> Iterator[tup
         yield host, found
 
 
-def is_seen(db: sqlite3.Connection, found: Found) -> bool:
+def is_seen(db: sqlite3.Connection, found: NewRequest) -> bool:
     """True when the fingerprint is known."""
     return db.execute(SEEN_BY, (found.fingerprint,)).fetchone() is not None
 
 
-def is_of_another(db: sqlite3.Connection, found: Found) -> bool:
+def is_of_another(db: sqlite3.Connection, found: NewRequest) -> bool:
     """True when a known fingerprint was asked for by another callback."""
     (callback,) = db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
     return bool(callback != row_of(found)[1])
 
 
-def arrive(db: sqlite3.Connection, found: Found) -> None:
+def arrive(db: sqlite3.Connection, found: NewRequest) -> None:
     """A redirect has led here."""
     db.execute(ARRIVE, row_of(found))
 
 
-def has_arrived(db: sqlite3.Connection, found: Found) -> bool:
+def has_arrived(db: sqlite3.Connection, found: NewRequest) -> bool:
     """True when a redirect has led here before, for the same callback."""
     row = db.execute(ARRIVED, (found.fingerprint,)).fetchone()
     return row is not None and bool(row[0] == row_of(found)[1])

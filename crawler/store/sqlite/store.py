@@ -20,16 +20,16 @@ from typing import Any
 
 import msgspec
 
-from crawler.messages import FailureReport, Found
-from crawler.store import Entry, Failed, Host, Key, Queued, SessionRecord
-from crawler.store.sealing import Seal
+from crawler.messages import FailureReport, NewRequest
+from crawler.store import Failed, HostRow, Key, PendingRow, QueuedRequest, SessionRecord
+from crawler.store.sealing import SessionEncryption
 from crawler.store.sqlite import seen
 from crawler.store.sqlite.checkpoints import Checkpoints
-from crawler.store.sqlite.row_counts import Tally
+from crawler.store.sqlite.row_counts import RowCounts
 from crawler.store.sqlite.rows import host_of, many, robots_of, session_of, set_back
 from crawler.store.sqlite.schema import TUNING, check_version, migrate
 from crawler.store.sqlite.tombstones import STILL, note, take_out
-from crawler.system_errors import UNREADABLE, damaged, explained
+from crawler.system_errors import UNREADABLE, corrupt_store, to_crawler_error
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -81,7 +81,7 @@ class SQLiteStore:
     def __init__(self, path: Path, *, read_only: bool = False, key: str | None = None) -> None:
         """With ``key`` what sessions consist of is encrypted, from now on if it was not."""
         self._path = path
-        self._seal = Seal(path)
+        self._seal = SessionEncryption(path)
         self._checkpoints = Checkpoints(path)
         with contextlib.ExitStack() as opened:
             try:
@@ -93,11 +93,11 @@ class SQLiteStore:
                         self._db.execute(f"PRAGMA {pragma}")
                     migrate(self._db)
                 check_version(self._db, path)
-                self._tally = Tally.of(self._db, (0, 0, 0) if read_only else self.get("tally"))
+                self._tally = RowCounts.of(self._db, (0, 0, 0) if read_only else self.get("tally"))
                 if self._seal.unlock(self, key, read_only=read_only):
                     self._wipe()
             except (sqlite3.DatabaseError, OSError, *UNREADABLE) as error:
-                raise explained(error, path) or damaged(path, str(error)) from None
+                raise to_crawler_error(error, path) or corrupt_store(path, str(error)) from None
             opened.pop_all()
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
@@ -124,18 +124,18 @@ class SQLiteStore:
                 self.set("tally", self._tally.kept)
             self._db.execute("COMMIT")
         except BaseException:
-            self._tally = Tally(*before)
+            self._tally = RowCounts(*before)
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
         self._tally.is_new = False
         self._checkpoints.committed(self._db.total_changes)
 
-    def rest(self) -> None:
+    def drain(self) -> None:
         self._checkpoints.close()
 
     def close(self) -> None:
-        self.rest()
+        self.drain()
         self._db.close()
 
     # The job's own record
@@ -149,28 +149,28 @@ class SQLiteStore:
 
     # Hosts
 
-    def host(self, origin: str, account: str = "") -> Host | None:
+    def host(self, origin: str, account: str = "") -> HostRow | None:
         row = self._db.execute(HOST_BY_ORIGIN, (origin, account)).fetchone()
         return None if row is None else host_of(row)
 
-    def host_by_id(self, id: int) -> Host:
+    def host_by_id(self, id: int) -> HostRow:
         return host_of(self._db.execute(HOST_BY_ID, (id,)).fetchone())
 
     def origins(self) -> Iterable[str]:
         return (origin for (origin,) in self._db.execute("SELECT DISTINCT origin FROM hosts"))
 
-    def add_host(self, origin: str, account: str = "") -> Host:
+    def add_host(self, origin: str, account: str = "") -> HostRow:
         known = self.host(origin, account)
         if known is not None:
             return known
         (id,) = self._db.execute(ADD_HOST, (origin, account)).fetchone()
-        return Host(id, origin, account=account)
+        return HostRow(id, origin, account=account)
 
     def accounts_with_work(self) -> list[str]:
         return [account for (account,) in self._db.execute(ACCOUNTS_WITH_WORK)]
 
-    def hand_over(self, old: str, new: str) -> None:
-        self.tidy()
+    def reassign(self, old: str, new: str) -> None:
+        self.compact()
         rows = self._db.execute("SELECT id, origin FROM hosts WHERE account = ?", (old,)).fetchall()
         for id, origin in rows:
             self._db.execute(HAND_OVER, (self.add_host(origin, new).id, id))
@@ -178,11 +178,11 @@ class SQLiteStore:
     def mark_seeded(self, hosts: Iterable[int]) -> None:
         self._db.executemany(SEED, ((id,) for id in hosts))
 
-    def save_hosts(self, hosts: Iterable[Host]) -> None:
+    def save_hosts(self, hosts: Iterable[HostRow]) -> None:
         rows = [(h.next_at, h.granted, robots_of(h), h.robots_at, h.id) for h in hosts]
         self._db.executemany(SAVE_HOST, rows)
 
-    def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[Host]:
+    def hosts_with_work(self, limit: int, without: Iterable[int] = ()) -> list[HostRow]:
         known = set(without)
         rows = (row for row in self._db.execute(HOSTS_WITH_WORK) if row[0] not in known)
         return [host_of(row) for row in itertools.islice(rows, limit)]
@@ -192,14 +192,14 @@ class SQLiteStore:
 
     # The frontier
 
-    def add(self, requests: Sequence[tuple[int, Found]], first: int) -> list[Entry]:
+    def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
         by_host = sorted(requests, key=_host_id)  # whose rows stand side by side, here and below
         rows = [seen.row_of(found) for _, found in by_host if not found.dont_filter]
         new = seen.see(self._db, rows)
         fresh = len(rows) if new is None else len(new)
         if new is not None:
             requests = list(seen.only(new, requests))
-        entries: list[Entry] = [
+        entries: list[PendingRow] = [
             (host, found.rank, id, found.once, bytes(found.request))
             for id, (host, found) in enumerate(requests, first)
         ]
@@ -210,30 +210,30 @@ class SQLiteStore:
         self._db.executemany(COUNT_REQUESTS, ((n, host) for host, n in counts.items()))
         return entries
 
-    def has_seen(self, found: Found) -> bool:
+    def has_seen(self, found: NewRequest) -> bool:
         return seen.is_seen(self._db, found)
 
-    def mark_seen(self, found: Found) -> bool:
+    def mark_seen(self, found: NewRequest) -> bool:
         if seen.see(self._db, [seen.row_of(found)]) is None:
             self._tally.add((), 1)
             return True
         return seen.is_of_another(self._db, found)
 
-    def arrive(self, found: Found) -> bool:
+    def mark_final(self, found: NewRequest) -> bool:
         seen.arrive(self._db, found)
         return self.mark_seen(found)
 
-    def has_arrived(self, found: Found) -> bool:
+    def is_final(self, found: NewRequest) -> bool:
         return seen.has_arrived(self._db, found)
 
-    def head(self, host: int, after: Key | None, limit: int) -> list[Queued]:
+    def next_requests(self, host: int, after: Key | None, limit: int) -> list[QueuedRequest]:
         rows = self._db.execute(HEAD, (host, *(after or _FIRST), limit))
-        return list(map(Queued._make, rows))
+        return list(map(QueuedRequest._make, rows))
 
-    def finish(self, done: Sequence[tuple[int, int, int]]) -> None:
+    def mark_done(self, done: Sequence[tuple[int, int, int]]) -> None:
         note(self._db, done, self._tally)
 
-    def tidy(self) -> None:
+    def compact(self) -> None:
         take_out(self._db, self._tally)
 
     def replace(self, host: int, key: Key, request: bytes, due: float | None = None) -> None:
@@ -244,17 +244,17 @@ class SQLiteStore:
         if new_host != host:
             self._db.execute(COUNT_REQUESTS, (1, new_host))
 
-    def mark(self, host: int, key: Key, once: int) -> None:
+    def set_delivery(self, host: int, key: Key, once: int) -> None:
         self._db.execute(MARK, (once, host, *key))
 
-    def due(self, host: int, now: float) -> list[Queued]:
-        return list(map(Queued._make, self._db.execute(DUE, (host, now))))
+    def due(self, host: int, now: float) -> list[QueuedRequest]:
+        return list(map(QueuedRequest._make, self._db.execute(DUE, (host, now))))
 
     def next_due(self, host: int) -> float | None:
         (due,) = self._db.execute(NEXT_DUE, (host,)).fetchone()
         return None if due is None else float(due)
 
-    def set_back(self, seconds: float) -> None:
+    def shift_times(self, seconds: float) -> None:
         set_back(self._db, seconds)
 
     def requests(self) -> Iterable[bytes]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from crawler.store.sqlite.row_counts import Tally
+from crawler.store.sqlite.row_counts import RowCounts
 from crawler.store.sqlite.rows import many
 
 MOST = 100_000
@@ -25,7 +25,7 @@ TAKE_OUT = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id
 FORGET = "DELETE FROM finished"
 
 
-def note(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: Tally) -> None:
+def note(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: RowCounts) -> None:
     """These are finished, by host, rank and id; part of a transaction."""
     new = sum(db.execute(query, values).rowcount for query, values in many(NOTE, done))
     tally.finish(db, done, gone=new)
@@ -33,7 +33,7 @@ def note(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: Ta
         take_out(db, tally)
 
 
-def take_out(db: sqlite3.Connection, tally: Tally) -> None:
+def take_out(db: sqlite3.Connection, tally: RowCounts) -> None:
     """What is noted leaves ``pending``; part of a transaction."""
     noted, gone = _count(db), db.execute(TAKE_OUT).rowcount
     db.execute(FORGET)
