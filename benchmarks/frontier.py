@@ -29,8 +29,9 @@ from crawler.job.config import RunConfig
 from crawler.job.folder import STORE
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
-from crawler.messages import Command, NewRequest, Outcome, TaskBatch
+from crawler.messages import Command, Outcome, TaskBatch
 from crawler.parsing.response import Response
+from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.settings import Settings
 from crawler.spider import Spider

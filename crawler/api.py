@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from crawler.cli.report import unruled
 from crawler.engine.engine import Engine
 from crawler.engine.log import log_to
 from crawler.errors import CrawlerError, FailedPagesWarning, LoginError
@@ -20,8 +19,10 @@ from crawler.job.config import RunConfig
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
 from crawler.session.accounts import check_login, of_spider
-from crawler.settings import check, from_pyproject, from_spider, key, resolve
+from crawler.session.credentials import encryption_key
+from crawler.settings import check, from_pyproject, from_spider, resolve
 from crawler.spider import Spider
+from crawler.stats import unruled
 
 
 def crawl(
@@ -61,7 +62,7 @@ def crawl(
             folder=folder,
             seeds=tuple([seeds] if isinstance(seeds, str) else seeds),
             arguments=arguments or {},
-            key=key(),
+            key=encryption_key(),
             accounts=tuple(accounts),
             keeps_folder=job is not None,
         )

@@ -7,57 +7,11 @@ the worker that found one and the worker that fetches it decode it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-
-class Cookie(msgspec.Struct, frozen=True, array_like=True):
-    """One cookie as data. ``value`` is ``None`` when a response deleted it."""
-
-    name: str
-    value: str | None
-    domain: str
-    path: str
-    expires: float | None = None
-    secure: bool = False
-    http_only: bool = False
-    host_only: bool = True
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What makes two cookies the same one (RFC 6265, section 5.3, step 11)."""
-        return (self.domain, self.path, self.name)
-
-
-class LoginState(msgspec.Struct, frozen=True, array_like=True):
-    """What a login has left behind, besides cookies."""
-
-    at: float | None = None
-    """When the session logged in, wall clock; None while it is not logged in."""
-    headers: dict[str, str] = {}
-    """Headers that the spider has set on the session."""
-    state: dict[str, Any] = {}
-    """What the spider keeps in ``session.state``."""
-    pages: tuple[str, ...] = ()
-    """Where the forms of the login stood, without query."""
-    sites: tuple[str, ...] = ()
-    """The sites that the login has visited: auth and its headers go to no other."""
-    waiting: str = ""
-    """What only a person can answer; the next login waits for that."""
-
-
-class Usage(msgspec.Struct, frozen=True, array_like=True):
-    """How much a session has been used, and when."""
-
-    pages: int = 0
-    """Responses that came through it."""
-    window_at: float = 0.0
-    """When the time began that a quota is counted for, wall clock."""
-    window_pages: int = 0
-    logins: int = 0
-    logged_out_at: float | None = None
-    """When a page last came back as if nobody were logged in, wall clock."""
+from crawler.records import Cookie, FailureReport, LoginState, NewRequest, RobotsFile
 
 
 class SessionUpdate(msgspec.Struct, array_like=True):
@@ -70,17 +24,6 @@ class SessionUpdate(msgspec.Struct, array_like=True):
     cookies: list[Cookie]
     heard: int = 0
     login: LoginState = LoginState()
-
-
-class RobotsFile(msgspec.Struct, array_like=True):
-    """A host's robots.txt: its rules as bytes and the crawl-delay (seconds) meant for us."""
-
-    body: bytes
-    crawl_delay: float | None = None
-    cause: str = ""
-    """Why there are no rules to go by, in a word; nothing may be asked then."""
-    message: str = ""
-    """The same in a sentence."""
 
 
 class HostUpdate(msgspec.Struct, array_like=True):
@@ -132,31 +75,6 @@ class Shutdown(msgspec.Struct, array_like=True, tag=3):
 
 
 Command = TaskBatch | ReturnTasks | Shutdown
-
-
-class NewRequest(msgspec.Struct, array_like=True):
-    """A new request as it goes into the frontier."""
-
-    fingerprint: bytes
-    origin: str
-    rank: int
-    """Ascending: what has the least rank goes first."""
-    callback: str
-    request: msgspec.Raw
-    once: bool = False
-    """It must not be sent twice."""
-    dont_filter: bool = False
-    account: str = ""
-    """The account that asks; empty where there is only one identity."""
-
-
-class FailureReport(msgspec.Struct, array_like=True):
-    """Why a request failed for good."""
-
-    url: str
-    cause: str
-    message: str
-    traceback: str = ""
 
 
 class SessionChange(msgspec.Struct, array_like=True):
@@ -211,8 +129,3 @@ class Outcome(msgspec.Struct, array_like=True):
 decode_command = msgspec.msgpack.Decoder(Command).decode
 decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 encode = msgspec.msgpack.Encoder().encode
-
-
-def encodable(text: str) -> str:
-    """``text`` with halves of characters, which UTF-8 has no bytes for, written out."""
-    return text.encode("utf-8", "backslashreplace").decode()

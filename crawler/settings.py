@@ -18,7 +18,6 @@ from typing import Any, get_type_hints
 import msgspec
 
 from crawler.errors import SettingsError
-from crawler.session.credentials import from_keyring
 
 VERSION = "0.1.0"
 
@@ -151,23 +150,6 @@ _DESCRIPTIONS: dict[Any, str] = {
 }
 
 NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Settings))
-
-
-def key() -> str | None:
-    """What sessions are to be encrypted with: the text in CRAWL_KEY, or None.
-
-    ``CRAWL_KEY=keyring`` takes it from the system's keyring. Raises SettingsError for an empty key.
-    """
-    found = os.environ.get("CRAWL_KEY")
-    if found == "keyring":
-        found = from_keyring("crawler", "CRAWL_KEY", "CRAWL_KEY")
-        if found is None:
-            raise SettingsError(
-                "CRAWL_KEY is not in the keyring: put it there with keyring set crawler CRAWL_KEY"
-            )
-    if found is not None and not found.strip():
-        raise SettingsError("CRAWL_KEY is empty: give it a text, or unset it")
-    return found
 
 
 def ca_bundle() -> str | bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from crawler.errors import SpiderError
 from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.session.session import Session
@@ -106,3 +108,28 @@ class Spider:
     def logs_in(cls) -> bool:
         """True when the spider has a ``login`` of its own."""
         return cls.login is not Spider.login
+
+
+def has_own_logout_check(spider: Spider) -> bool:
+    """Return True if the spider overrides ``is_logged_out``."""
+    return type(spider).is_logged_out is not Spider.is_logged_out
+
+
+def callback_signature(spider: Spider, name: str) -> inspect.Signature:
+    """How the callback is called. Raises SpiderError when the spider has no such method."""
+    method: Any = getattr(spider, name, None)
+    if not callable(method) or name.startswith("__"):
+        raise SpiderError(
+            f"callback {name!r} is no method of {type(spider).__name__}; "
+            "a request names a method of its spider, or the method's name"
+        )
+    return inspect.signature(method)
+
+
+def check_arguments(signature: inspect.Signature, name: str, cb_kwargs: dict[str, Any]) -> None:
+    """Raises SpiderError when the callback does not take a response and ``cb_kwargs``."""
+    try:
+        signature.bind(None, **cb_kwargs)
+    except TypeError as error:
+        given = ", ".join(cb_kwargs) or "a response alone"
+        raise SpiderError(f"callback {name}() cannot be called with {given}: {error}") from None

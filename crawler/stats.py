@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from crawler.text import count
+
 State = Literal["running", "stopped", "finished"]
 
 
@@ -124,3 +126,11 @@ def status(
         "seconds": round(counters.seconds, 3),
         "output": str(output),
     }
+
+
+def unruled(summary: Summary) -> str:
+    """What became of requests whose host's robots.txt could not be had, and how to go on."""
+    return (
+        f"{count(summary.counters.pending, 'request')} pending, as robots.txt could not be had of "
+        f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"
+    )

@@ -8,6 +8,7 @@ said. Written out (``\\x1b``) they are only ugly.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 # C0 without tab and line feed, DEL, C1, the separators of Unicode, and what turns the order of
 # letters around (https://www.unicode.org/reports/tr9/, "Trojan Source").
@@ -28,3 +29,19 @@ def one_line(text: str) -> str:
 
 def _written(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
+
+
+def encodable(text: str) -> str:
+    """``text`` with halves of characters, which UTF-8 has no bytes for, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def display_path(path: Path) -> str:
+    """A path as people want to read it: from the current folder where it is below that."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def count(number: int, thing: str) -> str:
+    """``1 page``, ``1,234 pages``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -8,26 +8,25 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tests.test_architecture import FLOORS, PACKAGE, is_demo, name_of
+from tests.test_architecture import FLOORS, PACKAGE, home_of, name_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "code.md"
 HEAD = """\
 # The code
 
-Every module of `crawler/`, from the top down: a module imports from its own floor or from one
-below, and never in a circle. `make map` writes this page, and a test compares it with the code.
+Every module of `crawler/`, from the top down: a package imports only from those below it, and
+modules never in a circle. `make map` writes this page, and a test compares it with the code.
 To follow one URL through it, read [the way of a URL](guide.md#the-way-of-a-url).
 """
 
 
 def page() -> str:
     """The whole page."""
-    said = {name_of(path): (path, _about(path)) for path in sorted(PACKAGE.rglob("*.py"))}
-    floors = {**FLOORS, "the demo shop": set(filter(is_demo, said))}
     parts = [HEAD]
-    for floor, names in floors.items():
-        rows = [_row(*said[name]) for name in sorted(names)]
-        parts.append("\n".join([f"## {floor[0].upper()}{floor[1:]}\n", *TABLE, *rows]) + "\n")
+    paths = sorted(PACKAGE.rglob("*.py"), key=name_of)
+    for home in ["demo", *reversed(FLOORS)]:
+        rows = [_row(path, _about(path)) for path in paths if home_of(name_of(path)) == home]
+        parts.append("\n".join([f"## {home}\n", *TABLE, *rows]) + "\n")
     return "\n".join(parts)
 
 

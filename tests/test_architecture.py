@@ -21,162 +21,15 @@ from crawler.store.sqlite.store import SQLiteStore
 
 PACKAGE = Path(crawler.__file__).parent
 
-# From the top down. A module imports from its own floor or from one below, and never in a circle.
-FLOORS: dict[str, set[str]] = {
-    "the ways in": {
-        *(
-            "__main__",
-            "cli.main",
-            "cli.session_commands",
-            "api",
-            "cli.options",
-            "cli.configure",
-            "cli.progress",
-            "cli.report",
-            "cli.new",
-        ),
-    },
-    "one run": {
-        "engine.committer",
-        "engine.supervision",
-        "engine.dispatcher",
-        "engine.outcomes",
-        "engine.seeding",
-        "engine.engine",
-        "engine.recycling",
-    },
-    "its parts": {
-        *(
-            "scheduling.assignment",
-            "job.callback_check",
-            "job.spider_loader",
-            "scheduling.frontier",
-            "scheduling.host_queue",
-            "job.session_admin",
-            "job.importing",
-        ),
-        *(
-            "job.job",
-            "job.folder",
-            "job.lock",
-            "job.record",
-            "job.lookup",
-            "scheduling.worker_loads",
-            "scheduling.worker_sync",
-            "output.file_lock",
-            "job.config",
-            "worker.executor",
-            "scheduling.page_budget",
-            "engine.manual_login",
-            "store.sqlite.integrity",
-            "engine.prefork",
-        ),
-        *(
-            "scheduling.scheduler",
-            "job.seed_formats",
-            "job.seeds",
-            "output.jsonlines",
-            "store",
-            "store.sqlite.tombstones",
-            "store.sqlite.rows",
-        ),
-        *(
-            "store.sqlite.checkpoints",
-            "store.sqlite.schema",
-            "store.sealing",
-            "store.sqlite.seen",
-            "store.sqlite.store",
-            "store.sqlite.row_counts",
-            "store.sqlite.wal_index",
-        ),
-        *("engine.worker_pool", "worker.worker"),
-    },
-    "one page": {
-        "worker.callback_lock",
-        "worker.collector",
-        "worker.hosts",
-        "worker.failures",
-        "worker.fetcher",
-        "worker.request_filter",
-        "worker.crawl_limits",
-        "output.items",
-        "session.login",
-        "session.login_page",
-        "worker.session_pool",
-        "spider",
-    },
-    "what is sent and what comes": {
-        *(
-            "parsing.bases",
-            "http.body",
-            "session.probe",
-            "session.cookie_files",
-            "http.cookie_jar",
-            "parsing.encoding",
-            "parsing.forms",
-            "parsing.links",
-            "parsing.response",
-            "parsing.robots",
-        ),
-        *(
-            "parsing.feed_entries",
-            "worker.unsafe_links",
-            "scope",
-            "http.set_cookie",
-            "parsing.sitemaps",
-        ),
-        *(
-            "http.fast_path",
-            "http.http1",
-            "parsing.soup.nodes",
-            "parsing.fast_parsel",
-            "parsing.soup.lazy_tags",
-            "parsing.soup.css_to_xpath",
-            "session.session",
-            "parsing.soup.builder",
-            "parsing.follow",
-            "http.transport",
-            "parsing.html_tree",
-        ),
-    },
-    "one request": {
-        *(
-            "session.accounts",
-            "http.address_policy",
-            "store.checksum",
-            "http.connections",
-            "http.deadline",
-            "http.environment",
-            "gc_tuning",
-            "session.read_write_lock",
-            "messages",
-            "scheduling.robots_retry",
-            "scheduling.politeness",
-            "http.adapter",
-            "session.quota",
-        ),
-        *("http.redirects", "request", "scheduling.retry", "session.concurrency", "urls"),
-    },
-    "the ground": {
-        *("cli", "engine", "http", "job", "output", "parsing", "parsing.soup", "scheduling"),
-        *("session", "store.sqlite", "worker"),
-        *(
-            "errors",
-            "clock",
-            "engine.log",
-            "session.masking",
-            "session.throttle",
-            "session.credentials",
-            "session.prompts",
-            "settings",
-            "stats",
-            "engine.signals",
-            "text",
-            "system_errors",
-            "store.encryption",
-        ),
-    },
-}
+# From the ground up: a package, or a module at the top, imports only from what stands before it.
+FLOORS = [
+    *("errors", "text", "clock", "gc_tuning", "urls", "system_errors", "tracebacks"),
+    *("settings", "request", "scope", "records", "messages", "stats"),
+    *("store", "parsing", "http", "session", "output", "spider", "scheduling"),
+    *("worker", "job", "engine", "cli", "api", "__main__"),
+]
+MOST_AT_THE_TOP = 17
+MOST_IN_A_PACKAGE = 12
 
 MOST_LINES = 500
 MOST_FUNCTION_LINES = 60
@@ -252,9 +105,9 @@ def own_imports(name: str) -> set[str]:
     return {one for one in found if one in known or is_demo(one)}
 
 
-def floor_of(name: str) -> int:
-    """Counted from the top."""
-    return next(number for number, names in enumerate(FLOORS.values()) if name in names)
+def home_of(name: str) -> str:
+    """The package of a module, or the module itself at the top."""
+    return name.partition(".")[0]
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -276,15 +129,25 @@ def each_module(*without: str) -> pytest.MarkDecorator:
 
 
 @each_module()
-def test_every_module_stands_on_one_floor(name: str) -> None:
-    assert sum(name in names for names in FLOORS.values()) == 1
-
-
-@each_module()
 def test_imports_point_downward(name: str) -> None:
-    ours = {one for one in own_imports(name) if not is_demo(one)}
-    upward = {one for one in ours if floor_of(one) < floor_of(name)}
-    assert not upward, f"{name} stands on the floor “{list(FLOORS)[floor_of(name)]}”"
+    home = home_of(name)
+    ours = {home_of(one) for one in own_imports(name) if not is_demo(one)} - {home}
+    assert {one for one in ours if FLOORS.index(one) > FLOORS.index(home)} == set()
+
+
+def test_worker_and_job_do_not_know_each_other_nor_store_http_and_parsing() -> None:
+    for apart in ({"worker", "job"}, {"store", "http", "parsing"}, {"worker", "store"}):
+        for name in modules():
+            if home_of(name) in apart:
+                ours = {home_of(one) for one in own_imports(name)} - {home_of(name)}
+                assert not ours & apart, name
+
+
+def test_no_folder_is_crowded() -> None:
+    for folder in {PACKAGE, *(path.parent for path in PACKAGE.rglob("*.py"))}:
+        modules_there = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        most = MOST_AT_THE_TOP - 1 if folder == PACKAGE else MOST_IN_A_PACKAGE
+        assert len(modules_there) <= most, folder
 
 
 def test_no_circles() -> None:
@@ -364,7 +227,7 @@ def test_the_median_function_is_short() -> None:
     assert statistics.median(lengths) < 10
 
 
-@each_module("settings", *FLOORS["the ways in"])
+@each_module("settings", *(name for name in modules() if home_of(name) in {"cli", "api"}))
 def test_nothing_below_settings_reads_the_environment(name: str) -> None:
     readers = {"environ", "environb", "getenv"}
     readers |= {"get_environ_proxies", "get_netrc_auth", "getproxies", "should_bypass_proxies"}

@@ -13,13 +13,13 @@ from crawler.job import seeds
 from crawler.job import spider_loader as discovery
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
-from crawler.job.importing import display_path
 from crawler.job.job import recorded
 from crawler.session.accounts import Account, check_login, of_spider
 from crawler.session.accounts import load as load_accounts
-from crawler.session.credentials import refuse_in_arguments
+from crawler.session.credentials import encryption_key, refuse_in_arguments
 from crawler.session.masking import Mask
-from crawler.settings import Settings, from_assignments, from_pyproject, from_spider, key, resolve
+from crawler.settings import Settings, from_assignments, from_pyproject, from_spider, resolve
+from crawler.text import display_path
 
 
 def for_run(
@@ -56,7 +56,7 @@ def for_run(
         overrides=changed,
         accounts=who,
         accounts_file=accounts and accounts.absolute(),
-        key=key(),
+        key=encryption_key(),
         mask=mask,
     )
 
@@ -94,7 +94,7 @@ def for_login(
         overrides=changed,
         accounts=_accounts(source, accounts, mask),
         accounts_file=accounts and accounts.absolute(),
-        key=key(),
+        key=encryption_key(),
         mask=mask,
     )
 
@@ -123,7 +123,7 @@ def for_resume(folder: Path, mask: Mask) -> RunConfig:
         accounts=who,
         accounts_file=accounts,
         resume_only=seeds.STDIN in record.seeds,
-        key=key(),
+        key=encryption_key(),
         mask=mask,
     )
 

@@ -32,12 +32,11 @@ from crawler.job import lookup as jobs
 from crawler.job import spider_loader as discovery
 from crawler.job.config import RunConfig
 from crawler.job.folder import LOG
-from crawler.job.importing import display_path
 from crawler.session.credentials import in_environment
 from crawler.session.masking import Mask
 from crawler.settings import VERSION, usable_cores
 from crawler.system_errors import to_crawler_error
-from crawler.text import one_line, printable
+from crawler.text import display_path, one_line, printable
 
 UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
 INTERRUPTED = 130

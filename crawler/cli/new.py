@@ -8,8 +8,8 @@ from pathlib import Path
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.job.importing import display_path
 from crawler.job.spider_loader import FOLDER
+from crawler.text import display_path
 
 START = "https://example.com/"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-from crawler.cli.report import count, duration, summary_text
+from crawler.cli.report import duration, summary_text
 from crawler.job.seeds import BadSeed
 from crawler.stats import Snapshot, Summary
-from crawler.text import one_line, printable
+from crawler.text import count, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

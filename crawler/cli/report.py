@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from crawler.job.folder import LOG
-from crawler.job.importing import display_path
 from crawler.job.session_admin import SessionInfo
 from crawler.job.spider_loader import Listing
-from crawler.messages import FailureReport
-from crawler.stats import Counters, Summary
+from crawler.records import FailureReport
+from crawler.stats import Counters, Summary, unruled
+from crawler.text import count, display_path
 
 
 def summary_text(summary: Summary) -> str:
@@ -70,14 +70,6 @@ def _how_it_ended(summary: Summary) -> str:
     if counters.reason == "robots":
         return f"{name} stopped, {unruled(summary)}"
     return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
-
-
-def unruled(summary: Summary) -> str:
-    """What became of requests whose host's robots.txt could not be had, and how to go on."""
-    return (
-        f"{count(summary.counters.pending, 'request')} pending, as robots.txt could not be had of "
-        f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"
-    )
 
 
 def _per_second(counters: Counters) -> str:
@@ -258,11 +250,6 @@ def _spec(spec: str) -> str:
 
 def _local(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def count(number: int, thing: str) -> str:
-    """``1 page``, ``1,234 pages``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -16,15 +16,14 @@ from crawler.errors import CookieFileError, UsageError
 from crawler.job import lookup as jobs
 from crawler.job import session_admin as identities
 from crawler.job.config import RunConfig
-from crawler.job.importing import display_path
 from crawler.job.job import reader, writer
 from crawler.session import cookie_files as cookiefiles
 from crawler.session.accounts import Account
+from crawler.session.credentials import encryption_key
 from crawler.session.masking import Mask
 from crawler.session.prompts import terminal_prompt
-from crawler.settings import key
 from crawler.spider import Spider
-from crawler.text import printable
+from crawler.text import count, display_path, printable
 
 
 @click.command(short_help="Log in, answering what is asked, and keep the session.")
@@ -67,9 +66,7 @@ def login(
 
 def _import(plan: RunConfig, account: Account | None, path: Path, name: str) -> None:
     number = signin.take_cookies(plan, account, cookiefiles.read(_text(path), display_path(path)))
-    click.echo(
-        f"crawl: {name} has {report.count(number, 'cookie')} of {display_path(path)}", err=True
-    )
+    click.echo(f"crawl: {name} has {count(number, 'cookie')} of {display_path(path)}", err=True)
     spider = plan.source.load()
     if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
         click.echo(
@@ -101,12 +98,10 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
     or as cookies.txt.
     """
     folder = jobs.folder_of(job)
-    with closing(reader(folder, key())) as store:
+    with closing(reader(folder, encryption_key())) as store:
         if export is not None:
             number = identities.export(store, export, account)
-            click.echo(
-                f"crawl: {report.count(number, 'cookie')} in {display_path(export)}", err=True
-            )
+            click.echo(f"crawl: {count(number, 'cookie')} in {display_path(export)}", err=True)
             return
         found = identities.chosen(store, account)
     text = printable(report.sessions_text(found, folder))
@@ -115,7 +110,7 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
 
 def waiting(folder: Path) -> dict[str, str]:
     """What the logins of a job ask, by account; nothing where the key for that is missing."""
-    with contextlib.suppress(UsageError), closing(reader(folder, key())) as store:
+    with contextlib.suppress(UsageError), closing(reader(folder, encryption_key())) as store:
         return identities.waiting(store)
     return {}
 
@@ -129,7 +124,7 @@ def logout(job: str | None, account: str | None) -> None:
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
     folder = jobs.folder_of(job)
-    with writer(folder, key()) as store:
+    with writer(folder, encryption_key()) as store:
         gone = identities.forget(store, account)
     names = ", ".join(one.name or "its account" for one in gone) or "nobody"
     click.echo(f"crawl: {display_path(folder)} has forgotten the session of {names}", err=True)

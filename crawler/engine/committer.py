@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from operator import itemgetter
 
 from crawler.job.job import Job
-from crawler.messages import NewRequest, Outcome
-from crawler.scheduling.assignment import Assignment
+from crawler.messages import Outcome
+from crawler.records import ONCE, SENT, Key, NewRequest, PendingRow
 from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import Assignment
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
-from crawler.store import ONCE, SENT, Key, PendingRow
 
 log = logging.getLogger(__name__)
 

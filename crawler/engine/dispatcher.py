@@ -8,13 +8,13 @@ from crawler.engine.committer import Committer
 from crawler.engine.worker_pool import WorkerPool
 from crawler.messages import Task, TaskBatch, encode
 from crawler.parsing.robots import url_for
+from crawler.records import ONCE, SENT
 from crawler.request import Request
-from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import Assignment
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
-from crawler.store import ONCE, SENT
 
 
 class Dispatcher:

@@ -19,10 +19,9 @@ from crawler.engine.dispatcher import Dispatcher
 from crawler.engine.log import log_to
 from crawler.engine.outcomes import OutcomeHandler
 from crawler.engine.prefork import PreforkPool
-from crawler.engine.recycling import WorkerRecycler
 from crawler.engine.seeding import Seeder
 from crawler.engine.signals import StopSignal
-from crawler.engine.supervision import CrashTracker
+from crawler.engine.supervision import CrashTracker, WorkerRecycler
 from crawler.engine.worker_pool import WorkerPool
 from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig

@@ -19,19 +19,18 @@ from crawler.http.deadline import Watchdog
 from crawler.job.config import RunConfig
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
-from crawler.messages import Cookie, SessionChange, SessionUpdate
-from crawler.scheduling.frontier import ACCOUNT
+from crawler.messages import SessionChange, SessionUpdate
+from crawler.records import Cookie, SessionRecord
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.scope import Scope
 from crawler.session.accounts import Account
 from crawler.session.cookie_files import domain_of
+from crawler.session.keys import SessionKey
 from crawler.session.login import Login
 from crawler.session.prompts import Prompt
 from crawler.session.session import Session
-from crawler.store import SessionRecord, Store
-
-SITE = "site"
-"""How the keys of sessions begin that do not log in; each belongs to a site."""
+from crawler.spider import has_own_logout_check
+from crawler.store import Store
 
 
 def the_account(plan: RunConfig, name: str | None) -> Account | None:
@@ -77,7 +76,14 @@ def log_in(plan: RunConfig, account: Account | None, person: Prompt) -> None:
             session.freeze_defaults()
             session.load(SessionUpdate(record.key, record.cookies, login=record.login))
             session.logged_in_at, session.waiting = None, ""
-            login = Login(made, Scope(), plan.settings.retries, Lock(), job.folder / PAGES)
+            login = Login(
+                made,
+                Scope(),
+                plan.settings.retries,
+                Lock(),
+                job.folder / PAGES,
+                has_own_check=has_own_logout_check(made),
+            )
             login.ensure(session)
             _keep(job.store, record, session.pop_changes())
 
@@ -95,7 +101,7 @@ def take_cookies(plan: RunConfig, account: Account | None, cookies: Iterable[Coo
     has_accounts = account is not None or plan.source.load().logs_in()
     by_key: dict[str, list[Cookie]] = {}
     for cookie in good:
-        key = _key(account) if has_accounts else f"{SITE}:{_site(cookie)}"
+        key = _key(account) if has_accounts else str(SessionKey.of_site(_site(cookie)))
         by_key.setdefault(key, []).append(cookie)
     with _job(plan) as job, job.store.transaction():
         for key, group in by_key.items():
@@ -131,7 +137,7 @@ def _record(store: Store, key: str) -> SessionRecord:
 
 
 def _key(account: Account | None) -> str:
-    return ACCOUNT if account is None else f"{ACCOUNT}:{account.name}"
+    return str(SessionKey.of_account("" if account is None else account.name))
 
 
 def _site(cookie: Cookie) -> str:

@@ -8,16 +8,17 @@ import math
 from crawler.engine.committer import Committer
 from crawler.engine.worker_pool import WorkerPool
 from crawler.errors import InputRequiredError, SystemResourceError
+from crawler.job.config import login_command
 from crawler.job.job import Job
-from crawler.job.session_admin import login_command
-from crawler.messages import FailureReport, Outcome, RobotsFile
-from crawler.scheduling.assignment import Assignment
-from crawler.scheduling.frontier import ACCOUNT, Frontier
-from crawler.scheduling.host_queue import HostQueue
+from crawler.messages import Outcome
+from crawler.records import FailureReport, RobotsFile
+from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import Assignment, HostQueue
 from crawler.scheduling.retry import SPARED
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
+from crawler.session.keys import SessionKey
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class OutcomeHandler:
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
         """Count the page for the account; all its hosts rest when it has had enough."""
-        if not host.session.startswith(ACCOUNT):
+        if not SessionKey.parse(host.session).is_account:
             return
         self._news.count_page(host.session, self._wall())
         rest = self._news.quota_wait(host.session, self._wall())

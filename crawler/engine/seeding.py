@@ -14,7 +14,7 @@ from crawler.job import seeds
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
 from crawler.job.seeds import BadSeed
-from crawler.messages import NewRequest
+from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
 from crawler.scope import Scope

@@ -24,8 +24,8 @@ from crawler.session.accounts import Account
 from crawler.session.masking import Mask
 from crawler.settings import Settings
 from crawler.system_errors import out_of_handles, too_many_open_files
+from crawler.tracebacks import whole_traceback_of
 from crawler.worker.executor import TaskExecutor, configure_process, signals_blocked
-from crawler.worker.failures import whole_traceback_of
 from crawler.worker.worker import Worker
 
 log = logging.getLogger(__name__)

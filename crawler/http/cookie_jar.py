@@ -18,7 +18,7 @@ from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from crawler.http import set_cookie as setcookie
 from crawler.http.set_cookie import CookieOrigin
-from crawler.messages import Cookie
+from crawler.records import Cookie
 
 MOST_OF_DOMAIN = 180
 """Cookies of one domain; browsers keep that many. RFC 6265, section 6.1, asks for 50."""

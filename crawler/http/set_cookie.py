@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from crawler import urls
-from crawler.messages import Cookie
+from crawler.records import Cookie
 
 LONGEST = 4096
 """Bytes of a cookie's name and value together; a longer one is ignored (6265bis, 5.7)."""

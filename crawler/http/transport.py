@@ -17,7 +17,6 @@ from crawler.http.environment import Environment
 from crawler.http.fast_path import FastPath
 from crawler.http.http1 import RawResponse
 from crawler.request import Request
-from crawler.session.concurrency import FetchCoordinator
 
 
 class Transport(requests.Session):
@@ -34,9 +33,11 @@ class Transport(requests.Session):
         super().__init__()
         self.cookies = ChangeTrackingCookieJar()
         self.home: set[str] = set()
-        self.turns = FetchCoordinator()
         self._environment = Environment()
         self._direct = FastPath(self, self._environment)
+
+    def cookies_received(self, *, changed: bool) -> None:
+        """Called when the cookies of a response are stored; ``changed`` if one has a new value."""
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -76,7 +77,7 @@ class Transport(requests.Session):
         if not self.home or urls.site(request.url) in self.home:
             reply = self._direct.send(request, self.cookies, timeout)
             if reply is not None:
-                self.turns.note(changed=self.cookies.store_from((reply,)))
+                self.cookies_received(changed=self.cookies.store_from((reply,)))
                 return reply
         return self.send_once(self.prepare(request), timeout)
 
@@ -126,7 +127,7 @@ class Transport(requests.Session):
         options |= self.merge_environment_settings(url, None, True, None, None)
         raw: requests.Response = self.get_adapter(url).send(prepared, **options)
         raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
-        self.turns.note(changed=self.cookies.store_from((*raw.history, raw)))
+        self.cookies_received(changed=self.cookies.store_from((*raw.history, raw)))
         return raw
 
 

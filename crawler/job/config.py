@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crawler.job.spider_loader import SpiderSource
+from crawler.job.folder import folder_for
+from crawler.job.spider_loader import FOLDER, SpiderSource
 from crawler.session.accounts import Account
 from crawler.session.credentials import in_environment
 from crawler.session.masking import Mask
 from crawler.settings import Settings
+from crawler.text import display_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +50,25 @@ class RunConfig:
         self.mask.watch(in_environment())
         for account in self.accounts:
             self.mask.watch(account.secrets)
+
+
+def login_command(plan: RunConfig, account: str) -> str:
+    """What to type so that a person can answer what the login of ``account`` asks."""
+    spider = plan.source.load()
+    words = ["crawl", "login", _spec(plan)]
+    if account:
+        words += ["--account", account]
+    if plan.folder.absolute() != folder_for(spider.name).absolute():
+        words += ["--job", display_path(plan.folder)]
+    return shlex.join(words)
+
+
+def _spec(plan: RunConfig) -> str:
+    """The spider as one would type it: its name, if that finds it."""
+    path, name = plan.source.path, plan.source.load().name
+    if path is None:
+        return plan.source.spec
+    if path.is_relative_to(FOLDER.absolute()):
+        return name
+    class_name = plan.source.class_name
+    return f"{display_path(path)}:{class_name}" if class_name else display_path(path)

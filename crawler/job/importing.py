@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from crawler.errors import SpiderError
+from crawler.text import display_path
 
 
 def import_file(path: Path) -> ModuleType:
@@ -110,9 +111,3 @@ def _line_in(error: BaseException, path: Path | None) -> str:
         if path is None or frame.filename == str(path)
     ]
     return f", line {frames[-1].lineno}," if frames and path else ""
-
-
-def display_path(path: Path) -> str:
-    """A path as people want to read it: from the current folder where it is below that."""
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

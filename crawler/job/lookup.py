@@ -14,7 +14,7 @@ from crawler.errors import JobError
 from crawler.job.folder import JOBS, LOCK, STORE, folder_for
 from crawler.job.job import reader
 from crawler.job.record import JobRecord
-from crawler.messages import FailureReport
+from crawler.records import FailureReport
 from crawler.stats import Counters, State, status
 from crawler.store.sqlite.store import SQLiteStore
 from crawler.system_errors import translating_errors

@@ -18,11 +18,10 @@ from typing import IO, Any
 
 from crawler import urls
 from crawler.errors import SeedError, SpiderError
-from crawler.job.importing import display_path
 from crawler.job.seed_formats import CSV, JSON, BadRow, check_text, rows_of
 from crawler.request import Request
-from crawler.spider import Spider
-from crawler.worker.request_filter import callback_signature, check_arguments
+from crawler.spider import Spider, callback_signature, check_arguments
+from crawler.text import display_path
 
 STDIN = "-"
 LONGEST_URL = 64 * 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
 from pathlib import Path
 
@@ -11,15 +10,11 @@ import msgspec
 
 from crawler import urls
 from crawler.errors import AccountError, CookieFileError
-from crawler.job import spider_loader as discovery
-from crawler.job.config import RunConfig
-from crawler.job.folder import folder_for
-from crawler.job.importing import display_path
-from crawler.messages import LoginState
-from crawler.scheduling.frontier import ACCOUNT
+from crawler.records import LoginState, SessionRecord
 from crawler.session import cookie_files as cookiefiles
 from crawler.session.cookie_files import domain_of
-from crawler.store import SessionRecord, Store
+from crawler.session.keys import SessionKey
+from crawler.store import Store
 
 
 class SessionInfo(msgspec.Struct):
@@ -53,17 +48,19 @@ def identities(store: Store) -> list[SessionInfo]:
 
 def waiting(store: Store) -> dict[str, str]:
     """What logins ask that nobody has answered, by the account's name."""
-    found = ((session.key.partition(":")[2], session.login.waiting) for session in store.sessions())
+    found = (
+        (SessionKey.parse(session.key).name, session.login.waiting) for session in store.sessions()
+    )
     return {name: question for name, question in found if question}
 
 
 def _identity(store: Store, session: SessionRecord) -> SessionInfo:
-    kind, _, name = session.key.partition(":")
+    key = SessionKey.parse(session.key)
     expiries = [cookie.expires for cookie in session.cookies if cookie.expires is not None]
     return SessionInfo(
         key=session.key,
-        name=name,
-        is_account=kind == ACCOUNT,
+        name=key.name,
+        is_account=key.is_account,
         hosts=_hosts(store, session),
         cookies=len(session.cookies),
         logged_in_at=session.login.at,
@@ -76,36 +73,14 @@ def _identity(store: Store, session: SessionRecord) -> SessionInfo:
 
 
 def _hosts(store: Store, session: SessionRecord) -> list[str]:
-    kind, _, name = session.key.partition(":")
+    key = SessionKey.parse(session.key)
     origins = list(store.origins())  # before anything else is asked of the store
-    if kind == ACCOUNT:
-        asked = [origin for origin in origins if store.host(origin, name)]
+    if key.is_account:
+        asked = [origin for origin in origins if store.host(origin, key.name)]
     else:
-        asked = [origin for origin in origins if urls.site(origin) == name]
+        asked = [origin for origin in origins if urls.site(origin) == key.name]
     hosts = {origin.partition("://")[2] for origin in asked}
     return sorted(hosts or {domain_of(cookie).lstrip(".") for cookie in session.cookies})
-
-
-def login_command(plan: RunConfig, account: str) -> str:
-    """What to type so that a person can answer what the login of ``account`` asks."""
-    spider = plan.source.load()
-    words = ["crawl", "login", _spec(plan)]
-    if account:
-        words += ["--account", account]
-    if plan.folder.absolute() != folder_for(spider.name).absolute():
-        words += ["--job", display_path(plan.folder)]
-    return shlex.join(words)
-
-
-def _spec(plan: RunConfig) -> str:
-    """The spider as one would type it: its name, if that finds it."""
-    path, name = plan.source.path, plan.source.load().name
-    if path is None:
-        return plan.source.spec
-    if path.is_relative_to(discovery.FOLDER.absolute()):
-        return name
-    class_name = plan.source.class_name
-    return f"{display_path(path)}:{class_name}" if class_name else display_path(path)
 
 
 # Taking out, and forgetting

@@ -16,10 +16,11 @@ from types import ModuleType
 from typing import Any
 
 from crawler.errors import SpiderError
-from crawler.job.importing import display_path, import_file, import_module
+from crawler.job.importing import import_file, import_module
 from crawler.session.credentials import refuse_in_arguments
 from crawler.settings import NAMES as SETTINGS
 from crawler.spider import Spider
+from crawler.text import display_path
 
 FOLDER = Path("spiders")
 

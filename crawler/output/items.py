@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 
 from crawler.errors import ItemError, SpiderError
-from crawler.messages import encodable
 from crawler.request import Request
+from crawler.text import encodable
 
 
 def outputs(result: Any, callback: str) -> Iterable[Any]:

@@ -15,8 +15,30 @@ from lxml import etree
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.parsing import bases
 from crawler.scope import Scope
+
+LONGEST = 8192
+"""Characters of a ``<base href>`` that counts: each link of its page would be as long."""
+
+
+def base_url(root: etree._Element, url: str) -> str:
+    """The URL that references on a page are resolved against; ``url`` is the page's own.
+
+    The first ``<base href>`` counts, unless it means nothing that can be fetched (HTML standard,
+    4.2.3); later ones never do.
+    """
+    for element in root.iter("{*}base"):
+        reference = element.get("href")
+        if reference is not None:
+            return resolved(url, reference)
+    return url
+
+
+def resolved(url: str, reference: str) -> str:
+    """What the first ``<base href>`` of the page at ``url`` means."""
+    base = urls.resolve(url, reference) or url
+    return base if len(base) <= LONGEST else url
+
 
 Pattern: TypeAlias = str | re.Pattern[str]
 Several: TypeAlias = str | Iterable[str]
@@ -98,7 +120,7 @@ def addresses(found: list[Reference], url: str, *, encoding: str = "utf-8") -> l
             end = reference.find("#")
             cut = end > 0 and reference[end - 1] > " "
             wanted[reference[:end] if cut else reference] = None
-    join = _joiner(url if base is None else bases.resolved(url, base), encoding)
+    join = _joiner(url if base is None else resolved(url, base), encoding)
     return [one for one in dict.fromkeys(map(join, wanted)) if one is not None]
 
 

@@ -15,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.errors import FetchError, SpiderError
-from crawler.parsing import bases, encoding, forms, links
+from crawler.parsing import encoding, forms, links
 from crawler.parsing import html_tree as tree
 from crawler.parsing.fast_parsel import Selector
 from crawler.parsing.follow import FollowTarget, check_link, needed_reference, reference_of
@@ -297,7 +297,7 @@ class Response:
             # Most pages have none, and looking costs less than parsing the page. The zero bytes
             # are those of UTF-16.
             has_base = b"<base" in self.body.replace(b"\0", b"").lower() and self.is_html
-            self._base_url = bases.base_url(self.root, self.url) if has_base else self.url
+            self._base_url = links.base_url(self.root, self.url) if has_base else self.url
         return self._base_url
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 
 from crawler import urls
-from crawler.messages import RobotsFile
 from crawler.parsing.robots import MAX_AGE
+from crawler.records import HostRow, PendingRow, QueuedRequest, RobotsFile, SessionRecord
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.page_budget import PageBudget
 from crawler.scheduling.politeness import HostClock
@@ -25,13 +25,12 @@ from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.session.accounts import Account
+from crawler.session.keys import SessionKey
 from crawler.settings import Settings
-from crawler.store import HostRow, PendingRow, QueuedRequest, SessionRecord, Store
+from crawler.store import Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
-ACCOUNT = "account"
-"""How the keys of sessions begin that log in."""
 AT_ONCE = 200
 """Hosts that are brought in between two turns of the loop: the first request waits for no more."""
 FIRST_HEAD = 16
@@ -173,9 +172,9 @@ class Frontier:
 
     def _session_of(self, row: HostRow) -> str:
         """An account is one identity everywhere; without one, each site has its own."""
-        if row.account:
-            return f"{ACCOUNT}:{row.account}"
-        return ACCOUNT if self._logs_in else f"site:{urls.site(row.origin)}"
+        if row.account or self._logs_in:
+            return str(SessionKey.of_account(row.account))
+        return str(SessionKey.of_site(urls.site(row.origin)))
 
     def _load_session(self, key: str, account: Account | None) -> None:
         if not self._news.knows_session(key):

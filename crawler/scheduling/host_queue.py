@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import msgspec
+
+from crawler.records import Key, QueuedRequest
 from crawler.scheduling.politeness import HostClock
-from crawler.store import Key, QueuedRequest
 
 PREFETCH = 24
 """Requests that a worker holds for a host without a delay, beyond those that it runs."""
@@ -117,3 +119,18 @@ class HostQueue:
         reported as possibly sent.
         """
         return 0 if self.has_quota or (self.heap and self.heap[0].once) else PREFETCH
+
+
+class Assignment(msgspec.Struct, eq=False):
+    """One request on its way to a worker; without one, the host's robots.txt is asked for."""
+
+    id: int
+    host: HostQueue
+    queued: QueuedRequest | None
+    worker: int
+    before: tuple[float, float] = (0.0, 0.0)
+    """The host's clock as it was, should the request not be sent after all …"""
+    ready_at: float = 0.0
+    """… and how it was set; if it stands elsewhere by then, something else has moved it."""
+    isolated: bool = False
+    """The worker has nothing else: should it die, this request did it."""

@@ -14,10 +14,9 @@ import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-from crawler.scheduling.assignment import Assignment
-from crawler.scheduling.host_queue import HostQueue
+from crawler.records import QueuedRequest
+from crawler.scheduling.host_queue import Assignment, HostQueue
 from crawler.scheduling.worker_loads import WorkerLoads
-from crawler.store import QueuedRequest
 
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""

@@ -13,20 +13,10 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from crawler.messages import (
-    Cookie,
-    HostUpdate,
-    LoginState,
-    RobotsFile,
-    SessionChange,
-    SessionUpdate,
-    TaskBatch,
-    Usage,
-)
+from crawler.messages import HostUpdate, SessionChange, SessionUpdate, TaskBatch
+from crawler.records import Cookie, LoginState, RobotsFile, SessionRecord, Usage
 from crawler.scheduling.host_queue import HostQueue
-from crawler.session import quota
-from crawler.session.accounts import Account
-from crawler.store import SessionRecord
+from crawler.session.accounts import Account, count_page, quota_wait
 
 
 @dataclass(slots=True)
@@ -148,7 +138,7 @@ class WorkerSync:
     def count_page(self, key: str, at: float) -> None:
         """A response came through a session, at wall-clock time ``at``."""
         state = self._sessions[key]
-        state.usage = quota.counted(state.usage, at, state.account)
+        state.usage = count_page(state.usage, at, state.account)
         state.changed = True
 
     def cooldown(self, key: str) -> float:
@@ -159,7 +149,7 @@ class WorkerSync:
     def quota_wait(self, key: str, at: float) -> float:
         """Seconds until the session's account may have another page."""
         state = self._sessions[key]
-        return quota.wait(state.usage, at, state.account)
+        return quota_wait(state.usage, at, state.account)
 
     def changed_sessions(self) -> Iterable[SessionRecord]:
         """What must be in the next commit."""

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from msgspec.structs import replace
+
 from crawler.errors import AccountError
+from crawler.records import Usage
 from crawler.session import credentials as passwords
 from crawler.session.credentials import Secret
 
@@ -251,3 +254,19 @@ def _check_numbers(name: str, **numbers: Any) -> None:
 
 def _kind(value: object) -> str:
     return cast(type, type(value)).__name__
+
+
+def count_page(usage: Usage, at: float, account: Account | None) -> Usage:
+    """``usage`` with one page more, at the time ``at``."""
+    if account is None or not 0 <= at - usage.window_at < account.window:
+        usage = replace(usage, window_at=at, window_pages=0)
+    return replace(usage, pages=usage.pages + 1, window_pages=usage.window_pages + 1)
+
+
+def quota_wait(usage: Usage, at: float, account: Account | None) -> float:
+    """Seconds until the account may have another page; 0 when it may now."""
+    if account is None or account.max_pages is None or usage.window_pages < account.max_pages:
+        return 0.0
+    left = usage.window_at + account.window - at
+    # A clock that was set back must not make the wait longer than the window.
+    return min(max(left, 0.0), account.window)

@@ -13,7 +13,7 @@ from typing import Any
 
 from crawler.errors import CookieFileError
 from crawler.http.set_cookie import DOTLESS
-from crawler.messages import Cookie
+from crawler.records import Cookie
 
 HEADER = "# Netscape HTTP Cookie File"
 HTTP_ONLY = "#HttpOnly_"

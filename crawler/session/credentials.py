@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from crawler.errors import AccountError
+from crawler.errors import AccountError, SettingsError
 
 SECRET_WORDS = frozenset(
     {"apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd"}
@@ -233,3 +233,20 @@ SOURCES = {
     "given": "the spider or the accounts file",
 }
 REFERENCES = tuple(READERS)
+
+
+def encryption_key() -> str | None:
+    """What sessions are to be encrypted with: the text in CRAWL_KEY, or None.
+
+    ``CRAWL_KEY=keyring`` takes it from the system's keyring. Raises SettingsError for an empty key.
+    """
+    found = os.environ.get("CRAWL_KEY")
+    if found == "keyring":
+        found = from_keyring("crawler", "CRAWL_KEY", "CRAWL_KEY")
+        if found is None:
+            raise SettingsError(
+                "CRAWL_KEY is not in the keyring: put it there with keyring set crawler CRAWL_KEY"
+            )
+    if found is not None and not found.strip():
+        raise SettingsError("CRAWL_KEY is empty: give it a text, or unset it")
+    return found

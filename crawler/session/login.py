@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import requests
 from msgspec.structs import replace
@@ -24,10 +24,10 @@ from crawler.scope import Scope
 from crawler.session import login_page as loginpage
 from crawler.session.concurrency import FetchTurn
 from crawler.session.credentials import unset_variable
+from crawler.session.keys import SessionKey
 from crawler.session.session import Session
-from crawler.spider import Spider
 from crawler.system_errors import out_of_handles, too_many_open_files
-from crawler.worker.failures import traceback_of
+from crawler.tracebacks import traceback_of
 
 log = logging.getLogger(__name__)
 
@@ -36,25 +36,43 @@ MOST_FRUITLESS = 1
 """Logins in a row after which the very next page may come back as if logged out."""
 
 
+class LoginSpider(Protocol):
+    """The part of a spider that logs in."""
+
+    @property
+    def name(self) -> str:
+        """The name of the spider, for messages."""
+
+    def login(self, session: Session, *args: Any) -> None:
+        """Log in through ``session``."""
+
+    def is_logged_out(self, response: Response) -> bool:
+        """Return True if ``response`` shows that the session has ended."""
+
+
 class Login:
     """Keeps the sessions of one spider logged in."""
 
     def __init__(
         self,
-        spider: Spider,
+        spider: LoginSpider,
         scope: Scope,
         retries: int,
         one_callback: AbstractContextManager[Any],
         pages: Path | None = None,
         *,
+        has_own_check: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``pages`` is the folder where a page that shows a failed login is kept.
+
+        ``has_own_check`` says that the spider decides itself what a logged-out page is.
 
         ``wall`` is the clock that ``Request.asked`` is of, by which what was sent before a login is
         told from what was sent after it; so it must not jump.
         """
         self._spider = spider
+        self._has_own_check = has_own_check
         self._scope = scope
         self._retries = retries
         self._one_callback = one_callback
@@ -127,8 +145,7 @@ class Login:
 
         By default such a page need not be opened.
         """
-        is_default = type(self._spider).is_logged_out is Spider.is_logged_out
-        return not is_default and self._scope.allows(login)
+        return self._has_own_check and self._scope.allows(login)
 
     def _again(
         self, session: Session, request: Request, refusal: Response | None = None
@@ -236,8 +253,7 @@ class Login:
 
     def _asks_again(self, session: Session, page: Response) -> bool:
         """A spider with an ``is_logged_out`` of its own knows better than a look at the page."""
-        is_default = type(self._spider).is_logged_out is Spider.is_logged_out
-        return is_default and loginpage.asks_again(session, page)
+        return not self._has_own_check and loginpage.asks_again(session, page)
 
     def _call(self, session: Session) -> None:
         """Call ``login`` with the account too, if it takes one."""
@@ -260,7 +276,7 @@ class Login:
         raise _refusal(session)
 
     def _who(self, session: Session) -> str:
-        account = session.key.partition(":")[2]
+        account = SessionKey.parse(session.key).account
         return f"{self._spider.name} as {account}" if account else self._spider.name
 
 

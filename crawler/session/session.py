@@ -6,6 +6,7 @@ import contextlib
 import copy
 import math
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
@@ -22,16 +23,34 @@ from crawler.http.body import read
 from crawler.http.deadline import Watchdog, uncounted
 from crawler.http.http1 import RawResponse
 from crawler.http.transport import Transport
-from crawler.messages import LoginState, SessionChange, SessionUpdate
+from crawler.messages import SessionChange, SessionUpdate
 from crawler.parsing.forms import Form
 from crawler.parsing.response import Response
+from crawler.records import LoginState
 from crawler.request import Hop, Request
 from crawler.session.accounts import Account
+from crawler.session.concurrency import FetchCoordinator
 from crawler.session.masking import Mask
 from crawler.session.probe import ProbePage
 from crawler.session.prompts import Prompt, no_prompt
-from crawler.session.throttle import Throttle
 from crawler.settings import Settings
+
+
+class Throttle:
+    """Waits between two requests; the page that comes after a login waits for the last one too."""
+
+    def __init__(self, delay: float) -> None:
+        """``delay`` is in seconds."""
+        self._delay = delay
+        self._asked_at = 0.0
+
+    def wait(self) -> None:
+        """Wait until the delay has passed since the last call."""
+        wait = self._asked_at + self._delay - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        self._asked_at = time.monotonic()
+
 
 MOST_OF_REDIRECT = 64 * 1024
 """Bytes of a redirect's own body that are read; nobody looks at it."""
@@ -75,6 +94,7 @@ class Session(Transport):
         self.forbidden = 0
         self.login_cures_403 = True
         self.lock = threading.RLock()
+        self.turns = FetchCoordinator()
         self.max_redirects = settings.max_redirects
         self._settings = settings
         self._watchdog = watchdog
@@ -175,6 +195,10 @@ class Session(Transport):
         return target
 
     # What the crawler uses
+
+    def cookies_received(self, *, changed: bool) -> None:
+        """Tell the other fetches of this session whether a cookie has a new value."""
+        self.turns.note(changed=changed)
 
     @contextlib.contextmanager
     def user_urls_allowed(self) -> Iterator[None]:

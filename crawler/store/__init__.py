@@ -8,79 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from crawler.messages import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, Usage
-
-
-class Key(NamedTuple):
-    """A request's place in its host's queue: what has the least rank, then id, goes first."""
-
-    rank: int
-    id: int
-
-
-ONCE = 1
-"""``QueuedRequest.once`` of a request that must not be sent twice, and has not been sent."""
-SENT = 2
-"""The same of one that a worker was given, so that it may have been sent."""
-
-
-class QueuedRequest(NamedTuple):
-    """A pending request as the frontier keeps it: its place, and a Request in msgpack.
-
-    Of two, the less goes first; flat, so that a row of the store is one as it comes.
-    """
-
-    rank: int
-    id: int
-    request: bytes
-    once: int = 0
-
-    @property
-    def key(self) -> Key:
-        """Its place in the queue of its host."""
-        return Key(self.rank, self.id)
-
-
-PendingRow = tuple[int, int, int, int, bytes]
-"""A request as it stands in a queue: host, rank, id, ``once`` and the Request in msgpack. A plain
-tuple, for there are hundreds of new ones in a page, and most are needed by the store alone."""
-
-
-class HostRow(NamedTuple):
-    """A host as the store keeps it. Times are wall-clock seconds since the epoch."""
-
-    id: int
-    origin: str
-    next_at: float = 0.0
-    """No request before this time."""
-    granted: float = 0.0
-    """The wait, in seconds, that led to ``next_at``."""
-    robots: RobotsFile | None = None
-    robots_at: float = 0.0
-    account: str = ""
-    """Whose requests these are; each account has queues and clocks of its own."""
-    seeded: bool = False
-    """A seed is at this host."""
-    requests: int = 0
-    """Requests that were made pending here, over all runs."""
-
-
-class SessionRecord(NamedTuple):
-    """A session as data."""
-
-    key: str
-    cookies: list[Cookie]
-    login: LoginState = LoginState()
-    usage: Usage = Usage()
-
-
-class Failed(NamedTuple):
-    """A request that failed for good."""
-
-    report: FailureReport
-    at: float
+from crawler.records import (
+    Failed,
+    FailureReport,
+    HostRow,
+    Key,
+    NewRequest,
+    PendingRow,
+    QueuedRequest,
+    SessionRecord,
+)
 
 
 class Store(Protocol):

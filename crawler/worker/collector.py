@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from crawler.errors import ItemError, SpiderError
-from crawler.messages import NewRequest, Outcome
+from crawler.messages import Outcome
 from crawler.output.items import ItemWriter, is_item, outputs
+from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.worker.request_filter import RequestFilter
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.messages import NewRequest
+from crawler.records import NewRequest
 from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
-from crawler.spider import Spider
+from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
 from crawler.worker.unsafe_links import MEANING, WAY_OUT, UnsafeLinkFilter
 
@@ -167,23 +166,3 @@ def _no_account(name: str, accounts: Collection[str]) -> str:
     if not accounts:
         return f"a request names the account {name!r}, but there are no accounts with names"
     return f"a request names the account {name!r}, but there are only {', '.join(accounts)}"
-
-
-def callback_signature(spider: Spider, name: str) -> inspect.Signature:
-    """How the callback is called. Raises SpiderError when the spider has no such method."""
-    method: Any = getattr(spider, name, None)
-    if not callable(method) or name.startswith("__"):
-        raise SpiderError(
-            f"callback {name!r} is no method of {type(spider).__name__}; "
-            "a request names a method of its spider, or the method's name"
-        )
-    return inspect.signature(method)
-
-
-def check_arguments(signature: inspect.Signature, name: str, cb_kwargs: dict[str, Any]) -> None:
-    """Raises SpiderError when the callback does not take a response and ``cb_kwargs``."""
-    try:
-        signature.bind(None, **cb_kwargs)
-    except TypeError as error:
-        given = ", ".join(cb_kwargs) or "a response alone"
-        raise SpiderError(f"callback {name}() cannot be called with {given}: {error}") from None

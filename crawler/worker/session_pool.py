@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 
 from crawler.http.adapter import PoolAdapter
 from crawler.session.accounts import Account
+from crawler.session.keys import SessionKey
 from crawler.session.session import Session
 from crawler.spider import Spider
-from crawler.worker.failures import traceback_of
+from crawler.tracebacks import traceback_of
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class SessionPool:
         session = self._known.get(key)
         if session is None:
             session = self._known[key] = self._new(key)
-            session.account = self._accounts.get(key.partition(":")[2])
+            session.account = self._accounts.get(SessionKey.parse(key).account)
             if why := prepare(self._spider, session):
                 self.unprepared[key] = why
         return session

@@ -21,10 +21,11 @@ from crawler.http.adapter import PoolAdapter
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import Watchdog, sent_at
 from crawler.http.redirects import is_redirect, redirected, says_no_more
-from crawler.messages import Outcome, RobotsFile, Task, TaskBatch, encode
+from crawler.messages import Outcome, Task, TaskBatch, encode
 from crawler.output.items import ItemWriter
 from crawler.parsing.response import Response
 from crawler.parsing.robots import Robots
+from crawler.records import RobotsFile
 from crawler.request import Request, unpacked
 from crawler.scheduling.retry import SPARED, RetryPolicy
 from crawler.scope import Scope
@@ -33,11 +34,12 @@ from crawler.session.login import Login
 from crawler.session.masking import Mask
 from crawler.session.session import Session
 from crawler.settings import Settings
-from crawler.spider import Failure, Spider
+from crawler.spider import Failure, Spider, has_own_logout_check
+from crawler.tracebacks import traceback_of
 from crawler.worker.callback_lock import CallbackLock
 from crawler.worker.collector import ResultCollector
 from crawler.worker.crawl_limits import CrawlLimits
-from crawler.worker.failures import may_have_been_sent, report_of, status_error, traceback_of
+from crawler.worker.failures import may_have_been_sent, report_of, status_error
 from crawler.worker.fetcher import Fetcher
 from crawler.worker.hosts import HostInfo
 from crawler.worker.request_filter import RequestFilter, encoded
@@ -97,7 +99,13 @@ class Worker:
         self._login: Login | None = None
         if spider.logs_in():
             self._login = Login(
-                spider, scope, settings.retries, self.callbacks, pages, wall=self._wall
+                spider,
+                scope,
+                settings.retries,
+                self.callbacks,
+                pages,
+                has_own_check=has_own_logout_check(spider),
+                wall=self._wall,
             )
 
     def learn(self, feed: TaskBatch) -> None:

@@ -23,7 +23,7 @@ from crawler.cli.report import (
 )
 from crawler.job.seeds import BadSeed
 from crawler.job.spider_loader import Listing
-from crawler.messages import FailureReport
+from crawler.records import FailureReport
 from crawler.stats import Counters, Snapshot, Summary
 
 

@@ -11,11 +11,11 @@ from crawler.engine.committer import Committer
 from crawler.engine.outcomes import OutcomeHandler
 from crawler.engine.worker_pool import WorkerPool
 from crawler.job.job import Job
-from crawler.messages import FailureReport, Outcome, RobotsFile
+from crawler.messages import Outcome
 from crawler.parsing.robots import MAX_AGE
-from crawler.scheduling.assignment import Assignment
+from crawler.records import FailureReport, QueuedRequest, RobotsFile
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import HostQueue
+from crawler.scheduling.host_queue import Assignment, HostQueue
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import TRY_AGAIN
 from crawler.scheduling.robots_retry import UnreachableRobots
@@ -23,7 +23,6 @@ from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
 from crawler.stats import Counters
-from crawler.store import QueuedRequest
 from crawler.store.sqlite.store import SQLiteStore
 
 NOW = 1000.0

@@ -21,11 +21,10 @@ from crawler import Request, Spider
 from crawler.engine.committer import Committer
 from crawler.errors import FetchError
 from crawler.http.redirects import redirected
-from crawler.messages import NewRequest
+from crawler.records import ONCE, SENT, Key, NewRequest, QueuedRequest
 from crawler.scheduling.host_queue import PREFETCH
 from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
-from crawler.store import ONCE, SENT, Key, QueuedRequest
 from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer

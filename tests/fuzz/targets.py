@@ -42,12 +42,12 @@ from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.http1 import RawResponse, exchange
 from crawler.job import seeds
 from crawler.job.seed_formats import BadRow, Row, rows_of
-from crawler.messages import Cookie
 from crawler.output.items import ItemWriter
-from crawler.parsing import bases, encoding, links
+from crawler.parsing import encoding, links
 from crawler.parsing.robots import MAX_SIZE, Robots
 from crawler.parsing.sitemaps import Sitemap
 from crawler.parsing.soup import builder as soup
+from crawler.records import Cookie
 from crawler.request import fingerprint
 from crawler.scheduling import retry
 from crawler.session import cookie_files as cookiefiles
@@ -382,7 +382,7 @@ def _check_page(page: Response) -> None:
     followed = [request.url for request in page.follow_all()]
     assert followed == found
     if page.root is not None:
-        base = bases.base_url(page.root, page.url)
+        base = links.base_url(page.root, page.url)
         assert urls.normalise(base) == base
         for element in page.root.iter("{*}meta"):
             _check_refresh(element.get("content") or "")

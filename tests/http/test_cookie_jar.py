@@ -28,7 +28,7 @@ from crawler import urls
 from crawler.http import cookie_jar as cookies
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.set_cookie import parse_date, place_of, read
-from crawler.messages import Cookie
+from crawler.records import Cookie
 from crawler.request import Request
 from crawler.session.session import Session
 from crawler.settings import Settings

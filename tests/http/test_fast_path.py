@@ -19,8 +19,8 @@ from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.deadline import Watchdog
 from crawler.http.http1 import MOST_HEADERS, RawResponse
-from crawler.messages import Cookie
 from crawler.parsing.response import Response
+from crawler.records import Cookie
 from crawler.request import Hop, Request
 from crawler.session.session import Session
 from crawler.settings import Settings

@@ -14,7 +14,7 @@ import pytest
 from crawler.cli import main as cli
 from crawler.cli.configure import for_login
 from crawler.job.job import Job
-from crawler.messages import Cookie
+from crawler.records import Cookie
 from crawler.session.cookie_files import as_json, netscape, read
 from crawler.session.masking import Mask
 from tests.sites import Reply, Site, Visit, links

@@ -14,7 +14,7 @@ from lxml import etree
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.parsing import bases, links
+from crawler.parsing import links
 from crawler.parsing.links import Link
 from tests.conformance import expect_misses, rows
 
@@ -78,7 +78,7 @@ def _in_our_terms(shown: list[tuple[str, str, bool]], options: dict[str, Any]) -
 )
 def test_scrapys_link_extractor(row: dict[str, Any]) -> None:
     root = _scrapys_tree(row)
-    base = bases.base_url(root, row["page_url"])
+    base = links.base_url(root, row["page_url"])
     got = links.extract(
         root, base, encoding=row.get("encoding", "utf-8"), **_our_options(row["options"])
     )
@@ -92,7 +92,7 @@ def test_scrapys_link_extractor(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", rows("links/base_and_schemes.jsonl"))
 def test_base_and_schemes(row: dict[str, Any]) -> None:
     root = tree(row["html"])
-    base = bases.base_url(root, row["page_url"])
+    base = links.base_url(root, row["page_url"])
     tags, attrs = row.get("selector", "a"), row.get("attribute", "href")
     got = [link.url for link in links.extract(root, base, tags=tags, attrs=attrs)]
     assert got == row["expected"]
@@ -234,6 +234,6 @@ def test_addresses_are_the_links_of_a_page(page: list[tuple[str, str]], encoding
     body = "".join(f'<{tag} href="{markup.escape(value)}">x</{tag}>' for tag, value in page)
     root = tree(f"<html><body><p>{body}</body></html>".replace("\0", ""))
     url = "http://site.test/dir/page.html?q=1"
-    extracted = links.extract(root, bases.base_url(root, url), encoding=encoding)
+    extracted = links.extract(root, links.base_url(root, url), encoding=encoding)
     found = links.addresses(links.references(root), url, encoding=encoding)
     assert found == [link.url for link in extracted]

@@ -12,17 +12,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler.messages import Cookie, NewRequest, RobotsFile, TaskBatch
+from crawler.messages import TaskBatch
 from crawler.parsing.robots import MAX_AGE
+from crawler.records import (
+    Cookie,
+    HostRow,
+    Key,
+    NewRequest,
+    PendingRow,
+    QueuedRequest,
+    RobotsFile,
+    SessionRecord,
+)
 from crawler.scheduling import frontier, scheduler
-from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import HostQueue
+from crawler.scheduling.host_queue import Assignment, HostQueue
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
-from crawler.store import HostRow, Key, PendingRow, QueuedRequest, SessionRecord
 from crawler.store.sqlite.store import SQLiteStore
 
 A, B = "https://a.example", "https://b.example"

@@ -7,9 +7,10 @@ from typing import cast
 
 import pytest
 
+from crawler.records import HostRow
 from crawler.scheduling import page_budget as room
 from crawler.scheduling.page_budget import PageBudget
-from crawler.store import HostRow, Store
+from crawler.store import Store
 
 
 class Rows:

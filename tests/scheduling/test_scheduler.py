@@ -12,17 +12,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from crawler.records import Key, QueuedRequest
 from crawler.scheduling import host_queue as hostqueue
 from crawler.scheduling import scheduler
 from crawler.scheduling import worker_loads as loads
-from crawler.scheduling.assignment import Assignment
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import PREFETCH, HostQueue
+from crawler.scheduling.host_queue import PREFETCH, Assignment, HostQueue
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
-from crawler.store import Key, QueuedRequest, Store
+from crawler.store import Store
 
 
 def a_host(

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
-from crawler.messages import Cookie, LoginState, RobotsFile, SessionChange, TaskBatch, Usage
+from crawler.messages import SessionChange, TaskBatch
+from crawler.records import Cookie, LoginState, RobotsFile, SessionRecord, Usage
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.worker_sync import WorkerSync
-from crawler.store import SessionRecord
 
 SITE = "site:example"
 

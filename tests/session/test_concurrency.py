@@ -10,8 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from crawler import Request, Session, Settings
-from crawler.session.concurrency import CALM, FetchCoordinator
-from crawler.session.read_write_lock import ReadWriteLock
+from crawler.session.concurrency import CALM, FetchCoordinator, ReadWriteLock
 from tests.conftest import wait_until
 from tests.sites import PATIENCE, Reply, Site
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import CookieFileError
-from crawler.messages import Cookie
+from crawler.records import Cookie
 from crawler.session.cookie_files import as_json, netscape, read
 
 EXPORTED = """\

@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from crawler import settings
 from crawler.errors import JobError, SettingsError
-from crawler.messages import Cookie, LoginState
-from crawler.store import SessionRecord
+from crawler.records import Cookie, LoginState, SessionRecord
+from crawler.session import credentials
 from crawler.store.encryption import Cipher
 from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import rows
@@ -161,18 +160,18 @@ def test_what_is_left_over_is_wiped_after_a_kill(path: Path) -> None:
 
 def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CRAWL_KEY", raising=False)
-    assert settings.key() is None
+    assert credentials.encryption_key() is None
 
 
 def test_a_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRAWL_KEY", KEY)
-    assert settings.key() == KEY
+    assert credentials.encryption_key() == KEY
 
 
 def test_an_empty_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRAWL_KEY", " ")
     with pytest.raises(SettingsError, match="CRAWL_KEY is empty"):
-        settings.key()
+        credentials.encryption_key()
 
 
 def test_a_key_in_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +181,7 @@ def test_a_key_in_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", fake)
     monkeypatch.setitem(sys.modules, "keyring.errors", fake.errors)
     monkeypatch.setenv("CRAWL_KEY", "keyring")
-    assert settings.key() == KEY
+    assert credentials.encryption_key() == KEY
     found.clear()
     with pytest.raises(SettingsError, match="keyring set crawler CRAWL_KEY"):
-        settings.key()
+        credentials.encryption_key()

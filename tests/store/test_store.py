@@ -19,8 +19,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crawler.errors import JobError
-from crawler.messages import Cookie, FailureReport, LoginState, NewRequest, RobotsFile
-from crawler.store import Failed, HostRow, Key, QueuedRequest, SessionRecord, Store
+from crawler.records import (
+    Cookie,
+    Failed,
+    FailureReport,
+    HostRow,
+    Key,
+    LoginState,
+    NewRequest,
+    QueuedRequest,
+    RobotsFile,
+    SessionRecord,
+)
+from crawler.store import Store
 from crawler.store.sqlite import tombstones as finished
 from crawler.store.sqlite.row_counts import counted
 from crawler.store.sqlite.schema import MIGRATIONS

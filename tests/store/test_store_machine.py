@@ -31,8 +31,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from crawler.messages import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, Usage
-from crawler.store import Failed, HostRow, Key, QueuedRequest, SessionRecord, Store
+from crawler.records import (
+    Cookie,
+    Failed,
+    FailureReport,
+    HostRow,
+    Key,
+    LoginState,
+    NewRequest,
+    QueuedRequest,
+    RobotsFile,
+    SessionRecord,
+    Usage,
+)
+from crawler.store import Store
 from crawler.store.sqlite import store as sqlite
 from crawler.store.sqlite import tombstones as finished
 from crawler.store.sqlite.row_counts import counted

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 
 from crawler.messages import (
-    Cookie,
     HostUpdate,
     Outcome,
     ReturnTasks,
@@ -25,6 +24,7 @@ from crawler.messages import (
     decode_outcomes,
     encode,
 )
+from crawler.records import Cookie
 from crawler.worker.executor import TaskExecutor
 from tests.sites import PATIENCE
 

@@ -8,14 +8,16 @@ import msgspec
 import pytest
 
 from crawler.errors import DisallowedError, FetchError, LoginError, SpiderError, StatusError
-from crawler.messages import FailureReport, Outcome
+from crawler.messages import Outcome
 from crawler.output.items import ItemWriter
 from crawler.parsing.response import Response
+from crawler.records import FailureReport
 from crawler.request import Request
 from crawler.spider import Spider
+from crawler.tracebacks import whole_traceback_of
 from crawler.worker.collector import ResultCollector
 from crawler.worker.crawl_limits import CrawlLimits
-from crawler.worker.failures import report_of, status_error, whole_traceback_of
+from crawler.worker.failures import report_of, status_error
 from crawler.worker.request_filter import RequestFilter
 
 URL = "https://user:secret@shop.example/a"

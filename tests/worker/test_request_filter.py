@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crawler import Spider
 from crawler.errors import SpiderError
-from crawler.messages import NewRequest
+from crawler.records import NewRequest
 from crawler.request import Request, fingerprint
 from crawler.scope import Scope
 from crawler.worker import request_filter as finder

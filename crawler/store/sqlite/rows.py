@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crawler.messages import Cookie, LoginState, RobotsFile, Usage
-from crawler.store import HostRow, SessionRecord
+from crawler.records import Cookie, HostRow, LoginState, RobotsFile, SessionRecord, Usage
 
 AT_ONCE = 100
 """Rows of one statement; with a statement for each, all would take half as long again."""

@@ -6,7 +6,7 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from crawler.messages import NewRequest
+from crawler.records import NewRequest
 from crawler.store.sqlite.rows import AT_ONCE, many
 
 SEE = "INTO seen VALUES (?, ?)"

@@ -20,9 +20,17 @@ from typing import Any
 
 import msgspec
 
-from crawler.messages import FailureReport, NewRequest
-from crawler.store import Failed, HostRow, Key, PendingRow, QueuedRequest, SessionRecord
-from crawler.store.sealing import SessionEncryption
+from crawler.records import (
+    Failed,
+    FailureReport,
+    HostRow,
+    Key,
+    NewRequest,
+    PendingRow,
+    QueuedRequest,
+    SessionRecord,
+)
+from crawler.store.encryption import SessionEncryption
 from crawler.store.sqlite import seen
 from crawler.store.sqlite.checkpoints import Checkpoints
 from crawler.store.sqlite.row_counts import RowCounts

@@ -1,0 +1,35 @@
+"""The text of tracebacks, without the crawler's own frames before those of a spider."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from crawler.text import encodable
+
+OURS = Path(__file__).parent
+"""Where the crawler's own code is."""
+
+
+def traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
+    """The traceback of an error in a spider as text, masked, without our frames before its own."""
+    return _text(error, spider_frames(error) or error.__traceback__, mask)
+
+
+def whole_traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
+    """The traceback of an error of our own as text, masked."""
+    return _text(error, error.__traceback__, mask)
+
+
+def spider_frames(error: Exception) -> TracebackType | None:
+    """From the first frame on that is not of our code; None when all are."""
+    trace = error.__traceback__
+    while trace is not None and Path(trace.tb_frame.f_code.co_filename).is_relative_to(OURS):
+        trace = trace.tb_next
+    return trace
+
+
+def _text(error: Exception, trace: TracebackType | None, mask: Callable[[str], str]) -> str:
+    return encodable(mask("".join(traceback.format_exception(type(error), error, trace))))
