@@ -50,6 +50,33 @@ class LoginSpider(Protocol):
         """Return True if ``response`` shows that the session has ended."""
 
 
+class AskAgain(Exception):  # noqa: N818 (it is no error)
+    """The response says nothing of the page: ``request`` is to be sent in its place, later."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.url)
+        self.request = request
+
+
+class LoginTurn:
+    """One fetch by a session that is logged in."""
+
+    def __init__(self, login: Login, session: Session, request: Request, turn: FetchTurn) -> None:
+        self._login = login
+        self._session = session
+        self._request = request
+        self._turn = turn
+
+    def judge(self, response: Response) -> None:
+        """Return if ``response`` is what a logged-in session gets.
+
+        Raises AskAgain when it is not, and the session will log in before the request is sent
+        again, unless it has done so since; LoginError when logging in changes nothing; FetchError
+        when it helps other pages but not this one.
+        """
+        self._login.judge(self._session, self._request, response, self._turn)
+
+
 class Login:
     """Keeps the sessions of one spider logged in."""
 
@@ -88,29 +115,23 @@ class Login:
                 if session.logged_in_at is None:
                     self._log_in(session)
 
-    def fetch(
-        self, session: Session, request: Request, send: Callable[[], Response]
-    ) -> Response | Request:
-        """What ``send`` brings to somebody who is logged in, or the request to ask once more.
+    @contextmanager
+    def turn(self, session: Session, request: Request) -> Iterator[LoginTurn]:
+        """Fetch ``request`` while logged in, and pass the response to ``LoginTurn.judge``.
 
-        The session will log in before that is asked, unless it has done so since. Raises
-        LoginError when logging in changes nothing, and FetchError when it helps other pages but
-        not this one.
+        No login begins before the block ends: a response that comes during a login, or after it to
+        a request from before it, would bring cookies of an anonymous session. Raises LoginError
+        when the login fails, and AskAgain when ``request`` must not be sent as it is.
         """
-        with self._turn(session) as turn:
+        with self._logged_in(session) as turn:
             if request.history and not _is_current(session, request):
                 # Redirects that began before the login say nothing. Where they lead, to the login
-                # as a rule, somebody who has logged in since might lose the session again.
-                return self._again(session, request)
-            return self._judged(session, request, send(), turn)
+                # as a rule, a session that has logged in since might be lost again.
+                raise AskAgain(self._again(session, request))
+            yield LoginTurn(self, session, request, turn)
 
     @contextmanager
-    def _turn(self, session: Session) -> Iterator[FetchTurn]:
-        """Logged in, for one fetch: no login begins before it is over, and judged.
-
-        An answer that comes during a login, or after it to what was sent before it, would bring
-        cookies of nobody into the session.
-        """
+    def _logged_in(self, session: Session) -> Iterator[FetchTurn]:
         while True:
             self.ensure(session)
             with session.turns.next() as turn:
@@ -118,9 +139,10 @@ class Login:
                     yield turn
                     return
 
-    def _judged(
+    def judge(
         self, session: Session, request: Request, response: Response, turn: FetchTurn
-    ) -> Response | Request:
+    ) -> None:
+        """Decide for ``LoginTurn.judge``."""
         target = _target(response)
         if target is None:
             turn.refused = self._is_logged_out(response)
@@ -130,15 +152,15 @@ class Login:
             # What was sent beside it may have changed the cookie, or led to a login.
             is_late = session.turns.settle(turn)
             if is_late or not _is_current(session, request):
-                return self._again(session, request)
+                raise AskAgain(self._again(session, request))
             if turn.refused and not (target and self._wants_to_see(target)):
                 if session.probe.saw_end_at(request) and self._works_elsewhere(session):
-                    return _closed(session, request, response)
-                return self._again(session, request, response)
+                    _closed(session, request, response)
+                    return
+                raise AskAgain(self._again(session, request, response))
         if target is None and not turn.refused:
             turn.worked = True
             self._has_worked(session, request, response)
-        return response
 
     def _wants_to_see(self, login: str) -> bool:
         """True when the spider decides by the page of the login whether that is being logged out.
@@ -286,7 +308,7 @@ def _refusal(session: Session) -> LoginError:
     return InputRequiredError(session.waiting, message) if session.waiting else LoginError(message)
 
 
-def _closed(session: Session, request: Request, response: Response) -> Response:
+def _closed(session: Session, request: Request, response: Response) -> None:
     """``response`` is all that this account gets there: a page that fails, and no end of a session.
 
     Raises FetchError where it is a page of the login, which is nothing for a callback.
@@ -295,10 +317,9 @@ def _closed(session: Session, request: Request, response: Response) -> Response:
         session.login_cures_403 = session.login_cures_403 and response.status != 403
         if session.probe.is_sure:  # else the login may be worth nothing all the same
             session.has_worked, session.fruitless_logins = True, 0
-    if response.status in (401, 403):
-        return response
-    url = urls.redacted(request.url)
-    raise FetchError("logged out", f"{url}: logging in again does not help this page")
+    if response.status not in (401, 403):
+        url = urls.redacted(request.url)
+        raise FetchError("logged out", f"{url}: logging in again does not help this page")
 
 
 def _is_current(session: Session, request: Request) -> bool:

@@ -30,7 +30,7 @@ from crawler.request import Request, unpacked
 from crawler.scheduling.retry import SPARED, RetryPolicy
 from crawler.scope import Scope
 from crawler.session.accounts import Account
-from crawler.session.login import Login
+from crawler.session.login import AskAgain, Login
 from crawler.session.masking import Mask
 from crawler.session.session import Session
 from crawler.settings import Settings
@@ -176,22 +176,32 @@ class Worker:
         self._fetch(request, session, outcome)
 
     def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
-        def send() -> Response:
-            outcome.started = time.monotonic()
-            request.asked = request.asked if request.history else self._wall()
-            response = self._fetcher.fetch(request, session)
-            outcome.status, outcome.size = response.status, len(response.body)
-            return response
-
-        answer = send() if self._login is None else self._login.fetch(session, request, send)
-        if isinstance(answer, Request):
-            _ask_again(request, answer, outcome)
-        elif is_redirect(answer.status, answer.headers):
-            self._redirect(request, answer, session, outcome)
-        elif answer.status >= 400 and answer.status not in self._settings.accept_status:
-            raise status_error(request, answer)
+        try:
+            response = self._logged_in_response(request, session, outcome)
+        except AskAgain as again:
+            _ask_again(request, again.request, outcome)
+            return
+        if is_redirect(response.status, response.headers):
+            self._redirect(request, response, session, outcome)
+        elif response.status >= 400 and response.status not in self._settings.accept_status:
+            raise status_error(request, response)
         else:
-            self._parse(request, answer, session, outcome)
+            self._parse(request, response, session, outcome)
+
+    def _logged_in_response(self, request: Request, session: Session, outcome: Outcome) -> Response:
+        if self._login is None:
+            return self._response(request, session, outcome)
+        with self._login.turn(session, request) as turn:
+            response = self._response(request, session, outcome)
+            turn.judge(response)
+        return response
+
+    def _response(self, request: Request, session: Session, outcome: Outcome) -> Response:
+        outcome.started = time.monotonic()
+        request.asked = request.asked if request.history else self._wall()
+        response = self._fetcher.fetch(request, session)
+        outcome.status, outcome.size = response.status, len(response.body)
+        return response
 
     def _redirect(
         self, request: Request, response: Response, session: Session, outcome: Outcome
