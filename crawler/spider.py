@@ -95,7 +95,7 @@ class Spider:
         status 401, or 403 as long as a new login may change that.
         """
         session = response.session
-        return isinstance(session, Session) and session.looks_logged_out(response)
+        return isinstance(session, Session) and session.progress.looks_logged_out(response)
 
     def failed(self, failure: Failure) -> Any:
         """Called for a request that failed for good; may yield items and requests."""

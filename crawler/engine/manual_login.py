@@ -69,13 +69,15 @@ def log_in(plan: RunConfig, account: Account | None, person: Prompt) -> None:
         adapter = PoolAdapter(addresses=AddressPolicy(anywhere=plan.settings.allow_private))
         with (
             contextlib.closing(Watchdog()) as watchdog,
-            Session(record.key, plan.settings, adapter, plan.mask, watchdog) as session,
+            Session(
+                record.key, plan.settings, adapter, plan.mask, watchdog, prompt=person
+            ) as session,
         ):
-            session.account, session.prompt = account, person
+            session.account = account
             made.prepare(session)
             session.freeze_defaults()
             session.load(SessionUpdate(record.key, record.cookies, login=record.login))
-            session.logged_in_at, session.waiting = None, ""
+            session.progress.forget()
             login = Login(
                 made,
                 Scope(),

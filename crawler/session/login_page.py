@@ -21,7 +21,7 @@ def asks_again(session: Session, page: Response) -> bool:
     answered with. Who is let in is sent on to another page.
     """
     is_answer = page.request.method == "POST" and not page.history
-    if not page.is_html or not (is_answer or session.is_login_page(page.url)):
+    if not page.is_html or not (is_answer or session.progress.is_login_page(page.url)):
         return False
     return bool(page.xpath("//form//input[@type='password']"))
 

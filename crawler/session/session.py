@@ -30,26 +30,26 @@ from crawler.records import LoginState
 from crawler.request import Hop, Request
 from crawler.session.accounts import Account
 from crawler.session.concurrency import FetchCoordinator
+from crawler.session.login_progress import LoginProgress
 from crawler.session.masking import Mask
-from crawler.session.probe import ProbePage
 from crawler.session.prompts import Prompt, no_prompt
 from crawler.settings import Settings
 
 
 class Throttle:
-    """Waits between two requests; the page that comes after a login waits for the last one too."""
+    """Keeps a delay between the requests of ``login`` or a callback, and the page after a login."""
 
     def __init__(self, delay: float) -> None:
         """``delay`` is in seconds."""
         self._delay = delay
-        self._asked_at = 0.0
+        self._last_at = -math.inf
 
     def wait(self) -> None:
         """Wait until the delay has passed since the last call."""
-        wait = self._asked_at + self._delay - time.monotonic()
+        wait = self._last_at + self._delay - time.monotonic()
         if wait > 0:
             time.sleep(wait)
-        self._asked_at = time.monotonic()
+        self._last_at = time.monotonic()
 
 
 MOST_OF_REDIRECT = 64 * 1024
@@ -75,34 +75,26 @@ class Session(Transport):
         adapter: HTTPAdapter | None = None,
         mask: Mask | None = None,
         watchdog: Watchdog | None = None,
+        prompt: Prompt = no_prompt,
     ) -> None:
+        """``prompt`` answers what ``ask`` asks."""
         super().__init__()
         self.key = key
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         self.account: Account | None = None
         self.state: dict[str, Any] = {}
-        self.logged_in_at: float | None = None
-        self.login_error: str | None = None
-        self.waiting = ""
-        self.prompt: Prompt = no_prompt
-        self.login_pages: set[str] = set()
         self.mask = mask or Mask()
-        self.fruitless_logins = 0
-        self.has_worked = True
-        self.probe = ProbePage()
-        self.forbidden = 0
-        self.login_cures_403 = True
-        self.lock = threading.RLock()
+        self.progress = LoginProgress()
+        self.throttle = Throttle(settings.delay)
         self.turns = FetchCoordinator()
         self.max_redirects = settings.max_redirects
         self._settings = settings
         self._watchdog = watchdog
+        self._prompt = prompt
         self._trusts: int | None = threading.get_ident()
         self._plain_headers: dict[str, str] = {}
         self._kept = LoginState()
-        self.page: Response | None = None
-        self.pace = Throttle(settings.delay).wait
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -130,8 +122,8 @@ class Session(Transport):
         for name in form.password_names:
             self.mask.add(str(values.get(name) or ""))
         request = form.to_request(values, click=click)
-        if self.page is not None:
-            self.login_pages.add(_place(self.page.url))
+        if self.progress.page is not None:
+            self.progress.add_login_page(self.progress.page.url)
         return self._visit(
             request.method, request.url, data=request.data, headers=request.headers or {}
         )
@@ -142,29 +134,25 @@ class Session(Transport):
         ``hidden`` does not show the answer, there or anywhere else. Raises NeedsPersonError where
         nobody is there to be asked: the account waits until somebody is.
         """
-        answer = self.prompt(question, hidden)
+        answer = self._prompt(question, hidden)
         if hidden:
             self.mask.add(answer)
         return answer
 
     def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
         headers = dict(kwargs.pop("headers", None) or {})
-        if self.page is not None:
-            headers.setdefault("Referer", self.page.url)
+        if self.progress.page is not None:
+            headers.setdefault("Referer", self.progress.page.url)
         with self._limited(url):
             raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
             body = read(raw, urls.redacted(raw.url), self._settings.max_body)
-        self.page = self.as_response(raw, body, Request(url, method=method))
-        return self.page
+        page = self.progress.page = self.as_response(raw, body, Request(url, method=method))
+        return page
 
     def _limited(self, url: str) -> contextlib.AbstractContextManager[None]:
         if self._watchdog is None:
             return contextlib.nullcontext()
         return self._watchdog.enforce(self._settings.timeout, urls.redacted(url))
-
-    def reset_pages(self) -> None:
-        """A login begins: no page has been opened."""
-        self.page = None
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """As in requests, with a timeout even where none is given."""
@@ -180,7 +168,7 @@ class Session(Transport):
     def send(self, request: Any, **kwargs: Any) -> requests.Response:
         """As in requests, at the crawl's pace, which redirects keep to as well."""
         with uncounted():
-            self.pace()
+            self.throttle.wait()
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -242,20 +230,13 @@ class Session(Transport):
                 self.mask.add(password)
 
     def load(self, news: SessionUpdate, *, now: float = math.inf) -> None:
-        """Take over cookies and login state from the store.
-
-        A login that is later than ``now``, as the clock was set back since, counts as one of now:
-        until then no page would be one that was asked for after it.
-        """
+        """Take over cookies and login state from the store; ``now`` is the wall-clock time."""
         self.cookies.load(news.cookies, news.heard)
         self._kept = news.login
-        at = news.login.at
-        self.logged_in_at = None if at is None else min(at, now)
+        self.progress.restore(news.login, now)
         self.headers.update(news.login.headers)
         self.state = copy.deepcopy(news.login.state)
-        self.login_pages = set(news.login.pages)
         self.home = set(news.login.sites)
-        self.waiting = news.login.waiting
 
     def pop_changes(self) -> SessionChange | None:
         """What changed since the last call, or None; part of the next outcome's commit."""
@@ -272,17 +253,13 @@ class Session(Transport):
         plain = self._plain_headers
         headers = {k: v for k, v in self._text_headers().items() if plain.get(k) != v}
         return LoginState(
-            self.logged_in_at,
+            self.progress.logged_in_at,
             headers,
             copy.deepcopy(self.state),
-            tuple(sorted(self.login_pages)),
+            tuple(sorted(self.progress.login_pages)),
             tuple(sorted(self.home)),
-            waiting=self.waiting,
+            waiting=self.progress.waiting,
         )
-
-    def is_login_page(self, url: str) -> bool:
-        """True when a form of the login stood at ``url``, whatever its query."""
-        return _place(url) in self.login_pages
 
     def _text_headers(self) -> dict[str, str]:
         return {
@@ -290,20 +267,3 @@ class Session(Transport):
             for k, v in self.headers.items()
             if v is not None  # which leaves a header out
         }
-
-    def looks_logged_out(self, response: Response) -> bool:
-        """True for a redirect to a page of the login, for 401, and for 403 that may be cured.
-
-        A 403 may mean logged out until a new login has changed nothing about one; from then on
-        only the third in a row does.
-        """
-        if response.status == 401:
-            return True
-        if response.status == 403:
-            return self.forbidden == (0 if self.login_cures_403 else 2)
-        return bool(response.history) and _place(response.url) in self.login_pages
-
-
-def _place(url: str) -> str:
-    """Where a page stands: its URL without the query, which often says where to go next."""
-    return url.partition("#")[0].partition("?")[0]

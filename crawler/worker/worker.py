@@ -220,7 +220,7 @@ class Worker:
             self._safety.check_redirect(request, target)
         outcome.kind, outcome.moved = "moved", encoded(target)
         # A page of the login may be known, but what leads there may have to be asked once more.
-        is_login = session.is_login_page(target.url)
+        is_login = session.progress.is_login_page(target.url)
         outcome.moved.dont_filter = is_login or not says_no_more(target)
 
     def _parse(

@@ -10,7 +10,6 @@ import pytest
 
 from crawler import Request, Response, Session, Settings, Spider
 from crawler.session.login_page import asks_again
-from crawler.session.probe import ProbePage
 from tests.jobs import failures, items, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 
@@ -166,31 +165,10 @@ def page(body: str, url: str = "http://club.example/login", method: str = "POST"
 
 def test_what_asks_again() -> None:
     with Session("account", Settings()) as session:
-        session.login_pages = {"http://club.example/login"}
+        session.progress.add_login_page("http://club.example/login?next=/")
         assert asks_again(session, page(FORM))
         assert asks_again(session, page(FORM, method="GET"))
         assert asks_again(session, page(FORM, "http://club.example/session"))
         assert not asks_again(session, page("hello"))
         assert not asks_again(session, page("<form><input name=q></form>"))
         assert not asks_again(session, page(FORM, "http://club.example/account", "GET"))
-
-
-# The witness
-
-
-def test_the_best_witness_is_a_page_that_a_login_has_brought_back() -> None:
-    def came(witness: ProbePage, url: str, **more: Any) -> None:
-        witness.saw_page(Request(url, **more), Response(url))
-
-    witness = ProbePage()
-    assert witness.url == ""
-    came(witness, "http://club.example/a")
-    came(witness, "http://club.example/form", method="POST")
-    came(witness, "http://club.example/once", replay=False)
-    assert (witness.url, witness.is_sure) == ("http://club.example/a", False)
-    witness.saw_end(Request("http://club.example/b"))
-    assert witness.saw_end_at(Request("http://club.example/b"))
-    came(witness, "http://club.example/b")
-    assert not witness.saw_end_at(Request("http://club.example/b"))
-    came(witness, "http://club.example/c")
-    assert (witness.url, witness.is_sure) == ("http://club.example/b", True)
