@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill hostile torture fuzz map clean
+.PHONY: demo test check format bench bench-quick kill hostile torture fuzz conformance map clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
 
-# One command checks everything: format, lint, strict types, warnings as errors, tests.
+# One command checks everything: format, lint, strict types, warnings as errors, tests. It does the
+# same on every run: Hypothesis tries the same examples, sets have the same order. `make fuzz` is
+# where chance may find something. ARGS="-n 0 -x" has no second process and stops at an error.
 test: $(VENV)/.installed check
-	$(BIN)/pytest
+	PYTHONHASHSEED=0 $(BIN)/pytest -n auto $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
@@ -40,8 +42,9 @@ kill: $(VENV)/.installed
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.faults.torture --kills 1000 --seed 7 --report tests/faults/TORTURE.md $(ARGS)
 
-# Make up input for everything that reads what strangers write; finds go to tests/fuzz/corpus.
-# SECONDS_EACH=600 searches longer, TARGETS="urls html" some of them only.
+# Search with new random input: for everything that reads what strangers write, whose finds go to
+# tests/fuzz/corpus, and for every test that Hypothesis runs, under the name `properties`.
+# SECONDS_EACH=600 searches longer, TARGETS="urls html properties" some of them only.
 SECONDS_EACH ?= 60
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(SECONDS_EACH)

@@ -1,11 +1,13 @@
-"""What tests share."""
+"""Fixtures and settings that all tests share."""
 
 from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import threading
 import time
+import unittest
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -16,11 +18,30 @@ from hypothesis import HealthCheck, settings
 from tests.sites import PATIENCE, Site
 from tests.tls import Authority
 
-# How long an example takes says something of the machine, not of the code.
+# The time that an example takes depends on the machine, not on the code.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("any machine")
+# The same examples on every run: a failure is due to a change, never to chance.
+settings.register_profile("gate", settings.get_profile("any machine"), derandomize=True)
+# New examples on every run; `make fuzz` sets it, and the seconds for each test.
+settings.register_profile("search", settings.get_profile("any machine"), print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
+SEARCH_SECONDS = float(os.environ.get("SEARCH_SECONDS", "0"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Repeat a property with new examples until ``SEARCH_SECONDS`` are over."""
+    end = time.monotonic() + SEARCH_SECONDS
+    if item.get_closest_marker("hypothesis") is None:
+        return
+    while time.monotonic() < end:
+        machine = getattr(item, "instance", None)
+        if isinstance(machine, unittest.TestCase):
+            item.obj()  # type: ignore[attr-defined]  # as pytest keeps the errors of a TestCase
+        else:
+            item.runtest()
 
 
 def pytest_collection_finish() -> None:

@@ -1,8 +1,10 @@
-"""``make fuzz``: search every target for input that breaks it.
+"""``make fuzz``: search every target and every property for input that breaks it.
 
-Coverage-guided by atheris (libFuzzer) where it is installed, else by Hypothesis alone. What breaks
-a target is put into its corpus, where every later run of the tests tries it; commit it with the
-fix. Exit status 1 when something was found.
+A target is searched by atheris (libFuzzer), guided by coverage, where it is installed, else by
+Hypothesis alone. Input that breaks a target is put into its corpus, where every later run of the
+tests tries it; commit it with the fix. ``properties`` are the tests that Hypothesis runs: `make
+test` tries the same examples each time, this search tries new ones. A falsifying example that it
+prints belongs into the test as an ``@example``. Exit status 1 if anything was found.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import os
+import random
 import re
 import subprocess
 import sys
@@ -30,27 +34,52 @@ SLOWEST = 20
 """Seconds that one input may take before it counts as found: a thousand times the usual."""
 MOST_MEMORY = 2048
 """Megabytes."""
+ROOT = Path(__file__).parents[2]
+PROPERTIES = "properties"
+"""The name of all the tests that Hypothesis runs, among the targets."""
 
 
 def main() -> int:
     """Run the searches that the command line asks for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)} [all of them]")
+    names = [*TARGETS, PROPERTIES]
+    parser.add_argument("targets", nargs="*", help=f"of {', '.join(names)} [all of them]")
     parser.add_argument("--seconds", type=int, default=60, help="for each target [60]")
     arguments = parser.parse_args()
-    unknown = set(arguments.targets) - TARGETS.keys()
+    unknown = set(arguments.targets) - set(names)
     if unknown:
-        parser.error(f"there is no target {', '.join(sorted(unknown))}: {', '.join(TARGETS)}")
-    guided = has_atheris()
-    if not guided:
+        parser.error(f"there is no target {', '.join(sorted(unknown))}: {', '.join(names)}")
+    if not has_atheris():
         print("atheris is not installed here: Hypothesis searches alone, without coverage")
     broken = []
-    for name in arguments.targets or TARGETS:
-        search = _guided if guided else _unguided
-        found = search(TARGETS[name], arguments.seconds)
-        broken += [name] if found else []
-        print(f"{name:14}{found or 'nothing found'}", flush=True)
+    for name in arguments.targets or names:
+        result = _search(name, arguments.seconds)
+        broken += [name] if result else []
+        print(f"{name:14}{result or 'nothing found'}", flush=True)
     return 1 if broken else 0
+
+
+def _search(name: str, seconds: int) -> str:
+    if name == PROPERTIES:
+        return _properties(seconds)
+    search = _guided if has_atheris() else _unguided
+    return search(TARGETS[name], seconds)
+
+
+def _properties(seconds: int) -> str:
+    """Run the tests that Hypothesis runs, each for that long, with new examples."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "hypothesis", "-n", "auto"]
+    environment = {"HYPOTHESIS_PROFILE": "search", "SEARCH_SECONDS": str(seconds)}
+    run = subprocess.run(
+        [*command, f"--timeout={seconds + 600}"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    print(f"{PROPERTIES:14}{run.stdout.strip().rpartition(chr(10))[2]}")
+    return f"BROKEN or cannot be run\n{run.stdout}{run.stderr}" if run.returncode else ""
 
 
 def has_atheris() -> bool:
@@ -144,7 +173,7 @@ def _unguided(target: Target, seconds: int) -> str:
         rounds += 1
         last = [b""]
 
-        @seed(rounds)
+        @seed(random.getrandbits(64))
         @settings(max_examples=1000, database=None, phases=(Phase.generate, Phase.shrink),
                   suppress_health_check=list(HealthCheck), deadline=None)  # fmt: skip
         @given(inputs(target))

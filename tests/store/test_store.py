@@ -206,6 +206,15 @@ def test_many_are_added_at_once_each_with_its_number(store: Store) -> None:
         assert kept == before + [(entry[2], entry[4]) for entry in entries if entry[0] == host]
 
 
+def test_of_two_that_are_the_same_the_first_is_kept_with_its_callback(store: Store) -> None:
+    a, b = with_host(store, A), with_host(store, B)
+    first, second = found("page", callback="first"), found("page", callback="second")
+    with store.transaction():
+        assert store.add([(b, first), (a, second)], 1) == [(b, 0, 1, 0, bytes(first.request))]
+        assert not store.mark_seen(first)
+        assert store.mark_seen(second)
+
+
 def test_many_are_finished_at_once(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():

@@ -80,6 +80,7 @@ SAVE_SESSION = (
 )
 
 _host_id = itemgetter(0)
+_fingerprint = itemgetter(0)
 _FIRST = Key(-(2**63), -1)
 
 
@@ -201,8 +202,10 @@ class SQLiteStore:
     # The frontier
 
     def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
-        by_host = sorted(requests, key=_host_id)  # whose rows stand side by side, here and below
-        rows = [seen.row_of(found) for _, found in by_host if not found.dont_filter]
+        rows = [seen.row_of(found) for _, found in requests if not found.dont_filter]
+        # A fingerprint begins with its host's, whose rows stand side by side. The sort is stable:
+        # of two that are the same, the first in ``requests`` is kept here and below.
+        rows.sort(key=_fingerprint)
         new = seen.see(self._db, rows)
         fresh = len(rows) if new is None else len(new)
         if new is not None:
