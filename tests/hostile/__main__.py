@@ -36,7 +36,7 @@ INTRODUCTION = f"""\
 What hostile sites may do is written down as a web of its own, in `tests/hostile`: each behaviour is
 a host, with what the crawler does about it. `pytest tests/hostile` looks whether it does, and that
 everything else goes on meanwhile. `make hostile` measures it and writes this page. The limits and
-their reasons are in the [reference](reference.md#guards).
+their reasons are in the [reference](reference.md#limits).
 
 The spider reads each page in every way there is (`text`, `css`, `xpath`, `links`, `form`, `soup`,
 `select`) and follows every link. Time is that of the whole crawl, robots.txt and further tries
