@@ -83,7 +83,7 @@ def crawl(
 
 def _of_failures(job: Job) -> str:
     """How many pages have failed, and why one of them did."""
-    counters, (last,) = job.counters, job.store.failures(1)
+    counters, (last,) = job.counters, job.store.failures.latest(1)
     return (
         f"crawl(): {counters.failed:,} of {counters.done + counters.failed:,} pages failed: "
         f"{last.report.message}; for all of them write failed(), or give job="

@@ -148,7 +148,7 @@ class SessionRecord(NamedTuple):
     usage: Usage = Usage()
 
 
-class Failed(NamedTuple):
+class FailedRequest(NamedTuple):
     """A request that failed for good."""
 
     report: FailureReport

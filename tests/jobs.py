@@ -81,7 +81,7 @@ def failures(folder: Path) -> dict[str, str]:
     """The causes of the failed requests by their URLs' paths."""
     store = SQLiteStore(folder / "job.db", read_only=True)
     with closing(store):
-        reports = [failed.report for failed in store.failures(1000)]
+        reports = [failed.report for failed in store.failures.latest(1000)]
     return {"/" + report.url.split("/", 3)[3]: report.cause for report in reports}
 
 
@@ -89,13 +89,13 @@ def done(folder: Path) -> int:
     """How many pages are committed, also while the job runs."""
     store = SQLiteStore(folder / "job.db", read_only=True)
     with closing(store):
-        return int(store.get("counters")["done"])
+        return int(store.meta.get("counters")["done"])
 
 
 def tracebacks(folder: Path) -> str:
     """The tracebacks that the store keeps."""
     with closing(SQLiteStore(folder / "job.db", read_only=True)) as store:
-        return "\n".join(failed.report.traceback for failed in store.failures(1000))
+        return "\n".join(failed.report.traceback for failed in store.failures.latest(1000))
 
 
 def rows(folder: Path, query: str) -> list[Any]:

@@ -16,8 +16,6 @@ from types import MappingProxyType, ModuleType
 import pytest
 
 import crawler
-from crawler.store import Store
-from crawler.store.sqlite.store import SQLiteStore
 
 PACKAGE = Path(crawler.__file__).parent
 
@@ -253,8 +251,6 @@ def _public(module: ModuleType) -> Iterator[tuple[str, object]]:
             yield name, thing
             for method in vars(thing):
                 documented = getattr(thing, method)  # getdoc looks at the base classes too
-                if thing is SQLiteStore:
-                    documented = getattr(Store, method, documented)
                 if not method.startswith("_") and callable(documented):
                     yield f"{name}.{method}", documented
         elif inspect.isfunction(thing):

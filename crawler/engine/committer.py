@@ -60,13 +60,13 @@ class Committer:
         with self._store.transaction(synced=True):
             for assignment in assignments:
                 assert assignment.queued is not None
-                self._store.set_delivery(assignment.host.id, assignment.queued.key, SENT)
+                self._store.queue.set_delivery(assignment.host.id, assignment.queued.key, SENT)
 
     def mark_unsent(self, assignment: Assignment) -> None:
         """A worker gave back a request that was surely not sent."""
         if assignment.queued is not None and assignment.queued.once == ONCE:
             with self._store.transaction():
-                self._store.set_delivery(assignment.host.id, assignment.queued.key, ONCE)
+                self._store.queue.set_delivery(assignment.host.id, assignment.queued.key, ONCE)
 
     def keep_sessions(self, now: float) -> None:
         """What has changed in sessions is part of the next commit, even if nothing else is."""
@@ -89,7 +89,7 @@ class Committer:
             self._save_queues()
             self._frontier.save_hosts(now)
             for session in self._news.changed_sessions():
-                self._store.save_session(session)
+                self._store.sessions.save(session)
             written = b"".join(lines)
             self._job.items.append(written)
             self._job.rejected.append(b"".join(rejected))
@@ -127,10 +127,10 @@ class Committer:
                 counters.skipped_by_limit[name] = counters.skipped_by_limit.get(name, 0) + count
             if outcome.kind == "failed" and outcome.failure is not None:
                 counters.failed += 1
-                self._store.fail(outcome.failure, queued.request, time.time())
+                self._store.failures.add(outcome.failure, queued.request, time.time())
             else:
                 counters.done += 1
-            if outcome.arrived is None or self._store.mark_final(outcome.arrived):
+            if outcome.arrived is None or self._store.seen.add_final(outcome.arrived):
                 lines.append(outcome.items)
                 rejected.append(outcome.rejected)
                 counters.items += outcome.item_count
@@ -141,8 +141,8 @@ class Committer:
     def _save_queues(self) -> None:
         """What all outcomes take out of the queues and put into them, in few statements."""
         counters = self._job.counters
-        self._store.mark_done(self._done)
-        new = self._store.add(self._within_limit(), counters.sequence + 1)
+        self._store.queue.mark_done(self._done)
+        new = self._store.queue.add(self._within_limit(), counters.sequence + 1)
         self._frontier.page_budget.count(map(itemgetter(0), new))
         counters.pending += len(new) - len(self._done)
         counters.sequence += len(new)
@@ -159,7 +159,7 @@ class Committer:
         now: set[bytes] = set()
         for id, found in self._found:
             if not found.dont_filter:
-                if found.fingerprint in now or self._store.has_seen(found):
+                if found.fingerprint in now or self._store.seen.contains(found):
                     continue
                 now.add(found.fingerprint)
             if room[id] > 0:
@@ -183,7 +183,7 @@ class Committer:
         assert assignment.queued is not None
         request = assignment.queued.request if outcome.request is None else outcome.request
         due = self._job.clock.wall() + outcome.wait if outcome.wait > 0 else None
-        self._store.replace(assignment.host.id, assignment.queued.key, request, due)
+        self._store.queue.replace(assignment.host.id, assignment.queued.key, request, due)
         self._again.append((assignment, request, now + outcome.wait))
         self._job.counters.retried += 1
 
@@ -193,7 +193,7 @@ class Committer:
         A target that is only known, or is passed on the way, is no reason to drop the request:
         many may pass one page that sets a cookie, or asks for a login.
         """
-        if not target.dont_filter and self._store.is_final(target):
+        if not target.dont_filter and self._store.seen.contains_final(target):
             return False
         new_host = self._frontier.host_id(target.origin, target.account)
         if new_host != host:
@@ -204,7 +204,7 @@ class Committer:
             self._news.add_netloc(target.origin.partition("://")[2])
             self._frontier.page_budget.count([new_host])
         request = bytes(target.request)
-        self._store.move(host, key, new_host, request, once=target.once)
+        self._store.queue.move(host, key, new_host, request, once=target.once)
         self._new.append((new_host, *key, target.once, request))
         return True
 

@@ -290,11 +290,11 @@ class Engine:
             output=self._job.output,
             rejected=self._job.rejected.path,
             log=self._job.log,
-            failures=self._job.store.failures_by_cause(),
+            failures=self._job.store.failures.by_cause(),
             login_errors=self._intake.login_errors,
             bad_seeds=self._opening.bad,
             new_seeds=self._opening.new,
             already_finished=self._was_finished and self._team is None,
-            last_failure="".join(one.report.message for one in self._job.store.failures(1)),
+            last_failure="".join(one.report.message for one in self._job.store.failures.latest(1)),
             waits_for=self._patience.description,
         )

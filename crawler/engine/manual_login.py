@@ -30,7 +30,7 @@ from crawler.session.login import Login
 from crawler.session.prompts import Prompt
 from crawler.session.session import Session
 from crawler.spider import has_own_logout_check
-from crawler.store import Store
+from crawler.store.protocols import Store
 
 
 def the_account(plan: RunConfig, name: str | None) -> Account | None:
@@ -111,7 +111,7 @@ def take_cookies(plan: RunConfig, account: Account | None, cookies: Iterable[Coo
             known = {cookie.key: cookie for cookie in (*record.cookies, *group)}
             login = replace(record.login, at=now, waiting="")
             cookies = list(known.values())
-            job.store.save_session(record._replace(cookies=cookies, login=login))
+            job.store.sessions.save(record._replace(cookies=cookies, login=login))
     return len(good)
 
 
@@ -120,7 +120,7 @@ def _job(plan: RunConfig) -> Iterator[Job]:
     """The plan's job, made if it is new. No run may use it meanwhile."""
     with Job(plan, plan.source.load().name) as job:
         with job.store.transaction():
-            job.store.set("pid", os.getpid())  # a run that is refused names this process
+            job.store.meta.set("pid", os.getpid())  # a run that is refused names this process
         yield job
 
 
@@ -131,11 +131,11 @@ def _keep(store: Store, record: SessionRecord, change: SessionChange | None) -> 
         news.apply(0, change)
     with store.transaction():
         for session in news.changed_sessions():
-            store.save_session(session)
+            store.sessions.save(session)
 
 
 def _record(store: Store, key: str) -> SessionRecord:
-    return store.session(key) or SessionRecord(key, [])
+    return store.sessions.get(key) or SessionRecord(key, [])
 
 
 def _key(account: Account | None) -> str:

@@ -53,10 +53,12 @@ class Seeder:
         UnsafeLinkFilter(
             spider.logout_urls
         )  # workers have one each; what is wrong is told here, and once
-        self._added_before = bool(job.store.get("seeds_added", False))
+        self._added_before = bool(job.store.meta.get("seeds_added", False))
         self._taken = 0
         # Of an earlier run that was killed while it added them; none is added a second time.
-        self._taken_before = math.inf if self._added_before else job.store.get("seeds_taken", 0)
+        self._taken_before = (
+            math.inf if self._added_before else job.store.meta.get("seeds_taken", 0)
+        )
         self.new = 0
         self.bad = 0
 
@@ -64,7 +66,7 @@ class Seeder:
         """Add what the plan starts from. Raises SeedError when there is nothing to start from."""
         plan, store = self._job.plan, self._job.store
         identity = seeds.identity(plan.seeds) if plan.seeds else None
-        if identity is not None and identity == store.get("seeds"):
+        if identity is not None and identity == store.meta.get("seeds"):
             return  # the same unchanged files: their seeds are in the frontier since the last run
         if plan.resume_only and self._added_before:
             return
@@ -73,13 +75,13 @@ class Seeder:
         for seed in requests:
             with store.transaction():
                 good += self._add(itertools.chain([seed], itertools.islice(requests, AT_ONCE - 1)))
-                store.set("seeds_taken", self._taken)
+                store.meta.set("seeds_taken", self._taken)
                 self._job.save_counters()
         if not good:
             raise SeedError(self._nothing_to_start_from())
         with store.transaction():
-            store.set("seeds", identity)
-            store.set("seeds_added", True)
+            store.meta.set("seeds", identity)
+            store.meta.set("seeds_added", True)
 
     def retire_accounts(self) -> list[str]:
         """What is to be said of accounts that have requests but are no longer given.
@@ -87,13 +89,13 @@ class Seeder:
         Their requests go to the others if the spider allows it, or wait until they are back.
         """
         store, names = self._job.store, [account.name for account in self._job.plan.accounts]
-        retired = [name for name in store.accounts_with_work() if name not in names]
+        retired = [name for name in store.accounts.with_work() if name not in names]
         if not names and retired == [""]:
             return []
         if names and self._spider.shares_requests:
             with store.transaction():
                 for number, name in enumerate(retired):
-                    store.reassign(name, names[number % len(names)])
+                    store.accounts.reassign(name, names[number % len(names)])
             return []
         return [_why_they_wait(name) for name in retired]
 
@@ -101,7 +103,7 @@ class Seeder:
         """What workers are made of."""
         plan, folder = self._job.plan, self._job.folder
         domains = self._domains()
-        netlocs = () if domains else tuple(map(_netloc, self._job.store.origins()))
+        netlocs = () if domains else tuple(map(_netloc, self._job.store.hosts.origins()))
         return WorkerSpec(
             source=plan.source,
             arguments=plan.arguments,
@@ -144,7 +146,7 @@ class Seeder:
                 self._keep(found_before)
                 held = 0
             # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
-            is_new = self._job.store.mark_seen(found) if found.dont_filter else True
+            is_new = self._job.store.seen.add(found) if found.dont_filter else True
             if is_new or self._taken > self._taken_before:
                 account = found.account or self._next_account()
                 found_before.append((self._frontier.host_id(found.origin, account), found))
@@ -155,8 +157,8 @@ class Seeder:
     def _keep(self, found: list[tuple[int, NewRequest]]) -> None:
         """Put seeds into the frontier, and empty their list."""
         counters = self._job.counters
-        self._job.store.mark_seeded({host for host, _ in found})
-        new = len(self._job.store.add(found, counters.sequence + 1))
+        self._job.store.hosts.mark_seeded({host for host, _ in found})
+        new = len(self._job.store.queue.add(found, counters.sequence + 1))
         counters.sequence += new
         counters.pending += new
         self.new += new

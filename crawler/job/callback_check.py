@@ -14,7 +14,7 @@ import msgspec
 
 from crawler.errors import SpiderError
 from crawler.spider import Spider
-from crawler.store import Store
+from crawler.store.protocols import Store
 
 _KEPT = "callbacks"
 
@@ -31,17 +31,17 @@ _wanted_of = msgspec.msgpack.Decoder(_Wanted).decode
 
 def keep_callbacks(store: Store, spider: type[Spider]) -> None:
     """Remember what methods ``spider`` has; part of a transaction."""
-    store.set(_KEPT, _signatures(spider))
+    store.meta.set(_KEPT, _signatures(spider))
 
 
 def check_callbacks(store: Store, spider: type[Spider]) -> None:
     """Raises SpiderError when pending requests name callbacks that it cannot call any more."""
-    before, now = store.get(_KEPT, {}), _signatures(spider)
+    before, now = store.meta.get(_KEPT, {}), _signatures(spider)
     changed = {name for name, text in before.items() if now.get(name) != text}
     if not changed:
         return
     concerned: Counter[str] = Counter()
-    for request in store.requests():
+    for request in store.queue.requests():
         wanted = _wanted_of(request)
         if wanted.callback in changed and (why := _mismatch(spider, wanted)):
             concerned[why] += 1

@@ -22,7 +22,7 @@ from crawler.job.lock import acquire
 from crawler.job.record import JobRecord, first, output_of, refuse_other, updated
 from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
 from crawler.stats import Counters
-from crawler.store import Store
+from crawler.store.protocols import Store
 from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
 from crawler.store.sqlite.wal_index import PROBE
@@ -57,14 +57,14 @@ class Job:
             refuse_foreign(output_of(self.plan))
         self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
         _leave_in_order(opened, self.store, self._soundness)
-        counters = self.store.get("counters")
+        counters = self.store.meta.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
             self._refuse_remains()
             _create(self.store, self.plan)
-        self.record = msgspec.convert(self.store.get("record"), JobRecord)
+        self.record = msgspec.convert(self.store.meta.get("record"), JobRecord)
         refuse_other(self.record, self.plan)
-        self.counters = msgspec.convert(self.store.get("counters"), Counters)
-        self.was_killed = bool(self.store.get("running", False))
+        self.counters = msgspec.convert(self.store.meta.get("counters"), Counters)
+        self.was_killed = bool(self.store.meta.get("running", False))
         self.output = self.record.output_in(self.folder)
         length, rejected_length = self.counters.output_length, self.counters.rejected_length
         self._refuse_shared(length)
@@ -86,7 +86,7 @@ class Job:
         if jobfolder.is_in(self.output, self.folder) or not self.output.is_file():
             return
         more = self.output.stat().st_size - committed
-        if more > 0 and self._soundness.is_another(self.store.get("place")):
+        if more > 0 and self._soundness.is_another(self.store.meta.get("place")):
             raise JobError(
                 f"{self.output} has {more:,} bytes more than this job has written, and "
                 f"{self.folder} is not where it was run last: go on in the folder that it was "
@@ -96,7 +96,7 @@ class Job:
     def _sink(
         self, opened: contextlib.ExitStack, role: str, path: Path, committed: int
     ) -> JSONLines:
-        mark = self.store.get("checksums", {}).get(role)
+        mark = self.store.meta.get("checksums", {}).get(role)
         sink = JSONLines(path, committed, mark=mark, may_cut=self.was_killed)
         opened.callback(sink.close)
         return sink
@@ -104,12 +104,12 @@ class Job:
     def begin(self) -> None:
         """Mark the job as being run by this process."""
         with self.store.transaction():
-            self.store.set("running", True)
-            self.store.set("pid", os.getpid())
-            self.store.set("place", self._soundness.place())
-            if back := self.clock.set_back_since(self.store.get("at", 0.0)):
+            self.store.meta.set("running", True)
+            self.store.meta.set("pid", os.getpid())
+            self.store.meta.set("place", self._soundness.place())
+            if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):
                 self.store.shift_times(back)
-            self.store.set("record", updated(self.record, self.plan))
+            self.store.meta.set("record", updated(self.record, self.plan))
             keep_callbacks(self.store, self.plan.source.load())
         self._soundness.begin()
         for sink in (self.items, self.rejected):
@@ -122,15 +122,15 @@ class Job:
         with self.store.transaction():
             self.save_counters()
             self.store.compact()
-            self.store.set("running", False)
+            self.store.meta.set("running", False)
 
     def save_counters(self) -> None:
         """Keep the counters and the outputs' lengths; part of each commit."""
         self.counters.output_length = self.items.length
         self.counters.rejected_length = self.rejected.length
-        self.store.set("counters", msgspec.to_builtins(self.counters))
-        self.store.set("at", self.clock.wall())
-        self.store.set("checksums", {"items": self.items.mark, "rejected": self.rejected.mark})
+        self.store.meta.set("counters", msgspec.to_builtins(self.counters))
+        self.store.meta.set("at", self.clock.wall())
+        self.store.meta.set("checksums", {"items": self.items.mark, "rejected": self.rejected.mark})
 
     def close(self) -> None:
         """Close the store and the files and let others run the job."""
@@ -154,8 +154,8 @@ class Job:
 def recorded(folder: Path) -> JobRecord:
     """How the job in ``folder`` was started. Raises JobError if there is none."""
     with translating_errors(folder / STORE), contextlib.closing(reader(folder)) as store:
-        record = msgspec.convert(store.get("record"), JobRecord)
-        record.seeded = bool(store.get("seeds_added"))
+        record = msgspec.convert(store.meta.get("record"), JobRecord)
+        record.seeded = bool(store.meta.get("seeds_added"))
         return record
 
 
@@ -165,7 +165,7 @@ def reader(folder: Path, key: str | None = None) -> SQLiteStore:
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
     _check_log(folder)
     store = SQLiteStore(folder / STORE, read_only=True, key=key)
-    if store.get("record") is None:
+    if store.meta.get("record") is None:
         store.close()
         raise JobError(f"the job in {folder} has not begun; run it again")
     return store
@@ -206,7 +206,7 @@ def _runner(folder: Path) -> str:
         store = reader(folder)
     except JobError:
         return "another process"
-    pid = store.get("pid")
+    pid = store.meta.get("pid")
     store.close()
     return f"process {pid}" if pid else "another process"
 
@@ -214,8 +214,8 @@ def _runner(folder: Path) -> str:
 def _create(store: Store, plan: RunConfig) -> None:
     record = first(plan)
     with store.transaction():
-        store.set("record", msgspec.to_builtins(record))
-        store.set("counters", msgspec.to_builtins(Counters(started=record.created)))
+        store.meta.set("record", msgspec.to_builtins(record))
+        store.meta.set("counters", msgspec.to_builtins(Counters(started=record.created)))
 
 
 def _clear(folder: Path, plan: RunConfig) -> None:

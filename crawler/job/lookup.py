@@ -45,11 +45,13 @@ def folder_of(job: str | None) -> Path:
 def job_status(folder: Path) -> dict[str, Any]:
     """What ``crawl status --json`` prints, of a running, stopped or finished job."""
     with translating_errors(folder / STORE), closing(reader(folder)) as store:
-        counters = msgspec.convert(store.get("counters"), Counters)
-        record = msgspec.convert(store.get("record"), JobRecord)
+        counters = msgspec.convert(store.meta.get("counters"), Counters)
+        record = msgspec.convert(store.meta.get("record"), JobRecord)
         state = _state(folder, counters)
-        found = status(state, counters, store.host_count(), record.output_in(folder), record.spider)
-        return {**found, "failures": store.failures_by_cause()}
+        found = status(
+            state, counters, store.hosts.count(), record.output_in(folder), record.spider
+        )
+        return {**found, "failures": store.failures.by_cause()}
 
 
 def _state(folder: Path, counters: Counters) -> State:
@@ -68,7 +70,7 @@ def failed_pages(folder: Path) -> list[FailureReport]:
         translating_errors(folder / STORE),
         closing(SQLiteStore(folder / STORE, read_only=True)) as store,
     ):
-        return [failed.report for failed in store.failures(MOST_FAILURES)]
+        return [failed.report for failed in store.failures.latest(MOST_FAILURES)]
 
 
 def _last_job() -> Path:

@@ -14,7 +14,7 @@ from crawler.records import LoginState, SessionRecord
 from crawler.session import cookie_files as cookiefiles
 from crawler.session.cookie_files import domain_of
 from crawler.session.keys import SessionKey
-from crawler.store import Store
+from crawler.store.protocols import Store
 
 
 class SessionInfo(msgspec.Struct):
@@ -42,14 +42,15 @@ class SessionInfo(msgspec.Struct):
 
 def identities(store: Store) -> list[SessionInfo]:
     """Every account that has been used, and every site that has set cookies."""
-    found = [_identity(store, session) for session in store.sessions()]
+    found = [_identity(store, session) for session in store.sessions.all()]
     return [one for one in found if one.is_account or one.cookies]
 
 
 def waiting(store: Store) -> dict[str, str]:
     """What logins ask that nobody has answered, by the account's name."""
     found = (
-        (SessionKey.parse(session.key).name, session.login.waiting) for session in store.sessions()
+        (SessionKey.parse(session.key).name, session.login.waiting)
+        for session in store.sessions.all()
     )
     return {name: question for name, question in found if question}
 
@@ -74,9 +75,9 @@ def _identity(store: Store, session: SessionRecord) -> SessionInfo:
 
 def _hosts(store: Store, session: SessionRecord) -> list[str]:
     key = SessionKey.parse(session.key)
-    origins = list(store.origins())  # before anything else is asked of the store
+    origins = list(store.hosts.origins())  # before anything else is asked of the store
     if key.is_account:
-        asked = [origin for origin in origins if store.host(origin, key.name)]
+        asked = [origin for origin in origins if store.hosts.find(origin, key.name)]
     else:
         asked = [origin for origin in origins if urls.site(origin) == key.name]
     hosts = {origin.partition("://")[2] for origin in asked}
@@ -94,8 +95,8 @@ def forget(store: Store, account: str | None) -> list[SessionInfo]:
     gone = chosen(store, account)
     with store.transaction():
         for one in gone:
-            record = store.session(one.key) or SessionRecord(one.key, [])
-            store.save_session(record._replace(cookies=[], login=LoginState()))
+            record = store.sessions.get(one.key) or SessionRecord(one.key, [])
+            store.sessions.save(record._replace(cookies=[], login=LoginState()))
     return gone
 
 
@@ -109,7 +110,7 @@ def export(store: Store, path: Path, account: str | None) -> int:
     if len(found) > 1 and any(one.is_account for one in found):
         names = ", ".join(one.name or "the spider's own" for one in found)
         raise AccountError(f"there are several sessions: say which with --account ({names})")
-    sessions = [session for one in found if (session := store.session(one.key))]
+    sessions = [session for one in found if (session := store.sessions.get(one.key))]
     cookies = [cookie for session in sessions for cookie in session.cookies]
     form = cookiefiles.as_json if path.suffix.lower() == ".json" else cookiefiles.netscape
     _write_private(path, form(cookies))

@@ -27,7 +27,7 @@ from crawler.scheduling.worker_sync import WorkerSync
 from crawler.session.accounts import Account
 from crawler.session.keys import SessionKey
 from crawler.settings import Settings
-from crawler.store import Store
+from crawler.store.protocols import Store
 
 MOST_HOSTS = 10_000
 """Hosts in memory."""
@@ -64,7 +64,9 @@ class Frontier:
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self._ids: dict[tuple[str, str], int] = {}
-        self.page_budget = PageBudget(store, settings.max_pages_per_host)
+        self.page_budget = PageBudget(
+            settings.max_pages_per_host, lambda host_id: store.hosts.get(host_id).requests
+        )
         self._rows: dict[int, HostRow] = {}
         self._evicted: set[int] = set()
         self._dirty: set[int] = set()
@@ -82,7 +84,7 @@ class Frontier:
         After a kill nobody knows which hosts were asked last, so each rests for its delay first.
         """
         if was_killed:
-            self._killed = (now, self._store.host_count())
+            self._killed = (now, self._store.hosts.count())
         self._load_hosts(now)
 
     def host_id(self, origin: str, account: str = "") -> int:
@@ -91,7 +93,7 @@ class Frontier:
         if id is None:
             if len(self._ids) >= MOST_HOSTS:
                 self._ids.clear()
-            id = self._ids[origin, account] = self._store.add_host(origin, account).id
+            id = self._ids[origin, account] = self._store.hosts.add(origin, account).id
         return id
 
     def push_new(self, new: Iterable[PendingRow], now: float) -> None:
@@ -104,7 +106,7 @@ class Frontier:
                     if not host.is_beyond_head(rank, number):
                         self._scheduler.push(host, QueuedRequest(rank, number, request, once), now)
             elif host is None and (id in self._loading or self._has_room):
-                row = self._loading.pop(id, None) or self._store.host_by_id(id)
+                row = self._loading.pop(id, None) or self._store.hosts.get(id)
                 self._activate(row, now)  # with everything that the store has for it
                 fresh.add(id)
             elif host is None:
@@ -113,7 +115,7 @@ class Frontier:
     def _load_hosts(self, now: float) -> None:
         if not self._loading:
             room = MOST_HOSTS - len(self._rows)
-            rows = self._store.hosts_with_work(room, without=self._evicted.union(self._rows))
+            rows = self._store.hosts.with_work(room, without=self._evicted.union(self._rows))
             self._loading = {row.id: row for row in rows}
             self._overflow = len(rows) == room
         for id in list(itertools.islice(self._loading, AT_ONCE)):
@@ -167,7 +169,7 @@ class Frontier:
     def _is_seeded_twin(self, row: HostRow) -> bool:
         """True when a seed is at the same host by https instead of http, or the other way."""
         scheme, _, netloc = row.origin.partition("://")
-        twin = self._store.host(f"{'http' if scheme == 'https' else 'https'}://{netloc}")
+        twin = self._store.hosts.find(f"{'http' if scheme == 'https' else 'https'}://{netloc}")
         return twin is not None and twin.seeded
 
     def _session_of(self, row: HostRow) -> str:
@@ -178,7 +180,7 @@ class Frontier:
 
     def _load_session(self, key: str, account: Account | None) -> None:
         if not self._news.knows_session(key):
-            record = self._store.session(key) or SessionRecord(key, [])
+            record = self._store.sessions.get(key) or SessionRecord(key, [])
             self._news.load_session(record, account)
         self._news.use_session(key)
 
@@ -212,7 +214,7 @@ class Frontier:
         size = min(self._scheduler.head_size, most or HEAD_TOTAL)
         host.more = True
         while host.more and not host.heap:  # all that comes may be out already
-            rows = self._store.next_requests(host.id, host.cursor, size)
+            rows = self._store.queue.next_requests(host.id, host.cursor, size)
             self._scheduler.refill(host, rows, more=len(rows) == size, now=now)
 
     def wait(self, host: HostQueue, due: float) -> None:
@@ -231,7 +233,7 @@ class Frontier:
             if host is None or host.wake_at is None or host.wake_at > now:
                 continue
             with self._store.transaction():
-                due = self._store.due(id, self._wall())
+                due = self._store.queue.release_due(id, self._wall())
             for queued in due:
                 self._scheduler.requeue(host, queued, now)
             self._set_wake(host, now)
@@ -244,7 +246,7 @@ class Frontier:
 
     def _set_wake(self, host: HostQueue, now: float) -> None:
         host.wake_at = None
-        due = self._store.next_due(host.id)
+        due = self._store.queue.next_due(host.id)
         if due is not None:
             # Never longer than was granted, should the wall clock have been set back meanwhile.
             wait = min(max(due - self._wall(), 0.0), self._settings.max_retry_wait)
@@ -292,6 +294,6 @@ class Frontier:
                 row = row._replace(next_at=clock.stored(now, wall), granted=clock.granted)
                 self._rows[id] = row
                 rows.append(row)
-        self._store.save_hosts(rows)
+        self._store.hosts.save(rows)
         self._dirty.clear()
         self._robots_changed.clear()

@@ -1,38 +1,37 @@
-"""Room: how many more requests may be made at a host, as ``max_pages_per_host`` has it."""
+"""How many more requests may be made at a host, given ``max_pages_per_host``. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-
-from crawler.store import Store
+from collections.abc import Callable, Iterable
 
 MOST_KNOWN = 10_000
 """Hosts whose number of requests is held in memory."""
 
 
 class PageBudget:
-    """One for a run; ``most`` requests a host, ``None`` is no limit."""
+    """The budget of each host in a run: ``most`` requests, or no limit for ``None``."""
 
-    def __init__(self, store: Store, most: int | None) -> None:
-        self._store = store
+    def __init__(self, most: int | None, requests_of: Callable[[int], int]) -> None:
+        """``requests_of`` looks up how many requests a host has had, given its id."""
         self._most = most
-        self._made: dict[int, int] = {}
+        self._requests_of = requests_of
+        self._requests: dict[int, int] = {}
 
-    def remaining(self, id: int) -> float:
-        """How many more requests may be made at a host."""
+    def remaining(self, host_id: int) -> float:
+        """Return how many more requests may be made at a host."""
         if self._most is None:
             return math.inf
-        made = self._made.get(id)
-        if made is None:
-            if len(self._made) >= MOST_KNOWN:
-                self._made.clear()
-            made = self._made[id] = self._store.host_by_id(id).requests
-        return self._most - made
+        requests = self._requests.get(host_id)
+        if requests is None:
+            if len(self._requests) >= MOST_KNOWN:
+                self._requests.clear()
+            requests = self._requests[host_id] = self._requests_of(host_id)
+        return self._most - requests
 
-    def count(self, ids: Iterable[int]) -> None:
-        """One more request at each of these hosts, as the store has counted it."""
-        for id, requests in Counter(ids).items():
-            if id in self._made:
-                self._made[id] += requests
+    def count(self, host_ids: Iterable[int]) -> None:
+        """Count one more request at each of these hosts, as the store has counted it."""
+        for host_id, requests in Counter(host_ids).items():
+            if host_id in self._requests:
+                self._requests[host_id] += requests

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.errors import JobError
-from crawler.store import Store
+from crawler.store.protocols import Store
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -87,7 +87,7 @@ class SessionEncryption:
         True when plain text may be left where nothing is stored any more: then wipe it. Raises
         JobError for a key that is missing or wrong; a reader is let in until it asks for sessions.
         """
-        kept = store.get("vault")
+        kept = store.meta.get("vault")
         self._is_locked = key is None and kept is not None
         if self._is_locked and not read_only:
             raise JobError(LOCKED.format(self._path))
@@ -97,15 +97,15 @@ class SessionEncryption:
             self._encrypt_all(store, Cipher(key))
         else:
             self._vault = Cipher(key, kept)
-        return not (read_only or store.get("is_wiped"))
+        return not (read_only or store.meta.get("is_wiped"))
 
     def _encrypt_all(self, store: Store, vault: Cipher) -> None:
-        sessions = store.sessions()
+        sessions = store.sessions.all()
         self._vault = vault
         with store.transaction():
-            store.set("vault", vault.kept)
+            store.meta.set("vault", vault.kept)
             for session in sessions:
-                store.save_session(session)
+                store.sessions.save(session)
 
     def close(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """A session's row, which begins with key, cookies and login, as it is stored."""

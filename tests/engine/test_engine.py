@@ -16,7 +16,7 @@ from crawler.engine import seeding as opening
 from crawler.engine.engine import Engine
 from crawler.errors import SeedError
 from crawler.job.job import Job
-from crawler.store.sqlite.store import SQLiteStore
+from crawler.store.sqlite.queue import SQLiteQueue
 from tests.jobs import (
     Title,
     failures,
@@ -461,13 +461,13 @@ def test_seeds_are_added_once_however_many_are_written_together(
     monkeypatch.setattr(opening, "AT_ONCE", at_once)
     monkeypatch.setattr(opening, "MOST_HELD", most_held)
     written: list[int] = []
-    add = SQLiteStore.add
+    add = SQLiteQueue.add
 
-    def noted(store: SQLiteStore, found: Any, first: int) -> Any:
+    def noted(store: SQLiteQueue, found: Any, first: int) -> Any:
         written.append(len(found))
         return add(store, found, first)
 
-    monkeypatch.setattr(SQLiteStore, "add", noted)
+    monkeypatch.setattr(SQLiteQueue, "add", noted)
     paths = [f"/{number}" for number in (3, 1, 4, 1, 5)]
     site.pages = dict.fromkeys(paths, "x")
     urls = [site.url + path for path in paths]

@@ -125,7 +125,7 @@ def without_rules(folder: Path) -> Desk:
     """A desk whose host is in the store, and has not been asked for its rules."""
     desk = Desk(folder)
     with desk.store.transaction():
-        row = desk.store.add_host("https://a.example")
+        row = desk.store.hosts.add("https://a.example")
     desk.frontier._rows[row.id] = row
     desk.host.knows_robots = False
     return desk

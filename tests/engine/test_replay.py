@@ -340,27 +340,27 @@ def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
     key = Key(0, 1)
 
     def state() -> int:
-        (queued,) = store.next_requests(host, None, 9)
+        (queued,) = store.queue.next_requests(host, None, 9)
         return queued.once
 
     with contextlib.closing(store):
         with store.transaction():
-            host = store.add_host("https://x.example").id
-            store.add([(host, found(once=True))], 1)
+            host = store.hosts.add("https://x.example").id
+            store.queue.add([(host, found(once=True))], 1)
         assert state() == ONCE
         with store.transaction(synced=True):
-            store.set_delivery(host, key, SENT)
+            store.queue.set_delivery(host, key, SENT)
         assert state() == SENT
         with store.transaction():
-            store.replace(host, key, b"again", 5.0)
+            store.queue.replace(host, key, b"again", 5.0)
         with store.transaction():
-            assert store.due(host, 6.0) == [QueuedRequest(*key, b"again", ONCE)]
+            assert store.queue.release_due(host, 6.0) == [QueuedRequest(*key, b"again", ONCE)]
         with store.transaction():
-            store.set_delivery(host, key, SENT)
-            store.move(host, key, host, b"moved", once=True)
+            store.queue.set_delivery(host, key, SENT)
+            store.queue.move(host, key, host, b"moved", once=True)
         assert state() == ONCE
         with store.transaction():
-            store.move(host, key, host, b"moved")
+            store.queue.move(host, key, host, b"moved")
         assert state() == 0
 
 
@@ -370,9 +370,9 @@ def test_that_it_will_be_sent_is_synced(tmp_path: Path) -> None:
     with contextlib.closing(store):
         store._db.set_trace_callback(said.append)
         with store.transaction(synced=True):
-            store.set("x", 1)
+            store.meta.set("x", 1)
         with store.transaction():
-            store.set("x", 2)
+            store.meta.set("x", 2)
     assert said[:2] == ["PRAGMA synchronous = FULL", "BEGIN IMMEDIATE"]
     assert said[3:6] == ["COMMIT", "PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE"]
 

@@ -247,9 +247,9 @@ def test_an_output_in_the_folder_moves_with_it(folder: Path) -> None:
 def keep_as_before(folder: Path, output: Path) -> None:
     """As an older version has kept where the output is."""
     with closing(SQLiteStore(folder / STORE)) as store, store.transaction():
-        record = store.get("record")
+        record = store.meta.get("record")
         del record["is_relative"]
-        store.set("record", {**record, "output": str(output)})
+        store.meta.set("record", {**record, "output": str(output)})
 
 
 def test_an_older_job_may_be_moved_too(folder: Path) -> None:
@@ -269,16 +269,16 @@ def test_an_older_job_may_be_moved_too(folder: Path) -> None:
 def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
     """Its store is looked at before it is brought to this version."""
     with a_job(folder) as job, job.store.transaction():
-        host = job.store.add_host("https://a.example")
+        host = job.store.hosts.add("https://a.example")
         found = [encoded(Request(f"https://a.example/{number}")) for number in range(3)]
-        job.store.add([(host.id, one) for one in found], 1)
+        job.store.queue.add([(host.id, one) for one in found], 1)
         job.counters.sequence = 3
         job.save_counters()
     with closing(sqlite3.connect(folder / STORE)) as db:
         db.executescript("DROP TABLE finished; PRAGMA user_version = 2;")
     (folder / "job.stamp").unlink()
     with a_job(folder) as job:
-        assert len(list(job.store.requests())) == 3
+        assert len(list(job.store.queue.requests())) == 3
 
 
 def test_an_older_job_writes_where_it_was_told_to(folder: Path) -> None:
@@ -467,7 +467,7 @@ def test_status_of_a_job(folder: Path) -> None:
         add(job)
         job.counters.pending, job.counters.in_flight, job.counters.bytes = 3, 2, 100
         with job.store.transaction():
-            job.store.add_host("https://a.example")
+            job.store.hosts.add("https://a.example")
             job.save_counters()
         running = job_status(folder)
         assert running["state"] == "running"

@@ -70,12 +70,12 @@ class Bench:
             for id in itertools.islice(self.ids, count):
                 request = msgspec.Raw(msgspec.msgpack.encode(id))
                 found = NewRequest(b"%016d" % id, origin, rank, "parse", request)
-                new += self.store.add([(host, found)], id)
+                new += self.store.queue.add([(host, found)], id)
         assert len(new) == count
         return new
 
     def host(self, origin: str) -> HostQueue:
-        row = self.store.host(origin)
+        row = self.store.hosts.find(origin)
         assert row is not None
         host = self.scheduler.host(row.id)
         assert host is not None
@@ -102,7 +102,7 @@ class Bench:
                 for one in batch:
                     assert one.queued is not None
                     ids.append(one.queued.key.id)
-                    self.store.mark_done([(one.host.id, *one.queued.key)])
+                    self.store.queue.mark_done([(one.host.id, *one.queued.key)])
             for one in batch:
                 assert one.queued is not None
                 self.scheduler.finish(one.id, self.now)
@@ -217,7 +217,7 @@ def wait(bench: Bench, assignment: Assignment, seconds: float) -> None:
     host, key = assignment.host, assignment.queued.key
     bench.scheduler.finish(assignment.id, bench.now)
     with bench.store.transaction():
-        bench.store.replace(host.id, key, b"again", bench.wall + seconds)
+        bench.store.queue.replace(host.id, key, b"again", bench.wall + seconds)
     bench.scheduler.forget_sent(host, key.id)
     bench.frontier.wait(host, bench.now + seconds)
 
@@ -277,7 +277,7 @@ def test_many_that_are_due_at_once_do_not_fill_the_memory(
     new = bench.add(A, 200)
     with bench.store.transaction():
         for host, rank, id, _, request in new:
-            bench.store.replace(host, Key(rank, id), request, bench.wall + 5.0)
+            bench.store.queue.replace(host, Key(rank, id), request, bench.wall + 5.0)
     bench.start()
     assert bench.ids_sent() == []
     bench.pass_time(6.0)
@@ -347,8 +347,8 @@ def test_only_clocks_that_have_moved_are_written(bench: Bench) -> None:
     (first, second) = bench.sent()
     bench.frontier.mark_dirty(first.host)
     bench.save()
-    assert bench.store.host_by_id(first.host.id).next_at > bench.wall
-    assert bench.store.host_by_id(second.host.id).next_at == 0.0
+    assert bench.store.hosts.get(first.host.id).next_at > bench.wall
+    assert bench.store.hosts.get(second.host.id).next_at == 0.0
 
 
 def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
@@ -357,15 +357,15 @@ def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
     (first, *_) = bench.sent()
     bench.frontier.mark_dirty(first.host)
     bench.save()
-    assert bench.store.host_by_id(first.host.id).next_at == 0.0
+    assert bench.store.hosts.get(first.host.id).next_at == 0.0
     first.host.clock.retry_after(60.0, bench.now)
     bench.frontier.mark_dirty(first.host)
     bench.save()
-    assert bench.store.host_by_id(first.host.id).next_at == bench.wall + 60.0
+    assert bench.store.hosts.get(first.host.id).next_at == bench.wall + 60.0
     first.host.clock.ready_at, first.host.clock.granted = bench.now, 0.0
     bench.frontier.mark_dirty(first.host)
     bench.save()
-    assert bench.store.host_by_id(first.host.id).next_at == bench.wall, "nor does anybody any more"
+    assert bench.store.hosts.get(first.host.id).next_at == bench.wall, "nor does anybody any more"
 
 
 # robots.txt
@@ -382,7 +382,7 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     assert robots.host.clock.effective_delay == 7.0
     bench.save()
     wanted = HostRow(robots.host.id, A, bench.wall, 0.0, rules, bench.wall, requests=1)
-    assert bench.store.host(A) == wanted
+    assert bench.store.hosts.find(A) == wanted
     bench.pass_time(7.0)
     bench.start(obey_robots=True)
     host = bench.host(A)
@@ -398,7 +398,7 @@ def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
-        bench.store.save_hosts(
+        bench.store.hosts.save(
             [HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE)]
         )
     bench.start(obey_robots=True)
@@ -414,7 +414,7 @@ def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
-        bench.store.save_hosts([HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
+        bench.store.hosts.save([HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
 
@@ -441,7 +441,7 @@ def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
     with bench.store.transaction():
         id = bench.frontier.host_id(A)
         rules = RobotsFile(b"User-agent: *\nDisallow: /", 7.0)
-        bench.store.save_hosts([HostRow(id, A, robots=rules, robots_at=bench.wall)])
+        bench.store.hosts.save([HostRow(id, A, robots=rules, robots_at=bench.wall)])
     bench.start(obey_robots=False)
     host = bench.host(A)
     assert host.clock.effective_delay == 0.0
@@ -469,7 +469,7 @@ def test_sessions_come_from_the_store(bench: Bench) -> None:
     bench.add(A)
     cookie = Cookie("id", "1", "a.example", "/")
     with bench.store.transaction():
-        bench.store.save_session(SessionRecord("site:a.example", [cookie]))
+        bench.store.sessions.save(SessionRecord("site:a.example", [cookie]))
     bench.start()
     feed = TaskBatch([])
     bench.news.add_updates(feed, 0, bench.host(A))

@@ -1,47 +1,44 @@
-"""Room: how many more requests may be made at a host."""
+"""``scheduling.page_budget``: how many more requests may be made at a host."""
 
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import pytest
 
-from crawler.records import HostRow
-from crawler.scheduling import page_budget as room
+from crawler.scheduling import page_budget
 from crawler.scheduling.page_budget import PageBudget
-from crawler.store import Store
 
 
-class Rows:
-    """A store that knows how many requests each host has had, and counts the questions."""
+class Lookups:
+    """The number of requests of each host, its id; counts how often it is looked up."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.count = 0
 
-    def host_by_id(self, id: int) -> HostRow:
-        self.asked += 1
-        return HostRow(id, f"https://{id}.example", requests=id)
-
-
-def test_a_host_may_have_what_is_left() -> None:
-    rows = Rows()
-    left = PageBudget(cast(Store, rows), 10)
-    assert [left.remaining(3), left.remaining(10), left.remaining(3)] == [7, 0, 7]
-    left.count([3, 3, 4])
-    assert (left.remaining(3), rows.asked) == (5, 2)
+    def __call__(self, host_id: int) -> int:
+        self.count += 1
+        return host_id
 
 
-def test_without_a_limit_nobody_is_asked() -> None:
-    rows = Rows()
-    assert PageBudget(cast(Store, rows), None).remaining(3) == math.inf
-    assert rows.asked == 0
+def test_a_host_may_have_the_rest_of_its_budget() -> None:
+    lookups = Lookups()
+    budget = PageBudget(10, lookups)
+    assert [budget.remaining(3), budget.remaining(10), budget.remaining(3)] == [7, 0, 7]
+    budget.count([3, 3, 4])
+    assert (budget.remaining(3), lookups.count) == (5, 2)
+
+
+def test_without_a_limit_nothing_is_looked_up() -> None:
+    lookups = Lookups()
+    assert PageBudget(None, lookups).remaining(3) == math.inf
+    assert lookups.count == 0
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST_KNOWN", 5)
-    rows = Rows()
-    left = PageBudget(cast(Store, rows), 1000)
-    assert [left.remaining(id) for id in range(50)] == [1000 - id for id in range(50)]
-    assert left.remaining(0) == 1000, "it is looked up again"
-    assert rows.asked == 51
+    monkeypatch.setattr(page_budget, "MOST_KNOWN", 5)
+    lookups = Lookups()
+    budget = PageBudget(1000, lookups)
+    assert [budget.remaining(host_id) for host_id in range(50)] == [1000 - n for n in range(50)]
+    assert budget.remaining(0) == 1000, "it is looked up again"
+    assert lookups.count == 51

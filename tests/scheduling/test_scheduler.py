@@ -22,7 +22,7 @@ from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.settings import Settings
-from crawler.store import Store
+from crawler.store.protocols import Store
 
 
 def a_host(
@@ -462,6 +462,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[Key, bytes]] = {}
+        self.queue = self
 
     def next_requests(self, host: int, after: Key | None, limit: int) -> list[QueuedRequest]:
         keys = sorted(key for key in self.rows[host] if after is None or key > after)

@@ -37,13 +37,13 @@ def store(path: Path, key: str | None = None, *, read_only: bool = False) -> SQL
 
 def keep(path: Path, key: str | None = None) -> None:
     with closing(store(path, key)) as opened, opened.transaction():
-        opened.save_session(SESSION)
+        opened.sessions.save(SESSION)
 
 
 def kept(path: Path, key: str | None = None) -> SessionRecord:
     with closing(store(path, key)) as opened:
-        (session,) = opened.sessions()
-        assert opened.session(session.key) == session
+        (session,) = opened.sessions.all()
+        assert opened.sessions.get(session.key) == session
         return session
 
 
@@ -120,11 +120,11 @@ def test_a_key_that_does_not_fit(path: Path) -> None:
 def test_who_only_looks_needs_the_key_for_sessions_alone(path: Path) -> None:
     keep(path, KEY)
     with closing(store(path, read_only=True)) as reader:
-        assert reader.failures_by_cause() == {}
+        assert reader.failures.by_cause() == {}
         with pytest.raises(JobError, match="set CRAWL_KEY"):
-            reader.sessions()
+            reader.sessions.all()
     with closing(store(path, KEY, read_only=True)) as reader:
-        assert reader.sessions() == [SESSION]
+        assert reader.sessions.all() == [SESSION]
     with pytest.raises(JobError, match="CRAWL_KEY is not the key"):
         store(path, "another", read_only=True)
 
@@ -132,7 +132,7 @@ def test_who_only_looks_needs_the_key_for_sessions_alone(path: Path) -> None:
 def test_who_only_looks_encrypts_nothing(path: Path) -> None:
     keep(path)
     with closing(store(path, KEY, read_only=True)) as reader:
-        assert reader.sessions() == [SESSION]
+        assert reader.sessions.all() == [SESSION]
     assert kept(path) == SESSION
 
 
@@ -140,7 +140,7 @@ def test_a_key_from_now_on(path: Path) -> None:
     keep(path)
     with closing(store(path, KEY)) as opened:
         assert shows(path) == []  # not in the log of the database either, while it is open
-        assert opened.sessions() == [SESSION]
+        assert opened.sessions.all() == [SESSION]
     assert shows(path) == []
     assert kept(path, KEY) == SESSION
 
@@ -148,7 +148,7 @@ def test_a_key_from_now_on(path: Path) -> None:
 def test_what_is_left_over_is_wiped_after_a_kill(path: Path) -> None:
     keep(path)
     with closing(store(path, KEY)) as opened, opened.transaction():
-        opened.set("is_wiped", False)  # as if it had been killed before
+        opened.meta.set("is_wiped", False)  # as if it had been killed before
     with closing(store(path, KEY)):
         pass
     ((wiped,),) = rows(path.parent, "SELECT value FROM job WHERE name = 'is_wiped'")

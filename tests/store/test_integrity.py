@@ -25,9 +25,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sound = StoreIntegrity(path)
     with closing(SQLiteStore(path)) as store:
         with store.transaction():
-            store.set("place", sound.place())
+            store.meta.set("place", sound.place())
             for number in range(200):
-                store.set(f"value {number}", "x" * 500)
+                store.meta.set(f"value {number}", "x" * 500)
         sound.stamp()
     return path
 
@@ -69,7 +69,7 @@ def leave_a_log(path: Path) -> None:
     aside = path.with_name("aside")
     with closing(SQLiteStore(path)) as store:
         with store.transaction():
-            store.set("last", 1)
+            store.meta.set("last", 1)
         shutil.copy2(f"{path}-wal", aside)
         before = path.read_bytes()
     path.write_bytes(before)
@@ -129,11 +129,11 @@ def test_while_somebody_reads_a_store_it_is_not_stamped_for_what_its_log_holds(p
     sound = StoreIntegrity(path)
     with closing(SQLiteStore(path)) as store, closing(sqlite3.connect(path)) as reader:
         with store.transaction():
-            store.set("more", "x")
+            store.meta.set("more", "x")
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM job").fetchone()
         with store.transaction():
-            store.set("still more", "x")
+            store.meta.set("still more", "x")
         before = path.with_suffix(".stamp").read_bytes()
         sound.stamp()
         assert path.with_suffix(".stamp").read_bytes() == before

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from crawler.errors import JobError
 from crawler.records import (
     Cookie,
-    Failed,
+    FailedRequest,
     FailureReport,
     HostRow,
     Key,
@@ -31,7 +31,7 @@ from crawler.records import (
     RobotsFile,
     SessionRecord,
 )
-from crawler.store import Store
+from crawler.store.protocols import Store
 from crawler.store.sqlite import tombstones as finished
 from crawler.store.sqlite.row_counts import counted
 from crawler.store.sqlite.schema import MIGRATIONS
@@ -71,7 +71,7 @@ def found(
 
 
 def pending(store: Store) -> int:
-    return len(list(store.requests()))
+    return len(list(store.queue.requests()))
 
 
 def request(name: str) -> bytes:
@@ -84,41 +84,41 @@ def queued(id: int, name: str, rank: int = 0) -> QueuedRequest:
 
 def with_host(store: Store, origin: str = A) -> int:
     with store.transaction():
-        return store.add_host(origin).id
+        return store.hosts.add(origin).id
 
 
 def add(store: Store, host: int, id: int, one: NewRequest) -> bool:
     """Add a single request; True when it was new."""
-    return bool(store.add([(host, one)], id))
+    return bool(store.queue.add([(host, one)], id))
 
 
 # The job's own record
 
 
 def test_values_are_kept_by_name(store: Store) -> None:
-    assert store.get("pages") is None
-    assert store.get("pages", 7) == 7
+    assert store.meta.get("pages") is None
+    assert store.meta.get("pages", 7) == 7
     with store.transaction():
-        store.set("pages", 1)
-        store.set("other", {"a": [1, None, "ö", 1.5]})
-        store.set("pages", 2)
-        store.set("none", None)
-    assert store.get("pages", 7) == 2
-    assert store.get("other") == {"a": [1, None, "ö", 1.5]}
-    assert store.get("none", 7) is None
+        store.meta.set("pages", 1)
+        store.meta.set("other", {"a": [1, None, "ö", 1.5]})
+        store.meta.set("pages", 2)
+        store.meta.set("none", None)
+    assert store.meta.get("pages", 7) == 2
+    assert store.meta.get("other") == {"a": [1, None, "ö", 1.5]}
+    assert store.meta.get("none", 7) is None
 
 
 # Hosts
 
 
 def test_hosts_are_made_once_and_found_again(store: Store) -> None:
-    assert store.host(A) is None
+    assert store.hosts.find(A) is None
     a, b = with_host(store, A), with_host(store, B)
     assert a != b
     assert with_host(store, A) == a
-    assert store.host(A) == store.host_by_id(a) == HostRow(a, A)
-    assert sorted(store.origins()) == [A, B]
-    assert store.host_count() == 2
+    assert store.hosts.find(A) == store.hosts.get(a) == HostRow(a, A)
+    assert sorted(store.hosts.origins()) == [A, B]
+    assert store.hosts.count() == 2
 
 
 @pytest.mark.parametrize(
@@ -134,38 +134,38 @@ def test_a_host_keeps_its_clock_and_rules(opened: Opened, robots: RobotsFile | N
     store = opened()
     host = HostRow(with_host(store), A, NOW + 0.25, 30.5, robots, NOW)
     with store.transaction():
-        store.save_hosts([host])
+        store.hosts.save([host])
     store.close()
-    assert opened().host(A) == host
+    assert opened().hosts.find(A) == host
 
 
 def test_saving_one_host_leaves_the_others(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
-        store.save_hosts([HostRow(a, A, NOW)])
-    assert store.host_by_id(b) == HostRow(b, B)
+        store.hosts.save([HostRow(a, A, NOW)])
+    assert store.hosts.get(b) == HostRow(b, B)
 
 
 def test_hosts_with_work_come_in_the_order_in_which_they_may_be_asked(store: Store) -> None:
     ids = [with_host(store, f"https://{number}.example") for number in range(5)]
     with store.transaction():
         for number, id in enumerate(ids):
-            store.save_hosts([HostRow(id, f"https://{number}.example", NOW - number)])
+            store.hosts.save([HostRow(id, f"https://{number}.example", NOW - number)])
             if number != 2:
                 add(store, id, number + 1, found(str(number)))
     in_order = [ids[4], ids[3], ids[1], ids[0]]
-    assert [host.id for host in store.hosts_with_work(10)] == in_order
-    assert [host.id for host in store.hosts_with_work(2)] == in_order[:2]
-    assert [host.id for host in store.hosts_with_work(2, without=[ids[3]])] == [ids[4], ids[1]]
-    assert store.hosts_with_work(0) == []
+    assert [host.id for host in store.hosts.with_work(10)] == in_order
+    assert [host.id for host in store.hosts.with_work(2)] == in_order[:2]
+    assert [host.id for host in store.hosts.with_work(2, without=[ids[3]])] == [ids[4], ids[1]]
+    assert store.hosts.with_work(0) == []
 
 
 def test_a_host_whose_requests_all_wait_has_work(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
         add(store, host, 1, found("a"))
-        store.replace(host, Key(0, 1), request("a"), NOW)
-    assert [one.id for one in store.hosts_with_work(1)] == [host]
+        store.queue.replace(host, Key(0, 1), request("a"), NOW)
+    assert [one.id for one in store.hosts.with_work(1)] == [host]
 
 
 # The frontier
@@ -179,9 +179,9 @@ def test_a_fingerprint_is_taken_once(store: Store) -> None:
         assert not add(store, b, 2, found("page", callback="other"))
         assert add(store, a, 2, found("page2"))
     assert pending(store) == 2
-    assert store.next_requests(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
+    assert store.queue.next_requests(a, None, 10) == [queued(1, "page"), queued(2, "page2")]
     with store.transaction():
-        store.mark_done([(a, 0, 1)])
+        store.queue.mark_done([(a, 0, 1)])
         assert not add(store, a, 3, found("page")), "what is done stays known"
     assert pending(store) == 1
 
@@ -193,34 +193,27 @@ def test_many_are_added_at_once_each_with_its_number(store: Store) -> None:
     known = requests[::10]
     unfiltered = (b, found("page 1", dont_filter=True))
     with store.transaction():
-        assert len(store.add(known, 1)) == 100
-        entries = store.add([*requests, unfiltered, *requests], 101)
+        assert len(store.queue.add(known, 1)) == 100
+        entries = store.queue.add([*requests, unfiltered, *requests], 101)
     new = [one for number, one in enumerate(requests) if number % 10]
     assert entries == [
         (host, 0, id, 0, bytes(one.request))
         for id, (host, one) in enumerate([*new, unfiltered], start=101)
     ]
     for host in (a, b):
-        kept = [(one.key.id, one.request) for one in store.next_requests(host, None, 2000)]
+        kept = [(one.key.id, one.request) for one in store.queue.next_requests(host, None, 2000)]
         before = [(id, bytes(one.request)) for id, (at, one) in enumerate(known, 1) if at == host]
         assert kept == before + [(entry[2], entry[4]) for entry in entries if entry[0] == host]
-
-
-def test_of_two_that_are_the_same_the_first_is_kept_with_its_callback(store: Store) -> None:
-    a, b = with_host(store, A), with_host(store, B)
-    first, second = found("page", callback="first"), found("page", callback="second")
-    with store.transaction():
-        assert store.add([(b, first), (a, second)], 1) == [(b, 0, 1, 0, bytes(first.request))]
-        assert not store.mark_seen(first)
-        assert store.mark_seen(second)
 
 
 def test_many_are_finished_at_once(store: Store) -> None:
     a, b = with_host(store, A), with_host(store, B)
     with store.transaction():
-        store.add([(host, found(f"{host} {n}")) for n in range(3) for host in (a, b)], 1)
-        store.mark_done([(a, 0, 1), (b, 0, 4), (a, 0, 5)])
-    assert [[one.key.id for one in store.next_requests(host, None, 9)] for host in (a, b)] == [
+        store.queue.add([(host, found(f"{host} {n}")) for n in range(3) for host in (a, b)], 1)
+        store.queue.mark_done([(a, 0, 1), (b, 0, 4), (a, 0, 5)])
+    assert [
+        [one.key.id for one in store.queue.next_requests(host, None, 9)] for host in (a, b)
+    ] == [
         [3],
         [2, 6],
     ]
@@ -229,7 +222,7 @@ def test_many_are_finished_at_once(store: Store) -> None:
 def adds_up(store: Store, folder: Path) -> bool:
     """True when the store has as many rows as it says."""
     with closing(sqlite3.connect(folder / "job.db")) as db:
-        return tuple(store.get("tally")) == counted(db).kept
+        return tuple(store.meta.get("tally")) == counted(db).kept
 
 
 @pytest.mark.parametrize("known", [(), (0,), (150,), (99, 100, 249), range(250)])
@@ -239,10 +232,10 @@ def test_of_many_only_what_is_new_is_added(
 ) -> None:
     host = with_host(store)
     with store.transaction():
-        before = store.add([(host, found(f"{n}")) for n in known], 1)
+        before = store.queue.add([(host, found(f"{n}")) for n in known], 1)
     names = [*range(250), *twice]
     with store.transaction():
-        new = store.add([(host, found(f"{n}")) for n in names], 1 + len(before))
+        new = store.queue.add([(host, found(f"{n}")) for n in names], 1 + len(before))
     expected = [n for n in range(250) if n not in known]
     assert [entry[4] for entry in new] == [request(f"{n}") for n in expected]
     assert [entry[2] for entry in new] == [1 + len(before) + n for n in range(len(expected))]
@@ -264,18 +257,18 @@ def test_what_is_finished_is_taken_out_when_it_is_much(
             return [db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables]
 
     with store.transaction():
-        store.add([(a, found(f"{n}")) for n in range(10)], 1)
-        store.mark_done([(a, 0, 1), (a, 0, 2)])
+        store.queue.add([(a, found(f"{n}")) for n in range(10)], 1)
+        store.queue.mark_done([(a, 0, 1), (a, 0, 2)])
     with store.transaction():
-        store.mark_done([(a, 0, 3)])
+        store.queue.mark_done([(a, 0, 3)])
     assert rows() == [10, 3]
     store = opened()
-    assert [one.key.id for one in store.next_requests(a, None, 2)] == [4, 5]
+    assert [one.key.id for one in store.queue.next_requests(a, None, 2)] == [4, 5]
     with store.transaction():
-        store.mark_done([(a, 0, 4)])
+        store.queue.mark_done([(a, 0, 4)])
     assert rows() == [6, 0]
     with store.transaction():
-        store.mark_done([(a, 0, 5)])
+        store.queue.mark_done([(a, 0, 5)])
         store.compact()
     assert rows() == [5, 0]
 
@@ -285,11 +278,11 @@ def test_what_is_finished_twice_or_never_was_there_does_not_upset_the_tally(
 ) -> None:
     host = with_host(store, A)
     with store.transaction():
-        store.add([(host, found(f"{n}")) for n in range(3)], 1)
-        store.mark_done([(host, 0, 1)])
+        store.queue.add([(host, found(f"{n}")) for n in range(3)], 1)
+        store.queue.mark_done([(host, 0, 1)])
     for done in ([(host, 0, 1), (host, 0, 2)], [(host, 0, 77)]):
         with store.transaction():
-            store.mark_done(done)
+            store.queue.mark_done(done)
         assert adds_up(store, tmp_path)
     with store.transaction():
         store.compact()
@@ -302,14 +295,14 @@ def test_nobody_sees_what_is_finished(store: Store, due: float | None) -> None:
     """It still stands in the queue, and may even have waited for another try."""
     host = with_host(store, A)
     with store.transaction():
-        store.add([(host, found("page"))], 1)
-        store.replace(host, Key(0, 1), request("page"), due)
-        store.mark_done([(host, 0, 1)])
-        assert store.due(host, NOW + 1) == []
-    assert store.next_requests(host, None, 9) == []
-    assert store.next_due(host) is None
-    assert not store.hosts_with_work(9)
-    assert not store.accounts_with_work()
+        store.queue.add([(host, found("page"))], 1)
+        store.queue.replace(host, Key(0, 1), request("page"), due)
+        store.queue.mark_done([(host, 0, 1)])
+        assert store.queue.release_due(host, NOW + 1) == []
+    assert store.queue.next_requests(host, None, 9) == []
+    assert store.queue.next_due(host) is None
+    assert not store.hosts.with_work(9)
+    assert not store.accounts.with_work()
     assert pending(store) == 0
 
 
@@ -323,16 +316,26 @@ def test_dont_filter_is_always_taken_and_leaves_no_trace(store: Store) -> None:
     assert pending(store) == 4
 
 
+def test_of_two_equal_requests_at_two_hosts_the_first_found_counts(store: Store) -> None:
+    """Two accounts may find one page in one commit, each at a host row of its own."""
+    anna, bert = with_host(store), with_host(store, B)
+    with store.transaction():
+        batch = [(bert, found("page", origin=B)), (anna, found("page", callback="other"))]
+        assert [row[0] for row in store.queue.add(batch, 1)] == [bert]
+        assert not store.seen.add(found("page")), "the callback is that of the first"
+        assert store.seen.add(found("page", callback="other"))
+
+
 def test_a_redirect_s_target_is_seen_once_by_each_callback(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
-        assert store.mark_seen(found("target"))
-        assert not store.mark_seen(found("target"))
-        assert store.mark_seen(found("target", callback="other"))
+        assert store.seen.add(found("target"))
+        assert not store.seen.add(found("target"))
+        assert store.seen.add(found("target", callback="other"))
         assert not add(store, host, 1, found("target"))
         assert add(store, host, 1, found("page", callback="other"))
-        assert not store.mark_seen(found("page", callback="other"))
-        assert store.mark_seen(found("page"))
+        assert not store.seen.add(found("page", callback="other"))
+        assert store.seen.add(found("page"))
 
 
 def test_the_head_comes_in_order_behind_a_key(store: Store) -> None:
@@ -343,11 +346,11 @@ def test_the_head_comes_in_order_behind_a_key(store: Store) -> None:
             add(store, host, id, found(str(id), rank=rank))
         add(store, other, 6, found("6", origin=B))
     order = [queued(id, str(id), ranks[id]) for id in (5, 2, 1, 4, 3)]
-    assert store.next_requests(host, None, 10) == order
-    assert store.next_requests(host, None, 2) == order[:2]
+    assert store.queue.next_requests(host, None, 10) == order
+    assert store.queue.next_requests(host, None, 2) == order[:2]
     for number, one in enumerate(order):
-        assert store.next_requests(host, one.key, 10) == order[number + 1 :]
-    assert store.next_requests(host, Key(-1, 10**9), 10) == order[2:]
+        assert store.queue.next_requests(host, one.key, 10) == order[number + 1 :]
+    assert store.queue.next_requests(host, Key(-1, 10**9), 10) == order[2:]
 
 
 def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
@@ -356,32 +359,32 @@ def test_what_waits_is_left_out_until_it_is_due(store: Store) -> None:
         for id in (1, 2, 3):
             add(store, host, id, found(str(id)))
         add(store, other, 4, found("4", origin=B))
-        store.replace(host, Key(0, 1), request("one"), NOW + 10)
-        store.replace(host, Key(0, 2), request("two"), NOW + 5)
-        store.replace(other, Key(0, 4), request("four"), NOW)
-    assert store.next_requests(host, None, 10) == [queued(3, "3")]
-    assert store.next_due(host) == NOW + 5
+        store.queue.replace(host, Key(0, 1), request("one"), NOW + 10)
+        store.queue.replace(host, Key(0, 2), request("two"), NOW + 5)
+        store.queue.replace(other, Key(0, 4), request("four"), NOW)
+    assert store.queue.next_requests(host, None, 10) == [queued(3, "3")]
+    assert store.queue.next_due(host) == NOW + 5
     assert pending(store) == 4
     with store.transaction():
-        assert store.due(host, NOW + 4.9) == []
-        assert store.due(host, NOW + 5) == [queued(2, "two")]
-        assert store.due(host, NOW + 5) == []
-    assert store.next_requests(host, None, 10) == [queued(2, "two"), queued(3, "3")]
-    assert store.next_due(host) == NOW + 10
-    assert store.next_due(other) == NOW
+        assert store.queue.release_due(host, NOW + 4.9) == []
+        assert store.queue.release_due(host, NOW + 5) == [queued(2, "two")]
+        assert store.queue.release_due(host, NOW + 5) == []
+    assert store.queue.next_requests(host, None, 10) == [queued(2, "two"), queued(3, "3")]
+    assert store.queue.next_due(host) == NOW + 10
+    assert store.queue.next_due(other) == NOW
     with store.transaction():
-        assert store.due(host, NOW + 99) == [queued(1, "one")]
-    assert store.next_due(host) is None
+        assert store.queue.release_due(host, NOW + 99) == [queued(1, "one")]
+    assert store.queue.next_due(host) is None
 
 
 def test_a_request_that_changed_may_go_on_at_once(store: Store) -> None:
     host = with_host(store)
     with store.transaction():
         add(store, host, 1, found("a"))
-        store.replace(host, Key(0, 1), request("b"), NOW)
-        store.replace(host, Key(0, 1), request("c"))
-    assert store.next_due(host) is None
-    assert store.next_requests(host, None, 10) == [queued(1, "c")]
+        store.queue.replace(host, Key(0, 1), request("b"), NOW)
+        store.queue.replace(host, Key(0, 1), request("c"))
+    assert store.queue.next_due(host) is None
+    assert store.queue.next_requests(host, None, 10) == [queued(1, "c")]
 
 
 def test_a_request_moves_to_another_host_with_its_place(store: Store) -> None:
@@ -389,14 +392,14 @@ def test_a_request_moves_to_another_host_with_its_place(store: Store) -> None:
     with store.transaction():
         add(store, a, 1, found("a", rank=-3))
         add(store, b, 2, found("b", origin=B))
-        store.replace(a, Key(-3, 1), request("a"), NOW)
-        store.move(a, Key(-3, 1), b, request("moved"))
-    assert store.next_requests(a, None, 10) == []
-    assert store.next_requests(b, None, 10) == [queued(1, "moved", -3), queued(2, "b")]
-    assert store.next_due(b) is None
+        store.queue.replace(a, Key(-3, 1), request("a"), NOW)
+        store.queue.move(a, Key(-3, 1), b, request("moved"))
+    assert store.queue.next_requests(a, None, 10) == []
+    assert store.queue.next_requests(b, None, 10) == [queued(1, "moved", -3), queued(2, "b")]
+    assert store.queue.next_due(b) is None
     with store.transaction():
-        store.move(b, Key(-3, 1), b, request("here"))
-    assert store.next_requests(b, None, 1) == [queued(1, "here", -3)]
+        store.queue.move(b, Key(-3, 1), b, request("here"))
+    assert store.queue.next_requests(b, None, 1) == [queued(1, "here", -3)]
 
 
 # Failures
@@ -409,11 +412,11 @@ def test_failures_are_kept_the_newest_first(store: Store) -> None:
     ]
     with store.transaction():
         for n, report in enumerate(reports):
-            store.fail(report, b"request", NOW + n)
-    kept = [Failed(report, NOW + n) for n, report in enumerate(reports)]
-    assert store.failures() == kept[::-1]
-    assert store.failures(2) == kept[:1:-1]
-    assert list(store.failures_by_cause().items()) == [("http 404", 2), ("dns", 1), ("timeout", 1)]
+            store.failures.add(report, b"request", NOW + n)
+    kept = [FailedRequest(report, NOW + n) for n, report in enumerate(reports)]
+    assert store.failures.latest() == kept[::-1]
+    assert store.failures.latest(2) == kept[:1:-1]
+    assert list(store.failures.by_cause().items()) == [("http 404", 2), ("dns", 1), ("timeout", 1)]
 
 
 # Sessions
@@ -421,46 +424,46 @@ def test_failures_are_kept_the_newest_first(store: Store) -> None:
 
 def test_sessions_are_kept(opened: Opened) -> None:
     store = opened()
-    assert store.session("a") is None
+    assert store.sessions.get("a") is None
     cookies = [
         Cookie("id", "ö=1", ".a.example", "/x", NOW, secure=True, http_only=True, host_only=False),
         Cookie("b", "", "a.example", "/"),
     ]
     one, other = SessionRecord("a", cookies, LoginState(NOW)), SessionRecord("b", [])
     with store.transaction():
-        store.save_session(SessionRecord("a", []))
-        store.save_session(one)
-        store.save_session(other)
+        store.sessions.save(SessionRecord("a", []))
+        store.sessions.save(one)
+        store.sessions.save(other)
     store.close()
     store = opened()
-    assert store.session("a") == one
-    assert sorted(store.sessions()) == [one, other]
+    assert store.sessions.get("a") == one
+    assert sorted(store.sessions.all()) == [one, other]
 
 
 # Transactions
 
 
 def do_a_bit_of_everything(store: Store, host: int) -> None:
-    store.set("name", "value")
-    store.add_host(B)
-    store.save_hosts([HostRow(host, A, NOW)])
+    store.meta.set("name", "value")
+    store.hosts.add(B)
+    store.hosts.save([HostRow(host, A, NOW)])
     add(store, host, 2, found("new"))
-    store.mark_seen(found("seen"))
-    store.mark_done([(host, 0, 1)])
-    store.fail(FailureReport(A, "dns", "no"), b"", NOW)
-    store.save_session(SessionRecord("a", [], LoginState(NOW)))
+    store.seen.add(found("seen"))
+    store.queue.mark_done([(host, 0, 1)])
+    store.failures.add(FailureReport(A, "dns", "no"), b"", NOW)
+    store.sessions.save(SessionRecord("a", [], LoginState(NOW)))
 
 
 def contents(store: Store) -> Any:
-    hosts = sorted(store.hosts_with_work(100))
-    queues = [store.next_requests(host.id, None, 100) for host in hosts]
+    hosts = sorted(store.hosts.with_work(100))
+    queues = [store.queue.next_requests(host.id, None, 100) for host in hosts]
     return (
-        store.get("name"),
-        sorted(store.origins()),
+        store.meta.get("name"),
+        sorted(store.hosts.origins()),
         hosts,
         queues,
-        store.failures(),
-        store.sessions(),
+        store.failures.latest(),
+        store.sessions.all(),
         pending(store),
     )
 
@@ -486,7 +489,7 @@ def test_a_transaction_that_fails_leaves_nothing(
     assert contents(store) == before
     with store.transaction():
         assert add(store, host, 2, found("new"))
-        assert store.mark_seen(found("seen"))
+        assert store.seen.add(found("seen"))
     store.close()
     assert pending(opened()) == 2
 
@@ -518,7 +521,7 @@ class Model(RuleBasedStateMachine):
         self.id = 0
 
     def host(self, origin: str) -> int:
-        self.hosts[origin] = self.store.add_host(origin).id
+        self.hosts[origin] = self.store.hosts.add(origin).id
         return self.hosts[origin]
 
     @rule(
@@ -544,7 +547,7 @@ class Model(RuleBasedStateMachine):
     def mark_seen(self, name: str, callback: str) -> None:
         one = found(name, callback=callback)
         with self.store.transaction():
-            new = self.store.mark_seen(one)
+            new = self.store.seen.add(one)
         assert new is (self.seen.setdefault(one.fingerprint, "") != callback)
         self.seen[one.fingerprint] = self.seen[one.fingerprint] or callback
 
@@ -558,21 +561,21 @@ class Model(RuleBasedStateMachine):
         target = data.draw(ORIGINS)
         with self.store.transaction():
             if what == "finish":
-                self.store.mark_done([(host, *key)])
+                self.store.queue.mark_done([(host, *key)])
                 del self.rows[key]
             elif what == "move":
                 new_host = self.host(target)
-                self.store.move(host, key, new_host, request(name))
+                self.store.queue.move(host, key, new_host, request(name))
                 self.rows[key] = (new_host, request(name), None)
             else:
-                self.store.replace(host, key, request(name), due)
+                self.store.queue.replace(host, key, request(name), due)
                 self.rows[key] = (host, request(name), due)
 
     @rule(origin=ORIGINS, now=st.floats(0, 10))
     def due(self, origin: str, now: float) -> None:
         with self.store.transaction():
             host = self.host(origin)
-            woken = self.store.due(host, now)
+            woken = self.store.queue.release_due(host, now)
         expected = {}
         for key, (at, what, due) in self.rows.items():
             if at == host and due is not None and due <= now:
@@ -588,23 +591,23 @@ class Model(RuleBasedStateMachine):
     @rule(name=NAMES, origin=ORIGINS)
     def roll_back(self, name: str, origin: str) -> None:
         with contextlib.suppress(ZeroDivisionError), self.store.transaction():
-            host = self.store.add_host(origin).id
+            host = self.store.hosts.add(origin).id
             add(self.store, host, self.id + 1, found(name))
             for key, (at, _, _) in self.rows.items():
-                self.store.mark_done([(at, *key)])
+                self.store.queue.mark_done([(at, *key)])
             raise ZeroDivisionError
 
     @invariant()
     def both_have_the_same(self) -> None:
         assert pending(self.store) == len(self.rows)
-        with_work = {host.id for host in self.store.hosts_with_work(10)}
+        with_work = {host.id for host in self.store.hosts.with_work(10)}
         assert with_work == {host for host, _, _ in self.rows.values()}
         for host in self.hosts.values():
             mine = {key: row for key, row in self.rows.items() if row[0] == host}
             ready = [QueuedRequest(*k, row[1]) for k, row in sorted(mine.items()) if row[2] is None]
-            assert self.store.next_requests(host, None, 100) == ready
+            assert self.store.queue.next_requests(host, None, 100) == ready
             dues = [row[2] for row in mine.values() if row[2] is not None]
-            assert self.store.next_due(host) == min(dues, default=None)
+            assert self.store.queue.next_due(host) == min(dues, default=None)
 
     def teardown(self) -> None:
         self.store.close()
@@ -631,7 +634,7 @@ def test_nobody_else_may_read_the_files(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         with closing(SQLiteStore(path)) as store, store.transaction():
-            store.set("a", 1)
+            store.meta.set("a", 1)
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
         os.umask(before)
@@ -642,18 +645,18 @@ def test_a_kill_loses_nothing_that_was_committed(path: Path) -> None:
     """The file as another process sees it while the first one has not closed it."""
     with closing(SQLiteStore(path)) as store:
         with store.transaction():
-            store.set("a", 1)
+            store.meta.set("a", 1)
         with closing(SQLiteStore(path)) as other:
-            assert other.get("a") == 1
+            assert other.meta.get("a") == 1
 
 
 def test_a_reader_changes_nothing(path: Path) -> None:
     with closing(SQLiteStore(path)) as store, store.transaction():
-        store.set("a", 1)
+        store.meta.set("a", 1)
     with closing(SQLiteStore(path, read_only=True)) as reader:
-        assert reader.get("a") == 1
+        assert reader.meta.get("a") == 1
         with pytest.raises(sqlite3.OperationalError, match="readonly"), reader.transaction():
-            reader.set("a", 2)
+            reader.meta.set("a", 2)
 
 
 def test_a_reader_does_not_make_a_store(path: Path) -> None:
@@ -664,9 +667,9 @@ def test_a_reader_does_not_make_a_store(path: Path) -> None:
 
 def test_a_reader_reads_while_another_process_writes(path: Path) -> None:
     with closing(SQLiteStore(path)) as store, store.transaction():
-        store.set("a", 1)
+        store.meta.set("a", 1)
         with closing(SQLiteStore(path, read_only=True)) as reader:
-            assert reader.get("a") is None
+            assert reader.meta.get("a") is None
 
 
 def with_version(path: Path, version: int) -> None:
@@ -707,7 +710,7 @@ def test_a_migration_that_fails_changes_nothing(
         with pytest.raises(JobError, match="no such table: nowhere"):
             SQLiteStore(path)
     with closing(SQLiteStore(path)) as store:
-        assert store.get("a") is None
+        assert store.meta.get("a") is None
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -728,7 +731,7 @@ def test_a_folder_is_no_store(path: Path, read_only: bool) -> None:
 
 def test_a_database_that_is_damaged_is_refused(path: Path) -> None:
     with closing(SQLiteStore(path)) as store, store.transaction():
-        store.set("a", 1)
+        store.meta.set("a", 1)
     data = bytearray(path.read_bytes())
     data[100:200] = os.urandom(100)
     path.write_bytes(data)

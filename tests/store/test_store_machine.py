@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 
 from crawler.records import (
     Cookie,
-    Failed,
+    FailedRequest,
     FailureReport,
     HostRow,
     Key,
@@ -44,8 +44,8 @@ from crawler.records import (
     SessionRecord,
     Usage,
 )
-from crawler.store import Store
-from crawler.store.sqlite import store as sqlite
+from crawler.store.protocols import Store
+from crawler.store.sqlite import queue
 from crawler.store.sqlite import tombstones as finished
 from crawler.store.sqlite.row_counts import counted
 from crawler.store.sqlite.store import SQLiteStore
@@ -81,7 +81,7 @@ class Model:
     rows: dict[Key, Row] = field(default_factory=dict)
     seen: dict[bytes, str] = field(default_factory=dict)
     arrived: dict[bytes, str] = field(default_factory=dict)
-    failed: list[Failed] = field(default_factory=list)
+    failed: list[FailedRequest] = field(default_factory=list)
     sessions: dict[str, SessionRecord] = field(default_factory=dict)
     last: int = 0
     """The number of the last request."""
@@ -191,9 +191,9 @@ class Machine(RuleBasedStateMachine):
             self.operate(data.draw, 3)
             reader = SQLiteStore(self.path, read_only=True, key=self.key)
             try:
-                assert len(list(reader.requests())) == len(committed.rows)
-                assert reader.host_count() == len(committed.hosts)
-                assert {one.key for one in reader.sessions()} == committed.sessions.keys()
+                assert len(list(reader.queue.requests())) == len(committed.rows)
+                assert reader.hosts.count() == len(committed.hosts)
+                assert {one.key for one in reader.sessions.all()} == committed.sessions.keys()
             finally:
                 reader.close()
 
@@ -212,7 +212,7 @@ class Machine(RuleBasedStateMachine):
     def a_host(self, draw: Callable[[Any], Any]) -> int:
         origin, account = draw(st.sampled_from(ORIGINS)), draw(st.sampled_from(ACCOUNTS))
         known = self.model.host(origin, account)
-        host = self.store.add_host(origin, account)
+        host = self.store.hosts.add(origin, account)
         if known is None:
             assert host == HostRow(host.id, origin, account=account)
             assert host.id not in self.model.hosts
@@ -236,7 +236,7 @@ class Machine(RuleBasedStateMachine):
             for _ in range(min(number, 5))
         ] * (number // 5 or 1)
         first = self.model.last + 1
-        added = self.store.add(batch, first)
+        added = self.store.queue.add(batch, first)
         expected = []
         for host, one in batch:
             if not one.dont_filter:
@@ -253,7 +253,7 @@ class Machine(RuleBasedStateMachine):
     def finish(self, draw: Callable[[Any], Any]) -> None:
         keys = sorted(self.model.rows)
         done = draw(st.lists(st.sampled_from(keys), max_size=4, unique=True)) if keys else []
-        self.store.mark_done([(self.model.rows.pop(key).host, *key) for key in done])
+        self.store.queue.mark_done([(self.model.rows.pop(key).host, *key) for key in done])
 
     def tidy(self, draw: Callable[[Any], Any]) -> None:
         self.store.compact()
@@ -263,13 +263,13 @@ class Machine(RuleBasedStateMachine):
             row = self.model.rows[key]
             row.request, row.due = draw(st.binary(max_size=8)), draw(st.none() | TIMES)
             row.once = min(row.once, 1)
-            self.store.replace(row.host, key, row.request, row.due)
+            self.store.queue.replace(row.host, key, row.request, row.due)
 
     def move(self, draw: Callable[[Any], Any]) -> None:
         if (key := self.a_key(draw)) is not None:
             row, target = self.model.rows[key], self.a_host(draw)
             once, request = draw(st.booleans()), draw(st.binary(max_size=8))
-            self.store.move(row.host, key, target, request, once)
+            self.store.queue.move(row.host, key, target, request, once=once)
             if target != row.host:
                 self.model.count(target, 1)
             self.model.rows[key] = Row(target, request, int(once))
@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
         if (key := self.a_key(draw)) is not None:
             row = self.model.rows[key]
             row.once = draw(st.sampled_from([0, 1, 2, 2]))
-            self.store.set_delivery(row.host, key, row.once)
+            self.store.queue.set_delivery(row.host, key, row.once)
 
     def due(self, draw: Callable[[Any], Any]) -> None:
         host, now = self.a_host(draw), draw(TIMES)
@@ -287,33 +287,33 @@ class Machine(RuleBasedStateMachine):
             if row.host == host and row.due is not None and row.due <= now:
                 row.due = None
                 woken[key] = QueuedRequest(*key, row.request, row.once)
-        assert {one.key: one for one in self.store.due(host, now)} == woken
+        assert {one.key: one for one in self.store.queue.release_due(host, now)} == woken
 
     def see(self, draw: Callable[[Any], Any]) -> None:
         one = found(draw)
         known = self.model.seen.setdefault(one.fingerprint, "")
         self.model.seen[one.fingerprint] = known or one.callback
-        assert self.store.mark_seen(one) is (known != one.callback)
+        assert self.store.seen.add(one) is (known != one.callback)
 
     def arrive(self, draw: Callable[[Any], Any]) -> None:
         one = found(draw)
         self.model.arrived.setdefault(one.fingerprint, one.callback)
         known = self.model.seen.setdefault(one.fingerprint, "")
         self.model.seen[one.fingerprint] = known or one.callback
-        assert self.store.mark_final(one) is (known != one.callback)
+        assert self.store.seen.add_final(one) is (known != one.callback)
 
     def fail(self, draw: Callable[[Any], Any]) -> None:
         text = draw(st.text(max_size=5).filter(_is_encodable))
         report = FailureReport(f"{ORIGINS[0]}/{text}", draw(st.sampled_from(CAUSES)), text)
         at = draw(TIMES)
-        self.store.fail(report, draw(st.binary(max_size=4)), at)
-        self.model.failed.insert(0, Failed(report, at))
+        self.store.failures.add(report, draw(st.binary(max_size=4)), at)
+        self.model.failed.insert(0, FailedRequest(report, at))
 
     def set(self, draw: Callable[[Any], Any]) -> None:
         plain = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
         name = draw(st.sampled_from(["one", "two"]))
         value = draw(plain | st.lists(plain, max_size=3) | st.dictionaries(st.text(), plain))
-        self.store.set(name, value)
+        self.store.meta.set(name, value)
         self.model.values[name] = value
 
     def save_host(self, draw: Callable[[Any], Any]) -> None:
@@ -325,12 +325,12 @@ class Machine(RuleBasedStateMachine):
             robots=draw(st.none() | rules),
             robots_at=draw(TIMES),
         )
-        self.store.save_hosts([saved])
+        self.store.hosts.save([saved])
         self.model.hosts[id] = saved
 
     def seed(self, draw: Callable[[Any], Any]) -> None:
         id = self.a_host(draw)
-        self.store.mark_seeded([id])
+        self.store.hosts.mark_seeded([id])
         self.model.hosts[id] = self.model.hosts[id]._replace(seeded=True)
 
     def save_session(self, draw: Callable[[Any], Any]) -> None:
@@ -343,14 +343,14 @@ class Machine(RuleBasedStateMachine):
             LoginState(draw(st.none() | TIMES), {"X": draw(text)}, {"s": [1, draw(text)]}),
             Usage(draw(st.integers(0, 9)), draw(TIMES)),
         )
-        self.store.save_session(saved)
+        self.store.sessions.save(saved)
         self.model.sessions[key] = saved
 
     def hand_over(self, draw: Callable[[Any], Any]) -> None:
         old, new = draw(st.permutations(ACCOUNTS))[:2]
-        self.store.reassign(old, new)
+        self.store.accounts.reassign(old, new)
         for host in [host for host in self.model.hosts.values() if host.account == old]:
-            heir = self.store.host(host.origin, new)
+            heir = self.store.hosts.find(host.origin, new)
             assert heir is not None
             self.model.hosts.setdefault(heir.id, HostRow(heir.id, heir.origin, account=new))
             for row in self.model.rows.values():
@@ -363,12 +363,13 @@ class Machine(RuleBasedStateMachine):
     def the_queues_are_the_same(self) -> None:
         for id in self.model.hosts:
             queue = self.model.queue(id)
-            assert self.store.next_requests(id, None, 1000) == queue
-            assert self.store.next_requests(id, None, 2) == queue[:2]
+            assert self.store.queue.next_requests(id, None, 1000) == queue
+            assert self.store.queue.next_requests(id, None, 2) == queue[:2]
             for place, one in enumerate(queue[:3], 1):
-                assert self.store.next_requests(id, one.key, 1000) == queue[place:]
-            assert self.store.next_due(id) == self.model.next_due(id)
-        assert sorted(self.store.requests()) == sorted(r.request for r in self.model.rows.values())
+                assert self.store.queue.next_requests(id, one.key, 1000) == queue[place:]
+            assert self.store.queue.next_due(id) == self.model.next_due(id)
+        pending = sorted(row.request for row in self.model.rows.values())
+        assert sorted(self.store.queue.requests()) == pending
 
     @invariant()
     def the_tally_adds_up(self) -> None:
@@ -376,42 +377,43 @@ class Machine(RuleBasedStateMachine):
         with closing(sqlite3.connect(self.path)) as db:
             there = counted(db)
         assert there.pending == len(self.model.rows)
-        assert tuple(self.store.get("tally", (0, 0, 0))) == there.kept
+        assert tuple(self.store.meta.get("tally", (0, 0, 0))) == there.kept
 
     @invariant()
     def the_hosts_are_the_same(self) -> None:
         busy = self.model.with_work()
-        assert self.store.hosts_with_work(100) == busy
-        assert self.store.hosts_with_work(1, [host.id for host in busy[:1]]) == busy[1:2]
-        assert self.store.accounts_with_work() == sorted({host.account for host in busy})
-        assert set(self.store.origins()) == {host.origin for host in self.model.hosts.values()}
-        assert self.store.host_count() == len(self.model.hosts)
+        assert self.store.hosts.with_work(100) == busy
+        assert self.store.hosts.with_work(1, [host.id for host in busy[:1]]) == busy[1:2]
+        assert self.store.accounts.with_work() == sorted({host.account for host in busy})
+        origins = {host.origin for host in self.model.hosts.values()}
+        assert set(self.store.hosts.origins()) == origins
+        assert self.store.hosts.count() == len(self.model.hosts)
         for origin, account in itertools.product(ORIGINS, ACCOUNTS):
-            assert self.store.host(origin, account) == self.model.host(origin, account)
+            assert self.store.hosts.find(origin, account) == self.model.host(origin, account)
         for id, host in self.model.hosts.items():
-            assert self.store.host_by_id(id) == host
+            assert self.store.hosts.get(id) == host
 
     @invariant()
     def what_was_seen_is_the_same(self) -> None:
         for name, callback in itertools.product(NAMES, CALLBACKS):
             one = NewRequest(name.encode().ljust(16), ORIGINS[0], 0, callback, msgspec.Raw(b"\xc0"))
-            assert self.store.has_seen(one) is (one.fingerprint in self.model.seen)
+            assert self.store.seen.contains(one) is (one.fingerprint in self.model.seen)
             arrived = self.model.arrived.get(one.fingerprint) == callback
-            assert self.store.is_final(one) is arrived
+            assert self.store.seen.contains_final(one) is arrived
 
     @invariant()
     def all_else_is_the_same(self) -> None:
         for name in ("one", "two"):
-            assert self.store.get(name, "none") == self.model.values.get(name, "none")
-        assert self.store.failures() == self.model.failed[:100]
-        assert self.store.failures(1) == self.model.failed[:1]
+            assert self.store.meta.get(name, "none") == self.model.values.get(name, "none")
+        assert self.store.failures.latest() == self.model.failed[:100]
+        assert self.store.failures.latest(1) == self.model.failed[:1]
         causes = [failed.report.cause for failed in self.model.failed]
         counts = {cause: causes.count(cause) for cause in causes}
-        told = list(self.store.failures_by_cause().items())
+        told = list(self.store.failures.by_cause().items())
         assert told == sorted(counts.items(), key=lambda found: (-found[1], found[0]))
-        assert {one.key: one for one in self.store.sessions()} == self.model.sessions
+        assert {one.key: one for one in self.store.sessions.all()} == self.model.sessions
         for key in ("site:a.example", "account:anna"):
-            assert self.store.session(key) == self.model.sessions.get(key)
+            assert self.store.sessions.get(key) == self.model.sessions.get(key)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -432,14 +434,14 @@ TestStore.settings = settings(max_examples=30, stateful_step_count=25, deadline=
 @pytest.mark.parametrize(
     ("statement", "flaw"),
     [
-        ("HEAD", sqlite.HEAD.replace(" AND due IS NULL", "")),
-        ("MOVE", sqlite.MOVE.replace("due = NULL", "due = due")),
+        ("HEAD", queue.HEAD.replace(" AND due IS NULL", "")),
+        ("MOVE", queue.MOVE.replace("due = NULL", "due = due")),
     ],
 )
 def test_a_store_with_a_flaw_is_noticed(
     statement: str, flaw: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, statement, flaw)
+    monkeypatch.setattr(queue, statement, flaw)
     look = settings(
         max_examples=600,
         stateful_step_count=25,

@@ -28,6 +28,11 @@ class RowCounts:
         self.is_new = False
         """It is another one than the store has."""
 
+    def restore(self, kept: tuple[int, int, int]) -> None:
+        """Go back to ``kept``, after a rollback."""
+        self.seen, self.pending, self.ids = kept
+        self.is_new = False
+
     @classmethod
     def of(cls, db: sqlite3.Connection, kept: Sequence[int] | None) -> RowCounts:
         """As ``kept``; counted where nothing was kept yet."""

@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from crawler.records import NewRequest
+from crawler.store.protocols import SeenStore
+from crawler.store.sqlite.row_counts import RowCounts
 from crawler.store.sqlite.rows import AT_ONCE, many
 
-SEE = "INTO seen VALUES (?, ?)"
+INTO_SEEN = "INTO seen VALUES (?, ?)"
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
-ARRIVE = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
-ARRIVED = "SELECT callback FROM arrived WHERE fingerprint = ?"
+ADD_FINAL = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
+FINAL_BY = "SELECT callback FROM arrived WHERE fingerprint = ?"
 
 Row = tuple[bytes, str | None]
 
@@ -22,10 +24,10 @@ def row_of(found: NewRequest) -> Row:
     return found.fingerprint, None if found.callback == "parse" else found.callback
 
 
-def see(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes] | None:
+def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes] | None:
     """Remember these; part of a transaction. The fingerprints that were new, None if all were."""
     new: set[bytes] | None = None  # SQLite takes a third less where it need not say which they are
-    for number, (query, values) in enumerate(many(SEE, rows)):
+    for number, (query, values) in enumerate(many(INTO_SEEN, rows)):
         if new is None:
             try:
                 db.execute(f"INSERT {query}", values)
@@ -49,23 +51,28 @@ def only(
         yield host, found
 
 
-def is_seen(db: sqlite3.Connection, found: NewRequest) -> bool:
-    """True when the fingerprint is known."""
-    return db.execute(SEEN_BY, (found.fingerprint,)).fetchone() is not None
+class SQLiteSeen(SeenStore):
+    """The tables ``seen`` and ``arrived``: fingerprints, and the callbacks that asked for them."""
 
+    def __init__(self, db: sqlite3.Connection, counts: RowCounts) -> None:
+        self._db = db
+        self._counts = counts
 
-def is_of_another(db: sqlite3.Connection, found: NewRequest) -> bool:
-    """True when a known fingerprint was asked for by another callback."""
-    (callback,) = db.execute(SEEN_BY, (found.fingerprint,)).fetchone()
-    return bool(callback != row_of(found)[1])
+    def contains(self, request: NewRequest) -> bool:
+        return self._db.execute(SEEN_BY, (request.fingerprint,)).fetchone() is not None
 
+    def add(self, request: NewRequest) -> bool:
+        row = row_of(request)
+        if insert(self._db, [row]) is None:
+            self._counts.add((), 1)
+            return True
+        (callback,) = self._db.execute(SEEN_BY, (request.fingerprint,)).fetchone()
+        return bool(callback != row[1])
 
-def arrive(db: sqlite3.Connection, found: NewRequest) -> None:
-    """A redirect has led here."""
-    db.execute(ARRIVE, row_of(found))
+    def add_final(self, request: NewRequest) -> bool:
+        self._db.execute(ADD_FINAL, row_of(request))
+        return self.add(request)
 
-
-def has_arrived(db: sqlite3.Connection, found: NewRequest) -> bool:
-    """True when a redirect has led here before, for the same callback."""
-    row = db.execute(ARRIVED, (found.fingerprint,)).fetchone()
-    return row is not None and bool(row[0] == row_of(found)[1])
+    def contains_final(self, request: NewRequest) -> bool:
+        callback = self._db.execute(FINAL_BY, (request.fingerprint,)).fetchone()
+        return callback is not None and bool(callback[0] == row_of(request)[1])

@@ -17,7 +17,7 @@ from crawler.store.sqlite.rows import many
 MOST = 100_000
 """Requests that are noted before they are taken out."""
 
-STILL = "id NOT IN (SELECT id FROM finished)"
+NOT_DONE = "id NOT IN (SELECT id FROM finished)"
 """What is true of a row of ``pending`` that is not finished."""
 COUNT = "SELECT count(*) FROM finished"
 NOTE = "INSERT OR IGNORE INTO finished (host, rank, id) VALUES (?, ?, ?)"
@@ -25,15 +25,15 @@ TAKE_OUT = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id
 FORGET = "DELETE FROM finished"
 
 
-def note(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: RowCounts) -> None:
+def bury(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: RowCounts) -> None:
     """These are finished, by host, rank and id; part of a transaction."""
     new = sum(db.execute(query, values).rowcount for query, values in many(NOTE, done))
     tally.finish(db, done, gone=new)
     if _count(db) >= MOST:
-        take_out(db, tally)
+        delete_done(db, tally)
 
 
-def take_out(db: sqlite3.Connection, tally: RowCounts) -> None:
+def delete_done(db: sqlite3.Connection, tally: RowCounts) -> None:
     """What is noted leaves ``pending``; part of a transaction."""
     noted, gone = _count(db), db.execute(TAKE_OUT).rowcount
     db.execute(FORGET)

@@ -1,0 +1,78 @@
+"""The sessions, the failures and the job's own record in SQLite: small tables, plainly kept."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from crawler.records import FailedRequest, FailureReport, SessionRecord
+from crawler.store.encryption import SessionEncryption
+from crawler.store.protocols import FailureStore, MetaStore, SessionStore
+from crawler.store.sqlite.rows import session_of
+
+GET = "SELECT value FROM job WHERE name = ?"
+SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+ADD_FAILURE = (
+    "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
+)
+LATEST = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
+BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
+SESSION = "SELECT key, cookies, login, usage FROM sessions"
+SAVE_SESSION = (
+    "INSERT INTO sessions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
+)
+
+
+class SQLiteMeta(MetaStore):
+    """The table ``job``: names and JSON values."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def get(self, name: str, default: Any = None) -> Any:
+        row = self._db.execute(GET, (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def set(self, name: str, value: Any) -> None:
+        self._db.execute(SET, (name, json.dumps(value)))
+
+
+class SQLiteFailures(FailureStore):
+    """The table ``failed``."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def add(self, report: FailureReport, request: bytes, at: float) -> None:
+        row = (at, report.url, report.cause, report.message, report.traceback, request)
+        self._db.execute(ADD_FAILURE, row)
+
+    def latest(self, limit: int = 100) -> list[FailedRequest]:
+        rows = self._db.execute(LATEST, (limit,))
+        return [FailedRequest(FailureReport(*row[:4]), row[4]) for row in rows]
+
+    def by_cause(self) -> dict[str, int]:
+        return dict(self._db.execute(BY_CAUSE).fetchall())
+
+
+class SQLiteSessions(SessionStore):
+    """The table ``sessions``, encrypted if there is a key."""
+
+    def __init__(self, db: sqlite3.Connection, encryption: SessionEncryption) -> None:
+        self._db = db
+        self._encryption = encryption
+
+    def get(self, key: str) -> SessionRecord | None:
+        row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
+        return None if row is None else session_of(self._encryption.open(row))
+
+    def save(self, session: SessionRecord) -> None:
+        row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
+        self._db.execute(SAVE_SESSION, self._encryption.close(row))
+
+    def all(self) -> list[SessionRecord]:
+        return [session_of(self._encryption.open(row)) for row in self._db.execute(SESSION)]
