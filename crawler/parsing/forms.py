@@ -228,7 +228,7 @@ def _copy(form: etree._Element) -> tuple[etree._Element, dict[etree._Element, et
     for control in form.getroottree().iter("{*}input", "{*}select", "{*}textarea", "{*}button"):
         if _owner(control, named) is not form or _is_left_out(control):
             continue
-        tag = etree.QName(control).localname
+        tag = _local_name(control)
         copies[control] = made = make(tag, _attributes(control))
         if tag == "select":
             for option in control.iter("{*}option"):
@@ -265,14 +265,23 @@ def _named(element: etree._Element) -> dict[str, etree._Element]:
 
 def _owner(element: etree._Element, named: dict[str, etree._Element]) -> etree._Element | None:
     """The form that an element belongs to: itself, as its ``form`` attribute says, or around it."""
-    if etree.QName(element).localname == "form":
+    if _local_name(element) == "form":
         return element
     name = element.get("form")
     return named.get(name) if name else next(element.iterancestors("{*}form"), None)
 
 
+def _local_name(element: etree._Element) -> str:
+    """Return an element's name without its namespace.
+
+    etree.QName does not take all names that lxml's HTML parser gives: ``<i\x1f>`` is one.
+    """
+    name = str(element.tag)
+    return name.rpartition("}")[2] if name.startswith("{") else name
+
+
 def _submits(control: etree._Element) -> bool:
-    kind = control.get("type", "submit" if etree.QName(control).localname == "button" else "text")
+    kind = control.get("type", "submit" if _local_name(control) == "button" else "text")
     return kind.lower() in {"submit", "image"}
 
 
@@ -282,7 +291,7 @@ def _is_left_out(control: etree._Element) -> bool:
         return True
     if control.get("type", "").lower() == "button":
         return True
-    if etree.QName(control).localname == "select" and "multiple" not in control.attrib:
+    if _local_name(control) == "select" and "multiple" not in control.attrib:
         chosen = [one for one in control.iter("{*}option") if one.get("selected") is not None]
         if chosen and chosen[-1].get("disabled") is not None:  # "Please choose …"
             return True

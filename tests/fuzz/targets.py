@@ -407,6 +407,37 @@ def _check_forms(page: Response) -> None:
             assert sent.method in {"GET", "POST"}
 
 
+SELECTORS = ("*", "p", "a[href], i", ".a", "div > *", ":not(p)", "p ~ *", "b:has(*)", "[name=a]")
+"""Selectors that lxml answers, and some that BeautifulSoup must."""
+XPATHS = ("//node()", "//@*", "string(//p)", "//*[re:test(name(), 'p')]")
+
+
+def check_queries(data: bytes) -> None:
+    """Every way to read a page gives an answer, and ``select`` gives BeautifulSoup's."""
+    kind = TYPES[data[0] % len(TYPES)] if data else None
+    headers = {"Content-Type": kind} if kind else {}
+    body = data[1:]
+    page = Response(PAGE, body, headers=headers)
+    tags = {css: [str(tag) for tag in page.select(css)] for css in SELECTORS}
+    for css in SELECTORS:
+        first = page.select_one(css)
+        assert [str(tag) for tag in [first] if tag] == tags[css][:1]
+        page.css(css).getall()
+    for query in ("*::text", "*::attr(class)"):
+        page.css(query).getall()
+    for xpath in XPATHS:
+        page.xpath(xpath).getall()
+    assert all(link.text is not None for link in page.links(css="*", tags="a", attrs="href"))
+    for css in ("*", "p ~ *", "[name=a]"):
+        with suppress(SpiderError):
+            list(page.follow_all(css))
+        with suppress(SpiderError):
+            page.form(css).to_request({"a": "b"}, click="*")
+    tree = Response(PAGE, body, headers=headers).soup
+    for css in SELECTORS:
+        assert [str(tag) for tag in tree.select(css)] == tags[css], css
+
+
 def check_sitemaps(data: bytes) -> None:
     """Entries are addresses that can be asked, in bounded number; packed ones say the same."""
     for name, kind in (("sitemap.xml", "application/xml"), ("urls.txt", "text/plain"),
@@ -499,6 +530,8 @@ HTML = (
     b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?xml version='1.0' encoding='utf-16'?>", b"<script>",
     b"</script>", b"<svg xmlns:xlink='u' xlink:href='#'>", b"&amp;", b"&#0;", b"&#x110000;", b"<p>",
     b"<!DOCTYPE html>", b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>", b"&b;", b"'>",
+    b"<i\x1f", b"<p\xef\xbf\xbe>", b" a\x01=b", b"='\x02'", b"<q:r>", b"<!--\x03", b"<?a\x04",
+    b"&#x1f;", b"<p/>", b"<html/>", b"<input disabled checked=checked>", b"<p disabled=disabled>",
     b"<area href=mailto:a@b.c>", b"class='a  b'", b"<pre>\n", b"<template>", b"\0", b"\xff\xfe",
     b"\xef\xbb\xbf", b"<html xmlns='http://www.w3.org/1999/xhtml'>", b"<br/>", b"{a}b='c'",
 )  # fmt: skip
@@ -582,6 +615,7 @@ TARGETS = {
         Target("accounts", check_accounts, ACCOUNTS),
         Target("html", check_html, HTML),
         Target("soup", check_soup, HTML),
+        Target("queries", check_queries, HTML),
         Target("encoding", check_encoding, BODIES),
         Target("items", check_items, VALUES),
         Target("messages", check_messages, COMMANDS),

@@ -13,6 +13,7 @@ from lxml import etree
 from crawler import urls
 from crawler.errors import SpiderError
 from crawler.parsing import forms
+from crawler.parsing.html_tree import parse
 from crawler.request import Request, fingerprint
 from tests.conformance import expect_misses, rows
 
@@ -77,6 +78,12 @@ def test_log_in() -> None:
 @pytest.mark.parametrize("css", ["#login", "form[method=post]", "input[name=user]", "label", "#u"])
 def test_a_form_is_found_by_anything_in_it(css: str) -> None:
     assert form_of(LOGIN, css).element.get("id") == "login"
+
+
+def test_a_form_is_found_by_an_element_whose_name_lxml_refuses() -> None:
+    root = parse(b"<form><i\x1f><input name=a value=b>")
+    form = forms.find(root, "form > *", PAGE)
+    assert form.fields == [("a", "b")]
 
 
 def test_without_a_selector_it_is_the_first_form() -> None:

@@ -35,7 +35,7 @@ class Selection:
         self._markup = markup
         self._has_plain_names: bool | None = None
         self._has_plain_spaces: bool | None = None
-        self._builder = soup.builder() if _has_all_elements(root, markup) else None
+        self._page = _Page(root, markup) if _has_all_elements(root, markup) else None
 
     def select(self, css: str, *, first: bool = False) -> ResultSet[Tag] | None:
         """The tags that ``css`` matches, or the first one; None if BeautifulSoup must match it.
@@ -43,14 +43,14 @@ class Selection:
         Each tag is as if it had been taken out of the page with ``extract()``. One that stands in
         another one that matches is a part of it. What is in a tag is made when somebody looks.
         """
-        if self._builder is None:
+        if self._page is None:
             return None
         path = selectors.compiled(css)
         if path is None or not self._is_certain(path):
             return None
         elements = (path.first if first else path.all)(self._root)
         made = _tags if _are_nested(elements) else _unread
-        return ResultSet(None, list(made(elements, self._builder)))
+        return ResultSet(None, list(made(elements, self._page)))
 
     def _is_certain(self, path: selectors.CompiledSelector) -> bool:
         if path.reads_attributes and self._has_plain_names is None:
@@ -86,6 +86,7 @@ def _has_all_elements(root: Any, markup: bytes) -> bool:
         (end < 0 or _END.fullmatch(markup, end) is not None)
         and (doctype < 0 or _begins_at(doctype, markup))
         and b"<template" not in markup
+        and all(_HTML_TAG.match(markup, tag.start()) for tag in _HTML.finditer(markup))
     )
 
 
@@ -96,6 +97,12 @@ _AS_FED = (2, 14)
 # HTML's white space has no vertical tab, which \s has: that begins another body.
 _GAP = rb"(?:[ \t\n\f\r]++|<!--(?!-?>)(?>(?:(?!--!>).)*?-->)%s)*+"
 _END = re.compile(rb"</html[ \t\n\f\r]*+>" + _GAP % b"", re.DOTALL)
+# ``<html/>`` ends the page too. A tag that only looks so is left to BeautifulSoup as well.
+_HTML = re.compile(rb"<html(?=[ \t\n\f\r/])")
+_HTML_TAG = re.compile(
+    rb"<html(?:[ \t\n\f\r]++[^ \t\n\f\r\"'<>/=]++"
+    rb"(?:=(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r\"'<>/=`]++))?+)*+[ \t\n\f\r]*+>"
+)
 _PROLOG = re.compile(_GAP % rb"|<\?[^>]*+>", re.DOTALL)
 
 
@@ -104,9 +111,71 @@ def _begins_at(doctype: int, markup: bytes) -> bool:
     return prolog is not None and prolog.end() == doctype
 
 
-def _tags(elements: list[Any], builder: Any) -> Iterator[Tag]:
+class _Page:
+    """What the tags of a page are made with.
+
+    lxml's tree and BeautifulSoup differ in ``<input disabled>``: the tree has ``disabled`` as its
+    value, as if it had been written there, and BeautifulSoup has an empty one.
+    """
+
+    def __init__(self, root: Any, markup: bytes) -> None:
+        self.builder = soup.builder()
+        self._root = root
+        self._markup = markup
+        self._values: dict[Any, dict[str, str]] | None = None
+        self._has_values: bool | None = None
+
+    def correct(self, element: Any, attributes: dict[str, str]) -> None:
+        """Empty the values of boolean attributes of ``element`` that the page does not write."""
+        for name in BOOLEAN.intersection(attributes):
+            if attributes[name] == name:
+                attributes[name] = self._written(element, name)
+
+    def _written(self, element: Any, name: str) -> str:
+        if self._has_values is None:
+            self._has_values = _BOOLEAN_WITH_VALUE.search(self._markup) is not None
+        if not self._has_values:
+            return ""
+        if self._values is None:
+            target = _BooleanAttributes()
+            parser: Any = etree.HTMLParser(target=target, encoding="utf-8", recover=True)
+            parser.feed(self._markup)
+            parser.close()
+            elements = [e for e in self._root.iter("*") if not BOOLEAN.isdisjoint(e.attrib)]
+            self._values = dict(zip(elements, target.values, strict=True))
+        return self._values[element][name]
+
+
+class _BooleanAttributes:
+    """A target for lxml's parser: the attributes of elements with boolean ones, in page order."""
+
+    def __init__(self) -> None:
+        self.values: list[dict[str, str]] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Keep the attributes of an element."""
+        if not BOOLEAN.isdisjoint(attributes):
+            self.values.append(attributes)
+
+    def close(self) -> None:
+        """End the page."""
+
+
+BOOLEAN = frozenset(
+    (
+        *("checked", "compact", "declare", "defer", "disabled", "ismap", "multiple", "nohref"),
+        *("noresize", "noshade", "nowrap", "readonly", "selected"),
+    )
+)
+"""Attributes that libxml2 gives their own name as value where they have none (HTMLparser.c)."""
+_BOOLEAN_WITH_VALUE = re.compile(
+    rb"(?:%s)[ \t\n\f\r]*=" % "|".join(sorted(BOOLEAN)).encode(), re.IGNORECASE
+)
+
+
+def _tags(elements: list[Any], page: _Page) -> Iterator[Tag]:
     """The tags of ``elements``, which are in the order of the page."""
-    target = TreeBuilderTarget(None, builder)
+    target = TreeBuilderTarget(None, page.builder)
     start, data = target.start, target.data
     waiting = iter(elements)
     element = next(waiting, None)
@@ -115,7 +184,10 @@ def _tags(elements: list[Any], builder: Any) -> Iterator[Tag]:
         target.begin([one.tag for one in top.iterancestors(*AROUND)][::-1])
         for event, node in etree.iterwalk(top, events=("start", "end", "comment")):
             if event == "start":
-                tag = start(node.tag, dict(node.items()))
+                attributes = dict(node.items())
+                if not BOOLEAN.isdisjoint(attributes):
+                    page.correct(node, attributes)
+                tag = start(node.tag, attributes)
                 if node is element:
                     yield tag
                     element = next(waiting, None)
@@ -139,19 +211,25 @@ def _are_nested(elements: list[Any]) -> bool:
     matching = set(elements)
     names = {element.tag for element in elements}
     # Asking for the names is quick: mostly there is no such ancestor.
-    around = (one for element in elements for one in element.iterancestors(*names))
-    return any(one in matching for one in around)
+    ancestors = (ancestor for element in elements for ancestor in element.iterancestors(*names))
+    try:
+        return any(ancestor in matching for ancestor in ancestors)
+    except ValueError:  # lxml reads names with control characters, but refuses to look for them
+        return True
 
 
-def _unread(elements: list[Any], builder: Any) -> Iterator[Tag]:
+def _unread(elements: list[Any], page: _Page) -> Iterator[Tag]:
     """The tags of ``elements``, with all but their contents."""
-    target = TreeBuilderTarget(None, builder)
+    target = TreeBuilderTarget(None, page.builder)
     for element in elements:
         target.begin(())
-        tag: Any = target.start(element.tag, dict(element.items()))
+        attributes = dict(element.items())
+        if not BOOLEAN.isdisjoint(attributes):
+            page.correct(element, attributes)
+        tag: Any = target.start(element.tag, attributes)
         target.finish()
         del tag.contents, tag.next_element
-        tag._origin = element, builder
+        tag._origin = element, page
         tag.__class__ = LazyTag
         yield tag
 
@@ -178,8 +256,8 @@ class LazyTag(Tag):
 
     def _read(self) -> Tag:
         tag: Any = self
-        element, builder = self._origin
-        (made,) = _tags([element], builder)
+        element, page = self._origin
+        (made,) = _tags([element], page)
         tag.contents, tag.next_element = made.contents, made.next_element
         for child in made.contents:
             child.parent = tag
