@@ -22,7 +22,7 @@ import requests
 from benchmarks.environments import versions
 from benchmarks.machine import hardware, interpreter
 from crawler import Request, Session
-from crawler.http.deadline import Watchdog
+from crawler.http.deadline import FetchContext, Watchdog
 from crawler.settings import Settings
 from crawler.worker.fetcher import Fetcher
 from tests.club import Club
@@ -71,7 +71,7 @@ def our_session(bundle: str) -> Iterator[Get]:
         session.cookies.update(COOKIES)
         session.verify = bundle
         fetcher = Fetcher(settings, watchdog)
-        yield lambda url: len(fetcher.fetch(Request(url), session).body)
+        yield lambda url: len(fetcher.fetch(Request(url), session, FetchContext()).body)
 
 
 WAYS = {

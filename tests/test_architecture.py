@@ -59,7 +59,7 @@ ENVIRONMENT_HELPERS = {
 
 # Module globals that change: each is a cache, or every thread has its own.
 CHANGING_GLOBALS = {
-    ("http.deadline", "_current"): "each thread has its own",
+    ("http.deadline", "_thread"): "each thread has its own",
     ("parsing.soup.nodes", "kinds"): "a cache of what strings in which tag are",
     ("parsing.html_tree", "_parsers"): "each thread has its own",
     ("urls", "_memory"): "a cache of what references were resolved to",

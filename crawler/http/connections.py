@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 from urllib3.util.connection import allowed_gai_family
 
 from crawler.http.address_policy import AddressPolicy
-from crawler.http.deadline import note_sent, time_left, track
+from crawler.http.deadline import FetchContext, of_thread
 
 MOST_TRAILERS = 64 * 1024
 """Bytes of what may come behind the last chunk of a body."""
@@ -87,9 +87,22 @@ class _GuardedConnection:
     def __init__(self, *args: Any, addresses: AddressPolicy | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._addresses = addresses
+        self._context: FetchContext | None = None
+
+    def connect_in(self, context: FetchContext) -> None:
+        """Connect for the fetch of ``context``."""
+        self._context = context
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self._context = None
+
+    def _current_context(self) -> FetchContext:
+        return self._context or of_thread() or FetchContext()
 
     def _new_conn(self) -> socket.socket:
-        track(self)
+        context = self._current_context()
+        context.track(self)
         this: Any = self
         host, timeout = this._dns_host, this.timeout
         try:
@@ -105,7 +118,9 @@ class _GuardedConnection:
         if self._addresses is not None and this.proxy is None:
             found = self._addresses.choose(this.host.strip("[]"), this.port, found)
         try:
-            sock = _connected(found, timeout, this.socket_options, this.source_address)
+            times = [limit for limit in (timeout, context.time_left()) if limit is not None]
+            end = time.monotonic() + min(times) if times else None
+            sock = _connected(found, end, timeout, this.socket_options, this.source_address)
         except TimeoutError as error:
             message = f"Connection to {this.host} timed out. (connect timeout={timeout})"
             raise ConnectTimeoutError(this, message) from error
@@ -116,22 +131,24 @@ class _GuardedConnection:
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
-        track(self)
+        self._current_context().track(self)
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
-        note_sent()
-        track(self)
+        context = self._current_context()
+        context.mark_sent()
+        context.track(self)
         return super().getresponse(*args, **kwargs)  # type: ignore[misc]
 
 
-def _connected(found: list[Any], timeout: float | None, options: Any, source: Any) -> socket.socket:
-    """A socket connected to the first address that answers; ``timeout`` is for all of them.
+def _connected(
+    found: list[Any], end: float | None, timeout: float | None, options: Any, source: Any
+) -> socket.socket:
+    """Return a socket connected to the first address that answers before ``end``.
 
-    However many addresses a name server gives, and however little they answer.
+    That is the time for all of them, however many addresses a name server gives. ``timeout`` is
+    that of the socket afterwards.
     """
-    times = [limit for limit in (timeout, time_left()) if limit is not None]
-    end = time.monotonic() + min(times) if times else None
     failure: OSError = OSError("the name has no address")
     for number, (family, kind, proto, _, address) in enumerate(found):
         share = None if end is None else (end - time.monotonic()) / (len(found) - number)

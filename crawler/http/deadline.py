@@ -19,8 +19,6 @@ from urllib3.connection import HTTPConnection
 
 from crawler.errors import FetchError
 
-_current = threading.local()
-
 
 class Deadline:
     """One fetch's limit: the connection that it uses, and whether it was cut.
@@ -46,6 +44,46 @@ class Deadline:
                 sock.shutdown(socket.SHUT_RDWR)
 
 
+class FetchContext:
+    """A fetch, as its connection sees it: ``deadline`` is its limit, if any.
+
+    ``sent_at`` is when its last request had gone out, whole, on the monotonic clock; 0 before.
+    """
+
+    __slots__ = ("deadline", "sent_at")
+
+    def __init__(self) -> None:
+        self.deadline: Deadline | None = None
+        self.sent_at = 0.0
+
+    def track(self, connection: Any) -> None:
+        """Let the deadline cut ``connection``, and the socket that it has by now."""
+        if self.deadline is not None:
+            self.deadline.connection, self.deadline.sock = connection, connection.sock
+
+    def mark_sent(self) -> None:
+        """The request has gone out, whole."""
+        self.sent_at = time.monotonic()
+
+    def time_left(self) -> float | None:
+        """Seconds until the deadline; None without one."""
+        deadline = self.deadline
+        return None if deadline is None else max(0.0, deadline.at - time.monotonic())
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock while this thread waits for politeness."""
+        deadline = self.deadline
+        if deadline is None:
+            yield
+            return
+        left, deadline.at = deadline.at - time.monotonic(), math.inf
+        try:
+            yield
+        finally:
+            deadline.at = time.monotonic() + left
+
+
 class Watchdog:
     """Cuts what is over its time. One for a worker process; looks twice a second."""
 
@@ -56,29 +94,29 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def limit(self, seconds: float) -> Iterator[Deadline]:
-        """What is fetched by this thread within the block is cut after ``seconds``."""
+    def limit(self, context: FetchContext, seconds: float) -> Iterator[Deadline]:
+        """Cut what is fetched in ``context`` within the block after ``seconds``."""
         if self._thread is None:
             self._start()
         deadline = Deadline(time.monotonic() + seconds)
         key = id(deadline)
         self._running[key] = deadline
-        _current.deadline = deadline
+        context.deadline = deadline
         try:
             yield deadline
         finally:
-            _current.deadline = None
+            context.deadline = None
             del self._running[key]
 
     @contextlib.contextmanager
-    def enforce(self, seconds: float, url: str) -> Iterator[None]:
+    def enforce(self, context: FetchContext, seconds: float, url: str) -> Iterator[None]:
         """As ``limit``. Raises FetchError when that was too short; ``url`` is for its message."""
         error = FetchError(
             "timeout",
             f"{url}: the response took longer than timeout, {seconds:g} s",
             retryable=True,
         )
-        with self.limit(seconds) as deadline:
+        with self.limit(context, seconds) as deadline:
             try:
                 yield
             except Exception:
@@ -106,39 +144,26 @@ class Watchdog:
                     deadline.cut()
 
 
-def track(connection: Any) -> None:
-    """Tell the deadline of this thread which connection it uses, and which socket by now."""
-    deadline = getattr(_current, "deadline", None)
-    if deadline is not None:
-        deadline.connection, deadline.sock = connection, connection.sock
+# Through requests
+
+_thread = threading.local()
 
 
 @contextlib.contextmanager
-def uncounted() -> Iterator[None]:
-    """What this thread waits for within the block, for politeness, is not a server's time."""
-    deadline = getattr(_current, "deadline", None)
-    if deadline is None:
-        yield
-        return
-    left, deadline.at = deadline.at - time.monotonic(), math.inf
+def on_thread(context: FetchContext) -> Iterator[None]:
+    """Let connections that ``requests`` uses in this thread, within the block, find ``context``.
+
+    Between a call of ``requests`` and the connection lie methods of requests and urllib3 that pass
+    nothing on. Where our own code calls a connection, it passes the context.
+    """
+    outer = of_thread()
+    _thread.context = context
     try:
         yield
     finally:
-        deadline.at = time.monotonic() + left
+        _thread.context = outer
 
 
-def note_sent() -> None:
-    """The request of this thread has gone out, whole."""
-    _current.sent_at = time.monotonic()
-
-
-def sent_at() -> float:
-    """When the last request of this thread had gone out, on the monotonic clock; 0 for none."""
-    at: float = getattr(_current, "sent_at", 0.0)
-    return at
-
-
-def time_left() -> float | None:
-    """Seconds until the deadline of this thread; None where it has none."""
-    deadline = getattr(_current, "deadline", None)
-    return None if deadline is None else max(0.0, deadline.at - time.monotonic())
+def of_thread() -> FetchContext | None:
+    """Return the context of the ``on_thread`` block that this thread is in."""
+    return getattr(_thread, "context", None)

@@ -16,6 +16,7 @@ from requests.utils import select_proxy
 from crawler import urls
 from crawler.http.adapter import PoolAdapter
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.deadline import FetchContext
 from crawler.http.environment import Environment
 from crawler.http.http1 import RawResponse, exchange
 from crawler.request import Request
@@ -43,7 +44,11 @@ class FastPath:
         self._routes: dict[str, tuple[Any, dict[str, Any] | None]] = {}
 
     def send(
-        self, request: Request, jar: ChangeTrackingCookieJar, timeout: tuple[float, float]
+        self,
+        request: Request,
+        jar: ChangeTrackingCookieJar,
+        timeout: tuple[float, float],
+        context: FetchContext,
     ) -> RawResponse | None:
         """What comes back for ``request``, its body not read yet; None if it is not a usual one.
 
@@ -64,7 +69,7 @@ class FastPath:
         if cookies := jar.header(request.url):
             parts += [b"Cookie: ", cookies.encode("latin-1"), b"\r\n"]
         parts.append(b"\r\n")
-        return exchange(pool, b"".join(parts), request.url, timeout)
+        return exchange(pool, b"".join(parts), request.url, timeout, context)
 
     def _pool(self, url: str) -> Any:
         """The pool of connections to the host; None where the session goes another way."""

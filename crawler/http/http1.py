@@ -16,7 +16,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.connections import StrictHTTPResponse
-from crawler.http.deadline import note_sent, track
+from crawler.http.deadline import FetchContext
 
 MOST_HEADERS = 256 * 1024
 """Bytes of all headers of a response; browsers stop there too."""
@@ -61,7 +61,9 @@ def for_jar(url: str) -> requests.PreparedRequest:
     return prepared
 
 
-def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) -> RawResponse:
+def exchange(
+    pool: Any, message: bytes, url: str, timeout: tuple[float, float], context: FetchContext
+) -> RawResponse:
     """Send ``message`` and read up to the body. Raises what a connection and ``http.client`` raise.
 
     ``timeout`` is that to connect and that for each piece to come, seconds.
@@ -69,14 +71,14 @@ def exchange(pool: Any, message: bytes, url: str, timeout: tuple[float, float]) 
     connection = pool._get_conn()
     answer = None
     try:
-        track(connection)
+        context.track(connection)
         if connection.sock is None:
             connection.timeout = timeout[0]
-            connection.connect()
-            track(connection)
+            connection.connect_in(context)
+            context.track(connection)
         connection.sock.settimeout(timeout[1])
         connection.sock.sendall(message)
-        note_sent()
+        context.mark_sent()
         answer = _ResponseHead(connection.sock, url)
         answer.begin()
     except BaseException:

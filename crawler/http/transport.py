@@ -13,6 +13,7 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.deadline import FetchContext, on_thread
 from crawler.http.environment import Environment
 from crawler.http.fast_path import FastPath
 from crawler.http.http1 import RawResponse
@@ -68,18 +69,18 @@ class Transport(requests.Session):
             prepared.headers.pop("Cookie", None)
 
     def fetch(
-        self, request: Request, timeout: tuple[float, float]
+        self, request: Request, timeout: tuple[float, float], context: FetchContext
     ) -> requests.Response | RawResponse:
         """Send ``request`` and follow nothing; the body is not read yet.
 
         ``timeout`` is that to connect and that for each piece to come, seconds.
         """
         if not self.home or urls.site(request.url) in self.home:
-            reply = self._direct.send(request, self.cookies, timeout)
+            reply = self._direct.send(request, self.cookies, timeout, context)
             if reply is not None:
                 self.cookies_received(changed=self.cookies.store_from((reply,)))
                 return reply
-        return self.send_once(self.prepare(request), timeout)
+        return self.send_once(self.prepare(request), timeout, context)
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
         """``request`` with this session's headers, cookies and auth, ready to be sent."""
@@ -116,7 +117,10 @@ class Transport(requests.Session):
         return prepared
 
     def send_once(
-        self, prepared: requests.PreparedRequest, timeout: tuple[float, float]
+        self,
+        prepared: requests.PreparedRequest,
+        timeout: tuple[float, float],
+        context: FetchContext,
     ) -> requests.Response:
         """Send one request and follow nothing; the body is not read yet.
 
@@ -125,8 +129,9 @@ class Transport(requests.Session):
         url = prepared.url or ""
         options: dict[str, Any] = {"timeout": timeout}
         options |= self.merge_environment_settings(url, None, True, None, None)
-        raw: requests.Response = self.get_adapter(url).send(prepared, **options)
-        raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
+        with on_thread(context):
+            raw: requests.Response = self.get_adapter(url).send(prepared, **options)
+            raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
         self.cookies_received(changed=self.cookies.store_from((*raw.history, raw)))
         return raw
 

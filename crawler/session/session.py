@@ -20,7 +20,7 @@ from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.adapter import PoolAdapter
 from crawler.http.body import read
-from crawler.http.deadline import Watchdog, uncounted
+from crawler.http.deadline import FetchContext, Watchdog, of_thread, on_thread
 from crawler.http.http1 import RawResponse
 from crawler.http.transport import Transport
 from crawler.messages import SessionChange, SessionUpdate
@@ -143,16 +143,17 @@ class Session(Transport):
         headers = dict(kwargs.pop("headers", None) or {})
         if self.progress.page is not None:
             headers.setdefault("Referer", self.progress.page.url)
-        with self._limited(url):
+        context = of_thread() or FetchContext()
+        with on_thread(context), self._limited(context, url):
             raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
             body = read(raw, urls.redacted(raw.url), self._settings.max_body)
         page = self.progress.page = self.as_response(raw, body, Request(url, method=method))
         return page
 
-    def _limited(self, url: str) -> contextlib.AbstractContextManager[None]:
+    def _limited(self, context: FetchContext, url: str) -> contextlib.AbstractContextManager[None]:
         if self._watchdog is None:
             return contextlib.nullcontext()
-        return self._watchdog.enforce(self._settings.timeout, urls.redacted(url))
+        return self._watchdog.enforce(context, self._settings.timeout, urls.redacted(url))
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """As in requests, with a timeout even where none is given."""
@@ -167,7 +168,7 @@ class Session(Transport):
 
     def send(self, request: Any, **kwargs: Any) -> requests.Response:
         """As in requests, at the crawl's pace, which redirects keep to as well."""
-        with uncounted():
+        with (of_thread() or FetchContext()).paused():
             self.throttle.wait()
         return super().send(request, **kwargs)
 

@@ -12,7 +12,7 @@ import urllib3.exceptions as lower
 from crawler import urls
 from crawler.errors import FetchError, SystemResourceError
 from crawler.http.body import read
-from crawler.http.deadline import Watchdog
+from crawler.http.deadline import FetchContext, Watchdog
 from crawler.http.redirects import is_redirect, redirected
 from crawler.parsing.response import Response
 from crawler.parsing.robots import MAX_REDIRECTS, MAX_SIZE
@@ -34,18 +34,25 @@ class Fetcher:
         self._watchdog = watchdog
 
     def fetch(
-        self, request: Request, session: Session, *, limit: int | None = None, cut: bool = False
+        self,
+        request: Request,
+        session: Session,
+        context: FetchContext,
+        *,
+        limit: int | None = None,
+        cut: bool = False,
     ) -> Response:
         """The response to ``request``, a redirect included. Raises FetchError,
         or MachineError when there is no file handle for it.
 
+        ``context`` says afterwards when the request had been sent, also after an error.
         A body longer than ``limit`` (by default ``max_body``) is an error, or is ``cut`` there.
         """
         limit = self._settings.max_body if limit is None else limit
         url = urls.redacted(request.url)
-        with self._watchdog.enforce(self._settings.timeout, url):
+        with self._watchdog.enforce(context, self._settings.timeout, url):
             try:
-                raw = session.fetch(request, self._timeout)
+                raw = session.fetch(request, self._timeout, context)
                 body = read(raw, url, limit, cut=cut)
             except FetchError:
                 raise
@@ -53,13 +60,15 @@ class Fetcher:
                 raise _with_cause(error, url) from error
         return session.as_response(raw, body, request)
 
-    def fetch_robots(self, request: Request, session: Session) -> tuple[int, bytes]:
+    def fetch_robots(
+        self, request: Request, session: Session, context: FetchContext
+    ) -> tuple[int, bytes]:
         """Status and body of a robots.txt, redirects followed (RFC 9309, section 2.3.1.2).
 
         Raises FetchError, also for a server's error (5xx), so that it is tried again.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            response = self.fetch(request, session, limit=MAX_SIZE, cut=True)
+            response = self.fetch(request, session, context, limit=MAX_SIZE, cut=True)
             if response.status >= 500:
                 raise status_error(request, response)
             if not is_redirect(response.status, response.headers):

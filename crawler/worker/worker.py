@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from crawler.errors import FetchError, LoginError, StatusError, SystemResourceEr
 from crawler.gc_tuning import collect_garbage
 from crawler.http.adapter import PoolAdapter
 from crawler.http.address_policy import AddressPolicy
-from crawler.http.deadline import Watchdog, sent_at
+from crawler.http.deadline import FetchContext, Watchdog, on_thread
 from crawler.http.redirects import is_redirect, redirected, says_no_more
 from crawler.messages import Outcome, Task, TaskBatch, encode
 from crawler.output.items import ItemWriter
@@ -157,8 +158,6 @@ class Worker:
                 self._obey_robots(request, host, session, outcome)
         except Exception as error:
             self._fail(outcome, task, request, error)
-        # A busy thread, or a new connection, may have kept it back since.
-        outcome.started = outcome.started and max(outcome.started, sent_at())
         for found in outcome.found if outcome.moved is None else (outcome.moved,):
             found.account = found.account or host.account
         return outcome
@@ -197,9 +196,9 @@ class Worker:
         return response
 
     def _response(self, request: Request, session: Session, outcome: Outcome) -> Response:
-        outcome.started = time.monotonic()
         request.asked = request.asked if request.history else self._wall()
-        response = self._fetcher.fetch(request, session)
+        with _timing(outcome) as context:
+            response = self._fetcher.fetch(request, session, context)
         outcome.status, outcome.size = response.status, len(response.body)
         return response
 
@@ -227,7 +226,7 @@ class Worker:
         self, request: Request, response: Response, session: Session, outcome: Outcome
     ) -> None:
         callback = getattr(self._spider, request.callback)
-        with self.callbacks.of(request.url):
+        with self._callback(request, outcome):
             collect_garbage()
             result = callback(response, **(request.cb_kwargs or {}))
             self._collector.collect(result, request, outcome)
@@ -235,12 +234,21 @@ class Worker:
                 outcome.arrived = encoded(request)
                 self._collector.forget()  # where the page is known, what it found is dropped
 
+    @contextmanager
+    def _callback(self, request: Request, outcome: Outcome) -> Iterator[None]:
+        """Run a callback. A delay counts from the last request that it makes by its session."""
+        context = FetchContext()
+        with self.callbacks.of(request.url), on_thread(context):
+            try:
+                yield
+            finally:
+                outcome.started = outcome.started and max(outcome.started, context.sent_at)
+
     # Sessions and robots.txt
 
     def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
-        with session.turns.aside():
-            outcome.started = time.monotonic()
-            outcome.status, body = self._fetcher.fetch_robots(request, session)
+        with session.turns.aside(), _timing(outcome) as context:
+            outcome.status, body = self._fetcher.fetch_robots(request, session, context)
         rules = Robots.of_response(outcome.status, body)
         delay = rules.crawl_delay(self._settings.user_agent)
         cause = "" if rules.reachable else "robots.txt"
@@ -280,7 +288,7 @@ class Worker:
         report = report_of(request, error, self._mask)
         response = error.response if isinstance(error, StatusError) else None
         try:
-            with self.callbacks.of(request.url):
+            with self._callback(request, outcome):
                 result = self._spider.failed(
                     Failure(request, report.cause, report.message, response)
                 )
@@ -290,6 +298,20 @@ class Worker:
             log.error("failed() raised for %s\n%s", report.url, story)
             report.traceback += f"\nThen failed() raised:\n{story}"
         outcome.failure = report
+
+
+@contextmanager
+def _timing(outcome: Outcome) -> Iterator[FetchContext]:
+    """Note when the request of a fetch has been sent.
+
+    A busy thread, or a new connection, may keep it back after the fetch has begun.
+    """
+    context = FetchContext()
+    outcome.started = time.monotonic()
+    try:
+        yield context
+    finally:
+        outcome.started = max(outcome.started, context.sent_at)
 
 
 def _ask_again(request: Request, again: Request, outcome: Outcome) -> None:

@@ -39,6 +39,7 @@ from crawler.errors import (
 )
 from crawler.http import redirects
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.deadline import FetchContext
 from crawler.http.http1 import RawResponse, exchange
 from crawler.job import seeds
 from crawler.job.seed_formats import BadRow, Row, rows_of
@@ -228,7 +229,7 @@ LONGEST_BODY = 1024 * 1024
 def replied(data: bytes, url: str = PAGE) -> RawResponse | None:
     """What the exchange makes of these bytes from a server."""
     try:
-        return exchange(_Pool(data), b"", url, (1.0, 1.0))
+        return exchange(_Pool(data), b"", url, (1.0, 1.0), FetchContext())
     except BROKEN:
         return None
 

@@ -11,7 +11,7 @@ import pytest
 from crawler import Settings, Spider
 from crawler.cli import report
 from crawler.errors import FetchError
-from crawler.http.deadline import Watchdog
+from crawler.http.deadline import FetchContext, Watchdog
 from crawler.request import Request
 from crawler.session.session import Session
 from crawler.worker.fetcher import Fetcher
@@ -309,7 +309,9 @@ def test_a_connection_that_ends_at_any_byte_gives_no_page(how: str) -> None:
     ):
         for at[0] in range(len(WHOLE) - len(b"\r\n")):
             with pytest.raises(FetchError) as caught:
-                Fetcher(Settings(), watchdog).fetch(Request(web.url(behaviour)), session)
+                Fetcher(Settings(), watchdog).fetch(
+                    Request(web.url(behaviour)), session, FetchContext()
+                )
             assert caught.value.cause in {"connection", "truncated"}
             assert caught.value.retryable
 

@@ -27,6 +27,7 @@ from urllib3.connection import HTTPConnection
 from crawler import urls
 from crawler.http import cookie_jar as cookies
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.deadline import FetchContext
 from crawler.http.set_cookie import parse_date, place_of, read
 from crawler.records import Cookie
 from crawler.request import Request
@@ -628,8 +629,8 @@ def cookie_line(wire: Wire, session: Session, row: dict[str, Any]) -> str:
     """What a session sends to ``request`` after ``set_from`` has answered."""
     lines = "".join(f"Set-Cookie: {line}\r\n" for line in row["set_cookie"])
     wire.answer = HEAD + lines.encode() + b"\r\n"
-    session.fetch(Request(row["set_from"]), (5.0, 5.0)).raw.close()
-    session.fetch(Request(row["request"]), (5.0, 5.0)).raw.close()
+    session.fetch(Request(row["set_from"]), (5.0, 5.0), FetchContext()).raw.close()
+    session.fetch(Request(row["request"]), (5.0, 5.0), FetchContext()).raw.close()
     match = re.search(rb"^Cookie: (.*?)\r$", wire.asked(), re.MULTILINE)
     return match[1].decode() if match else ""
 

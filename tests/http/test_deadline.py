@@ -14,8 +14,7 @@ import pytest
 import requests
 from urllib3.exceptions import HTTPError
 
-from crawler.http import deadline
-from crawler.http.deadline import Deadline, Watchdog
+from crawler.http.deadline import Deadline, FetchContext, Watchdog, of_thread, on_thread
 from crawler.request import Request
 from crawler.session.session import Session
 from crawler.settings import Settings
@@ -80,25 +79,25 @@ def session() -> Iterator[Session]:
         yield made
 
 
-def read_all(session: Session, url: str) -> None:
-    request = requests.Request("GET", url)
-    response = session.send_once(session.prepare_request(request), (PATIENCE, PATIENCE))
+def read_all(session: Session, url: str, context: FetchContext) -> None:
+    prepared = session.prepare_request(requests.Request("GET", url))
+    response = session.send_once(prepared, (PATIENCE, PATIENCE), context)
     while response.raw.read(100, decode_content=True):
         pass
 
 
-def read_until_cut(session: Session, url: str) -> None:
+def read_until_cut(session: Session, url: str, context: FetchContext) -> None:
     with contextlib.suppress(OSError, requests.RequestException, HTTPError):
-        read_all(session, url)
+        read_all(session, url, context)
 
 
 @pytest.mark.parametrize("head", [HEAD, CLOSING, b""])
 def test_a_response_that_drips_is_cut(watchdog: Watchdog, session: Session, head: bytes) -> None:
     """Whether its end is a length or the end of the connection, or it never gets to headers."""
-    drip = Drip(head)
-    with a_server(drip) as url, watchdog.limit(0.1) as limit:
+    drip, context = Drip(head), FetchContext()
+    with a_server(drip) as url, watchdog.limit(context, 0.1) as limit:
         began = time.monotonic()
-        read_until_cut(session, url)
+        read_until_cut(session, url, context)
         assert limit.passed
         assert time.monotonic() - began >= 0.1
     session.close()
@@ -107,8 +106,9 @@ def test_a_response_that_drips_is_cut(watchdog: Watchdog, session: Session, head
 
 def test_a_response_in_time_is_not_cut(watchdog: Watchdog, session: Session) -> None:
     with a_server(lambda connection: connection.sendall(CLOSING + b"done")) as url:
-        with watchdog.limit(PATIENCE) as limit:
-            read_all(session, url)
+        context = FetchContext()
+        with watchdog.limit(context, PATIENCE) as limit:
+            read_all(session, url, context)
         assert not limit.passed
 
 
@@ -123,15 +123,17 @@ def test_only_what_is_over_its_time_is_cut(watchdog: Watchdog, session: Session)
     results: list[bool] = []
 
     def patient(url: str) -> None:
-        with watchdog.limit(PATIENCE) as limit:
-            read_all(session, url)
+        context = FetchContext()
+        with watchdog.limit(context, PATIENCE) as limit:
+            read_all(session, url, context)
         results.append(limit.passed)
 
     with a_server(answer) as slow, a_server(Drip(HEAD)) as dripping:
         other = threading.Thread(target=patient, args=(slow,))
         other.start()
-        with watchdog.limit(0.1) as limit:
-            read_until_cut(session, dripping)
+        context = FetchContext()
+        with watchdog.limit(context, 0.1) as limit:
+            read_until_cut(session, dripping, context)
         assert limit.passed
         go_on.set()
         other.join(PATIENCE)
@@ -139,17 +141,20 @@ def test_only_what_is_over_its_time_is_cut(watchdog: Watchdog, session: Session)
 
 
 def test_a_limit_ends_with_its_block(watchdog: Watchdog) -> None:
-    with watchdog.limit(0.0) as limit:
-        assert deadline._current.deadline is limit
-    assert getattr(deadline._current, "deadline", None) is None
+    context = FetchContext()
+    with watchdog.limit(context, 0.0) as limit:
+        assert watchdog._running == {id(limit): limit}
+        assert context.time_left() == 0
+    assert context.time_left() is None
     assert watchdog._running == {}
 
 
 def test_a_limit_ends_with_an_error_too(watchdog: Watchdog) -> None:
-    with pytest.raises(ValueError, match="x"), watchdog.limit(1.0):
+    context = FetchContext()
+    with pytest.raises(ValueError, match="x"), watchdog.limit(context, 1.0):
         raise ValueError("x")
     assert watchdog._running == {}
-    assert getattr(deadline._current, "deadline", None) is None
+    assert context.deadline is None
 
 
 def test_what_has_no_connection_yet_can_be_cut() -> None:
@@ -159,7 +164,7 @@ def test_what_has_no_connection_yet_can_be_cut() -> None:
 
 
 def test_the_thread_ends(watchdog: Watchdog) -> None:
-    with watchdog.limit(PATIENCE):
+    with watchdog.limit(FetchContext(), PATIENCE):
         thread = watchdog._thread
         assert thread is not None
         assert thread.daemon
@@ -169,20 +174,40 @@ def test_the_thread_ends(watchdog: Watchdog) -> None:
 
 
 @pytest.mark.parametrize("unusual", [None, {"X-Way": "general"}])
-def test_when_a_request_went_out_is_known_to_its_thread(unusual: dict[str, str] | None) -> None:
+def test_a_context_says_when_its_request_went_out(unusual: dict[str, str] | None) -> None:
     """Not when it was meant to go: connecting may take a while, and a delay counts from here."""
-    heard: list[float] = []
+    answered: list[float] = []
 
     def answer(connection: socket.socket) -> None:
-        heard.append(time.monotonic())
+        answered.append(time.monotonic())
         connection.sendall(CLOSING)
 
+    context, other = FetchContext(), FetchContext()
     with a_server(answer) as url, closing(Session("s", Settings(delay=0))) as session:
         before = time.monotonic()
-        raw = session.fetch(Request(url, headers=unusual), (PATIENCE, PATIENCE))
+        with on_thread(other):  # a context that is passed comes before that of the thread
+            raw = session.fetch(Request(url, headers=unusual), (PATIENCE, PATIENCE), context)
         raw.raw.close()
-        assert before < deadline.sent_at() < time.monotonic()
-        another = threading.Thread(target=lambda: heard.append(deadline.sent_at()))
-        another.start()
-        another.join(PATIENCE)
-    assert heard[-1] == 0  # another thread has sent nothing
+        assert before < context.sent_at < time.monotonic()
+    assert len(answered) == 1
+    assert other.sent_at == 0
+
+
+def test_requests_find_the_context_of_their_thread() -> None:
+    context = FetchContext()
+    with (
+        a_server(lambda connection: connection.sendall(CLOSING)) as url,
+        closing(Session("s", Settings(delay=0))) as session,
+    ):
+        session.get(url)
+        assert context.sent_at == 0
+        with on_thread(context):
+            another = threading.Thread(target=session.get, args=(url,))
+            another.start()
+            another.join(PATIENCE)
+            assert context.sent_at == 0
+            session.get(url)
+            assert 0 < context.sent_at < time.monotonic()
+            session.open(url)
+            assert of_thread() is context
+        assert of_thread() is None

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.http.deadline import Watchdog
+from crawler.http.deadline import FetchContext, Watchdog
 from crawler.http.http1 import MOST_HEADERS, RawResponse
 from crawler.parsing.response import Response
 from crawler.records import Cookie
@@ -104,7 +104,7 @@ def session_of(**changes: Any) -> Session:
 
 
 def is_direct(session: Session, request: Request) -> bool:
-    raw = session.fetch(request, (5.0, 5.0))
+    raw = session.fetch(request, (5.0, 5.0), FetchContext())
     try:
         return isinstance(raw, RawResponse)
     finally:
@@ -115,7 +115,8 @@ def fetch(url: str, session: Session | None = None, **options: Any) -> Response 
     """What the fetcher makes of it."""
     watchdog = Watchdog()
     try:
-        return Fetcher(SETTINGS, watchdog).fetch(Request(url), session or session_of(), **options)
+        fetcher, session = Fetcher(SETTINGS, watchdog), session or session_of()
+        return fetcher.fetch(Request(url), session, FetchContext(), **options)
     except FetchError as error:
         return error
     finally:
@@ -146,10 +147,10 @@ def both(answer: bytes) -> tuple[Any, Any]:
 
 def asked(tape: Tape, session: Session, url: str) -> tuple[bytes, bytes]:
     """The bytes on the wire, past requests and through requests."""
-    first = session.fetch(Request(url), (5.0, 5.0))
+    first = session.fetch(Request(url), (5.0, 5.0), FetchContext())
     assert isinstance(first, RawResponse)
     first.raw.close()
-    second = session.send_once(session.prepare(Request(url)), (5.0, 5.0))
+    second = session.send_once(session.prepare(Request(url)), (5.0, 5.0), FetchContext())
     second.close()
     return tape.heard[-2], tape.heard[-1]
 
@@ -167,10 +168,10 @@ def test_any_url_gives_the_bytes_that_requests_gives(tape: Tape, path: str) -> N
     if url is None:
         return
     session = session_of()
-    first = session.fetch(Request(url), (5.0, 5.0))
+    first = session.fetch(Request(url), (5.0, 5.0), FetchContext())
     first.raw.close()
     if isinstance(first, RawResponse):
-        session.send_once(session.prepare(Request(url)), (5.0, 5.0)).close()
+        session.send_once(session.prepare(Request(url)), (5.0, 5.0), FetchContext()).close()
         assert tape.heard[-2] == tape.heard[-1]
 
 
@@ -225,7 +226,7 @@ def test_an_unusual_session_goes_through_requests(
     sent: list[object] = []
     session = session_of(**change)
     monkeypatch.setattr(session, "send_once", lambda *args: sent.append(args))
-    session.fetch(Request(f"{tape.url}/"), (5.0, 5.0))
+    session.fetch(Request(f"{tape.url}/"), (5.0, 5.0), FetchContext())
     assert len(sent) == 1
 
 
@@ -248,7 +249,7 @@ def test_an_unusual_request_goes_through_requests(
     sent: list[object] = []
     session = session_of()
     monkeypatch.setattr(session, "send_once", lambda *args: sent.append(args))
-    session.fetch(request_, (5.0, 5.0))
+    session.fetch(request_, (5.0, 5.0), FetchContext())
     assert len(sent) == 1
 
 

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from crawler import Request, Session, Settings
+from crawler.http.deadline import FetchContext
 from crawler.session.concurrency import CALM, FetchCoordinator, ReadWriteLock
 from tests.conftest import wait_until
 from tests.sites import PATIENCE, Reply, Site
@@ -203,7 +204,7 @@ def test_a_turn_knows_whether_its_own_answer_has_changed_a_cookie(
         def changes(path: str) -> bool:
             with session.turns.next() as turn:
                 request = Request(site.url + path, headers=headers)
-                session.fetch(request, (PATIENCE, PATIENCE)).raw.close()
+                session.fetch(request, (PATIENCE, PATIENCE), FetchContext()).raw.close()
             return turn.changed
 
         assert [changes(path) for path in ("/a", "/a", "/b", "/b")] == [False, False, True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -98,6 +99,24 @@ def test_the_pace_is_not_the_servers_time(site: Site, watchdog: Watchdog) -> Non
     with session(watchdog, timeout=0.4, delay=0.25) as opened:
         assert opened.open(f"{site.url}/").text == "arrived"
     assert site.least_gap >= 0.25 - JITTER
+
+
+class Asking(Spider):
+    """Its callback asks for a second page, a while after the first has come."""
+
+    name = "asking"
+
+    def parse(self, response: Any) -> None:
+        time.sleep(0.2)
+        response.session.get(f"{response.url}/more")
+
+
+def test_the_delay_counts_from_what_a_callback_asks_for(tmp_path: Path, site: Site) -> None:
+    site.otherwise = lambda visit: "page"
+    run_job(Asking, tmp_path, f"{site.url}/a", f"{site.url}/b", delay=0.4)
+    first, more, second, last = (visit for visit in site.log if visit.path != "/robots.txt")
+    assert (more.path, last.path) == (f"{first.path}/more", f"{second.path}/more")
+    assert second.came - more.came >= 0.4 - JITTER
 
 
 def test_redirects_are_followed_as_often_as_in_the_crawl(site: Site, watchdog: Watchdog) -> None:
