@@ -98,7 +98,7 @@ class Judged:
 
     @property
     def tiers(self) -> list[str]:
-        """What the rows say that they are, if they say so."""
+        """The tiers that the rows name."""
         return list(dict.fromkeys(row["tier"] for row in self.rows if "tier" in row))
 
 
@@ -142,15 +142,15 @@ def _parameters(module: ModuleType) -> Iterator[Any]:
 HEAD = """\
 # Conformance
 
-Public suites of vectors, and what this project's own functions make of them. `python -m
-tests.conformance` runs the tests that read the vectors and writes this page; a test fails when the
-page is out of date. The vectors lie beside the repository and are not part of it: where they are
-missing, these tests skip and say so.
+Results of this project's functions on public test suites. `python -m tests.conformance` runs the
+tests that read the vectors and writes this page; a test fails when the page is out of date. The
+vectors are beside the repository and not part of it: if they are missing, these tests are skipped
+with a message.
 
-A miss is expected, has its reason below, and fails the tests on the day when it is none any more
-(`xfail(strict=True)`). No row is left out. Of the same rows the standard library's cookie jar
-passes 174 of 210 (`rfc6265`), and Protego alone, which our rules for robots.txt are built on, 364
-of 375 (`rfc9309`).
+Every miss is expected and has its reason below. When a miss starts to pass, its test fails
+(`xfail(strict=True)`). No row is omitted. Of the same rows the standard library's cookie jar passes
+174 of 210 (`rfc6265`), and Protego alone, the basis of our rules for robots.txt, 364 of 375
+(`rfc9309`).
 """
 
 

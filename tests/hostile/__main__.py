@@ -33,17 +33,17 @@ HEAD = "| what a site does | what the crawler does | time | memory |"
 INTRODUCTION = f"""\
 # Hostile sites
 
-What hostile sites may do is written down as a web of its own, in `tests/hostile`: each behaviour is
-a host, with what the crawler does about it. `pytest tests/hostile` looks whether it does, and that
-everything else goes on meanwhile. `make hostile` measures it and writes this page. The limits and
-their reasons are in the [reference](reference.md#limits).
+`tests/hostile` is a web of hostile sites: each behaviour is a host, together with the reaction that
+is expected of the crawler. `pytest tests/hostile` checks that reaction, and that all other hosts are
+crawled meanwhile. `make hostile` measures it and writes this page. The limits and their reasons are
+in the [reference](reference.md#limits).
 
-The spider reads each page in every way there is (`text`, `css`, `xpath`, `links`, `form`, `soup`,
-`select`) and follows every link. Time is that of the whole crawl, robots.txt and further tries
-included, with no delay and with small limits, so that nobody waits:
+The spider reads each page in every possible way (`text`, `css`, `xpath`, `links`, `form`, `soup`,
+`select`) and follows every link. Time is that of the whole crawl, including robots.txt and retries,
+without a delay and with small limits, so that the test is short:
 {", ".join(f"`{name}={value:g}`" for name, value in SETTINGS.items())}. With the defaults no fetch
-takes longer than `timeout`, 60 s, and its host has no other slot meanwhile. Memory is what the
-process grows by, over crawling an ordinary page; `max_body` is its default, 32 MiB.
+takes longer than `timeout`, 60 s, and its host has no other slot meanwhile. Memory is the growth of
+the process compared with crawling an ordinary page; `max_body` has its default, 32 MiB.
 """
 
 
