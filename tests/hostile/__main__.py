@@ -33,10 +33,10 @@ HEAD = "| what a site does | what the crawler does | time | memory |"
 INTRODUCTION = f"""\
 # Hostile sites
 
-`tests/hostile` is a web of hostile sites: each behaviour is a host, together with the reaction that
-is expected of the crawler. `pytest tests/hostile` checks that reaction, and that all other hosts are
-crawled meanwhile. `make hostile` measures it and writes this page. The limits and their reasons are
-in the [reference](reference.md#limits).
+`tests/hostile` is a web of hostile sites: each behaviour is a host, together with the reaction
+that is expected of the crawler. `pytest tests/hostile` checks that reaction, and that all other
+hosts are crawled meanwhile. `make hostile` measures it and writes this page. The limits and their
+reasons are in the [reference](reference.md#limits).
 
 The spider reads each page in every possible way (`text`, `css`, `xpath`, `links`, `form`, `soup`,
 `select`) and follows every link. Time is that of the whole crawl, including robots.txt and retries,
