@@ -9,11 +9,13 @@ from crawler.parsing.links import Link
 from crawler.parsing.response import Response
 from crawler.parsing.sitemaps import Sitemap
 from crawler.request import Request
+from crawler.session.accounts import Account
 from crawler.session.session import Session
 from crawler.settings import Settings
 from crawler.spider import Failure, Spider
 
 __all__ = [
+    "Account",
     "CrawlerError",
     "Failure",
     "FetchError",

@@ -130,7 +130,7 @@ def given(value: str, what: str) -> Secret:
     return secret
 
 
-def referred(
+def parse_reference(
     reference: Mapping[str, Any], what: str, user: str = "", folder: Path | None = None
 ) -> Secret:
     """The secret that ``reference`` says; a file's name is relative to ``folder``.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from crawler import Request, Spider
-from crawler.session.accounts import Account
+from crawler import Account, Request, Spider
 from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Web
 
 

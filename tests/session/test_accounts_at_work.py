@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from crawler import LoginError, Request, Spider, crawl
+from crawler import Account, LoginError, Request, Spider, crawl
 from crawler.engine.engine import Engine, run
 from crawler.errors import AccountError
 from crawler.job.job import Job
-from crawler.session.accounts import Account
 from tests.jobs import failures, items, plan, values
 from tests.sites import JITTER, Reply, Site, Visit, links
 

@@ -19,14 +19,13 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from crawler import crawl
+from crawler import Account, crawl
 from crawler.cli import main as cli
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
 from crawler.demo.site import Answer, Ask
 from crawler.errors import AccountError
 from crawler.session import credentials as passwords
-from crawler.session.accounts import Account
 from crawler.session.masking import MASK, Mask
 from tests.commands import wait_until_gone
 from tests.conftest import wait_until
