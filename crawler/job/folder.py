@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler.errors import JobError
-from crawler.store.sqlite.wal_index import PROBE
 
 STORE = "job.db"
 STAMP = "job.stamp"
@@ -22,7 +21,7 @@ JOBS = Path("data") / "jobs"
 
 _OF_THE_STORE = tuple(f"{STORE}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
 _KEPT = (f"{ITEMS}.cut", f"{REJECTED}.cut")
-_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, *_KEPT, LOG, LOCK, PAGES, PROBE})
+_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, *_KEPT, LOG, LOCK, PAGES})
 
 
 def folder_for(name: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from crawler.clock import WallClock
 from crawler.errors import JobError
@@ -25,7 +25,6 @@ from crawler.stats import Counters
 from crawler.store.protocols import Store
 from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
-from crawler.store.sqlite.wal_index import PROBE
 from crawler.system_errors import corrupt_store, to_crawler_error, translating_errors
 
 
@@ -163,7 +162,6 @@ def reader(folder: Path, key: str | None = None) -> SQLiteStore:
     """The store of the job in ``folder``, for looking only. Raises JobError if there is none."""
     if not (folder / STORE).exists():
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
-    _check_log(folder)
     store = SQLiteStore(folder / STORE, read_only=True, key=key)
     if store.meta.get("record") is None:
         store.close()
@@ -189,12 +187,6 @@ def _leave_in_order(opened: contextlib.ExitStack, store: Store, soundness: Store
     opened.callback(store.close)
     opened.callback(soundness.stamp)
     opened.callback(store.drain)
-
-
-def _check_log(folder: Path) -> None:
-    """Before a reader changes what tells whether the log is whole; not of a job that runs."""
-    with contextlib.suppress(Timeout, OSError), FileLock(folder / LOCK, timeout=0):
-        StoreIntegrity((folder / STORE).resolve()).check_log()
 
 
 def _lock(folder: Path) -> FileLock:
@@ -234,5 +226,4 @@ def _clear(folder: Path, plan: RunConfig) -> None:
         (folder / name).unlink(missing_ok=True)
     for path in StoreIntegrity(folder / STORE).files:
         path.unlink(missing_ok=True)
-    for name in (PAGES, PROBE):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    shutil.rmtree(folder / PAGES, ignore_errors=True)

@@ -307,7 +307,6 @@ def test_an_output_may_have_the_name_of_the_rejected_items_elsewhere(folder: Pat
         "job.db-wal",
         "job.db-shm",
         "job.stamp",
-        "job.probe",
         REJECTED,
         LOCK,
         LOG,

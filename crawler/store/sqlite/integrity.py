@@ -19,7 +19,6 @@ import msgspec
 from crawler.errors import JobError
 from crawler.store import checksum
 from crawler.store.sqlite.row_counts import counted
-from crawler.store.sqlite.wal_index import lost_frames
 from crawler.system_errors import corrupt_store, translating_errors
 
 # As bytes: SQLite's module would put text that is none into its message, all of it.
@@ -35,8 +34,6 @@ class IntegrityStamp(msgspec.Struct):
     inode: int
     checksum: int | None
     """CRC-32 of the file; None for a large one."""
-    boot: str = ""
-    """While a job runs: the start of the machine on which it does. Nothing else holds then."""
 
     @classmethod
     def of(cls, store: Path) -> IntegrityStamp:
@@ -58,7 +55,6 @@ class StoreIntegrity:
         ``outputs`` are files that tell, if the store is gone, that there was one.
         """
         with translating_errors(self.path):
-            self.check_log()
             if not _size(self.path):
                 self._refuse_remains(outputs)
             elif _size(self._log):
@@ -67,26 +63,6 @@ class StoreIntegrity:
                 self._check_content()
             else:
                 self._check_stamped(stamp)
-
-    def check_log(self) -> None:
-        """Look at the log of a killed job, before anybody opens the store, who would change its
-        index. Nobody may run the job meanwhile.
-
-        Raises JobError where commits are gone from it without a loss of power.
-        """
-        stamp = self._read_stamp()
-        if stamp is None or not (stamp.boot and _size(self.path) and _size(self._log)):
-            return
-        if [stamp.boot, stamp.inode] != self.place():  # then the files may be of several instants
-            return
-        with translating_errors(self.path):
-            lost = lost_frames(self.path)
-        if lost:
-            raise corrupt_store(
-                self.path,
-                f"{lost:,} pages that were committed cannot be read from its log "
-                f"{self._log.name}; to go on from before them, remove {self._index.name}",
-            )
 
     def place(self) -> list[Any]:
         """Where the store is, to be kept in it: on which start of which machine, in which file."""
@@ -98,8 +74,7 @@ class StoreIntegrity:
 
     def begin(self) -> None:
         """The store has a log from now on; should that be gone, it is noticed."""
-        boot, inode = self.place()
-        self._write(IntegrityStamp(0, 0, inode, None, boot))
+        self._write(IntegrityStamp(0, 0, self.path.stat().st_ino, None))
 
     def stamp(self) -> None:
         """Say what the store is like now, as its last writer; what its log holds is put into it.
