@@ -1,9 +1,8 @@
 """HTML forms → requests, as a browser would send them.
 
-The form2request library knows methods, buttons and values. Before it sees a form, what it does
-not know is settled here: disabled controls and plain buttons are left out, controls that stand
-elsewhere in the page and belong to the form are taken in, the action is resolved as browsers do;
-``multipart/form-data`` is encoded afterwards. Fields are always sent in UTF-8.
+``find`` gives a ``Form``; ``Form.to_request`` collects the names and values of its enabled controls
+and of the clicked button, and encodes them in the form's method and content type. Text is always
+sent in UTF-8.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import urlencode, urlsplit
 
-import lxml.html
-from form2request import form2request
 from lxml import etree
 from urllib3.filepost import encode_multipart_formdata
 
@@ -27,33 +25,34 @@ from crawler.request import Request
 File: TypeAlias = tuple[str, bytes, str]
 """A file to upload: its name, its content, its content type."""
 Data: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
-"""What to fill in: text, several texts, a ``File``, or ``None`` to leave the field out."""
+"""Values by field name: a text, several texts, a ``File``, or ``None`` to omit the field."""
 Click: TypeAlias = bool | str | etree._Element | None
 """The button: ``None`` or ``True`` the first one, ``False`` none, an element, a CSS selector."""
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
+_PLAIN = "text/plain"
 
 
 def find(root: etree._Element, css: str | None, base: str, *, page: str | None = None) -> Form:
-    """The form that ``css`` matches, itself or anything inside of it; ``None`` is the first form.
+    """Return the form that ``css`` matches or that contains a match; ``None``: the first form.
 
-    ``base`` is what the action is resolved against; ``page`` the page's own URL if it differs,
-    where a form without an action goes. Raises SpiderError if there is no such form.
+    The action is resolved against ``base``. A form without an action is sent to ``page``, the URL
+    of the page if it is not ``base``. Raises SpiderError if there is no such form.
     """
-    where = urls.redacted(page or base)
+    url = urls.redacted(page or base)
     matches: list[etree._Element] = list(
         root.iter("{*}form") if css is None else css_path(css)(root)
     )
-    named = _named(root)
+    forms = _forms_by_id(root)
     for element in matches:
-        form = _owner(element, named)
+        form = _owner(element, forms)
         if form is not None:
             return Form(form, base, page=page)
     if css is None:
-        raise SpiderError(f"there is no form on {where}")
-    found = "what it matches is in no form" if matches else "it matches nothing"
-    raise SpiderError(f"no form for {css!r} on {where}: {found}")
+        raise SpiderError(f"there is no form on {url}")
+    reason = "what it matches is in no form" if matches else "it matches nothing"
+    raise SpiderError(f"no form for {css!r} on {url}: {reason}")
 
 
 class Form:
@@ -73,14 +72,13 @@ class Form:
     @property
     def fields(self) -> list[tuple[str, str]]:
         """Names and values that a browser would send now, before any button is clicked."""
-        copy, _ = _copy(self.element)
-        copy.attrib.pop("action", None)  # may be anything, and does not matter here
-        return _pairs(copy, None, button=False)
+        return _own_pairs(_controls(self.element))
 
     @property
     def password_names(self) -> set[str]:
         """The names of the form's password fields."""
-        return {str(field.get("name")) for field in self.element.iter("{*}input") if _hides(field)}
+        inputs = self.element.iter("{*}input")
+        return {str(field.get("name")) for field in inputs if _type(field) == "password"}
 
     def to_request(
         self,
@@ -92,109 +90,127 @@ class Form:
         callback: str | Callable[..., object] = "parse",
         **options: Any,
     ) -> Request:
-        """The request that a browser sends when the form is filled in with ``data``.
+        """Return the request that a browser sends when the form is filled in with ``data``.
 
         Names that the form does not have are sent too, as scripts do. ``method`` and ``enctype``
-        win over the form's own; ``options`` are further arguments of ``Request``. Raises
+        override the form's own; ``options`` are further arguments of ``Request``. Raises
         SpiderError if the form cannot be sent.
         """
-        copy, copies = _copy(self.element)
-        button = self._button(click, copies)
+        controls = _controls(self.element)
+        button = self._button(click, controls)
         try:
-            self._resolve_action(copy, button)
-            sent_method, url, headers, body = _encode(copy, data, button, method, enctype)
-        except (ValueError, NotImplementedError) as error:
+            url = self._action(button)
+            texts, files = _split(data)
+            method = self._method(button, method)
+            pairs = _pairs(controls, texts, button)
+            headers: dict[str, str] = {}
+            body = None
+            if method == "POST":
+                content_type = self._content_type(button, enctype, files)
+                body, headers["Content-Type"] = _encode(pairs, files, content_type, controls)
+            elif files:
+                raise ValueError("a file can only be sent with method POST")
+            else:
+                url = urlsplit(url)._replace(query=urlencode(pairs)).geturl()
+        except ValueError as error:
             raise SpiderError(f"{self} on {urls.redacted(self.page)}: {error}") from None
         headers.update(options.pop("headers", None) or {})
-        return Request(url, callback, sent_method, headers or None, body, **options)
+        url = urls.normalise(url) or url
+        return Request(url, callback, method, headers or None, body, **options)
 
-    def _button(
-        self, click: Click, copies: dict[etree._Element, etree._Element]
-    ) -> etree._Element | bool:
-        """The copy of the button that is clicked, or ``False``."""
+    def _button(self, click: Click, controls: list[etree._Element]) -> etree._Element | None:
+        """Return the button that is clicked. Raises SpiderError if it is not in the form."""
         if click is False:
-            return False
-        buttons = {original: copy for original, copy in copies.items() if _submits(original)}
+            return None
+        buttons = [control for control in controls if _submits(control)]
         if click is None:
-            return next(iter(buttons.values()), False)
+            return next(iter(buttons), None)
         if click is True:
-            wanted = list(buttons)
+            candidates = buttons
         elif isinstance(click, str):
-            wanted = css_path(click)(self.element.getroottree())
+            candidates = css_path(click)(self.element.getroottree())
         else:
-            wanted = [click]
-        for element in wanted:
+            candidates = [click]
+        for element in candidates:
             if element in buttons:
-                return buttons[element]
-        named = "" if click is True else f" {click!r}"
-        raise SpiderError(f"{self} on {urls.redacted(self.page)} has no button{named} to click")
+                return element
+        name = "" if click is True else f" {click!r}"
+        raise SpiderError(f"{self} on {urls.redacted(self.page)} has no button{name} to click")
 
-    def _resolve_action(self, copy: etree._Element, button: etree._Element | bool) -> None:
-        """Write the absolute URL into the copy. Raises ValueError if there is none."""
-        own = None if isinstance(button, bool) else button.attrib.pop("formaction", None)
-        action = (own or copy.get("action") or "").strip()
+    def _own(self, button: etree._Element | None, name: str) -> str:
+        """Return an attribute of the form, or the button's, which overrides it; else ``""``."""
+        override = "" if button is None else _attribute(button, "form" + name)
+        return override or _attribute(self.element, name)
+
+    def _action(self, button: etree._Element | None) -> str:
+        """Return the absolute URL to send to. Raises ValueError if there is none."""
+        action = self._own(button, "action").strip()
         url = urls.resolve(self.base, action) if action else urls.normalise(self.page)
         if url is None:
             raise ValueError(f"its action {urls.redacted(action)!r} is no http or https URL")
-        copy.set("action", url)
+        return url
+
+    def _method(self, button: etree._Element | None, wanted: str | None) -> str:
+        """Return GET or POST. Raises ValueError for a method that is none of them."""
+        if wanted:
+            if wanted.upper() not in {"GET", "POST"}:
+                raise ValueError(f"the method {wanted!r} is neither GET nor POST")
+            return wanted.upper()
+        method = self._own(button, "method").upper()
+        if method == "DIALOG":
+            raise ValueError("its method is 'dialog', which sends nothing")
+        return "POST" if method == "POST" else "GET"
+
+    def _content_type(
+        self, button: etree._Element | None, wanted: str | None, files: list[tuple[str, File]]
+    ) -> str:
+        """Return the content type to send. Raises ValueError for an unknown ``wanted``."""
+        content_type = (wanted or self._own(button, "enctype")).lower()
+        if files or content_type == _MULTIPART:
+            return _MULTIPART
+        if content_type in {_URLENCODED, _PLAIN}:
+            return content_type
+        if wanted:
+            raise ValueError(f"the enctype {wanted!r} is not one that forms are sent in")
+        return _URLENCODED
 
 
-def _hides(field: etree._Element) -> bool:
-    return str(field.get("type", "")).lower() == "password"
-
-
-def _encode(
-    form: etree._Element,
-    data: Data | None,
-    button: etree._Element | bool,
-    method: str | None,
-    enctype: str | None,
-) -> tuple[str, str, dict[str, str], bytes | None]:
-    """Method, URL, headers and body. Raises ValueError or NotImplementedError."""
-    texts, files = _split(data)
-    wanted = (enctype or _declared_enctype(form, button)).lower()
-    multipart = wanted == _MULTIPART or bool(files)
-    if multipart:
-        enctype = _URLENCODED
-    sent = form2request(form, texts, click=button, method=method, enctype=enctype)
-    url = urls.normalise(sent.url) or sent.url
-    if sent.method == "GET":
-        if files:
-            raise ValueError("a file can only be sent with method POST")
-        return "GET", url, {}, None
-    if multipart:
-        body, content_type = _multipart(form, _pairs(form, texts, button), files)
-        return sent.method, url, {"Content-Type": content_type}, body
-    return sent.method, url, dict(sent.headers), sent.body
+# Names and values
 
 
 def _pairs(
-    form: etree._Element, texts: list[tuple[str, Any]] | None, button: etree._Element | bool
+    controls: list[etree._Element], texts: list[tuple[str, Any]], button: etree._Element | None
+) -> list[tuple[Any, Any]]:
+    """Return names and values in the order in which they are sent, texts or bytes.
+
+    The form's own come first, then ``texts``, which replace those of the same names, then the
+    button.
+    """
+    given = list(texts)
+    if button is not None and (name := _attribute(button, "name")):
+        given.append((name, _attribute(button, "value")))
+    pairs: list[tuple[Any, Any]] = []
+    pairs += _own_pairs(controls, replaced={name for name, _ in given})
+    for name, value in given:
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        pairs += [(name, text) for text in values]
+    return pairs
+
+
+def _own_pairs(
+    controls: list[etree._Element], replaced: AbstractSet[str] = frozenset()
 ) -> list[tuple[str, str]]:
-    """Names and values in the order in which they are sent."""
-    sent = form2request(form, texts, click=button, method="POST", enctype=_URLENCODED)
-    return parse_qsl(sent.body.decode(), keep_blank_values=True)
-
-
-def _multipart(
-    form: etree._Element, pairs: list[tuple[str, str]], files: list[tuple[str, File]]
-) -> tuple[bytes, str]:
-    """Body and content type. The same fields give the same bytes, and so the same fingerprint."""
-    given = {name for name, _ in files}
-    empty = {control.get("name") for control in form if control.get("type", "").lower() == "file"}
-    parts: list[tuple[str, Any]] = [
-        # A browser sends a file control that was left alone as a file without name and content.
-        (name, ("", b"", "application/octet-stream") if name in empty and not value else value)
-        for name, value in pairs
-        if name not in given
+    """Return the names and values that the page has."""
+    return [
+        (name, value)
+        for control in controls
+        if (name := _attribute(control, "name")) and name not in replaced
+        for value in _values(control)
     ]
-    parts += files
-    boundary = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-    return encode_multipart_formdata(parts, boundary=boundary)
 
 
 def _split(data: Data | None) -> tuple[list[tuple[str, Any]], list[tuple[str, File]]]:
-    """Texts and files apart."""
+    """Separate texts from files."""
     texts: list[tuple[str, Any]] = []
     files: list[tuple[str, File]] = []
     for name, value in data.items() if isinstance(data, Mapping) else data or ():
@@ -205,70 +221,143 @@ def _split(data: Data | None) -> tuple[list[tuple[str, Any]], list[tuple[str, Fi
         elif isinstance(value, bool):
             raise ValueError(f"field {name!r} is {value}; give the text to send, such as 'on'")
         elif isinstance(value, Iterable):
-            texts.append((name, [str(one) for one in value]))
+            texts.append((name, [str(text) for text in value]))
         else:
             texts.append((name, str(value)))
     return texts, files
 
 
-# A copy of the form that holds what a browser would look at
+def _values(control: etree._Element) -> list[str]:
+    """Return the values that a control sends as the page has it."""
+    tag = _local_name(control)
+    if tag == "select":
+        return _selected(control)
+    if tag == "textarea":
+        return [_text(control)]
+    kind = _type(control)
+    if tag == "button" or kind in {"submit", "image", "reset"}:
+        return []
+    if kind in {"checkbox", "radio"}:
+        return [_attribute(control, "value") or "on"] if "checked" in control.attrib else []
+    return [_attribute(control, "value")]
 
 
-def _copy(form: etree._Element) -> tuple[etree._Element, dict[etree._Element, etree._Element]]:
-    """The form with its enabled controls side by side, and each control's copy.
+def _selected(select: etree._Element) -> list[str]:
+    """Return the values of the chosen options; without a choice that of the first enabled one."""
+    options = list(select.iter("{*}option"))
+    chosen = [option for option in options if "selected" in option.attrib]
+    if "multiple" not in select.attrib:
+        enabled = (option for option in options if "disabled" not in option.attrib)
+        chosen = chosen[-1:] or [option for option in [next(enabled, None)] if option is not None]
+        if options and not chosen:
+            return [""]
+    return [
+        _attribute(option, "value") if "value" in option.attrib else _text(option).strip()
+        for option in chosen
+    ]
 
-    The copies are elements of ``lxml.html``, which form2request needs, whatever parser the page
-    was read with.
+
+# Bodies
+
+
+def _encode(
+    pairs: list[tuple[Any, Any]],
+    files: list[tuple[str, File]],
+    content_type: str,
+    controls: list[etree._Element],
+) -> tuple[bytes, str]:
+    """Return the body and the value of its Content-Type header."""
+    if content_type == _URLENCODED:
+        return urlencode(pairs).encode(), content_type
+    texts = [(_as_text(name), _as_text(value)) for name, value in pairs]
+    if content_type == _MULTIPART:
+        return _multipart(texts, files, controls)
+    return "\n".join(f"{name}={value}" for name, value in texts).encode(), content_type
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _multipart(
+    pairs: list[tuple[str, str]], files: list[tuple[str, File]], controls: list[etree._Element]
+) -> tuple[bytes, str]:
+    """Encode as ``multipart/form-data``.
+
+    The boundary is a hash of the content: the same fields give the same bytes, and so the same
+    fingerprint.
     """
-    make = lxml.html.html_parser.makeelement
-    copy = make("form", _attributes(form))
-    copy.getroottree().docinfo.URL = "http://localhost/"  # must be there; the action is absolute
-    copies: dict[etree._Element, etree._Element] = {}
-    named = _named(form)
-    for control in form.getroottree().iter("{*}input", "{*}select", "{*}textarea", "{*}button"):
-        if _owner(control, named) is not form or _is_left_out(control):
-            continue
-        tag = _local_name(control)
-        copies[control] = made = make(tag, _attributes(control))
-        if tag == "select":
-            for option in control.iter("{*}option"):
-                made.append(made.makeelement("option", _attributes(option)))
-                made[-1].text = _settable("", "".join(option.itertext()))
-        elif tag == "textarea":
-            made.text = _settable("", "".join(control.itertext()))
-        elif _submits(control):
-            made.set("value", _settable("", control.get("value", "")))
-        copy.append(made)
-    return copy, copies
+    given = {name for name, _ in files}
+    uploads = {_attribute(control, "name") for control in controls if _type(control) == "file"}
+    parts: list[tuple[str, Any]] = [
+        # A browser sends an empty file control as a file without name and content.
+        (name, ("", b"", "application/octet-stream") if name in uploads and not value else value)
+        for name, value in pairs
+        if name not in given
+    ]
+    parts += files
+    boundary = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    return encode_multipart_formdata(parts, boundary=boundary)
 
 
-# lxml reads names and control characters that it refuses to have set.
-_settable = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]").sub
-_is_settable_name = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII).fullmatch
+# Controls
 
 
-def _attributes(element: etree._Element) -> dict[str, str]:
-    return {
-        str(name): _settable("", str(value))
-        for name, value in element.attrib.items()
-        if _is_settable_name(str(name))
-    }
+def _controls(form: etree._Element) -> list[etree._Element]:
+    """Return the enabled controls of a form, in the order of the page.
+
+    Those elsewhere in the page whose ``form`` attribute names the form are among them.
+    """
+    forms = _forms_by_id(form)
+    controls = form.getroottree().iter("{*}input", "{*}select", "{*}textarea", "{*}button")
+    return [
+        control
+        for control in controls
+        if _owner(control, forms) is form and not _is_never_sent(control)
+    ]
 
 
-def _named(element: etree._Element) -> dict[str, etree._Element]:
-    """The forms of the page by their ids; looking for each control's would take forms times it."""
-    named: dict[str, etree._Element] = {}
+def _forms_by_id(element: etree._Element) -> dict[str, etree._Element]:
+    """Index the page's forms: a search for each control's would take controls times forms."""
+    forms: dict[str, etree._Element] = {}
     for form in element.getroottree().iter("{*}form"):
-        named.setdefault(form.get("id", ""), form)
-    return named
+        forms.setdefault(form.get("id", ""), form)
+    return forms
 
 
-def _owner(element: etree._Element, named: dict[str, etree._Element]) -> etree._Element | None:
-    """The form that an element belongs to: itself, as its ``form`` attribute says, or around it."""
+def _owner(element: etree._Element, forms: dict[str, etree._Element]) -> etree._Element | None:
+    """Return the form that an element is, that its ``form`` attribute names, or that it is in."""
     if _local_name(element) == "form":
         return element
-    name = element.get("form")
-    return named.get(name) if name else next(element.iterancestors("{*}form"), None)
+    form_id = element.get("form")
+    return forms.get(form_id) if form_id else next(element.iterancestors("{*}form"), None)
+
+
+def _is_never_sent(control: etree._Element) -> bool:
+    """True for disabled controls, and for buttons that do not submit."""
+    if control.get("disabled") is not None or _type(control) == "button":
+        return True
+    if _local_name(control) == "select" and "multiple" not in control.attrib:
+        chosen = [o for o in control.iter("{*}option") if o.get("selected") is not None]
+        if chosen and chosen[-1].get("disabled") is not None:  # "Please choose …"
+            return True
+    for fieldset in control.iterancestors("{*}fieldset"):
+        if fieldset.get("disabled") is not None:
+            legend = next(fieldset.iterchildren("{*}legend"), None)
+            if legend is None or legend not in control.iterancestors("{*}legend"):
+                return True
+    return False
+
+
+def _submits(control: etree._Element) -> bool:
+    """True for buttons that send the form; ``<button>`` without a type is one."""
+    tag = _local_name(control)
+    kind = _type(control) or ("submit" if tag == "button" and "type" not in control.attrib else "")
+    return tag in {"input", "button"} and kind in {"submit", "image"}
+
+
+def _type(control: etree._Element) -> str:
+    return str(control.get("type", "")).lower()
 
 
 def _local_name(element: etree._Element) -> str:
@@ -280,29 +369,13 @@ def _local_name(element: etree._Element) -> str:
     return name.rpartition("}")[2] if name.startswith("{") else name
 
 
-def _submits(control: etree._Element) -> bool:
-    kind = control.get("type", "submit" if _local_name(control) == "button" else "text")
-    return kind.lower() in {"submit", "image"}
+def _attribute(element: etree._Element, name: str) -> str:
+    return _without_controls("", element.get(name) or "")
 
 
-def _is_left_out(control: etree._Element) -> bool:
-    """True for what is never sent: disabled controls, and buttons that do not submit."""
-    if control.get("disabled") is not None:
-        return True
-    if control.get("type", "").lower() == "button":
-        return True
-    if _local_name(control) == "select" and "multiple" not in control.attrib:
-        chosen = [one for one in control.iter("{*}option") if one.get("selected") is not None]
-        if chosen and chosen[-1].get("disabled") is not None:  # "Please choose …"
-            return True
-    for fieldset in control.iterancestors("{*}fieldset"):
-        if fieldset.get("disabled") is not None:
-            legend = next(fieldset.iterchildren("{*}legend"), None)
-            if legend is None or legend not in control.iterancestors("{*}legend"):
-                return True
-    return False
+def _text(element: etree._Element) -> str:
+    return _without_controls("", "".join(element.itertext()))
 
 
-def _declared_enctype(form: etree._Element, button: etree._Element | bool) -> str:
-    own = None if isinstance(button, bool) else button.get("formenctype")
-    return own or form.get("enctype") or _URLENCODED
+# Characters that no XML has; in a page they are mistakes.
+_without_controls = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]").sub

@@ -206,7 +206,7 @@ class Response:
         """
         if self.root is None:
             raise SpiderError(f"{urls.redacted(self.url)} is empty: there is no form in it")
-        return forms.find(self.root, css, self._base())
+        return forms.find(self.root, css, self._base(), page=self.url)
 
     def follow(
         self,

@@ -14,6 +14,7 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.parsing import forms
 from crawler.parsing.html_tree import parse
+from crawler.parsing.response import Response
 from crawler.request import Request, fingerprint
 from tests.conformance import expect_misses, rows
 
@@ -180,6 +181,11 @@ def test_a_form_without_an_action_goes_to_its_page_whatever_the_base(action: str
     assert form.to_request().url == PAGE
 
 
+def test_the_base_of_a_page_does_not_matter_to_a_form_without_an_action() -> None:
+    page = Response(PAGE, b"<base href='https://cdn.example/x'><form method=post>")
+    assert page.form().to_request().url == PAGE
+
+
 @pytest.mark.parametrize("action", ["javascript:void(0)", "mailto:a@b.example", "http://[bad"])
 def test_an_action_that_cannot_be_asked_is_named(action: str) -> None:
     form = form_of(f"<form action='{action}'><input name=a>")
@@ -192,6 +198,7 @@ def test_what_is_filled_in() -> None:
     form = form_of("<form method=post><input name=a value=1><input name=b value=2></form>")
     assert form.to_request({"a": None, "c": 3, "d": ["x", 4]}).data == b"b=2&c=3&d=x&d=4"
     assert form.to_request([("c", "x"), ("c", "y")]).data == b"a=1&b=2&c=x&c=y"
+    assert form.to_request({"a": b"\xe4"}).data == b"b=2&a=%E4"
     with pytest.raises(SpiderError, match="such as 'on'"):
         form.to_request({"a": True})
 
