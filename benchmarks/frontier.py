@@ -23,13 +23,13 @@ import msgspec
 
 from benchmarks.measure import scratch
 from crawler.engine.engine import Engine
-from crawler.engine.worker_pool import WorkerPool
+from crawler.engine.worker_pool import WorkerPool, WorkerSpec
 from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
-from crawler.messages import Command, Outcome, TaskBatch
+from crawler.messages import Command, Done, FetchStats, Outcome, Output, TaskBatch
 from crawler.parsing.response import Response
 from crawler.records import NewRequest
 from crawler.request import Request
@@ -62,6 +62,8 @@ class Pretence(WorkerPool):
 
     def __init__(self, urls: int) -> None:
         self.size = 1
+        self.exit_codes: list[int | None] = [None]
+        self.handled = [0]
         self.seconds = 0.0
         self.cpu = 0.0
         self.first_at = 0.0
@@ -70,50 +72,48 @@ class Pretence(WorkerPool):
         self._outcomes: list[Outcome] = []
         self._request_of = msgspec.msgpack.Decoder(Request).decode
 
-    def start(self) -> None:
-        """Workers would be started now; the clock for the opening stops."""
+    def start(self, spec: WorkerSpec) -> None:
+        """Start nothing."""
+
+    def replace(self, worker: int, *, isolated: bool) -> None:
+        """Replace nothing: no worker dies."""
+
+    def recycle(self, worker: int) -> None:
+        """Replace nothing: no worker grows."""
 
     def stop(self) -> None:
-        """There is nobody to stop."""
-
-    def recall(
-        self, host: int | None, *, without: int | None = None, only: int | None = None
-    ) -> None:
-        """Nothing waits."""
+        """Stop nothing."""
 
     def memory(self, worker: int) -> int:
-        """There is no process that could grow."""
+        """Return 0: there is no process."""
         return 0
 
-    def send(self, worker: int, order: Command) -> None:
+    def send(self, worker: int, command: Command) -> None:
         """Answer at once."""
         began, cpu = time.perf_counter(), time.process_time()
         self.first_at = self.first_at or began
-        if isinstance(order, TaskBatch):
-            self._outcomes.extend(self._answer(task.id, task.request) for task in order.tasks)
+        if isinstance(command, TaskBatch):
+            self._outcomes.extend(self._answer(task.id, task.request) for task in command.tasks)
         self.seconds += time.perf_counter() - began
         self.cpu += time.process_time() - cpu
 
     def receive(
-        self, timeout: float, also: Any = None
+        self, timeout: float, waker: Any = None
     ) -> tuple[list[tuple[int, list[Outcome]]], list[int]]:
-        """All answers."""
+        """Return all answers."""
         outcomes, self._outcomes = self._outcomes, []
         return [(0, outcomes)], []
 
     def _answer(self, task: int, packed: msgspec.Raw) -> Outcome:
         url = self._request_of(packed).url
         origin, _, page = url.rpartition("/")
-        return Outcome(
-            task,
-            "done",
-            started=time.monotonic(),
-            status=200,
-            size=12_000,
+        output = Output(
             items=b'{"url":"%s","title":"A page of the benchmark"}\n' % url.encode(),
             item_count=1,
-            found=list(self._links(origin, int(page))),
+            requests=list(self._links(origin, int(page))),
         )
+        fetch = FetchStats(started=time.monotonic(), status=200, size=12_000)
+        return Outcome(task, Done(output), fetch)
 
     def _links(self, origin: str, page: int) -> Iterator[NewRequest]:
         first = page * LINKS + 1
@@ -125,8 +125,8 @@ class Alone(Engine):
     """A run without workers."""
 
     def __init__(self, job: Job, urls: int) -> None:
-        super().__init__(job, Pages)
         self.pretence = Pretence(urls)
+        super().__init__(job, Pages, pool=self.pretence)
         self.began = (0.0, 0.0)
         """When the opening was over: on the clock, and in processor time."""
         self.before = Counters()
@@ -135,10 +135,6 @@ class Alone(Engine):
         super()._open()
         self.began = time.perf_counter(), time.process_time()
         self.before = msgspec.structs.replace(self._job.counters)
-
-    def hire(self) -> WorkerPool:
-        """The pretence takes their place."""
-        return self.pretence
 
 
 @dataclass(frozen=True, slots=True)

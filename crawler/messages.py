@@ -7,8 +7,6 @@ the worker that found one and the worker that fetches it decode it.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from crawler.records import Cookie, FailureReport, LoginState, NewRequest, RobotsFile
@@ -86,44 +84,113 @@ class SessionChange(msgspec.Struct, array_like=True):
     """The new login state, if it is another."""
 
 
-class Outcome(msgspec.Struct, array_like=True):
-    """What became of one task.
+class FetchStats(msgspec.Struct, array_like=True):
+    """When a request was sent, and what came back."""
 
-    ``done`` and ``failed`` end a request. ``again`` leaves it pending, asked again no sooner than
-    ``wait`` seconds from now, as ``request``. ``moved`` replaces it by ``moved`` (a redirect).
-    ``returned`` leaves it as it was. ``robots`` brings a host's rules, or why there are none:
-    then they are asked for again no sooner than ``wait`` seconds from now, unless that is 0.
-    ``login`` leaves it pending because its session could not log in.
-    """
-
-    task: int
-    kind: Literal["done", "failed", "again", "moved", "returned", "robots", "login"]
     started: float = 0.0
-    """When the request was sent, on the monotonic clock; 0 when it was not sent."""
+    """When the request was sent, on the monotonic clock; 0 if it was not sent."""
     status: int = 0
-    """The response's status code; 0 when none came."""
+    """The status code of the response; 0 if none came."""
     size: int = 0
-    """Bytes of the response's body, decoded."""
+    """The length of the body in bytes, decoded."""
+    host_wait: float | None = None
+    """Seconds that the host asked to be left alone (429, 503)."""
+
+
+class Output(msgspec.Struct, array_like=True):
+    """The items and requests of a callback, checked and encoded."""
+
     items: bytes = b""
+    """JSON lines."""
     item_count: int = 0
     rejected: bytes = b""
     rejected_count: int = 0
-    skipped: int = 0
-    """Links that were not followed, as they look as if they logged out or deleted something."""
-    left_out: dict[str, int] = {}
-    """Requests that were not made, by the name of the limit that was against them."""
-    found: list[NewRequest] = []
-    sessions: list[SessionChange] = []
-    failure: FailureReport | None = None
+    requests: list[NewRequest] = []
+    skipped_unsafe: int = 0
+    """Links that look as if they logged out or deleted something."""
+    skipped_by_limit: dict[str, int] = {}
+    """Requests that a limit rejected, by the name of its setting."""
+
+
+class Done(msgspec.Struct, array_like=True, tag=1):
+    """The page was handled."""
+
+    output: Output = msgspec.field(default_factory=Output)
+    final_page: NewRequest | None = None
+    """The page that redirects ended at. If the job has handled it, the output is dropped."""
+
+
+class Failed(msgspec.Struct, array_like=True, tag=2):
+    """The request failed for good; ``output`` is what ``Spider.failed`` made of it."""
+
+    report: FailureReport
+    output: Output = msgspec.field(default_factory=Output)
+
+
+class Retry(msgspec.Struct, array_like=True, tag=3):
+    """The request is asked again, no sooner than ``wait`` seconds from now."""
+
     request: bytes | None = None
-    """The request as it is asked again, encoded; None where it is as it was."""
+    """The request as it is asked again, encoded; None if it is unchanged."""
     wait: float = 0.0
-    host_wait: float | None = None
-    """Seconds that the whole host asked to be left alone (429, 503)."""
-    moved: NewRequest | None = None
-    arrived: NewRequest | None = None
-    """Where redirects led to: when the job has seen that page, this outcome's output is dropped."""
-    robots: RobotsFile | None = None
+
+
+class Starved(msgspec.Struct, array_like=True, tag=4):
+    """This machine had no file handle for the request, which is asked again after ``wait``."""
+
+    message: str
+    wait: float
+
+
+class Redirected(msgspec.Struct, array_like=True, tag=5):
+    """``target`` takes the place of the request."""
+
+    target: NewRequest
+
+
+class Returned(msgspec.Struct, array_like=True, tag=6):
+    """The request was not started and comes back as it was."""
+
+
+class LoginFailed(msgspec.Struct, array_like=True, tag=7):
+    """The session could not log in; the request stays pending."""
+
+    report: FailureReport
+
+
+class RobotsFetched(msgspec.Struct, array_like=True, tag=8):
+    """The rules of a host, or why there will be none."""
+
+    robots: RobotsFile
+
+
+class RobotsUnavailable(msgspec.Struct, array_like=True, tag=9):
+    """The rules of a host are not known yet; they are asked for again after ``wait`` seconds."""
+
+    robots: RobotsFile
+    wait: float
+
+
+Result = (
+    Done
+    | Failed
+    | Retry
+    | Starved
+    | Redirected
+    | Returned
+    | LoginFailed
+    | RobotsFetched
+    | RobotsUnavailable
+)
+
+
+class Outcome(msgspec.Struct, array_like=True):
+    """The outcome of one task, with the changes to sessions that came before it."""
+
+    task: int
+    result: Result
+    fetch: FetchStats = msgspec.field(default_factory=FetchStats)
+    sessions: list[SessionChange] = []
 
 
 decode_command = msgspec.msgpack.Decoder(Command).decode

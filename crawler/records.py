@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -98,20 +99,30 @@ class Key(NamedTuple):
     id: int
 
 
-class QueuedRequest(NamedTuple):
-    """A pending request as the frontier keeps it: its place, and a Request in msgpack.
+class Delivery(enum.IntEnum):
+    """How often a request may be sent, and whether it may have been."""
 
-    Of two, the less goes first; flat, so that a row of the store is one as it comes.
+    REPEATABLE = 0
+    AT_MOST_ONCE = 1
+    """It must not be sent twice (``replay=False``), and has not been sent."""
+    MAYBE_SENT = 2
+    """It must not be sent twice, and a worker was given it, so that it may have been sent."""
+
+
+class QueuedRequest(NamedTuple):
+    """A pending request: its place in the queue, and a Request in msgpack.
+
+    They are ordered as they go out. Flat, so that a row of the store is one as it comes.
     """
 
     rank: int
     id: int
     request: bytes
-    once: int = 0
+    delivery: int = Delivery.REPEATABLE.value
 
     @property
     def key(self) -> Key:
-        """Its place in the queue of its host."""
+        """The place in the queue of its host."""
         return Key(self.rank, self.id)
 
 
@@ -153,11 +164,3 @@ class FailedRequest(NamedTuple):
 
     report: FailureReport
     at: float
-
-
-ONCE = 1
-"""``QueuedRequest.once`` of a request that must not be sent twice, and has not been sent."""
-
-
-SENT = 2
-"""The same of one that a worker was given, so that it may have been sent."""

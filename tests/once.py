@@ -22,8 +22,8 @@ from typing import Any
 from crawler import Request, Spider
 from crawler.engine.committer import Committer
 from crawler.engine.outcomes import OutcomeHandler
-from crawler.engine.worker_pool import WorkerPool
 from crawler.job.job import Job
+from crawler.scheduling.host_queue import PageAssignment
 
 
 class Buyer(Spider):
@@ -65,13 +65,13 @@ def die_at(point: str) -> None:
         if point == "marked":
             _die()
 
-    def dying_take(self: Any, team: WorkerPool, worker: int, outcome: Any, now: float) -> None:
-        assignment = self._scheduler._assigned.get(outcome.task)
-        if assignment is not None and assignment.queued and assignment.queued.once:
+    def dying_take(self: Any, worker: int, outcome: Any, now: float) -> None:
+        assignment = self._frontier._scheduler._assigned.get(outcome.task)
+        if isinstance(assignment, PageAssignment) and assignment.queued.delivery:
             if point == "answered":
                 _die()
             Committer.gathered_once = True  # type: ignore[attr-defined]
-        take(self, team, worker, outcome, now)
+        take(self, worker, outcome, now)
 
     def dying_save(self: Any) -> None:
         save(self)

@@ -187,7 +187,7 @@ def _run(plan: RunConfig, stop: StopSignal, spares: PreforkPool) -> int:
                 watch=shown_progress.update,
                 stop=stop,
                 report_seed=shown_progress.bad_seed,
-                spares=spares,
+                prefork=spares,
             )
         except CrawlerError:
             raise

@@ -1,4 +1,4 @@
-"""The commit: what became of requests turns into lines of output and rows of the store, at once.
+"""Commit outcomes: lines of output and rows of the store, together.
 
 The lines are written and synced, then one transaction keeps all the rest together with the
 output's new length. A kill before its end leaves the store as it was, and the output is cut back
@@ -8,217 +8,209 @@ to the length that the store knows when the job is opened again.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterable
 from operator import itemgetter
 
 from crawler.job.job import Job
-from crawler.messages import Outcome
-from crawler.records import ONCE, SENT, Key, NewRequest, PendingRow
+from crawler.messages import Done, Failed, Output, Redirected, Retry, Starved
+from crawler.records import Delivery, Key, NewRequest, PendingRow
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment
-from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.host_queue import PageAssignment
+from crawler.scheduling.session_registry import SessionRegistry
 
 log = logging.getLogger(__name__)
 
+PageResult = Done | Failed | Retry | Starved | Redirected
+"""The results that change the store."""
+
 
 class Committer:
-    """Gathers outcomes and commits them together."""
+    """Gathers the results of pages and commits them together."""
 
-    def __init__(
-        self, job: Job, frontier: Frontier, scheduler: Scheduler, news: WorkerSync
-    ) -> None:
+    def __init__(self, job: Job, frontier: Frontier, sessions: SessionRegistry) -> None:
         self._job = job
         self._store = job.store
         self._frontier = frontier
-        self._scheduler = scheduler
-        self._news = news
-        self._gathered: list[tuple[Assignment, Outcome]] = []
-        self._since: float | None = None
-        self._found: list[tuple[int, NewRequest]] = []
+        self._sessions = sessions
+        self._pages: list[tuple[PageAssignment, PageResult]] = []
+        self._requests: list[tuple[int, NewRequest]] = []
         self._done: list[tuple[int, int, int]] = []
-        self._new: list[PendingRow] = []
-        self._again: list[tuple[Assignment, bytes, float]] = []
+        self._new_rows: list[PendingRow] = []
+        self._retries: list[tuple[PageAssignment, bytes, float]] = []
+        self.waiting_since: float | None = None
+        """When the first change since the last commit came; None if there is none."""
         self.has_new_requests = False
-        """Among what is gathered are new requests, so that a commit may bring work."""
+        """True if the next commit may bring work."""
 
-    def add(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        """``outcome`` is part of the next commit."""
-        self._gathered.append((assignment, outcome))
-        self._since = now if self._since is None else self._since
-        self.has_new_requests = (
-            self.has_new_requests or bool(outcome.found) or outcome.kind in {"moved", "again"}
-        )
+    def add(self, assignment: PageAssignment, result: PageResult, now: float) -> None:
+        """Make the result of a page part of the next commit."""
+        self._pages.append((assignment, result))
+        self.request_commit(now)
+        if isinstance(result, (Done, Failed)):
+            self.has_new_requests = self.has_new_requests or bool(result.output.requests)
+        else:
+            self.has_new_requests = True
 
-    def mark_sent(self, assignments: Iterable[Assignment]) -> None:
+    def request_commit(self, now: float) -> None:
+        """Commit soon, also if no page is handled: a host or a session has changed."""
+        if self.waiting_since is None:
+            self.waiting_since = now
+
+    def mark_sent(self, assignments: Iterable[PageAssignment]) -> None:
         """Commit that these are about to be sent; whatever happens then, they are not sent again.
 
         It is synced, for not even a loss of power may make the job forget it.
         """
         with self._store.transaction(synced=True):
             for assignment in assignments:
-                assert assignment.queued is not None
-                self._store.queue.set_delivery(assignment.host.id, assignment.queued.key, SENT)
+                self._store.queue.set_delivery(
+                    assignment.host.id, assignment.queued.key, Delivery.MAYBE_SENT
+                )
 
-    def mark_unsent(self, assignment: Assignment) -> None:
-        """A worker gave back a request that was surely not sent."""
-        if assignment.queued is not None and assignment.queued.once == ONCE:
+    def mark_unsent(self, assignment: PageAssignment) -> None:
+        """Commit that a request was not sent, if it is one that must not be sent twice."""
+        if assignment.queued.delivery == Delivery.AT_MOST_ONCE:
             with self._store.transaction():
-                self._store.queue.set_delivery(assignment.host.id, assignment.queued.key, ONCE)
-
-    def keep_sessions(self, now: float) -> None:
-        """What has changed in sessions is part of the next commit, even if nothing else is."""
-        self._since = now if self._since is None else self._since
-
-    @property
-    def waiting_since(self) -> float | None:
-        """When the first of the gathered outcomes came; None when there are none."""
-        return self._since
+                self._store.queue.set_delivery(
+                    assignment.host.id, assignment.queued.key, Delivery.AT_MOST_ONCE
+                )
 
     def commit(self, now: float) -> bytes:
-        """Make what was gathered durable, let new requests in; returns the lines written."""
-        gathered, self._gathered = self._gathered, []
-        self._since, self.has_new_requests = None, False
-        lines: list[bytes] = []
-        rejected: list[bytes] = []
+        """Commit all that was added, let new requests in, and return the lines written."""
+        pages, self._pages = self._pages, []
+        self.waiting_since, self.has_new_requests = None, False
+        outputs: list[Output] = []
         with self._store.transaction():
-            for assignment, outcome in gathered:
-                self._record(assignment, outcome, lines, rejected, now)
+            for assignment, result in pages:
+                self._record(assignment, result, outputs, now)
             self._save_queues()
             self._frontier.save_hosts(now)
-            for session in self._news.changed_sessions():
+            for session in self._sessions.pop_changed():
                 self._store.sessions.save(session)
-            written = b"".join(lines)
-            self._job.items.append(written)
-            self._job.rejected.append(b"".join(rejected))
-            self._job.counters.in_flight = self._scheduler.in_flight
-            self._job.counters.logins += self._news.new_logins()
+            lines = b"".join([output.items for output in outputs])
+            self._job.items.append(lines)
+            self._job.rejected.append(b"".join([output.rejected for output in outputs]))
+            self._job.counters.in_flight = self._frontier.in_flight
+            self._job.counters.logins += self._sessions.pop_logins()
             self._job.save_counters()
-        self._release(gathered, now)
-        return written
+        self._release(pages, now)
+        return lines
 
     def _record(
-        self,
-        assignment: Assignment,
-        outcome: Outcome,
-        lines: list[bytes],
-        rejected: list[bytes],
-        now: float,
+        self, assignment: PageAssignment, result: PageResult, outputs: list[Output], now: float
     ) -> None:
-        """One outcome's part of the transaction."""
-        host, queued = assignment.host, assignment.queued
-        if queued is None:  # robots.txt; the host row keeps it
-            return
-        counters = self._job.counters
-        if outcome.kind == "again":
-            self._postpone(assignment, outcome, now)
-        elif (
-            outcome.kind == "moved"
-            and outcome.moved is not None
-            and self._move(host.id, queued.key, outcome.moved)
-        ):
-            counters.redirected += 1
+        """Record one result, as part of the transaction."""
+        host_id, queued = assignment.host.id, assignment.queued
+        if isinstance(result, Retry):
+            self._postpone(assignment, result.request, result.wait, now)
+        elif isinstance(result, Starved):
+            self._postpone(assignment, None, result.wait, now)
+        elif isinstance(result, Redirected) and self._move(host_id, queued.key, result.target):
+            self._job.counters.redirected += 1
         else:
-            self._done.append((host.id, queued.rank, queued.id))
-            counters.skipped_unsafe += outcome.skipped
-            for name, count in outcome.left_out.items():
-                counters.skipped_by_limit[name] = counters.skipped_by_limit.get(name, 0) + count
-            if outcome.kind == "failed" and outcome.failure is not None:
-                counters.failed += 1
-                self._store.failures.add(outcome.failure, queued.request, time.time())
+            self._done.append((host_id, queued.rank, queued.id))
+            if isinstance(result, Failed):
+                self._job.counters.failed += 1
+                at = self._job.clock.wall()
+                self._store.failures.add(result.report, queued.request, at)
+                self._record_output(result.output, None, outputs)
             else:
-                counters.done += 1
-            if outcome.arrived is None or self._store.seen.add_final(outcome.arrived):
-                lines.append(outcome.items)
-                rejected.append(outcome.rejected)
-                counters.items += outcome.item_count
-                counters.rejected += outcome.rejected_count
-                host_id = self._frontier.host_id
-                self._found += [(host_id(one.origin, one.account), one) for one in outcome.found]
+                self._job.counters.done += 1
+                if isinstance(result, Done):
+                    self._record_output(result.output, result.final_page, outputs)
+
+    def _record_output(
+        self, output: Output, final_page: NewRequest | None, outputs: list[Output]
+    ) -> None:
+        counters = self._job.counters
+        counters.skipped_unsafe += output.skipped_unsafe
+        for name, count in output.skipped_by_limit.items():
+            counters.skipped_by_limit[name] = counters.skipped_by_limit.get(name, 0) + count
+        if final_page is not None and not self._store.seen.add_final(final_page):
+            return  # another request has been redirected to that page before
+        outputs.append(output)
+        counters.items += output.item_count
+        counters.rejected += output.rejected_count
+        host_id = self._frontier.host_id
+        self._requests += [(host_id(new.origin, new.account), new) for new in output.requests]
 
     def _save_queues(self) -> None:
-        """What all outcomes take out of the queues and put into them, in few statements."""
+        """Take requests that are done out of the queues, and put new ones in."""
         counters = self._job.counters
         self._store.queue.mark_done(self._done)
-        new = self._store.queue.add(self._within_limit(), counters.sequence + 1)
-        self._frontier.page_budget.count(map(itemgetter(0), new))
-        counters.pending += len(new) - len(self._done)
-        counters.sequence += len(new)
-        self._new += new
-        self._done, self._found = [], []
+        rows = self._store.queue.add(self._within_budget(), counters.sequence + 1)
+        self._frontier.page_budget.count(map(itemgetter(0), rows))
+        counters.pending += len(rows) - len(self._done)
+        counters.sequence += len(rows)
+        self._new_rows += rows
+        self._done, self._requests = [], []
 
-    def _within_limit(self) -> list[tuple[int, NewRequest]]:
-        """What was found, but at each host no more than it may still have."""
-        wanted = Counter(map(itemgetter(0), self._found))
-        room = {id: self._frontier.page_budget.remaining(id) for id in wanted}
-        if all(room[id] >= count for id, count in wanted.items()):
-            return self._found
-        kept = []
-        now: set[bytes] = set()
-        for id, found in self._found:
-            if not found.dont_filter:
-                if found.fingerprint in now or self._store.seen.contains(found):
+    def _within_budget(self) -> list[tuple[int, NewRequest]]:
+        """Return the new requests, but for each host no more than its page budget allows."""
+        wanted = Counter(map(itemgetter(0), self._requests))
+        budget = {host_id: self._frontier.page_budget.remaining(host_id) for host_id in wanted}
+        if all(budget[host_id] >= count for host_id, count in wanted.items()):
+            return self._requests
+        accepted = []
+        seen_now: set[bytes] = set()
+        for host_id, new in self._requests:
+            if not new.dont_filter:
+                if new.fingerprint in seen_now or self._store.seen.contains(new):
                     continue
-                now.add(found.fingerprint)
-            if room[id] > 0:
-                kept.append((id, found))
-                room[id] -= 1
+                seen_now.add(new.fingerprint)
+            if budget[host_id] > 0:
+                accepted.append((host_id, new))
+                budget[host_id] -= 1
             else:
-                self._skip(found)
-        return kept
+                self._skip(new)
+        return accepted
 
-    def _skip(self, found: NewRequest) -> None:
-        left_out = self._job.counters.skipped_by_limit
-        if "max_pages_per_host" not in left_out:
+    def _skip(self, new: NewRequest) -> None:
+        skipped = self._job.counters.skipped_by_limit
+        if "max_pages_per_host" not in skipped:
             log.warning(
                 "not followed: links to %s, as it has had max_pages_per_host requests; "
                 "further ones, there and elsewhere, are only counted",
-                found.origin,
+                new.origin,
             )
-        left_out["max_pages_per_host"] = left_out.get("max_pages_per_host", 0) + 1
+        skipped["max_pages_per_host"] = skipped.get("max_pages_per_host", 0) + 1
 
-    def _postpone(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        assert assignment.queued is not None
-        request = assignment.queued.request if outcome.request is None else outcome.request
-        due = self._job.clock.wall() + outcome.wait if outcome.wait > 0 else None
+    def _postpone(
+        self, assignment: PageAssignment, request: bytes | None, wait: float, now: float
+    ) -> None:
+        request = assignment.queued.request if request is None else request
+        due = self._job.clock.wall() + wait if wait > 0 else None
         self._store.queue.replace(assignment.host.id, assignment.queued.key, request, due)
-        self._again.append((assignment, request, now + outcome.wait))
+        self._retries.append((assignment, request, now + wait))
         self._job.counters.retried += 1
 
-    def _move(self, host: int, key: Key, target: NewRequest) -> bool:
-        """A redirect's target takes the request's place; False when others have arrived there.
+    def _move(self, host_id: int, key: Key, target: NewRequest) -> bool:
+        """Put a redirect's target in the place of the request; False if it was handled before.
 
         A target that is only known, or is passed on the way, is no reason to drop the request:
-        many may pass one page that sets a cookie, or asks for a login.
+        many requests may pass one page that sets a cookie, or asks for a login.
         """
         if not target.dont_filter and self._store.seen.contains_final(target):
             return False
-        new_host = self._frontier.host_id(target.origin, target.account)
-        if new_host != host:
-            if self._frontier.page_budget.remaining(new_host) <= 0:
+        new_host_id = self._frontier.host_id(target.origin, target.account)
+        if new_host_id != host_id:
+            if self._frontier.page_budget.remaining(new_host_id) <= 0:
                 self._skip(target)
                 return False
-            # Where a seed redirects to is in scope from now on.
-            self._news.add_netloc(target.origin.partition("://")[2])
-            self._frontier.page_budget.count([new_host])
+            # The target of a seed's redirect is in scope from now on.
+            self._frontier.sync.extend_scope(target.origin.partition("://")[2])
+            self._frontier.page_budget.count([new_host_id])
         request = bytes(target.request)
-        self._store.queue.move(host, key, new_host, request, once=target.once)
-        self._new.append((new_host, *key, target.once, request))
+        self._store.queue.move(host_id, key, new_host_id, request, once=target.once)
+        self._new_rows.append((new_host_id, *key, target.once, request))
         return True
 
-    def _release(self, gathered: list[tuple[Assignment, Outcome]], now: float) -> None:
-        """After the commit: the scheduler sees what it may send next."""
-        for assignment, _ in gathered:
-            if assignment.queued is not None:
-                self._scheduler.forget_sent(assignment.host, assignment.queued.id)
-        for assignment, request, due in self._again:
-            assert assignment.queued is not None
-            if due > now:
-                self._frontier.wait(assignment.host, due)
-            else:
-                queued = assignment.queued._replace(request=request)
-                self._scheduler.requeue(assignment.host, queued, now)
-        self._frontier.push_new(self._new, now)
-        self._again, self._new = [], []
+    def _release(self, pages: list[tuple[PageAssignment, PageResult]], now: float) -> None:
+        """Let the scheduler see what it may send next, after the commit."""
+        for assignment, _ in pages:
+            self._frontier.forget_sent(assignment)
+        for assignment, request, due in self._retries:
+            self._frontier.retry(assignment, request, due, now)
+        self._frontier.push_new(self._new_rows, now)
+        self._retries, self._new_rows = [], []

@@ -1,64 +1,151 @@
-"""Feeding: what the scheduler gives out goes to the workers, with what they must know first."""
+"""The workers as the engine sees them: assignments go out, outcomes come back.
+
+Assignments go out in few and large messages, with the updates of hosts, sessions and scope that a
+worker needs first. Workers that die or grow too large are replaced.
+"""
 
 from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from crawler.engine.committer import Committer
+from crawler.engine.supervision import CrashTracker
 from crawler.engine.worker_pool import WorkerPool
-from crawler.messages import Task, TaskBatch, encode
+from crawler.messages import Outcome, ReturnTasks, Task, TaskBatch, encode
 from crawler.parsing.robots import url_for
-from crawler.records import ONCE, SENT
+from crawler.records import Delivery
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment
-from crawler.scheduling.robots_retry import UnreachableRobots
-from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.host_queue import Assignment, PageAssignment
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY = 1.0
+"""Seconds between two looks at the workers' memory."""
+LEAST_WORK = 20
+"""A new worker handles at least this many requests before it may be replaced; otherwise a spider
+that needs much memory from the start would only cause restarts."""
 
 
 class Dispatcher:
-    """Sends requests to workers, in few and large messages."""
+    """Gives assignments of the frontier to a pool of workers, and replaces workers."""
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        pool: WorkerPool,
         frontier: Frontier,
-        news: WorkerSync,
         committer: Committer,
-        patience: UnreachableRobots,
+        max_memory: int | None = None,
     ) -> None:
-        self._scheduler = scheduler
+        """``max_memory`` is in bytes: a worker that uses more is replaced; None for no limit."""
+        self._pool = pool
         self._frontier = frontier
-        self._news = news
         self._committer = committer
-        self._patience = patience
+        self._crashes = CrashTracker(frontier, committer)
+        self._max_memory = max_memory
+        self._checked_at = -math.inf
+        self._leaving: int | None = None
+        """The worker that finishes its requests and is replaced then."""
 
-    def dispatch(self, team: WorkerPool, now: float) -> None:
-        """Send every request whose turn it is to the worker that it is for."""
-        feeds: dict[int, TaskBatch] = {}
-        once: list[Assignment] = []
-        while assignment := self._scheduler.next(now):
-            feed = feeds.get(assignment.worker)
-            if feed is None:
-                feed = feeds[assignment.worker] = TaskBatch([])
-            self._news.add_updates(feed, assignment.worker, assignment.host)
-            feed.tasks.append(self._task(assignment))
-            self._frontier.mark_dirty(assignment.host)
-            if assignment.queued is not None and assignment.queued.once == ONCE:
-                once.append(assignment)
-            if assignment.host.more and not assignment.host.heap:
-                self._frontier.refill(assignment.host, now)
-        if once:
-            self._committer.mark_sent(once)
-        for worker, feed in feeds.items():
-            team.send(worker, feed)
+    def dispatch(self, assignments: Iterable[Assignment]) -> None:
+        """Send each assignment to its worker."""
+        batches: dict[int, TaskBatch] = {}
+        at_most_once: list[PageAssignment] = []
+        for assignment in assignments:
+            batch = batches.get(assignment.worker)
+            if batch is None:
+                batch = batches[assignment.worker] = TaskBatch([])
+            self._frontier.sync.add_updates(batch, assignment.worker, assignment.host)
+            if isinstance(assignment, PageAssignment):
+                queued = assignment.queued
+                if queued.delivery == Delivery.AT_MOST_ONCE:
+                    at_most_once.append(assignment)
+                task = Task(
+                    assignment.id,
+                    assignment.host.id,
+                    msgspec.Raw(queued.request),
+                    sent=queued.delivery == Delivery.MAYBE_SENT,
+                )
+            else:
+                task = self._robots_task(assignment)
+            batch.tasks.append(task)
+        if at_most_once:
+            self._committer.mark_sent(at_most_once)
+        for worker, batch in batches.items():
+            self._pool.send(worker, batch)
 
-    def _task(self, assignment: Assignment) -> Task:
-        host, queued = assignment.host, assignment.queued
-        if queued is not None:
-            sent = queued.once == SENT
-            return Task(assignment.id, host.id, msgspec.Raw(queued.request), sent=sent)
-        tries = self._patience.tries(host.id)
+    def _robots_task(self, assignment: Assignment) -> Task:
+        host = assignment.host
+        tries = self._frontier.unreachable.tries(host.id)
         request = Request(url_for(f"{host.origin}/"), tries=tries)
         return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
+
+    def receive(self, timeout: float, waker: Any = None) -> Iterator[tuple[int, Outcome]]:
+        """Yield the outcomes that come within ``timeout`` seconds, each with its worker.
+
+        Workers that turn out to be dead are replaced then. ``waker`` is a connection or socket
+        that ends the waiting too.
+        """
+        received, dead = self._pool.receive(timeout, waker)
+        for worker, outcomes in received:
+            for outcome in outcomes:
+                yield worker, outcome
+        for worker in dead:
+            self._replace_dead(worker, time.monotonic())
+
+    def recall(self, host_id: int | None = None, *, without: int | None = None) -> None:
+        """Ask workers to return what they have not started, of one host or of all."""
+        for worker in range(self._pool.size):
+            if worker != without:
+                self._pool.send(worker, ReturnTasks(host_id))
+
+    def check_memory(self, now: float) -> None:
+        """Replace a worker that uses too much memory, once it has finished its requests."""
+        if self._leaving is not None:
+            if not self._frontier.is_busy(self._leaving):
+                self._recycle(self._leaving, now)
+        elif self._max_memory is not None and now >= self._checked_at + CHECK_EVERY:
+            self._checked_at = now
+            for worker in range(self._pool.size):
+                if self._is_too_large(worker) and self._frontier.pause_worker(worker):
+                    self._pool.send(worker, ReturnTasks(None))
+                    self._leaving = worker
+                    break
+
+    def _is_too_large(self, worker: int) -> bool:
+        assert self._max_memory is not None
+        used = self._pool.memory(worker)
+        if used <= self._max_memory or self._pool.handled[worker] < LEAST_WORK:
+            return False
+        log.warning(
+            "worker %d uses %s MB of memory, more than worker_max_memory, %s MB: "
+            "it finishes its requests and is replaced",
+            worker + 1,
+            f"{used / 1e6:,.0f}",
+            f"{self._max_memory / 1e6:,.0f}",
+        )
+        return True
+
+    def _recycle(self, worker: int, now: float) -> None:
+        self._pool.recycle(worker)
+        self._frontier.sync.reset(worker)
+        self._leaving = None
+        self._frontier.resume_worker(worker, now)
+
+    def _replace_dead(self, worker: int, now: float) -> None:
+        """Start a worker in the place of a dead one; its requests go out again, one by one."""
+        lost = self._frontier.worker_died(worker, now)
+        isolated = any(isinstance(one, PageAssignment) and one.isolated for one in lost)
+        self._pool.replace(worker, isolated=isolated)
+        if worker == self._leaving:
+            self._leaving = None
+            self._frontier.resume_worker(worker, now)
+        code = self._pool.exit_codes[worker]
+        log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))
+        self._crashes.requeue_or_fail(lost, code, now)

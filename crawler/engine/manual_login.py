@@ -21,7 +21,7 @@ from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
 from crawler.messages import SessionChange, SessionUpdate
 from crawler.records import Cookie, SessionRecord
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.scope import Scope
 from crawler.session.accounts import Account
 from crawler.session.cookie_files import domain_of
@@ -125,12 +125,12 @@ def _job(plan: RunConfig) -> Iterator[Job]:
 
 
 def _keep(store: Store, record: SessionRecord, change: SessionChange | None) -> None:
-    news = WorkerSync(workers=1)
-    news.load_session(record)
+    sessions = SessionRegistry()
+    sessions.load(record)
     if change is not None:
-        news.apply(0, change)
+        sessions.apply(change)
     with store.transaction():
-        for session in news.changed_sessions():
+        for session in sessions.pop_changed():
             store.sessions.save(session)
 
 

@@ -1,4 +1,4 @@
-"""What an outcome does at once, before its commit: clocks, cookies, rules, logins."""
+"""Handle outcomes as they come, before their commit: clocks, cookies, robots.txt, logins."""
 
 from __future__ import annotations
 
@@ -6,176 +6,144 @@ import logging
 import math
 
 from crawler.engine.committer import Committer
-from crawler.engine.worker_pool import WorkerPool
+from crawler.engine.dispatcher import Dispatcher
 from crawler.errors import InputRequiredError, SystemResourceError
 from crawler.job.config import login_command
 from crawler.job.job import Job
-from crawler.messages import Outcome
-from crawler.records import FailureReport, RobotsFile
+from crawler.messages import (
+    Done,
+    Failed,
+    FetchStats,
+    LoginFailed,
+    Outcome,
+    Result,
+    Returned,
+    RobotsFetched,
+    RobotsUnavailable,
+    Starved,
+)
+from crawler.records import FailureReport
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment, HostQueue
+from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
 from crawler.scheduling.retry import SPARED
-from crawler.scheduling.robots_retry import UnreachableRobots
-from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.session.keys import SessionKey
 
 log = logging.getLogger(__name__)
 
 MOST_STARVED = 3
 """Times in a row that no request got a file handle, a second apart, until the run ends."""
-TOO_MUCH = (403, 429)
+REFUSALS = (403, 429)
 """Status codes after which an account rests for its cool-down."""
 
 
 class OutcomeHandler:
-    """Takes outcomes from workers. ``login_errors`` says which logins failed, each once."""
+    """Takes the outcomes of workers to where they count."""
 
     def __init__(
         self,
         job: Job,
-        scheduler: Scheduler,
         frontier: Frontier,
-        news: WorkerSync,
+        sessions: SessionRegistry,
         committer: Committer,
-        patience: UnreachableRobots,
+        dispatcher: Dispatcher,
     ) -> None:
-        self._plan = job.plan
-        self._wall = job.clock.wall
-        self._counters = job.counters
-        self._scheduler = scheduler
+        self._job = job
         self._frontier = frontier
-        self._news = news
+        self._sessions = sessions
         self._committer = committer
-        self._patience = patience
+        self._dispatcher = dispatcher
         self._login_errors: dict[str, None] = {}
         self._starved = 0
         self._starved_at = -math.inf
 
-    def handle(self, team: WorkerPool, worker: int, outcome: Outcome, now: float) -> None:
-        """One outcome: the host's clock and the session move on, the rest is for the commit."""
-        assignment = self._scheduler.finish(outcome.task, now)
+    def handle(self, worker: int, outcome: Outcome, now: float) -> None:
+        """Move the host's clock and the session on at once; leave the rest to the commit."""
+        assignment = self._frontier.finish(outcome.task, now)
         if assignment is None:
             return
-        self._look_at_machine(outcome, now)
         for change in outcome.sessions:
-            self._news.apply(worker, change)
-        self._keep_time(team, assignment, outcome, now)
-        if outcome.kind == "login":
-            self._hold(assignment, outcome, now)
-        elif assignment.queued is None:
-            self._take_robots(assignment, outcome, now)
-        elif outcome.kind == "returned":
+            self._frontier.sync.receive(worker, change)
+        self._count_fetch(assignment, outcome.fetch, now)
+        result = outcome.result
+        if isinstance(result, Starved) and not outcome.fetch.status:
+            self._note_starved(result, now)
+        if isinstance(result, LoginFailed):
+            self._suspend(assignment, result.report, now)
+        elif not isinstance(assignment, PageAssignment):
+            self._handle_robots(assignment.host, result, outcome.fetch, now)
+        elif isinstance(result, Returned):
             self._committer.mark_unsent(assignment)
-            self._scheduler.requeue(assignment.host, assignment.queued, now)
+            self._frontier.requeue(assignment, now)
         else:
-            self._committer.add(assignment, outcome, now)
-            if outcome.kind in {"done", "failed"}:
-                self._scheduler.count_finished()
+            assert not isinstance(result, (RobotsFetched, RobotsUnavailable)), "this is a page"
+            self._committer.add(assignment, result, now)
+            if isinstance(result, (Done, Failed)):
+                self._frontier.count_finished()
 
-    def _keep_time(
-        self, team: WorkerPool, assignment: Assignment, outcome: Outcome, now: float
-    ) -> None:
-        host = assignment.host
-        clock = host.clock
-        if outcome.started:
-            self._counters.fetched += bool(outcome.status)
-            self._counters.bytes += outcome.size
-            clock.asked(outcome.started)
-        elif clock.ready_at == assignment.ready_at and not host.running:
-            # Nothing was asked, so nobody need wait, unless for something else (Retry-After).
-            clock.ready_at, clock.granted = assignment.before
-            self._scheduler.reschedule(host, now)
-        if outcome.host_wait is not None:
-            clock.backed_off(now)
-            clock.retry_after(outcome.host_wait, now)
-            team.recall(host.id, without=assignment.worker)
-        elif outcome.started:
-            clock.answered()
-        if outcome.status and assignment.queued is not None:
-            self._use_account(host, outcome.status, now)
-        self._frontier.mark_dirty(host)
-
-    def _look_at_machine(self, outcome: Outcome, now: float) -> None:
-        """Raises MachineError when workers get no file handle, however long they wait for one."""
-        if outcome.status:
+    def _count_fetch(self, assignment: Assignment, fetch: FetchStats, now: float) -> None:
+        self._frontier.note_fetch(assignment, fetch, now)
+        if fetch.started:
+            self._job.counters.fetched += bool(fetch.status)
+            self._job.counters.bytes += fetch.size
+        if fetch.host_wait is not None:
+            self._dispatcher.recall(assignment.host.id, without=assignment.worker)
+        if fetch.status:
             self._starved = 0
-            self._patience.answered()
-        elif outcome.kind == "again" and outcome.failure is not None and now >= self._starved_at:
-            log.warning("%s", outcome.failure.message)
+            if isinstance(assignment, PageAssignment):
+                self._use_account(assignment.host, fetch.status, now)
+
+    def _note_starved(self, result: Starved, now: float) -> None:
+        """Raises SystemResourceError if workers get no file handle, however long they wait."""
+        if now >= self._starved_at:
+            log.warning("%s", result.message)
             self._starved, self._starved_at = self._starved + 1, now + SPARED
             if self._starved > MOST_STARVED:
-                raise SystemResourceError(outcome.failure.message)
+                raise SystemResourceError(result.message)
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
-        """Count the page for the account; all its hosts rest when it has had enough."""
+        """Count the page for the account; delay all its hosts when its quota is used up."""
         if not SessionKey.parse(host.session).is_account:
             return
-        self._news.count_page(host.session, self._wall())
-        rest = self._news.quota_wait(host.session, self._wall())
-        if status in TOO_MUCH:
-            rest = max(rest, self._news.cooldown(host.session))
+        self._sessions.count_page(host.session)
+        rest = self._sessions.quota_wait(host.session)
+        if status in REFUSALS:
+            rest = max(rest, self._sessions.cooldown(host.session))
         if rest:
-            for other in self._scheduler.hosts:
-                if other.session == host.session:
-                    other.clock.retry_after(rest, now)
-                    self._frontier.mark_dirty(other)
-                    self._scheduler.reschedule(other, now)
+            self._frontier.delay_session(host.session, rest, now)
 
-    def _take_robots(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        host, robots = assignment.host, outcome.robots
-        if robots is not None:
-            if outcome.wait:
-                self._do_without(host, robots, outcome.wait, now)
+    def _handle_robots(
+        self, host: HostQueue, result: Result, fetch: FetchStats, now: float
+    ) -> None:
+        if isinstance(result, Starved):
+            self._frontier.delay(host, result.wait, now)
+        elif isinstance(result, (RobotsFetched, RobotsUnavailable)):
+            if isinstance(result, RobotsFetched):
+                self._frontier.robots_fetched(host, result.robots, now)
             else:
-                self._settle_robots(host, robots, now)
-            host.clock.asked(outcome.started)  # a crawl-delay counts from here on
-            self._committer.add(assignment, outcome, now)
-        elif outcome.kind == "again":  # this machine had no file handle for it
-            host.clock.retry_after(outcome.wait, now)
-        self._scheduler.reschedule(host, now)
+                self._frontier.robots_unavailable(host, result.robots, result.wait, now)
+            self._frontier.robots_asked(host, fetch.started, now)
+            self._committer.request_commit(now)
 
-    def _do_without(self, host: HostQueue, robots: RobotsFile, wait: float, now: float) -> None:
-        """A robots.txt cannot be had for now: known rules hold on, or the requests stay pending."""
-        if self._frontier.extend_rules(host, now):
-            log.warning("%s; its rules of before hold on", robots.message)
-            return
-        self._patience.failed(host.id, host.origin, robots.cause, now, now + wait)
-        if self._patience.does_not_exist(host.id):
-            self._settle_robots(host, robots, now)
-        else:
-            log.warning("%s; it is asked for again in %.1f s", robots.message, wait)
-            host.clock.retry_after(wait, now)
-            self._frontier.note_robots(host, robots)
-
-    def _settle_robots(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
-        """There are rules, or there will be none: then the host's requests fail."""
-        if robots.cause:
-            log.warning("%s; nothing is asked of this host", robots.message)
-        self._patience.forget(host.id)
-        self._frontier.set_robots(host, robots, now)
-
-    def _hold(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
-        """The session could not log in: its requests stay pending, for the next run."""
-        if outcome.failure is not None:
-            self.note_login_error(self._with_way_out(outcome.failure, assignment.host))
-        self._committer.keep_sessions(now)  # what a login waits for, also if nothing else comes
-        for host in self._scheduler.hosts:
-            host.suspended = host.suspended or host.session == assignment.host.session
-        if assignment.queued is not None:
+    def _suspend(self, assignment: Assignment, report: FailureReport, now: float) -> None:
+        """Leave all requests of a session that could not log in to the next run."""
+        self.add_login_error(self._with_way_out(report, assignment.host))
+        self._committer.request_commit(now)  # the session keeps what its login waits for
+        self._frontier.suspend_session(assignment.host.session)
+        if isinstance(assignment, PageAssignment):
             self._committer.mark_unsent(assignment)
-            self._scheduler.requeue(assignment.host, assignment.queued, now)
+            self._frontier.requeue(assignment, now)
 
-    def _with_way_out(self, failure: FailureReport, host: HostQueue) -> str:
-        if failure.cause != InputRequiredError.cause:
-            return failure.message
-        return f"{failure.message}: answer it with {login_command(self._plan, host.account)}"
+    def _with_way_out(self, report: FailureReport, host: HostQueue) -> str:
+        if report.cause != InputRequiredError.cause:
+            return report.message
+        return f"{report.message}: answer it with {login_command(self._job.plan, host.account)}"
 
-    def note_login_error(self, message: str) -> None:
-        """An account cannot be used in this run."""
+    def add_login_error(self, message: str) -> None:
+        """Record why an account cannot be used in this run."""
         self._login_errors[message] = None
 
     @property
     def login_errors(self) -> list[str]:
-        """Why sessions could not log in."""
+        """The reasons why sessions could not log in, each once."""
         return list(self._login_errors)

@@ -1,4 +1,4 @@
-"""Opening a job: its spider is made, its seeds are added, its scope is known."""
+"""Start a job: add its seeds, reassign its accounts, and say what its workers are made from."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ class Seeder:
         self._spider = spider
         self._frontier = frontier
         self._report = report
-        self._scope = self._declared_scope()
+        domains = allowed_domains(spider)
+        scope = None if domains is None else Scope.of_domains(domains)
         names = [account.name for account in job.plan.accounts]
         self._finder = RequestFilter(
-            spider, self._scope, CrawlLimits(), names
+            spider, scope, CrawlLimits(), names
         )  # no limit holds for seeds
         UnsafeLinkFilter(
             spider.logout_urls
@@ -82,40 +83,6 @@ class Seeder:
         with store.transaction():
             store.meta.set("seeds", identity)
             store.meta.set("seeds_added", True)
-
-    def retire_accounts(self) -> list[str]:
-        """What is to be said of accounts that have requests but are no longer given.
-
-        Their requests go to the others if the spider allows it, or wait until they are back.
-        """
-        store, names = self._job.store, [account.name for account in self._job.plan.accounts]
-        retired = [name for name in store.accounts.with_work() if name not in names]
-        if not names and retired == [""]:
-            return []
-        if names and self._spider.shares_requests:
-            with store.transaction():
-                for number, name in enumerate(retired):
-                    store.accounts.reassign(name, names[number % len(names)])
-            return []
-        return [_why_they_wait(name) for name in retired]
-
-    def assembly(self, threads: int) -> WorkerSpec:
-        """What workers are made of."""
-        plan, folder = self._job.plan, self._job.folder
-        domains = self._domains()
-        netlocs = () if domains else tuple(map(_netloc, self._job.store.hosts.origins()))
-        return WorkerSpec(
-            source=plan.source,
-            arguments=plan.arguments,
-            settings=plan.settings,
-            domains=domains,
-            netlocs=netlocs,
-            threads=threads,
-            log=str(folder / LOG),
-            accounts=plan.accounts,
-            pages=folder / PAGES if plan.keeps_folder else None,
-            mask=plan.mask,
-        )
 
     def _requests(self) -> Iterator[Request]:
         """The seeds that can be asked for; the others are reported and counted."""
@@ -174,14 +141,6 @@ class Seeder:
         log.warning("bad seed %s", seed)
         self._report(seed)
 
-    def _domains(self) -> tuple[str, ...] | None:
-        declared = self._spider.allowed_domains
-        return ((declared,) if isinstance(declared, str) else tuple(declared)) or None
-
-    def _declared_scope(self) -> Scope | None:
-        domains = self._domains()
-        return None if domains is None else Scope.of_domains(domains)
-
     def _nothing_to_start_from(self) -> str:
         if self._job.plan.seeds:
             return f"none of the seeds in {', '.join(self._job.plan.seeds)} can be used"
@@ -189,10 +148,51 @@ class Seeder:
         return f"{name} has nothing to start from: give seeds, or name start_urls in the spider"
 
 
-def _why_they_wait(name: str) -> str:
+def reassign_accounts(job: Job, spider: Spider) -> list[str]:
+    """Reassign the requests of accounts that are no longer given, if the spider allows it.
+
+    Otherwise they wait until the account is back; returns a message for each such account.
+    """
+    store, names = job.store, [account.name for account in job.plan.accounts]
+    retired = [name for name in store.accounts.with_work() if name not in names]
+    if not names and retired == [""]:
+        return []
+    if names and spider.shares_requests:
+        with store.transaction():
+            for number, name in enumerate(retired):
+                store.accounts.reassign(name, names[number % len(names)])
+        return []
+    return [_why_requests_wait(name) for name in retired]
+
+
+def _why_requests_wait(name: str) -> str:
     if not name:
-        return "this job began without accounts: leave --accounts away, or start again with --fresh"
+        return "this job began without accounts: omit --accounts, or start again with --fresh"
     return f"there is no account {name!r} any more, whose requests wait"
+
+
+def worker_spec(job: Job, spider: Spider, threads: int) -> WorkerSpec:
+    """Return all that the workers of this job are made from."""
+    config, domains = job.plan, allowed_domains(spider)
+    netlocs = () if domains else tuple(map(_netloc, job.store.hosts.origins()))
+    return WorkerSpec(
+        source=config.source,
+        arguments=config.arguments,
+        settings=config.settings,
+        domains=domains,
+        netlocs=netlocs,
+        threads=threads,
+        log=str(job.folder / LOG),
+        accounts=config.accounts,
+        pages=job.folder / PAGES if config.keeps_folder else None,
+        mask=config.mask,
+    )
+
+
+def allowed_domains(spider: Spider) -> tuple[str, ...] | None:
+    """Return the domains that the spider declares; None if the seeds' hosts are the scope."""
+    declared = spider.allowed_domains
+    return ((declared,) if isinstance(declared, str) else tuple(declared)) or None
 
 
 def _netloc(origin: str) -> str:

@@ -1,4 +1,4 @@
-"""The worker processes: started, fed, heard, replaced and stopped."""
+"""The pool of workers: start them, send commands, receive outcomes, replace and stop them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from crawler.engine.log import log_to
 from crawler.engine.prefork import PreforkPool
 from crawler.errors import CrawlerError
 from crawler.job.spider_loader import SpiderSource
-from crawler.messages import Command, Outcome, ReturnTasks, Shutdown, decode_outcomes, encode
+from crawler.messages import Command, Outcome, Shutdown, decode_outcomes, encode
 from crawler.scope import Scope
 from crawler.session.accounts import Account
 from crawler.session.masking import Mask
@@ -39,7 +39,7 @@ MOST_EARLY_DEATHS = 3
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What a worker is made of, in whichever process."""
+    """All that a worker is made from, in any process."""
 
     source: SpiderSource
     arguments: dict[str, str]
@@ -51,11 +51,11 @@ class WorkerSpec:
     log: str | None
     accounts: tuple[Account, ...]
     pages: Path | None
-    """Where pages that somebody should look at are kept."""
+    """The folder for pages that the user should look at."""
     mask: Mask
 
     def worker(self) -> Worker:
-        """A worker with a spider of its own."""
+        """Make a worker with a spider of its own."""
         spider = self.source.make(self.arguments)
         if self.domains is None:
             scope = Scope.of_netlocs(self.netlocs)
@@ -74,41 +74,76 @@ class WorkerSpec:
         )
 
 
-def _main(connection: Connection, assembly: WorkerSpec, core: int | None) -> None:
-    """A worker process, from start to end."""
-    with _log_of(assembly):
-        worker = assembly.worker()
+def _main(connection: Connection, spec: WorkerSpec, core: int | None) -> None:
+    """Run a worker process, from start to end."""
+    with _log_of(spec):
+        worker = spec.worker()
         configure_process(core)
-        worker.callbacks.watch(assembly.log, may_exit=True)
-        TaskExecutor(connection, worker, assembly.threads).run()
+        worker.callbacks.watch(spec.log, may_exit=True)
+        TaskExecutor(connection, worker, spec.threads).run()
     os._exit(0)  # nothing here is worth waiting for, least of all a thread within a slow fetch
 
 
 @contextlib.contextmanager
-def _log_of(assembly: WorkerSpec) -> Iterator[None]:
-    """What goes wrong is told to the log, masked, and not to whoever looks at standard error."""
-    kept = log_to(assembly.log, assembly.mask, must_write=False) if assembly.log else nullcontext()
-    with kept:
+def _log_of(spec: WorkerSpec) -> Iterator[None]:
+    """Log what goes wrong, masked, instead of printing it."""
+    logging_to = log_to(spec.log, spec.mask, must_write=False) if spec.log else nullcontext()
+    with logging_to:
         try:
             yield
         except Exception as error:
-            log.error(
-                "the worker ended with an error\n%s", whole_traceback_of(error, assembly.mask)
-            )
+            log.error("the worker ended with an error\n%s", whole_traceback_of(error, spec.mask))
             os._exit(NO_HANDLES if out_of_handles(error) else 1)
 
 
-class WorkerPool:
-    """Workers by number. With ``processes`` 0 there is one, in threads of this process."""
+class WorkerPool(Protocol):
+    """Workers by number, from 0 to ``size``."""
 
-    def __init__(
-        self, assembly: WorkerSpec, processes: int, spares: PreforkPool | None = None
-    ) -> None:
-        """``spares`` are taken first; what they do not suffice for is spawned."""
+    size: int
+    exit_codes: list[int | None]
+    """The exit code of the process that each worker has replaced."""
+    handled: list[int]
+    """How many tasks each worker has answered since it was started."""
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Start all workers. They are ready when they first answer."""
+
+    def send(self, worker: int, command: Command) -> None:
+        """Send a command. To a dead worker it is lost; ``receive`` reports the death."""
+
+    def receive(
+        self, timeout: float, waker: Any = None
+    ) -> tuple[list[tuple[int, list[Outcome]]], list[int]]:
+        """Wait at most ``timeout`` seconds; return outcomes by worker, and workers that died.
+
+        ``waker`` is a further connection or socket that ends the waiting.
+        """
+
+    def replace(self, worker: int, *, isolated: bool) -> None:
+        """Start a worker in the place of a dead one. Raises CrawlerError if they keep dying.
+
+        ``isolated`` says that it died with a single request, which then is to blame for it, if
+        the worker had come up before.
+        """
+
+    def recycle(self, worker: int) -> None:
+        """Start a worker in the place of one that has nothing to do."""
+
+    def memory(self, worker: int) -> int:
+        """Return the bytes of memory that a worker uses; 0 if the system does not tell."""
+
+    def stop(self) -> None:
+        """End all workers at once; the next run repeats what they have not reported."""
+
+
+class LocalWorkerPool(WorkerPool):
+    """Workers on this machine: processes, or with ``processes`` 0 one in this process's threads."""
+
+    def __init__(self, processes: int, prefork: PreforkPool | None = None) -> None:
+        """Processes of ``prefork`` are taken first; further ones are spawned."""
         self.size = processes or 1
-        self._assembly = assembly
         self._in_process = processes == 0
-        self._spares = spares
+        self._prefork = prefork
         self._context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
         self._processes: list[Any] = [None] * self.size
@@ -116,56 +151,46 @@ class WorkerPool:
         self._has_come_up = [False] * self.size
         self.exit_codes: list[int | None] = [None] * self.size
         self.handled = [0] * self.size
-        """Requests that each worker has answered since it was started."""
 
-    def start(self) -> None:
-        """Start all workers; they are ready when they first answer."""
+    def start(self, spec: WorkerSpec) -> None:
+        self._spec = spec
         self._connections = [self._start(number) for number in range(self.size)]
-        self._spares = None  # they are of no use once there is more than one thread
+        self._prefork = None  # no process may be forked once there is more than one thread
 
-    def send(self, worker: int, order: Command) -> None:
-        """Give an order. To a dead worker it is lost; ``receive`` tells of the death."""
+    def send(self, worker: int, command: Command) -> None:
         with contextlib.suppress(OSError):
-            self._connections[worker].send_bytes(encode(order))
+            self._connections[worker].send_bytes(encode(command))
 
     def receive(
-        self, timeout: float, also: Any = None
+        self, timeout: float, waker: Any = None
     ) -> tuple[list[tuple[int, list[Outcome]]], list[int]]:
-        """What has come within ``timeout`` seconds: outcomes by worker, and workers that died.
-
-        ``also`` is a further connection or socket that ends the waiting.
-        """
-        heard: list[tuple[int, list[Outcome]]] = []
-        died: list[int] = []
-        watched = [*self._connections, also] if also is not None else self._connections
+        received: list[tuple[int, list[Outcome]]] = []
+        dead: list[int] = []
+        watched = [*self._connections, waker] if waker is not None else self._connections
         for ready in wait(watched, timeout):
-            if ready is also:
+            if ready is waker:
                 continue
             number = self._connections.index(ready)  # type: ignore[arg-type]
             try:
                 outcomes = decode_outcomes(self._connections[number].recv_bytes())
-                heard.append((number, outcomes))
-                self._has_come_up[number] = True
-                self.handled[number] += len(outcomes)
-                if outcomes:
-                    self._early_deaths = 0
-            except (EOFError, OSError):  # also when the sender died in the middle of a message
-                died.append(number)
-        return heard, died
+            except (EOFError, OSError):  # also if the worker died in the middle of a message
+                dead.append(number)
+                continue
+            received.append((number, outcomes))
+            self._has_come_up[number] = True
+            self.handled[number] += len(outcomes)
+            if outcomes:
+                self._early_deaths = 0
+        return received, dead
 
-    def replace(self, worker: int, *, alone: bool) -> None:
-        """Put a new worker in the place of a dead one. Raises CrawlerError if they keep dying.
-
-        ``alone`` says that it died with one request only, which then is to blame for it, if the
-        worker had come up before.
-        """
+    def replace(self, worker: int, *, isolated: bool) -> None:
         self._connections[worker].close()
         process = self._processes[worker]
         if process is not None:
             process.kill()
             process.join()
             self.exit_codes[worker] = process.exitcode
-        if not (alone and self._has_come_up[worker]):
+        if not (isolated and self._has_come_up[worker]):
             self._early_deaths += 1
         self._has_come_up[worker] = False
         if self.exit_codes[worker] == NO_HANDLES:
@@ -178,14 +203,12 @@ class WorkerPool:
         self._connections[worker] = self._start(worker)
 
     def recycle(self, worker: int) -> None:
-        """Put a new worker in the place of one that has nothing to do."""
         self.send(worker, Shutdown())
         self._connections[worker].close()
         self._end(worker)
         self._connections[worker] = self._start(worker)
 
     def memory(self, worker: int) -> int:
-        """Bytes of memory that a worker process holds; 0 where the system does not tell (Linux)."""
         process = self._processes[worker]
         try:
             pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1] if process else 0
@@ -194,7 +217,6 @@ class WorkerPool:
         return int(pages) * _PAGE
 
     def stop(self) -> None:
-        """End all workers at once: what they have not reported is done again by the next run."""
         for number, connection in enumerate(self._connections):
             self.send(number, Shutdown())
             connection.close()
@@ -208,28 +230,21 @@ class WorkerPool:
             process.kill()
             process.join()
 
-    def recall(
-        self, host: int | None, *, without: int | None = None, only: int | None = None
-    ) -> None:
-        """Ask for what has not been started, of one host or of all, all workers or one."""
-        for number in range(self.size):
-            if number != without and only in (None, number):
-                self.send(number, ReturnTasks(host))
-
     def _start(self, number: int) -> Connection:
         self.handled[number] = 0
         if self._in_process:
             return self._start_thread()
-        what = self._assembly, self._core(number)
-        taken = self._spares.take(_main, *what) if self._spares else None
-        ours, self._processes[number] = taken or self._spawn(f"worker-{number + 1}", *what)
+        arguments = self._spec, self._core(number)
+        forked = self._prefork.take(_main, *arguments) if self._prefork else None
+        spawned = forked or self._spawn(f"worker-{number + 1}", *arguments)
+        ours, self._processes[number] = spawned
         return ours
 
-    def _spawn(self, name: str, *what: Any) -> tuple[Connection, Any]:
+    def _spawn(self, name: str, *arguments: Any) -> tuple[Connection, Any]:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=_main,
-            args=(theirs, *what),
+            args=(theirs, *arguments),
             name=name,
             daemon=True,
         )
@@ -240,11 +255,11 @@ class WorkerPool:
 
     def _start_thread(self) -> Connection:
         ours, theirs = Pipe()
-        worker = self._assembly.worker()
+        worker = self._spec.worker()
         worker.callbacks.watch(None, may_exit=False)
-        workshop = TaskExecutor(theirs, worker, self._assembly.threads)
+        executor = TaskExecutor(theirs, worker, self._spec.threads)
         threading.Thread(
-            target=_run_then_close(workshop, theirs), name="worker", daemon=True
+            target=_run_then_close(executor, theirs), name="worker", daemon=True
         ).start()
         return ours
 
@@ -256,10 +271,10 @@ class WorkerPool:
         return cores[number] if self.size <= len(cores) else None
 
 
-def _run_then_close(workshop: TaskExecutor, connection: Connection) -> Callable[[], None]:
+def _run_then_close(executor: TaskExecutor, connection: Connection) -> Callable[[], None]:
     def run() -> None:
         try:
-            workshop.run()
+            executor.run()
         finally:
             connection.close()
 

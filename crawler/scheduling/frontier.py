@@ -1,299 +1,486 @@
-"""The frontier at work: which hosts are in memory, and the heads of their queues.
+"""The frontier: every request of a job with its state, and the only face of scheduling.
 
-The store has everything; the scheduler sees the hosts whose turn may come soon. This stands in
-between: it brings hosts and requests in from the store, wakes what waited for another try, and
-puts hosts with nothing to do out of memory again.
+The store has all requests; the scheduler sees the hosts whose turn may come soon. The frontier
+loads hosts and requests from the store, gives them out, moves the clocks of hosts, releases
+requests whose retry is due, and evicts hosts that have nothing to do. Each of its verbs keeps its
+own invariants: a host whose clock moves is scheduled anew and saved with the next commit.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
 from crawler import urls
+from crawler.messages import FetchStats
 from crawler.parsing.robots import MAX_AGE
-from crawler.records import HostRow, PendingRow, QueuedRequest, RobotsFile, SessionRecord
-from crawler.scheduling.host_queue import HostQueue
+from crawler.records import (
+    Delivery,
+    HostRow,
+    PendingRow,
+    QueuedRequest,
+    RobotsFile,
+    SessionRecord,
+)
+from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
 from crawler.scheduling.page_budget import PageBudget
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import TRY_AGAIN
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.scheduling.worker_sync import WorkerSync
 from crawler.session.accounts import Account
 from crawler.session.keys import SessionKey
 from crawler.settings import Settings
 from crawler.store.protocols import Store
 
+log = logging.getLogger(__name__)
+
 MOST_HOSTS = 10_000
 """Hosts in memory."""
 AT_ONCE = 200
-"""Hosts that are brought in between two turns of the loop: the first request waits for no more."""
+"""Hosts that are loaded between two turns of the loop, so that the first request need not wait."""
 FIRST_HEAD = 16
-"""Requests that a host brings along: when the first hosts come, nobody knows how many will."""
+"""Requests that are loaded with a host: when the first hosts come, their number is not known."""
 MOST_IDLE = 1_000
 """Hosts in memory that have nothing to do, kept since they may soon have."""
 
 
 class Frontier:
-    """Hosts and requests between store and scheduler. Times are monotonic seconds."""
+    """All requests of a job. Times (``now``) are on the caller's monotonic clock, in seconds."""
 
     def __init__(
         self,
         store: Store,
         scheduler: Scheduler,
         settings: Settings,
-        news: WorkerSync,
+        sessions: SessionRegistry,
         *,
         logs_in: bool,
         accounts: Iterable[Account] = (),
-        wall: Callable[[], float] | None = None,
-        patience: UnreachableRobots | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """``wall`` is the time, seconds since the epoch."""
+        """``wall`` returns the time in seconds since the epoch."""
         self._store = store
         self._scheduler = scheduler
         self._settings = settings
-        self._news = news
-        self._wall = wall or time.time
-        self._patience = patience or UnreachableRobots(settings.retries, settings.robots_wait)
+        self._sessions = sessions
+        self._wall = wall
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
-        self._ids: dict[tuple[str, str], int] = {}
+        self.sync = WorkerSync(sessions, scheduler.workers)
+        self.unreachable = UnreachableRobots(settings.retries, settings.robots_wait)
         self.page_budget = PageBudget(
             settings.max_pages_per_host, lambda host_id: store.hosts.get(host_id).requests
         )
+        self._ids: dict[tuple[str, str], int] = {}
         self._rows: dict[int, HostRow] = {}
         self._evicted: set[int] = set()
         self._dirty: set[int] = set()
         self._robots_changed: set[int] = set()
-        self._wakes: list[tuple[float, int]] = []
-        self._overflow = True
+        self._releases: list[tuple[float, int]] = []
+        self._has_more = True
+        """The store may have hosts with work that are not in memory."""
         self._loading: dict[int, HostRow] = {}
         self._killed: tuple[float, int] = (0.0, 0)
 
     # Hosts come and go
 
     def load(self, now: float, *, was_killed: bool) -> None:
-        """Bring in hosts with pending requests: some now, the others with each ``release_due``.
+        """Load hosts with pending requests: some now, the others with each ``release_due``.
 
-        After a kill nobody knows which hosts were asked last, so each rests for its delay first.
+        After a kill it is not known which hosts were asked last, so each rests for its delay first.
         """
         if was_killed:
             self._killed = (now, self._store.hosts.count())
         self._load_hosts(now)
 
     def host_id(self, origin: str, account: str = "") -> int:
-        """The number of a host, as an account asks it; part of a transaction, as it may be new."""
-        id = self._ids.get((origin, account))
-        if id is None:
+        """Return the id of a host, as an account asks it; in a transaction, as it may be new."""
+        host_id = self._ids.get((origin, account))
+        if host_id is None:
             if len(self._ids) >= MOST_HOSTS:
                 self._ids.clear()
-            id = self._ids[origin, account] = self._store.hosts.add(origin, account).id
-        return id
-
-    def push_new(self, new: Iterable[PendingRow], now: float) -> None:
-        """Requests that have just been committed enter the scheduler."""
-        fresh: set[int] = set()
-        for id, of_host in itertools.groupby(new, itemgetter(0)):
-            host = self._scheduler.host(id)
-            if host is not None and id not in fresh:
-                for _, rank, number, once, request in of_host:
-                    if not host.is_beyond_head(rank, number):
-                        self._scheduler.push(host, QueuedRequest(rank, number, request, once), now)
-            elif host is None and (id in self._loading or self._has_room):
-                row = self._loading.pop(id, None) or self._store.hosts.get(id)
-                self._activate(row, now)  # with everything that the store has for it
-                fresh.add(id)
-            elif host is None:
-                self._overflow = True
-
-    def _load_hosts(self, now: float) -> None:
-        if not self._loading:
-            room = MOST_HOSTS - len(self._rows)
-            rows = self._store.hosts.with_work(room, without=self._evicted.union(self._rows))
-            self._loading = {row.id: row for row in rows}
-            self._overflow = len(rows) == room
-        for id in list(itertools.islice(self._loading, AT_ONCE)):
-            self._activate(self._loading.pop(id), now)
-
-    @property
-    def _has_room(self) -> bool:
-        return len(self._rows) + len(self._loading) < MOST_HOSTS
+            host_id = self._ids[origin, account] = self._store.hosts.add(origin, account).id
+        return host_id
 
     @property
     def is_loading(self) -> bool:
         """True while hosts with work are on their way into memory."""
         return bool(self._loading)
 
+    @property
+    def busy_hosts(self) -> int:
+        """The number of hosts in memory that have something to do."""
+        return sum(1 for host in self._scheduler.hosts if not host.is_idle)
+
+    def _load_hosts(self, now: float) -> None:
+        if not self._loading:
+            limit = MOST_HOSTS - len(self._rows)
+            rows = self._store.hosts.with_work(limit, without=self._evicted.union(self._rows))
+            self._loading = {row.id: row for row in rows}
+            self._has_more = len(rows) == limit
+        for host_id in list(itertools.islice(self._loading, AT_ONCE)):
+            self._activate(self._loading.pop(host_id), now)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._rows) + len(self._loading) < MOST_HOSTS
+
     def _activate(self, row: HostRow, now: float) -> None:
-        settings = self._settings
-        robots = row.robots if settings.obey_robots else None
-        account = self._accounts.get(row.account)
-        delay = settings.delay if account is None or account.delay is None else account.delay
-        clock = HostClock(delay, None if robots is None else robots.crawl_delay)
-        clock.restore(row.next_at, self._wall(), now, row.granted)
-        killed_at, known = self._killed
-        if row.id <= known:
-            clock.asked(killed_at)
+        """Bring a host into memory, with its clock, its robots.txt, its session and its head."""
         host = HostQueue(
             row.id,
             row.origin,
             self._session_of(row),
-            clock,
-            concurrency=settings.concurrency_per_host,
+            self._clock_of(row, now),
+            concurrency=self._settings.concurrency_per_host,
             account=row.account,
             seeded=row.seeded or self._is_seeded_twin(row),
             exclusive=self._logs_in,
-            has_quota=account is not None and account.max_pages is not None,
-            preferred_worker=list(self._accounts).index(row.account) if account else 0,
-            suspended=account is None and (bool(row.account) or bool(self._accounts)),
         )
-        robots_age = self._wall() - row.robots_at
-        host.knows_robots = not settings.obey_robots or 0 <= robots_age < MAX_AGE
-        host.robots_until = now + MAX_AGE - robots_age if settings.obey_robots else math.inf
+        account = self._accounts.get(row.account)
+        if account is not None:
+            host.has_quota = account.max_pages is not None
+            host.preferred_worker = list(self._accounts).index(row.account)
+        else:
+            host.suspended = bool(row.account or self._accounts)
         self._rows[row.id] = row
-        if robots is not None and robots.cause:
-            self._patience.restore(row.id, row.origin, robots.cause)
-        self._news.set_robots(row.id, robots)
+        self._load_robots(host, row, now)
         self._load_session(host.session, account)
-        clock.retry_after(self._news.quota_wait(host.session, self._wall()), now)
-        self._set_wake(host, now)
+        host.clock.retry_after(self._sessions.quota_wait(host.session), now)
+        self._schedule_release(host, now)
         self._scheduler.add_host(host, now)
         self.refill(host, now, FIRST_HEAD)
 
+    def _clock_of(self, row: HostRow, now: float) -> HostClock:
+        account, robots = self._accounts.get(row.account), self._robots_of(row)
+        delay = self._settings.delay
+        if account is not None and account.delay is not None:
+            delay = account.delay
+        clock = HostClock(delay, None if robots is None else robots.crawl_delay)
+        clock.restore(row.next_at, self._wall(), now, row.granted)
+        killed_at, hosts_then = self._killed
+        if row.id <= hosts_then:
+            clock.asked(killed_at)
+        return clock
+
+    def _robots_of(self, row: HostRow) -> RobotsFile | None:
+        return row.robots if self._settings.obey_robots else None
+
+    def _load_robots(self, host: HostQueue, row: HostRow, now: float) -> None:
+        host.robots = self._robots_of(row)
+        if self._settings.obey_robots:
+            age = self._wall() - row.robots_at
+            host.knows_robots = 0 <= age < MAX_AGE
+            host.robots_until = now + MAX_AGE - age
+        else:
+            host.knows_robots, host.robots_until = True, math.inf
+        if host.robots is not None and host.robots.cause:
+            self.unreachable.restore(row.id, row.origin, host.robots.cause)
+
     def _is_seeded_twin(self, row: HostRow) -> bool:
-        """True when a seed is at the same host by https instead of http, or the other way."""
+        """Return True if a seed is at the same host by https instead of http, or vice versa."""
         scheme, _, netloc = row.origin.partition("://")
         twin = self._store.hosts.find(f"{'http' if scheme == 'https' else 'https'}://{netloc}")
         return twin is not None and twin.seeded
 
     def _session_of(self, row: HostRow) -> str:
-        """An account is one identity everywhere; without one, each site has its own."""
+        """Return the session's key: one for an account everywhere, else one for each site."""
         if row.account or self._logs_in:
             return str(SessionKey.of_account(row.account))
         return str(SessionKey.of_site(urls.site(row.origin)))
 
     def _load_session(self, key: str, account: Account | None) -> None:
-        if not self._news.knows_session(key):
+        if key not in self._sessions:
             record = self._store.sessions.get(key) or SessionRecord(key, [])
-            self._news.load_session(record, account)
-        self._news.use_session(key)
+            self._sessions.load(record, account)
+        self._sessions.acquire(key)
 
     def evict_idle_hosts(self, now: float) -> None:
-        """Hosts with nothing to do leave memory when there are many; waiting ones come in.
+        """Evict hosts with nothing to do when there are many, and load waiting ones.
 
-        If need be, hosts leave too whose robots.txt nobody waits for: for the rest of the run.
+        If need be, evict hosts whose robots.txt is unreachable too, for the rest of the run.
         """
         if len(self._rows) > MOST_IDLE:
             idle = [host for host in self._scheduler.hosts if host.is_idle]
             for host in idle if len(idle) > MOST_IDLE else ():
                 self._evict(host)
-        if self._overflow and len(self._rows) >= MOST_HOSTS:
-            for id in self._patience.evictable():
-                at_end = self._scheduler.host(id)
-                if at_end is not None and not (at_end.running or at_end.sent):
-                    self._evicted.add(id)
-                    self._evict(at_end)
-        if self._overflow and not self._loading and len(self._rows) < MOST_HOSTS:
+        if self._has_more and len(self._rows) >= MOST_HOSTS:
+            for host_id in self.unreachable.evictable():
+                unreachable_host = self._scheduler.host(host_id)
+                if unreachable_host is None or unreachable_host.running or unreachable_host.sent:
+                    continue
+                self._evicted.add(host_id)
+                self._evict(unreachable_host)
+        if self._has_more and not self._loading and len(self._rows) < MOST_HOSTS:
             self._load_hosts(now)
 
     def _evict(self, host: HostQueue) -> None:
         self._scheduler.remove_host(host)
-        self._news.forget_host(host)
+        self.sync.forget_host(host.id)
+        self._sessions.release(host.session)
         del self._rows[host.id]
 
     # Requests come in
 
+    def push_new(self, rows: Iterable[PendingRow], now: float) -> None:
+        """Let requests that have just been committed enter the scheduler."""
+        activated: set[int] = set()
+        for host_id, host_rows in itertools.groupby(rows, itemgetter(0)):
+            host = self._scheduler.host(host_id)
+            if host is not None and host_id not in activated:
+                for _, rank, number, delivery, request in host_rows:
+                    if not host.is_beyond_head(rank, number):
+                        queued = QueuedRequest(rank, number, request, delivery)
+                        self._scheduler.push(host, queued, now)
+            elif host is None and (host_id in self._loading or self._has_room):
+                row = self._loading.pop(host_id, None) or self._store.hosts.get(host_id)
+                self._activate(row, now)  # with everything that the store has for it
+                activated.add(host_id)
+            elif host is None:
+                self._has_more = True
+
     def refill(self, host: HostQueue, now: float, most: int | None = None) -> None:
-        """Bring in the next requests of a host whose head is worked off, ``most`` at the most."""
+        """Load the next requests of a host whose head is empty, ``most`` at the most."""
         size = min(self._scheduler.head_size, most or HEAD_TOTAL)
         host.more = True
-        while host.more and not host.heap:  # all that comes may be out already
+        while host.more and not host.heap:  # all that comes may have been sent already
             rows = self._store.queue.next_requests(host.id, host.cursor, size)
             self._scheduler.refill(host, rows, more=len(rows) == size, now=now)
 
-    def wait(self, host: HostQueue, due: float) -> None:
-        """A request of this host waits for another try until ``due``."""
-        if host.wake_at is None or due < host.wake_at:
-            host.wake_at = due
-            heapq.heappush(self._wakes, (due, host.id))
-
     def release_due(self, now: float) -> None:
-        """More hosts come in; requests whose further try is due become ordinary pending ones."""
+        """Load more hosts, and put requests whose retry is due back into their queues."""
         if self._loading:
             self._load_hosts(now)
-        while self._wakes and self._wakes[0][0] <= now:
-            _, id = heapq.heappop(self._wakes)
-            host = self._scheduler.host(id)
-            if host is None or host.wake_at is None or host.wake_at > now:
+        while self._releases and self._releases[0][0] <= now:
+            _, host_id = heapq.heappop(self._releases)
+            host = self._scheduler.host(host_id)
+            if host is None or host.release_at is None or host.release_at > now:
                 continue
             with self._store.transaction():
-                due = self._store.queue.release_due(id, self._wall())
+                due = self._store.queue.release_due(host_id, self._wall())
             for queued in due:
                 self._scheduler.requeue(host, queued, now)
-            self._set_wake(host, now)
+            self._schedule_release(host, now)
 
     def next_release_at(self) -> float | None:
-        """When ``release_due`` has something to do."""
+        """Return when ``release_due`` has something to do."""
         if self._loading:
             return -math.inf
-        return self._wakes[0][0] if self._wakes else None
+        return self._releases[0][0] if self._releases else None
 
-    def _set_wake(self, host: HostQueue, now: float) -> None:
-        host.wake_at = None
+    def _release_at(self, host: HostQueue, due: float) -> None:
+        if host.release_at is None or due < host.release_at:
+            host.release_at = due
+            heapq.heappush(self._releases, (due, host.id))
+
+    def _schedule_release(self, host: HostQueue, now: float) -> None:
+        host.release_at = None
         due = self._store.queue.next_due(host.id)
         if due is not None:
             # Never longer than was granted, should the wall clock have been set back meanwhile.
             wait = min(max(due - self._wall(), 0.0), self._settings.max_retry_wait)
-            self.wait(host, now + wait + 0.001)
+            self._release_at(host, now + wait + 0.001)
 
-    # Hosts are kept
+    # Requests go out, and come back
 
-    def mark_dirty(self, host: HostQueue) -> None:
-        """The host's clock has moved; the next commit keeps it."""
+    def take_ready(self, now: float) -> Iterator[Assignment]:
+        """Yield every assignment whose turn it is."""
+        while assignment := self._scheduler.next(now):
+            host = assignment.host
+            self._dirty.add(host.id)
+            yield assignment
+            if host.more and not host.heap:
+                self.refill(host, now)
+
+    def finish(self, assignment_id: int, now: float) -> Assignment | None:
+        """Take an assignment back from its worker; None if none with this id is in flight."""
+        return self._scheduler.finish(assignment_id, now)
+
+    def count_finished(self) -> None:
+        """Count a request that is done or has failed for good, as ``max_pages`` limits them."""
+        self._scheduler.count_finished()
+
+    def requeue(self, assignment: Assignment, now: float) -> None:
+        """Put a page back into its queue as it was; robots.txt is asked for again by itself."""
+        if isinstance(assignment, PageAssignment):
+            self._scheduler.requeue(assignment.host, assignment.queued, now)
+
+    def retry(self, assignment: PageAssignment, request: bytes, due: float, now: float) -> None:
+        """Let ``request`` take the place of a page, after its commit, from ``due`` on."""
+        if due > now:
+            self._release_at(assignment.host, due)
+        else:
+            queued = assignment.queued._replace(request=request)
+            self._scheduler.requeue(assignment.host, queued, now)
+
+    def forget_sent(self, assignment: PageAssignment) -> None:
+        """Forget that a page was sent, after the commit of its outcome."""
+        self._scheduler.forget_sent(assignment.host, assignment.queued.id)
+
+    def quarantine(self, assignment: PageAssignment) -> None:
+        """Give a page that may have killed its worker out again, with no other beside it."""
+        queued = assignment.queued
+        if queued.delivery:  # the worker reports to the spider that it may have been sent
+            queued = queued._replace(delivery=Delivery.MAYBE_SENT)
+        self._scheduler.quarantine(assignment.worker, assignment.host, queued)
+
+    # Workers
+
+    def worker_died(self, worker: int, now: float) -> list[Assignment]:
+        """Take back all assignments of a dead worker; the next one knows nothing yet."""
+        self.sync.reset(worker)
+        return self._scheduler.worker_died(worker, now)
+
+    def pause_worker(self, worker: int) -> bool:
+        """Give a worker nothing more. Returns False while it has a quarantined request."""
+        return self._scheduler.pause(worker)
+
+    def resume_worker(self, worker: int, now: float) -> None:
+        """Give a worker requests again."""
+        self._scheduler.resume(worker, now)
+
+    def is_busy(self, worker: int) -> bool:
+        """Return True while the worker has requests."""
+        return self._scheduler.is_busy(worker)
+
+    # Work, and the time until there is some
+
+    @property
+    def remaining(self) -> int | None:
+        """How many further requests may end (``max_pages``); None is no limit."""
+        return self._scheduler.remaining
+
+    @remaining.setter
+    def remaining(self, requests: int | None) -> None:
+        self._scheduler.remaining = requests
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests that workers have."""
+        return self._scheduler.in_flight
+
+    @property
+    def has_queued(self) -> bool:
+        """True if a request is there to be sent, now or later."""
+        return self._scheduler.has_queued
+
+    @property
+    def has_work(self) -> bool:
+        """True while a request may still go out in this run.
+
+        A host whose robots.txt is unreachable has none once its patience is over.
+        """
+        if self._scheduler.quarantined or self._loading:
+            return True
+        return any(
+            not (host.is_idle or host.suspended or self.unreachable.has_given_up(host.id))
+            for host in self._scheduler.hosts
+        )
+
+    def next_at(self) -> float | None:
+        """Return when a host's turn comes or a retry is due; None if nothing waits for time."""
+        times = (self._scheduler.next_at(), self.next_release_at())
+        return min((at for at in times if at), default=None)
+
+    # The clocks of hosts
+
+    def note_fetch(self, assignment: Assignment, fetch: FetchStats, now: float) -> None:
+        """Move a host's clock on: a request was sent, was refused, or was not sent after all."""
+        host, clock = assignment.host, assignment.host.clock
+        if fetch.started:
+            clock.asked(fetch.started)
+        elif clock.ready_at == assignment.ready_at and not host.running:
+            # Nothing was sent, so nothing need wait, unless for something else (Retry-After).
+            clock.ready_at, clock.granted = assignment.clock_before
+            self._scheduler.reschedule(host, now)
+        if fetch.host_wait is not None:
+            clock.backed_off(now)
+            clock.retry_after(fetch.host_wait, now)
+        elif fetch.started:
+            clock.answered()
+        if fetch.status:
+            self.unreachable.answered()
         self._dirty.add(host.id)
 
-    def set_robots(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
-        """A host's robots.txt has come, or with its cause why not: its requests fail with that."""
-        self.note_robots(host, robots)
-        host.knows_robots = True
-        host.robots_until = now + (MAX_AGE if not robots.cause else TRY_AGAIN)
-        self._scheduler.set_delay(host, robots.crawl_delay)
-        self._news.set_robots(host.id, robots)
+    def delay(self, host: HostQueue, seconds: float, now: float) -> None:
+        """Ask nothing more of a host for ``seconds``."""
+        host.clock.retry_after(seconds, now)
+        self._dirty.add(host.id)
+        self._scheduler.reschedule(host, now)
 
-    def note_robots(self, host: HostQueue, robots: RobotsFile) -> None:
-        """The next commit keeps what is known of a host's robots.txt."""
-        robots_at = 0.0 if robots.cause else self._wall()
-        self._rows[host.id] = self._rows[host.id]._replace(robots=robots, robots_at=robots_at)
-        self._robots_changed.add(host.id)
-        self.mark_dirty(host)
+    def delay_session(self, key: str, seconds: float, now: float) -> None:
+        """Ask nothing more of all hosts of a session for ``seconds``."""
+        for host in self._scheduler.hosts:
+            if host.session == key:
+                self.delay(host, seconds, now)
 
-    def extend_rules(self, host: HostQueue, now: float) -> bool:
-        """robots.txt could not be had again: the rules of before hold on, if there are any."""
-        known = self._rows[host.id].robots
-        if known is None or known.cause:
-            return False
-        host.knows_robots, host.robots_until = True, now + TRY_AGAIN
-        return True
+    def suspend_session(self, key: str) -> None:
+        """Give out no more requests of a session in this run, as it could not log in."""
+        for host in self._scheduler.hosts:
+            host.suspended = host.suspended or host.session == key
 
     def save_hosts(self, now: float) -> None:
-        """Keep the clocks that have moved, unless nobody waits for them; part of a commit."""
+        """Save the clocks that have moved, unless nothing waits for them; part of a commit."""
         wall = self._wall()
         rows = []
-        for id in self._dirty:
-            host = self._scheduler.host(id)
+        for host_id in self._dirty:
+            host = self._scheduler.host(host_id)
             if host is None:
                 continue
-            clock, row = host.clock, self._rows[id]
-            if clock.granted or row.granted or id in self._robots_changed:
+            clock, row = host.clock, self._rows[host_id]
+            if clock.granted or row.granted or host_id in self._robots_changed:
                 row = row._replace(next_at=clock.stored(now, wall), granted=clock.granted)
-                self._rows[id] = row
+                self._rows[host_id] = row
                 rows.append(row)
         self._store.hosts.save(rows)
         self._dirty.clear()
         self._robots_changed.clear()
+
+    # robots.txt
+
+    def robots_fetched(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
+        """Take the rules of a host, or the cause for which its requests fail without any."""
+        if robots.cause:
+            log.warning("%s; nothing is asked of this host", robots.message)
+        self.unreachable.forget(host.id)
+        self._keep_robots(host, robots)
+        host.robots, host.knows_robots = robots, True
+        host.robots_until = now + (TRY_AGAIN if robots.cause else MAX_AGE)
+        host.version += 1
+        self._scheduler.set_delay(host, robots.crawl_delay)
+
+    def robots_unavailable(
+        self, host: HostQueue, robots: RobotsFile, wait: float, now: float
+    ) -> None:
+        """Keep the known rules of a host, or its requests pending, as no rules are to be had."""
+        rules = self._rows[host.id].robots
+        if rules is not None and not rules.cause:
+            log.warning("%s; the rules known before still apply", robots.message)
+            host.knows_robots, host.robots_until = True, now + TRY_AGAIN
+            return
+        self.unreachable.failed(host.id, host.origin, robots.cause, now, now + wait)
+        if self.unreachable.does_not_exist(host.id):
+            self.robots_fetched(host, robots, now)
+            return
+        log.warning("%s; it is asked for again in %.1f s", robots.message, wait)
+        host.clock.retry_after(wait, now)
+        self._keep_robots(host, robots)
+
+    def robots_asked(self, host: HostQueue, started: float, now: float) -> None:
+        """Let a crawl-delay count from the request for robots.txt on."""
+        host.clock.asked(started)
+        self._scheduler.reschedule(host, now)
+
+    def _keep_robots(self, host: HostQueue, robots: RobotsFile) -> None:
+        robots_at = 0.0 if robots.cause else self._wall()
+        self._rows[host.id] = self._rows[host.id]._replace(robots=robots, robots_at=robots_at)
+        self._robots_changed.add(host.id)
+        self._dirty.add(host.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from crawler.records import Key, QueuedRequest
+from crawler.records import Key, QueuedRequest, RobotsFile
 from crawler.scheduling.politeness import HostClock
 
 PREFETCH = 24
@@ -32,12 +32,16 @@ class HostQueue:
     """A seed is at this host."""
     exclusive: bool = False
     """The session lives in one worker."""
+    robots: RobotsFile | None = None
+    """The rules, or why there are none; None if nobody asks for rules."""
+    version: int = 0
+    """Grows when a worker's copy of this host has to be renewed."""
     has_quota: bool = False
     """The account has a quota, so nothing is sent to a worker before its turn."""
     knows_robots: bool = True
     robots_until: float = math.inf
     """When its robots.txt must be asked for again."""
-    wake_at: float | None = None
+    release_at: float | None = None
     """When the first request that waits for another try is due."""
     heap: list[QueuedRequest] = field(default_factory=list)
     cursor: Key | None = None
@@ -64,7 +68,7 @@ class HostQueue:
     @property
     def is_idle(self) -> bool:
         """True when the host has nothing to do, now or later."""
-        waits = self.more or self.wake_at is not None or self.asking_robots
+        waits = self.more or self.release_at is not None or self.asking_robots
         return not (self.heap or self.sent or waits)
 
     def is_beyond_head(self, rank: int, id: int) -> bool:
@@ -118,19 +122,28 @@ class HostQueue:
         No sending ahead for ``replay=False``: a request waiting in a killed worker would be
         reported as possibly sent.
         """
-        return 0 if self.has_quota or (self.heap and self.heap[0].once) else PREFETCH
+        return 0 if self.has_quota or (self.heap and self.heap[0].delivery) else PREFETCH
 
 
 class Assignment(msgspec.Struct, eq=False):
-    """One request on its way to a worker; without one, the host's robots.txt is asked for."""
+    """A task on its way to a worker: one page, or the robots.txt of its host."""
 
     id: int
     host: HostQueue
-    queued: QueuedRequest | None
     worker: int
-    before: tuple[float, float] = (0.0, 0.0)
-    """The host's clock as it was, should the request not be sent after all …"""
-    ready_at: float = 0.0
-    """… and how it was set; if it stands elsewhere by then, something else has moved it."""
+    clock_before: tuple[float, float]
+    """``ready_at`` and ``granted`` of the host's clock, should nothing be sent after all …"""
+    ready_at: float
+    """… and how it was set; if it differs by then, something else has moved it."""
+
+
+class PageAssignment(Assignment, eq=False):
+    """A page on its way to a worker."""
+
+    queued: QueuedRequest
     isolated: bool = False
-    """The worker has nothing else: should it die, this request did it."""
+    """The worker has nothing else. If it dies, this request did it."""
+
+
+class RobotsAssignment(Assignment, eq=False):
+    """The robots.txt of a host, asked for before its next page."""

@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from crawler.records import QueuedRequest
-from crawler.scheduling.host_queue import Assignment, HostQueue
+from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, RobotsAssignment
 from crawler.scheduling.worker_loads import WorkerLoads
 
 HEAD_TOTAL = 50_000
@@ -45,6 +45,11 @@ class Scheduler:
         self._quarantine: list[deque[tuple[HostQueue, QueuedRequest]]] = [
             deque() for _ in range(workers)
         ]
+
+    @property
+    def workers(self) -> int:
+        """The number of workers."""
+        return self._workers.workers
 
     # Hosts and their queues
 
@@ -148,7 +153,7 @@ class Scheduler:
                 host, queued = suspects[0]
                 if host.clock.ready_at <= now and host.has_room:
                     suspects.popleft()
-                    return self._send(host, queued, worker, now, alone=True)
+                    return self._send_page(host, queued, worker, now, isolated=True)
         return None
 
     def _next_in_turn(self, now: float) -> Assignment | None:
@@ -165,8 +170,9 @@ class Scheduler:
                 host.knows_robots = host.knows_robots and now < host.robots_until
                 worker = self._workers.worker_for(host)
                 if worker is not None:
-                    queued = heapq.heappop(host.heap) if host.knows_robots else None
-                    return self._send(host, queued, worker, now)
+                    if not host.knows_robots:
+                        return self._send_robots(host, worker, now)
+                    return self._send_page(host, heapq.heappop(host.heap), worker, now)
                 self._full[host] = None
         return None
 
@@ -205,42 +211,53 @@ class Scheduler:
                 host.ticket_at = now
                 self._ready.append((now, host.ticket, host))
 
-    def _send(
+    def _send_page(
         self,
         host: HostQueue,
-        queued: QueuedRequest | None,
+        queued: QueuedRequest,
         worker: int,
         now: float,
         *,
-        alone: bool = False,
-    ) -> Assignment:
-        id, clock = next(self._ids), host.clock
-        before = (clock.ready_at, clock.granted)
-        clock.asked(now)
-        assignment = Assignment(id, host, queued, worker, before, clock.ready_at, alone)
-        self._assigned[id] = assignment
-        self._workers.add(host, worker)
-        if queued is None:
-            host.asking_robots = True
-        else:
-            host.sent.add(queued.id)
-        self._schedule(host, now)
+        isolated: bool = False,
+    ) -> PageAssignment:
+        before = (host.clock.ready_at, host.clock.granted)
+        host.clock.asked(now)
+        number = next(self._ids)
+        ready_at = host.clock.ready_at
+        assignment = PageAssignment(number, host, worker, before, ready_at, queued, isolated)
+        host.sent.add(queued.id)
+        self._assign(assignment, now)
         return assignment
 
-    # What comes back
+    def _send_robots(self, host: HostQueue, worker: int, now: float) -> RobotsAssignment:
+        before = (host.clock.ready_at, host.clock.granted)
+        host.clock.asked(now)
+        number = next(self._ids)
+        assignment = RobotsAssignment(number, host, worker, before, host.clock.ready_at)
+        host.asking_robots = True
+        self._assign(assignment, now)
+        return assignment
 
-    def finish(self, id: int, now: float) -> Assignment | None:
-        """A worker has answered; None if the answer is to nothing that is in flight."""
-        assignment = self._assigned.pop(id, None)
+    def _assign(self, assignment: Assignment, now: float) -> None:
+        self._assigned[assignment.id] = assignment
+        self._workers.add(assignment.host, assignment.worker)
+        self._schedule(assignment.host, now)
+
+    # Outcomes
+
+    def finish(self, assignment_id: int, now: float) -> Assignment | None:
+        """Take an assignment back from its worker; None if none with this id is in flight."""
+        assignment = self._assigned.pop(assignment_id, None)
         if assignment is not None:
             host, worker = assignment.host, assignment.worker
             self._workers.remove(host, worker)
-            if assignment.queued is None:
+            if isinstance(assignment, RobotsAssignment):
                 host.asking_robots = False
             self._schedule(host, now)
-            if assignment.isolated:
+            if isinstance(assignment, PageAssignment) and assignment.isolated:
                 self._open(worker)
             if self._full:
+                # The room of one request lets few hosts go on; looking at all would cost more.
                 for _ in range(min(4, len(self._full))):
                     self._schedule(self._full.popitem(last=False)[0], now)
         return assignment

@@ -1,11 +1,11 @@
-"""Collecting: what a callback gives becomes lines of the output and entries of the frontier."""
+"""Collect what a callback yields: items become lines of the output, requests are filtered."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from crawler.errors import ItemError, SpiderError
-from crawler.messages import Outcome
+from crawler.messages import Output
 from crawler.output.items import ItemWriter, is_item, outputs
 from crawler.records import NewRequest
 from crawler.request import Request
@@ -13,29 +13,31 @@ from crawler.worker.request_filter import RequestFilter
 
 
 class ResultCollector:
-    """Puts what callbacks give into outcomes; not to be used by two callbacks at a time."""
+    """Turns what callbacks yield into ``Output``. Not to be used by two callbacks at a time."""
 
-    def __init__(self, finder: RequestFilter, writer: ItemWriter) -> None:
-        self._finder = finder
+    def __init__(self, request_filter: RequestFilter, writer: ItemWriter) -> None:
+        self._filter = request_filter
         self._writer = writer
 
     def forget(self) -> None:
-        """The last requests found may be discarded; clear the "already sent" memory so that they
-        can be found again."""
-        self._finder.forget()
+        """Accept the last requests again, as their page's output may be dropped."""
+        self._filter.forget()
 
-    def collect(self, result: Any, request: Request, outcome: Outcome) -> None:
-        """Items become lines and requests become frontier entries; all of them, or none."""
+    def collect(self, result: Any, request: Request) -> Output:
+        """Return all items and requests of a callback's ``result``.
+
+        Raises SpiderError for what is neither; then none of them counts, and the links that were
+        skipped are counted in the next output.
+        """
         items: list[bytes] = []
         rejected: list[bytes] = []
-        found: list[NewRequest] = []
-        skipped = self._finder.skipped_unsafe
+        requests: list[NewRequest] = []
         try:
             for output in outputs(result, request.callback):
                 if isinstance(output, Request):
-                    new = self._finder.accept(output, request.depth + 1, len(found))
+                    new = self._filter.accept(output, request.depth + 1, len(requests))
                     if new is not None:
-                        found.append(new)
+                        requests.append(new)
                 elif is_item(output):
                     self._add_line(output, request.url, items, rejected)
                 elif output is not None:
@@ -45,14 +47,21 @@ class ResultCollector:
                         "yield response.follow(url)"
                     )
         except BaseException:
-            self._finder.forget()
+            self._filter.forget()
             raise
-        finally:
-            outcome.skipped += self._finder.skipped_unsafe - skipped
-            outcome.left_out = self._finder.skipped_by_limit.pop_counts()
-        outcome.items, outcome.item_count = b"".join(items), len(items)
-        outcome.rejected, outcome.rejected_count = b"".join(rejected), len(rejected)
-        outcome.found = found
+        return Output(
+            b"".join(items),
+            len(items),
+            b"".join(rejected),
+            len(rejected),
+            requests,
+            *self._filter.pop_skipped(),
+        )
+
+    def without_output(self) -> Output:
+        """Return an output that has only the counts of skipped links."""
+        skipped_unsafe, skipped_by_limit = self._filter.pop_skipped()
+        return Output(skipped_unsafe=skipped_unsafe, skipped_by_limit=skipped_by_limit)
 
     def _add_line(self, item: Any, url: str, items: list[bytes], rejected: list[bytes]) -> None:
         try:

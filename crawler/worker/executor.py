@@ -19,6 +19,7 @@ from crawler.messages import (
     Command,
     HostUpdate,
     Outcome,
+    Returned,
     ReturnTasks,
     Shutdown,
     Task,
@@ -140,7 +141,7 @@ class TaskExecutor:
                     break
                 task = lane.queue.popleft()
             outcome = self._handler.handle(task)
-            if outcome.host_wait is not None:
+            if outcome.fetch.host_wait is not None:
                 self._return_queued(task.host)
             self._report(task, outcome)
             if len(self._outbox) >= BATCH or not (lane.queue or self._ready.qsize()):
@@ -166,7 +167,7 @@ class TaskExecutor:
         with self._lock:
             for id, lane in self._lanes.items():
                 if host in (None, id):
-                    self._outbox.extend(Outcome(task.id, "returned") for task in lane.queue)
+                    self._outbox.extend(Outcome(task.id, Returned()) for task in lane.queue)
                     lane.queue.clear()
         self._filled.set()
 

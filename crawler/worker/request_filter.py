@@ -101,6 +101,11 @@ class RequestFilter:
             return None
         return encoded(request)
 
+    def pop_skipped(self) -> tuple[int, dict[str, int]]:
+        """Return how many links were skipped since the last call: unsafe ones, and by limit."""
+        skipped_unsafe, self.skipped_unsafe = self.skipped_unsafe, 0
+        return skipped_unsafe, self.skipped_by_limit.pop_counts()
+
     def forget(self) -> None:
         """The last requests found may be discarded; clear the "already sent" memory so that they
         can be found again."""

@@ -1,7 +1,6 @@
 """A worker turns one task into one outcome. This is the main path, from top to bottom:
 
-``handle`` → ``_obey_robots`` → ``_fetch`` → ``_redirect`` → ``_parse`` →
-``ResultCollector.collect``.
+``handle`` → ``_fetch`` → ``_send`` → ``_redirect`` or ``_parse`` → ``ResultCollector.collect``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,22 @@ from crawler.http.adapter import PoolAdapter
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import FetchContext, Watchdog, on_thread
 from crawler.http.redirects import is_redirect, redirected, says_no_more
-from crawler.messages import Outcome, Task, TaskBatch, encode
+from crawler.messages import (
+    Done,
+    Failed,
+    FetchStats,
+    LoginFailed,
+    Outcome,
+    Redirected,
+    Result,
+    Retry,
+    RobotsFetched,
+    RobotsUnavailable,
+    Starved,
+    Task,
+    TaskBatch,
+    encode,
+)
 from crawler.output.items import ItemWriter
 from crawler.parsing.response import Response
 from crawler.parsing.robots import Robots
@@ -142,70 +156,59 @@ class Worker:
     # The main path
 
     def handle(self, task: Task) -> Outcome:
-        """What became of ``task``. Never raises: whatever goes wrong is an outcome too."""
-        outcome = Outcome(task.id, "done")
-        host = self._hosts[task.host]
+        """Return the outcome of ``task``. Never raises: an error is an outcome too."""
+        host, request, fetch = self._hosts[task.host], unpacked(task.request), FetchStats()
         session = self._sessions.get(host.session)
-        request = unpacked(task.request)
+        result: Result
         try:
             if task.sent:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
             if why := self._sessions.unprepared.get(host.session):
                 raise LoginError(why)
             if task.robots:
-                self._fetch_robots(request, session, outcome)
+                result = self._fetch_robots(request, session, fetch)
             else:
-                self._obey_robots(request, host, session, outcome)
+                host.check(request.url)
+                response = self._fetch(request, session, fetch)
+                if is_redirect(response.status, response.headers):
+                    result = self._redirect(request, response, session)
+                elif response.status >= 400 and response.status not in self._settings.accept_status:
+                    raise status_error(request, response)
+                else:
+                    result = self._parse(request, response, fetch)
+        except AskAgain as again:
+            result = _ask_again(request, again.request)
         except Exception as error:
-            self._fail(outcome, task, request, error)
-        for found in outcome.found if outcome.moved is None else (outcome.moved,):
-            found.account = found.account or host.account
-        return outcome
+            result = self._fail(task, request, fetch, error)
+        _set_account(result, host.account)
+        return Outcome(task.id, result, fetch)
 
     def attach_session_changes(self, task: Task, outcome: Outcome) -> None:
-        """Add what has changed in the session, by this task or by another thread's."""
+        """Add the changes to the task's session, by this task or by another thread's."""
         change = self._sessions.get(self._hosts[task.host].session).pop_changes()
         if change is not None:
             outcome.sessions = [change]
 
-    def _obey_robots(
-        self, request: Request, host: HostInfo, session: Session, outcome: Outcome
-    ) -> None:
-        host.check(request.url)
-        self._fetch(request, session, outcome)
-
-    def _fetch(self, request: Request, session: Session, outcome: Outcome) -> None:
-        try:
-            response = self._logged_in_response(request, session, outcome)
-        except AskAgain as again:
-            _ask_again(request, again.request, outcome)
-            return
-        if is_redirect(response.status, response.headers):
-            self._redirect(request, response, session, outcome)
-        elif response.status >= 400 and response.status not in self._settings.accept_status:
-            raise status_error(request, response)
-        else:
-            self._parse(request, response, session, outcome)
-
-    def _logged_in_response(self, request: Request, session: Session, outcome: Outcome) -> Response:
+    def _fetch(self, request: Request, session: Session, fetch: FetchStats) -> Response:
+        """Send the request while its session is logged in. Raises AskAgain if it was not."""
         if self._login is None:
-            return self._response(request, session, outcome)
+            return self._send(request, session, fetch)
         with self._login.turn(session, request) as turn:
-            response = self._response(request, session, outcome)
+            response = self._send(request, session, fetch)
             turn.judge(response)
         return response
 
-    def _response(self, request: Request, session: Session, outcome: Outcome) -> Response:
+    def _send(self, request: Request, session: Session, fetch: FetchStats) -> Response:
         request.asked = request.asked if request.history else self._wall()
-        with _timing(outcome) as context:
+        with _timing(fetch) as context:
             response = self._fetcher.fetch(request, session, context)
-        outcome.status, outcome.size = response.status, len(response.body)
+        fetch.status, fetch.size = response.status, len(response.body)
         return response
 
     def _redirect(
-        self, request: Request, response: Response, session: Session, outcome: Outcome
-    ) -> None:
-        """The next hop waits for its own host's turn, in the place of this request."""
+        self, request: Request, response: Response, session: Session
+    ) -> Redirected | Done:
+        """Let the next hop wait for the turn of its own host, in the place of this request."""
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
@@ -214,111 +217,117 @@ class Worker:
             log.info(
                 "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))
             )
-            return
+            return Done()
         if self._safety is not None:
             self._safety.check_redirect(request, target)
-        outcome.kind, outcome.moved = "moved", encoded(target)
+        new_request = encoded(target)
         # A page of the login may be known, but what leads there may have to be asked once more.
         is_login = session.progress.is_login_page(target.url)
-        outcome.moved.dont_filter = is_login or not says_no_more(target)
+        new_request.dont_filter = is_login or not says_no_more(target)
+        return Redirected(new_request)
 
-    def _parse(
-        self, request: Request, response: Response, session: Session, outcome: Outcome
-    ) -> None:
+    def _parse(self, request: Request, response: Response, fetch: FetchStats) -> Done:
         callback = getattr(self._spider, request.callback)
-        with self._callback(request, outcome):
+        with self._callback(request, fetch):
             collect_garbage()
             result = callback(response, **(request.cb_kwargs or {}))
-            self._collector.collect(result, request, outcome)
-            if request.history and says_no_more(request):
-                outcome.arrived = encoded(request)
-                self._collector.forget()  # where the page is known, what it found is dropped
+            output = self._collector.collect(result, request)
+            if not (request.history and says_no_more(request)):
+                return Done(output)
+            self._collector.forget()  # if the final page is known, this output is dropped
+            return Done(output, encoded(request))
 
     @contextmanager
-    def _callback(self, request: Request, outcome: Outcome) -> Iterator[None]:
+    def _callback(self, request: Request, fetch: FetchStats) -> Iterator[None]:
         """Run a callback. A delay counts from the last request that it makes by its session."""
         context = FetchContext()
         with self.callbacks.of(request.url), on_thread(context):
             try:
                 yield
             finally:
-                outcome.started = outcome.started and max(outcome.started, context.sent_at)
+                fetch.started = fetch.started and max(fetch.started, context.sent_at)
 
-    # Sessions and robots.txt
+    # robots.txt
 
-    def _fetch_robots(self, request: Request, session: Session, outcome: Outcome) -> None:
-        with session.turns.aside(), _timing(outcome) as context:
-            outcome.status, body = self._fetcher.fetch_robots(request, session, context)
-        rules = Robots.of_response(outcome.status, body)
+    def _fetch_robots(self, request: Request, session: Session, fetch: FetchStats) -> RobotsFetched:
+        with session.turns.aside(), _timing(fetch) as context:
+            fetch.status, body = self._fetcher.fetch_robots(request, session, context)
+        rules = Robots.of_response(fetch.status, body)
         delay = rules.crawl_delay(self._settings.user_agent)
         cause = "" if rules.reachable else "robots.txt"
-        outcome.kind = "robots"
-        outcome.robots = RobotsFile(rules.body, delay, cause, cause and "its redirects do not end")
+        message = cause and "its redirects do not end"
+        return RobotsFetched(RobotsFile(rules.body, delay, cause, message))
 
-    # What goes wrong
+    # Errors
 
-    def _fail(self, outcome: Outcome, task: Task, request: Request, error: Exception) -> None:
-        """Another try later, or a failure that is told to the spider and kept."""
+    def _fail(self, task: Task, request: Request, fetch: FetchStats, error: Exception) -> Result:
+        """Schedule another try, or report the failure to the spider and keep it."""
         wait = None
         if isinstance(error, FetchError):
-            outcome.host_wait = self._retry.host_wait(error)
+            fetch.host_wait = self._retry.host_wait(error)
             policy = self._retry.robots_wait if task.robots else self._retry.wait
             wait = policy(error, request)
         if isinstance(error, SystemResourceError):  # the site has nothing to do with it
             self._adapter.poolmanager.clear()  # idle connections are what can be spared
-            outcome.kind, outcome.wait = "again", SPARED
-            outcome.failure = report_of(request, error, self._mask)
-        elif isinstance(error, LoginError) and (request.replay or not outcome.started):
-            outcome.kind = "login"
-            outcome.failure = report_of(request, error, self._mask)
-        elif task.robots:
+            return Starved(report_of(request, error, self._mask).message, SPARED)
+        if isinstance(error, LoginError) and (request.replay or not fetch.started):
+            return LoginFailed(report_of(request, error, self._mask))
+        if task.robots:
             report = report_of(request, error, self._mask)
-            outcome.kind, outcome.wait = "robots", wait or 0.0
-            outcome.robots = RobotsFile(b"", None, report.cause, report.message)
-        elif wait is not None:
+            robots = RobotsFile(b"", None, report.cause, report.message)
+            return RobotsUnavailable(robots, wait) if wait else RobotsFetched(robots)
+        if wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
-            outcome.kind, outcome.wait = "again", wait
-            outcome.request = encode(replace(request, tries=request.tries + 1))
-        else:
-            outcome.kind = "failed"
-            self._tell_spider(outcome, request, error)
+            return Retry(encode(replace(request, tries=request.tries + 1)), wait)
+        return self._give_up(request, fetch, error)
 
-    def _tell_spider(self, outcome: Outcome, request: Request, error: Exception) -> None:
-        """``Spider.failed`` may make items and requests of a failure."""
+    def _give_up(self, request: Request, fetch: FetchStats, error: Exception) -> Failed:
+        """Report a failure to ``Spider.failed``, which may make items and requests of it."""
         report = report_of(request, error, self._mask)
         response = error.response if isinstance(error, StatusError) else None
         try:
-            with self._callback(request, outcome):
+            with self._callback(request, fetch):
                 result = self._spider.failed(
                     Failure(request, report.cause, report.message, response)
                 )
-                self._collector.collect(result, request, outcome)
-        except Exception as another:
-            story = traceback_of(another, self._mask)
+                return Failed(report, self._collector.collect(result, request))
+        except Exception as second_error:
+            story = traceback_of(second_error, self._mask)
             log.error("failed() raised for %s\n%s", report.url, story)
             report.traceback += f"\nThen failed() raised:\n{story}"
-        outcome.failure = report
+            return Failed(report, self._collector.without_output())
 
 
 @contextmanager
-def _timing(outcome: Outcome) -> Iterator[FetchContext]:
+def _timing(fetch: FetchStats) -> Iterator[FetchContext]:
     """Note when the request of a fetch has been sent.
 
-    A busy thread, or a new connection, may keep it back after the fetch has begun.
+    A busy thread, or a new connection, may delay it after the fetch has begun.
     """
     context = FetchContext()
-    outcome.started = time.monotonic()
+    fetch.started = time.monotonic()
     try:
         yield context
     finally:
-        outcome.started = max(outcome.started, context.sent_at)
+        fetch.started = max(fetch.started, context.sent_at)
 
 
-def _ask_again(request: Request, again: Request, outcome: Outcome) -> None:
-    """``again`` takes the place of ``request``, in the queue of its own host."""
+def _ask_again(request: Request, again: Request) -> Retry | Redirected:
+    """Put ``again`` in the place of ``request``, in the queue of its own host."""
     if urls.same_origin(request.url, again.url):
-        outcome.kind, outcome.request = "again", encode(again)
-        outcome.wait = NOT_CURED * (again.tries > 1)
+        return Retry(encode(again), NOT_CURED * (again.tries > 1))
+    target = encoded(again)
+    target.dont_filter = True
+    return Redirected(target)
+
+
+def _set_account(result: Result, account: str) -> None:
+    """Give new requests the account of their page, unless they name one."""
+    if isinstance(result, (Done, Failed)):
+        requests = result.output.requests
+    elif isinstance(result, Redirected):
+        requests = [result.target]
     else:
-        outcome.kind, outcome.moved = "moved", encoded(again)
-        outcome.moved.dont_filter = True
+        return
+    for request in requests:
+        request.account = request.account or account

@@ -8,67 +8,86 @@ from typing import Any, cast
 
 from crawler.clock import WallClock
 from crawler.engine.committer import Committer
+from crawler.engine.dispatcher import Dispatcher
 from crawler.engine.outcomes import OutcomeHandler
-from crawler.engine.worker_pool import WorkerPool
 from crawler.job.job import Job
-from crawler.messages import Outcome
+from crawler.messages import (
+    Done,
+    Failed,
+    FetchStats,
+    Outcome,
+    Result,
+    Retry,
+    Returned,
+    ReturnTasks,
+    RobotsFetched,
+    RobotsUnavailable,
+    Starved,
+)
 from crawler.parsing.robots import MAX_AGE
 from crawler.records import FailureReport, QueuedRequest, RobotsFile
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment, HostQueue
+from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, RobotsAssignment
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import TRY_AGAIN
-from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
 from crawler.stats import Counters
 from crawler.store.sqlite.store import SQLiteStore
+from tests.pools import FakeWorkerPool
 
 NOW = 1000.0
 
 
 class Desk:
-    """An intake with a scheduler that has one host with ``pages`` requests."""
+    """An outcome handler with all that it works on; one host has ten pages in its queue."""
 
     def __init__(self, folder: Path, *, delay: float = 0.0, concurrency: int = 1) -> None:
         settings = Settings(delay=delay)
         store = self.store = SQLiteStore(folder / "job.db")
-        self.scheduler = Scheduler(workers=1, threads=4)
-        news = WorkerSync(1)
-        self.patience = UnreachableRobots(settings.retries, settings.robots_wait)
-        self.frontier = Frontier(
-            store, self.scheduler, settings, news, logs_in=False, patience=self.patience
+        scheduler = Scheduler(workers=1, threads=4)
+        sessions = SessionRegistry()
+        self.frontier = Frontier(store, scheduler, settings, sessions, logs_in=False)
+        self.unreachable = self.frontier.unreachable
+        job = cast(
+            Job, SimpleNamespace(store=store, counters=Counters(), plan=None, clock=WallClock())
         )
-        made = SimpleNamespace(store=store, counters=Counters(), plan=None, clock=WallClock())
-        job = cast(Job, made)
-        committer = Committer(job, self.frontier, self.scheduler, news)
-        self.intake = OutcomeHandler(
-            job, self.scheduler, self.frontier, news, committer, self.patience
-        )
+        committer = Committer(job, self.frontier, sessions)
+        self.pool = FakeWorkerPool(2)
+        dispatcher = Dispatcher(self.pool, self.frontier, committer)
+        self.outcomes = OutcomeHandler(job, self.frontier, sessions, committer, dispatcher)
         self.clock = HostClock(delay)
         self.host = HostQueue(1, "https://a.example", "s", self.clock, concurrency=concurrency)
-        self.scheduler.add_host(self.host, NOW)
-        for id in range(1, 11):
-            self.scheduler.push(self.host, QueuedRequest(0, id, b""), NOW)
-        self.recalled: list[tuple[int | None, int | None]] = []
-
-    def recall(self, host: int | None, *, without: int | None = None) -> None:
-        self.recalled.append((host, without))
+        scheduler.add_host(self.host, NOW)
+        for number in range(1, 11):
+            scheduler.push(self.host, QueuedRequest(0, number, b""), NOW)
 
     def feed(self, now: float) -> list[Assignment]:
-        return list(iter(lambda: self.scheduler.next(now), None))
+        return list(self.frontier.take_ready(now))
 
-    def take(self, assignment: Assignment, kind: Any, now: float, **fields: Any) -> None:
-        outcome = Outcome(assignment.id, kind, **fields)
-        self.intake.handle(cast(WorkerPool, self), assignment.worker, outcome, now)
+    def take(
+        self, assignment: Assignment, result: Result, now: float, **fetch: float | None
+    ) -> None:
+        outcome = Outcome(assignment.id, result, FetchStats(**cast(Any, fetch)))
+        self.outcomes.handle(assignment.worker, outcome, now)
+
+    def take_robots(self, assignment: Assignment, result: Result, now: float) -> None:
+        """The outcome of a robots.txt that was asked for at ``now``."""
+        assert isinstance(assignment, RobotsAssignment)
+        self.take(assignment, result, now, started=now)
+
+
+def page(assignment: Assignment) -> QueuedRequest:
+    assert isinstance(assignment, PageAssignment)
+    return assignment.queued
 
 
 def test_what_was_never_sent_costs_its_host_no_wait(tmp_path: Path) -> None:
     desk = Desk(tmp_path, delay=5.0)
     (first,) = desk.feed(NOW)
-    desk.take(first, "returned", NOW + 1)
-    assert [one.queued for one in desk.feed(NOW + 1)] == [first.queued]
+    desk.take(first, Returned(), NOW + 1)
+    assert list(map(page, desk.feed(NOW + 1))) == [page(first)]
 
 
 def test_requests_given_back_do_not_shorten_a_retry_after(tmp_path: Path) -> None:
@@ -76,10 +95,10 @@ def test_requests_given_back_do_not_shorten_a_retry_after(tmp_path: Path) -> Non
     desk = Desk(tmp_path)
     first, *others = desk.feed(NOW)
     assert len(others) == 9
-    desk.take(first, "again", NOW + 1, started=NOW, wait=60.0, host_wait=60.0)
-    assert desk.recalled == [(1, 0)]
+    desk.take(first, Retry(None, 60.0), NOW + 1, started=NOW, host_wait=60.0)
+    assert desk.pool.commands == [(1, ReturnTasks(1))], "its own worker knows"
     for assignment in others:
-        desk.take(assignment, "returned", NOW + 1)
+        desk.take(assignment, Returned(), NOW + 1)
     assert desk.clock.ready_at == NOW + 61
     assert desk.feed(NOW + 60.9) == []
     assert desk.feed(NOW + 61)
@@ -88,11 +107,11 @@ def test_requests_given_back_do_not_shorten_a_retry_after(tmp_path: Path) -> Non
 def test_requests_given_back_say_nothing_of_the_host_s_health(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     first, *others = desk.feed(NOW)
-    desk.take(first, "again", NOW + 1, started=NOW, wait=60.0, host_wait=0.0)
+    desk.take(first, Retry(None, 60.0), NOW + 1, started=NOW, host_wait=0.0)
     back_off = desk.clock.back_off
     assert back_off > 0
     for assignment in others:
-        desk.take(assignment, "returned", NOW + 1)
+        desk.take(assignment, Returned(), NOW + 1)
     assert desk.clock.back_off == back_off
 
 
@@ -101,8 +120,8 @@ def test_a_page_that_cannot_be_asked_for_gives_back_its_turn_alone(tmp_path: Pat
     desk = Desk(tmp_path, delay=5.0, concurrency=2)
     (sent,) = desk.feed(NOW)
     (disallowed,) = desk.feed(NOW + 5)
-    desk.take(sent, "done", NOW + 6, started=NOW)
-    desk.take(disallowed, "failed", NOW + 6)
+    desk.take(sent, Done(), NOW + 6, started=NOW)
+    desk.take(disallowed, Failed(FailureReport("", "", "")), NOW + 6)
     assert desk.clock.ready_at == NOW + 5
 
 
@@ -110,8 +129,8 @@ def test_the_wait_of_a_page_that_was_sent_later_stays(tmp_path: Path) -> None:
     desk = Desk(tmp_path, delay=5.0, concurrency=2)
     (returned,) = desk.feed(NOW)
     (sent,) = desk.feed(NOW + 5)
-    desk.take(sent, "done", NOW + 6, started=NOW + 5)
-    desk.take(returned, "returned", NOW + 6)
+    desk.take(sent, Done(), NOW + 6, started=NOW + 5)
+    desk.take(returned, Returned(), NOW + 6)
     assert desk.clock.ready_at == NOW + 10
 
 
@@ -136,39 +155,36 @@ def test_nothing_but_robots_txt_is_asked_for_until_it_comes(tmp_path: Path) -> N
     for tries in range(10):
         now = NOW + 100 * tries
         (robots,) = desk.feed(now)
-        assert robots.queued is None
-        assert desk.patience.tries(1) == tries
-        desk.take(robots, "robots", now + 1, started=now, robots=BROKEN, wait=90.0)
+        assert desk.unreachable.tries(1) == tries
+        desk.take(robots, RobotsUnavailable(BROKEN, 90.0), now + 1, started=now)
         assert desk.feed(now + 90.9) == []
     (robots,) = desk.feed(NOW + 2000)
-    desk.take(robots, "robots", NOW + 2001, started=NOW + 2000, robots=RobotsFile(b""))
-    assert [one.queued is None for one in desk.feed(NOW + 2001)] == [False] * 10
-    assert desk.patience.description == ""
+    desk.take(robots, RobotsFetched(RobotsFile(b"")), NOW + 2001, started=NOW + 2000)
+    assert len(list(map(page, desk.feed(NOW + 2001)))) == 10
+    assert desk.unreachable.description == ""
 
 
 def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
     desk = without_rules(tmp_path)
     (robots,) = desk.feed(NOW)
     rules = RobotsFile(b"User-agent: *\nDisallow: /no")
-    desk.take(robots, "robots", NOW + 1, started=NOW, robots=rules)
+    desk.take(robots, RobotsFetched(rules), NOW + 1, started=NOW)
     late = NOW + 1 + MAX_AGE
     (robots,) = desk.feed(late)
-    assert robots.queued is None
-    desk.take(robots, "robots", late + 1, started=late, robots=BROKEN, wait=90.0)
+    desk.take(robots, RobotsUnavailable(BROKEN, 90.0), late + 1, started=late)
     assert desk.frontier._rows[1].robots == rules
     assert len(desk.feed(late + 1)) == 10
     assert desk.host.robots_until == late + 1 + TRY_AGAIN
-    assert desk.patience.description == ""
+    assert desk.unreachable.description == ""
 
 
 def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> None:
     desk = without_rules(tmp_path)
-    desk.patience.answered()
+    desk.unreachable.answered()
     for tries in range(4):
         now = NOW + 100 * tries
         (robots,) = desk.feed(now)
-        assert robots.queued is None
-        desk.take(robots, "robots", now, started=now, robots=NOBODY, wait=90.0)
+        desk.take_robots(robots, RobotsUnavailable(NOBODY, 90.0), now)
     assert len(desk.feed(now)) == 10, "and they need not wait"
     assert desk.host.robots_until == now + TRY_AGAIN
 
@@ -176,8 +192,7 @@ def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> No
 def test_no_file_handle_is_no_try_of_robots_txt(tmp_path: Path) -> None:
     desk = without_rules(tmp_path)
     (robots,) = desk.feed(NOW)
-    failure = FailureReport("https://a.example/robots.txt", "this machine", "no handles")
-    desk.take(robots, "again", NOW, started=NOW, wait=1.0, failure=failure)
-    assert (desk.patience.tries(1), desk.patience.description) == (0, "")
+    desk.take_robots(robots, Starved("no handles", 1.0), NOW)
+    assert (desk.unreachable.tries(1), desk.unreachable.description) == (0, "")
     assert desk.feed(NOW + 0.9) == []
     assert len(desk.feed(NOW + 1.0)) == 1

@@ -21,14 +21,14 @@ from crawler import Request, Spider
 from crawler.engine.committer import Committer
 from crawler.errors import FetchError
 from crawler.http.redirects import redirected
-from crawler.records import ONCE, SENT, Key, NewRequest, QueuedRequest
+from crawler.records import Delivery, Key, NewRequest, QueuedRequest
 from crawler.scheduling.host_queue import PREFETCH
 from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
 from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
-from tests.scheduling.test_scheduler import a_host, a_scheduler
+from tests.scheduling.test_scheduler import a_host, a_scheduler, page
 from tests.sites import PATIENCE, Reply, Site, Visit, redirect
 
 ONCE_PY = Path(__file__).parents[1] / "once.py"
@@ -260,7 +260,7 @@ def test_one_that_cannot_log_in_is_sent_by_the_next_run(tmp_path: Path, site: Si
     site.pages["/login"] = "go away"
     site.pages["/buy"] = "bought"
     assert run_job(Member, tmp_path).exit_status == 4
-    assert rows(tmp_path, "SELECT once FROM pending") == [(ONCE,)]
+    assert rows(tmp_path, "SELECT once FROM pending") == [(Delivery.AT_MOST_ONCE,)]
     assert posts(site) == 0
     site.pages["/login"] = "welcome"
     assert run_job(Member, tmp_path).exit_status == 0
@@ -312,19 +312,19 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     made = a_scheduler(host, workers=1, each=0)
     for id in range(1, 4):
         made.push(host, QueuedRequest(0, id, b""), NOW)
-    made.push(host, QueuedRequest(0, 4, b"", ONCE), NOW)
+    made.push(host, QueuedRequest(0, 4, b"", Delivery.AT_MOST_ONCE), NOW)
     for id in range(5, 9):
         made.push(host, QueuedRequest(0, id, b""), NOW)
     out = []
     while assignment := made.next(NOW):
         out.append(assignment)
-    assert [a.queued.key.id for a in out if a.queued] == [1, 2, 3]
+    assert [page(assignment).id for assignment in out] == [1, 2, 3]
     made.finish(out[0].id, NOW)
     assert made.next(NOW) is None
     made.finish(out[1].id, NOW)
     once = made.next(NOW)
     assert once is not None
-    assert once.queued == QueuedRequest(0, 4, b"", ONCE)
+    assert page(once) == QueuedRequest(0, 4, b"", Delivery.AT_MOST_ONCE)
     more = 0
     while made.next(NOW):
         more += 1
@@ -341,24 +341,25 @@ def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
 
     def state() -> int:
         (queued,) = store.queue.next_requests(host, None, 9)
-        return queued.once
+        return queued.delivery
 
     with contextlib.closing(store):
         with store.transaction():
             host = store.hosts.add("https://x.example").id
             store.queue.add([(host, found(once=True))], 1)
-        assert state() == ONCE
+        assert state() == Delivery.AT_MOST_ONCE
         with store.transaction(synced=True):
-            store.queue.set_delivery(host, key, SENT)
-        assert state() == SENT
+            store.queue.set_delivery(host, key, Delivery.MAYBE_SENT)
+        assert state() == Delivery.MAYBE_SENT
         with store.transaction():
             store.queue.replace(host, key, b"again", 5.0)
         with store.transaction():
-            assert store.queue.release_due(host, 6.0) == [QueuedRequest(*key, b"again", ONCE)]
+            again = QueuedRequest(*key, b"again", Delivery.AT_MOST_ONCE)
+            assert store.queue.release_due(host, 6.0) == [again]
         with store.transaction():
-            store.queue.set_delivery(host, key, SENT)
+            store.queue.set_delivery(host, key, Delivery.MAYBE_SENT)
             store.queue.move(host, key, host, b"moved", once=True)
-        assert state() == ONCE
+        assert state() == Delivery.AT_MOST_ONCE
         with store.transaction():
             store.queue.move(host, key, host, b"moved")
         assert state() == 0

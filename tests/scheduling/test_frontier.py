@@ -26,10 +26,10 @@ from crawler.records import (
 )
 from crawler.scheduling import frontier, scheduler
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment, HostQueue
+from crawler.scheduling.host_queue import HostQueue, PageAssignment, RobotsAssignment
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
 from crawler.store.sqlite.store import SQLiteStore
 
@@ -49,17 +49,17 @@ class Bench:
     def start(self, *, was_killed: bool = False, account: bool = False, **settings: Any) -> None:
         """As a new process would, with what the store has."""
         self.scheduler = Scheduler(workers=1, threads=4)
-        self.news = WorkerSync(1)
+        self.sessions = SessionRegistry(lambda: self.wall)
         settings = {"obey_robots": False, "delay": 0.0, **settings}
-        self.patience = UnreachableRobots(retries=3, limit=0.0)
         self.frontier = Frontier(
             self.store,
             self.scheduler,
             Settings(**settings),
-            self.news,
+            self.sessions,
             logs_in=account,
-            patience=self.patience,
+            wall=lambda: self.wall,
         )
+        self.frontier.unreachable = UnreachableRobots(retries=3, limit=0.0)
         self.frontier.load(self.now, was_killed=was_killed)
 
     def add(self, origin: str, count: int = 1, rank: int = 0) -> list[PendingRow]:
@@ -81,15 +81,20 @@ class Bench:
         assert host is not None
         return host
 
-    def sent(self) -> Iterator[Assignment]:
+    def sent(self) -> Iterator[PageAssignment]:
         """Everything that goes out now, as a run feeds it."""
-        while (assignment := self.scheduler.next(self.now)) is not None:
-            if assignment.host.more and not assignment.host.heap:
-                self.frontier.refill(assignment.host, self.now)
+        for assignment in self.frontier.take_ready(self.now):
+            assert isinstance(assignment, PageAssignment)
             yield assignment
 
+    def robots_sent(self) -> RobotsAssignment:
+        """The request for a robots.txt, if that alone goes out now."""
+        (assignment,) = self.frontier.take_ready(self.now)
+        assert isinstance(assignment, RobotsAssignment)
+        return assignment
+
     def ids_sent(self) -> list[int]:
-        return [one.queued.key.id for one in self.sent() if one.queued is not None]
+        return [one.queued.key.id for one in self.sent()]
 
     def work_off(self) -> list[int]:
         """Send everything, each done as soon as it is out."""
@@ -100,13 +105,11 @@ class Bench:
                 return ids
             with self.store.transaction():
                 for one in batch:
-                    assert one.queued is not None
                     ids.append(one.queued.key.id)
                     self.store.queue.mark_done([(one.host.id, *one.queued.key)])
             for one in batch:
-                assert one.queued is not None
-                self.scheduler.finish(one.id, self.now)
-                self.scheduler.forget_sent(one.host, one.queued.id)
+                self.frontier.finish(one.id, self.now)
+                self.frontier.forget_sent(one)
 
     def save(self) -> None:
         with self.store.transaction():
@@ -211,15 +214,14 @@ def test_hosts_found_when_memory_is_full_are_not_lost(
 # Waiting for another try
 
 
-def wait(bench: Bench, assignment: Assignment, seconds: float) -> None:
-    """As the commit does with what is to be tried again."""
-    assert assignment.queued is not None
+def wait(bench: Bench, assignment: PageAssignment, seconds: float) -> None:
+    """Postpone a request, as the commit does."""
     host, key = assignment.host, assignment.queued.key
-    bench.scheduler.finish(assignment.id, bench.now)
+    bench.frontier.finish(assignment.id, bench.now)
     with bench.store.transaction():
         bench.store.queue.replace(host.id, key, b"again", bench.wall + seconds)
-    bench.scheduler.forget_sent(host, key.id)
-    bench.frontier.wait(host, bench.now + seconds)
+    bench.frontier.forget_sent(assignment)
+    bench.frontier.retry(assignment, b"again", bench.now + seconds, bench.now)
 
 
 def test_a_request_waits_until_it_is_due_and_others_go_on(bench: Bench) -> None:
@@ -292,8 +294,7 @@ def test_many_that_are_due_at_once_do_not_fill_the_memory(
 def test_the_clock_of_a_host_survives_a_restart(bench: Bench) -> None:
     bench.add(A, 2)
     bench.start(delay=10.0)
-    (first,) = bench.sent()
-    bench.frontier.mark_dirty(first.host)
+    assert bench.ids_sent() == [1]
     bench.save()
     bench.wall += 4.0
     bench.start(delay=10.0)
@@ -305,8 +306,7 @@ def test_a_retry_after_of_a_host_survives_a_restart(bench: Bench) -> None:
     bench.add(A, 2)
     bench.start()
     host = bench.host(A)
-    host.clock.retry_after(3600.0, bench.now)
-    bench.frontier.mark_dirty(host)
+    bench.frontier.delay(host, 3600.0, bench.now)
     bench.save()
     bench.wall += 600.0
     bench.start()
@@ -344,26 +344,24 @@ def test_only_clocks_that_have_moved_are_written(bench: Bench) -> None:
     bench.add(A)
     bench.add(B)
     bench.start(delay=10.0)
-    (first, second) = bench.sent()
-    bench.frontier.mark_dirty(first.host)
+    bench.host(B).clock.retry_after(20.0, bench.now)  # behind the frontier's back
+    bench.frontier.delay(bench.host(A), 20.0, bench.now)
     bench.save()
-    assert bench.store.hosts.get(first.host.id).next_at > bench.wall
-    assert bench.store.hosts.get(second.host.id).next_at == 0.0
+    assert bench.store.hosts.get(bench.host(A).id).next_at == bench.wall + 20.0
+    assert bench.store.hosts.get(bench.host(B).id).next_at == 0.0
 
 
 def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
     bench.add(A, 3)
     bench.start()
     (first, *_) = bench.sent()
-    bench.frontier.mark_dirty(first.host)
     bench.save()
     assert bench.store.hosts.get(first.host.id).next_at == 0.0
-    first.host.clock.retry_after(60.0, bench.now)
-    bench.frontier.mark_dirty(first.host)
+    bench.frontier.delay(first.host, 60.0, bench.now)
     bench.save()
     assert bench.store.hosts.get(first.host.id).next_at == bench.wall + 60.0
     first.host.clock.ready_at, first.host.clock.granted = bench.now, 0.0
-    bench.frontier.mark_dirty(first.host)
+    bench.frontier.delay(first.host, 0.0, bench.now)
     bench.save()
     assert bench.store.hosts.get(first.host.id).next_at == bench.wall, "nor does anybody any more"
 
@@ -374,11 +372,10 @@ def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
 def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     bench.add(A, 1)
     bench.start(obey_robots=True)
-    (robots,) = bench.sent()
-    assert robots.queued is None
-    bench.scheduler.finish(robots.id, bench.now)
+    robots = bench.robots_sent()
+    bench.frontier.finish(robots.id, bench.now)
     rules = RobotsFile(b"User-agent: *\nCrawl-delay: 7", 7.0)
-    bench.frontier.set_robots(robots.host, rules, bench.now)
+    bench.frontier.robots_fetched(robots.host, rules, bench.now)
     assert robots.host.clock.effective_delay == 7.0
     bench.save()
     wanted = HostRow(robots.host.id, A, bench.wall, 0.0, rules, bench.wall, requests=1)
@@ -390,7 +387,7 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     assert host.clock.effective_delay == 7.0
     assert bench.ids_sent() == [1]
     feed = TaskBatch([])
-    bench.news.add_updates(feed, 0, host)
+    bench.frontier.sync.add_updates(feed, 0, host)
     assert feed.hosts[0].robots == rules
 
 
@@ -422,18 +419,17 @@ def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
 def test_a_robots_txt_that_an_earlier_run_could_not_have_is_told_at_once(bench: Bench) -> None:
     bench.add(A, 1)
     bench.start(obey_robots=True)
-    (robots,) = bench.sent()
-    bench.scheduler.finish(robots.id, bench.now)
-    bench.frontier.note_robots(robots.host, RobotsFile(b"", None, "timeout", "too slow"))
-    robots.host.clock.retry_after(60.0, bench.now)
+    robots = bench.robots_sent()
+    bench.frontier.finish(robots.id, bench.now)
+    unavailable = RobotsFile(b"", None, "timeout", "too slow")
+    bench.frontier.robots_unavailable(robots.host, unavailable, 60.0, bench.now)
     bench.save()
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
-    assert bench.patience.description == f"{A} (timeout)"
+    assert bench.frontier.unreachable.description == f"{A} (timeout)"
     assert list(bench.sent()) == []
     bench.pass_time(60.0)
-    (robots,) = bench.sent()
-    assert robots.queued is None
+    assert bench.robots_sent().host is bench.host(A)
 
 
 def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
@@ -446,7 +442,7 @@ def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
     host = bench.host(A)
     assert host.clock.effective_delay == 0.0
     feed = TaskBatch([])
-    bench.news.add_updates(feed, 0, host)
+    bench.frontier.sync.add_updates(feed, 0, host)
     assert feed.hosts[0].robots is None
 
 
@@ -472,7 +468,7 @@ def test_sessions_come_from_the_store(bench: Bench) -> None:
         bench.store.sessions.save(SessionRecord("site:a.example", [cookie]))
     bench.start()
     feed = TaskBatch([])
-    bench.news.add_updates(feed, 0, bench.host(A))
+    bench.frontier.sync.add_updates(feed, 0, bench.host(A))
     (session,) = feed.sessions
     assert session.cookies == [cookie]
 
@@ -492,7 +488,6 @@ def test_the_clock_of_a_host_that_was_put_away_is_kept(
     bench.add(A)
     bench.start(delay=10.0)
     bench.work_off()
-    bench.frontier.mark_dirty(bench.host(A))
     bench.save()
     bench.frontier.evict_idle_hosts(bench.now)
     assert list(bench.scheduler.hosts) == []

@@ -17,10 +17,16 @@ from crawler.scheduling import host_queue as hostqueue
 from crawler.scheduling import scheduler
 from crawler.scheduling import worker_loads as loads
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import PREFETCH, Assignment, HostQueue
+from crawler.scheduling.host_queue import (
+    PREFETCH,
+    Assignment,
+    HostQueue,
+    PageAssignment,
+    RobotsAssignment,
+)
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.scheduler import Scheduler
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
 from crawler.store.protocols import Store
 
@@ -57,15 +63,25 @@ def sent(made: Scheduler, now: float = 0.0) -> list[Assignment]:
     return list(iter(lambda: made.next(now), None))
 
 
+def page(assignment: Assignment) -> QueuedRequest:
+    """The request of an assignment that is no robots.txt."""
+    assert isinstance(assignment, PageAssignment)
+    return assignment.queued
+
+
+def is_isolated(assignment: Assignment) -> bool:
+    return isinstance(assignment, PageAssignment) and assignment.isolated
+
+
 def ids(assignments: Iterable[Assignment]) -> list[int | None]:
-    return [None if one.queued is None else one.queued.key.id for one in assignments]
+    return [page(one).key.id if isinstance(one, PageAssignment) else None for one in assignments]
 
 
 def done(made: Scheduler, assignment: Assignment, now: float) -> None:
     """The request has come back, and what became of it is committed."""
     assert made.finish(assignment.id, now) is assignment
-    if assignment.queued is not None:
-        made.forget_sent(assignment.host, assignment.queued.id)
+    if isinstance(assignment, PageAssignment):
+        made.forget_sent(assignment.host, page(assignment).id)
 
 
 def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assignment]]:
@@ -145,8 +161,8 @@ def test_a_clock_that_is_set_back_brings_the_turn_forward() -> None:
     made = a_scheduler(host)
     (first,) = sent(made)
     made.finish(first.id, 0.0)
-    made.requeue(host, cast(QueuedRequest, first.queued), 0.0)
-    host.clock.ready_at, host.clock.granted = first.before
+    made.requeue(host, page(first), 0.0)
+    host.clock.ready_at, host.clock.granted = first.clock_before
     made.reschedule(host, 0.0)
     assert ids(sent(made)) == [1]
 
@@ -307,12 +323,12 @@ def test_what_a_dead_worker_had_goes_out_again_one_at_a_time() -> None:
     made = a_scheduler(host, each=4)
     assert len(sent(made)) == 4
     for lost in made.worker_died(0, 0.0):
-        made.quarantine(0, host, cast(QueuedRequest, lost.queued))
+        made.quarantine(0, host, page(lost))
     assert (made.in_flight, made.quarantined) == (0, 4)
     tried = []
     while out := sent(made):
         (alone,) = out
-        assert alone.isolated
+        assert is_isolated(alone)
         tried.append(alone)
         done(made, alone, 0.0)
     assert ids(tried) == [1, 2, 3, 4]
@@ -324,13 +340,13 @@ def test_nothing_goes_to_a_worker_that_tries_a_suspect() -> None:
     made = a_scheduler(suspected, other, workers=2, each=60)
     out = sent(made)
     (lost, *more) = made.worker_died(0, 0.0)
-    made.quarantine(0, lost.host, cast(QueuedRequest, lost.queued))
+    made.quarantine(0, lost.host, page(lost))
     for assignment in more:
-        made.requeue(assignment.host, cast(QueuedRequest, assignment.queued), 0.0)
+        made.requeue(assignment.host, page(assignment), 0.0)
     again = sent(made)
-    assert [one for one in again if one.worker == 0] == [one for one in again if one.isolated]
-    (alone,) = (one for one in again if one.isolated)
-    assert alone.queued == lost.queued
+    assert [one for one in again if one.worker == 0] == [one for one in again if is_isolated(one)]
+    (alone,) = (one for one in again if is_isolated(one))
+    assert page(alone) == page(lost)
     for assignment in [*again, *out]:
         if assignment.worker == 1:
             made.finish(assignment.id, 0.0)
@@ -344,7 +360,7 @@ def test_a_suspect_keeps_to_the_host_s_delay_too() -> None:
     made = a_scheduler(host)
     (first,) = sent(made)
     (lost,) = made.worker_died(0, 0.1)
-    made.quarantine(0, host, cast(QueuedRequest, lost.queued))
+    made.quarantine(0, host, page(lost))
     assert sent(made, 0.9) == []
     assert ids(sent(made, 1.0)) == ids([first])
 
@@ -361,8 +377,8 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
     suspects = sorted(lost, key=lambda one: one.host is polite)
     assert {one.host.id for one in suspects} == {1, 2}, "or this test shows nothing"
     for one in suspects:
-        made.quarantine(asked.worker, one.host, cast(QueuedRequest, one.queued))
-    (alone,) = (one for one in sent(made) if one.isolated)
+        made.quarantine(asked.worker, one.host, page(one))
+    (alone,) = (one for one in sent(made) if is_isolated(one))
     assert alone.host is slow
     (meanwhile,) = (one for one in sent(made, 1.0) if one.host is polite)
     assert meanwhile.worker != asked.worker
@@ -372,12 +388,12 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
             done(made, alone, at)
         for one in sent(made, at):
             assert one.host is not polite, "two requests in flight at a host with a delay"
-            alone = one if one.isolated else alone
+            alone = one if is_isolated(one) else alone
         if at > 10.0:
             break
         at += 1.0
     done(made, meanwhile, at)
-    assert [one.host.id for one in sent(made, at + 1.0) if one.isolated] == [2]
+    assert [one.host.id for one in sent(made, at + 1.0) if is_isolated(one)] == [2]
 
 
 # Budget, robots.txt, holding
@@ -404,7 +420,7 @@ def test_robots_txt_is_asked_for_first_and_alone() -> None:
     host = a_host(knows_robots=False, concurrency=8)
     made = a_scheduler(host)
     (robots,) = sent(made)
-    assert robots.queued is None
+    assert isinstance(robots, RobotsAssignment)
     done(made, robots, 1.0)
     host.knows_robots = True
     made.reschedule(host, 1.0)
@@ -428,7 +444,7 @@ def test_rules_that_have_grown_old_are_asked_for_again() -> None:
     (first,) = sent(made, 0.0)
     done(made, first, 0.0)
     (robots,) = sent(made, 100.0)
-    assert robots.queued is None
+    assert isinstance(robots, RobotsAssignment)
     assert sent(made, 101.0) == []
 
 
@@ -477,7 +493,7 @@ def test_a_refill_that_brings_only_what_is_out_goes_on(monkeypatch: pytest.Monke
     monkeypatch.setattr(scheduler, "HEAD_TOTAL", HEAD)
     store, host = FakeStore(), a_host(concurrency=4)
     made = a_scheduler(host, each=0)
-    frontier = Frontier(cast(Store, store), made, Settings(), WorkerSync(1), logs_in=False)
+    frontier = Frontier(cast(Store, store), made, Settings(), SessionRegistry(), logs_in=False)
     late = [queued(id) for id in range(1, 3 * HEAD)]
     store.rows[host.id] = {one.key: one.request for one in late}
     made.refill(host, store.next_requests(host.id, None, 2 * HEAD), more=True, now=0.0)
@@ -519,7 +535,7 @@ class Crawl(RuleBasedStateMachine):
         self.store = FakeStore()
         self.scheduler = Scheduler(workers=workers, threads=threads)
         self.frontier = Frontier(
-            cast(Store, self.store), self.scheduler, Settings(), WorkerSync(workers), logs_in=False
+            cast(Store, self.store), self.scheduler, Settings(), SessionRegistry(), logs_in=False
         )
         self.hosts = {}
         for id, (delay, concurrency, knows_robots) in enumerate(hosts):
@@ -554,21 +570,19 @@ class Crawl(RuleBasedStateMachine):
 
     @rule()
     def feed(self) -> None:
-        while assignment := self.scheduler.next(self.now):
+        for assignment in self.frontier.take_ready(self.now):
             self.check(assignment)
             self.out[assignment.id] = assignment
-            if assignment.host.more and not assignment.host.heap:
-                self.frontier.refill(assignment.host, self.now)
 
     def check(self, assignment: Assignment) -> None:
         host = assignment.host
         running = [one for one in self.out.values() if one.host is host]
-        if assignment.queued is None:
+        if isinstance(assignment, RobotsAssignment):
             assert not host.knows_robots
         else:
             assert host.knows_robots
-            key = assignment.queued.key
-            assert key not in [one.queued.key for one in running if one.queued]
+            key = page(assignment).key
+            assert key not in [page(one).key for one in running if isinstance(one, PageAssignment)]
             assert (host.id, key) not in self.waiting
             assert key in self.store.rows[host.id]
             self.suspected.discard((host.id, key))
@@ -579,8 +593,8 @@ class Crawl(RuleBasedStateMachine):
         else:
             assert len(running) < host.concurrency + 2 * sum(map(bool, host.slots)) + 1
         beside = [one for one in self.out.values() if one.worker == assignment.worker]
-        assert not any(one.isolated for one in beside)
-        assert not (assignment.isolated and beside)
+        assert not any(is_isolated(one) for one in beside)
+        assert not (is_isolated(assignment) and beside)
         self.sent_at[host.id] = self.now
 
     @rule(data=st.data(), what=st.sampled_from(["done", "done", "again", "later", "returned"]))
@@ -591,11 +605,11 @@ class Crawl(RuleBasedStateMachine):
         assignment = self.out.pop(id)
         assert self.scheduler.finish(id, self.now) is assignment
         host = assignment.host
-        if assignment.queued is None:
+        if isinstance(assignment, RobotsAssignment):
             host.knows_robots = True
             self.scheduler.reschedule(host, self.now)
         elif what == "returned":
-            self.scheduler.requeue(host, assignment.queued, self.now)
+            self.scheduler.requeue(host, page(assignment), self.now)
         else:
             self.gathered.append((assignment, what))
 
@@ -605,7 +619,7 @@ class Crawl(RuleBasedStateMachine):
         for _ in range(times):
             self.feed()
             for id, assignment in list(self.out.items()):
-                if assignment.queued is not None:
+                if isinstance(assignment, PageAssignment):
                     self.scheduler.finish(id, self.now)
                     self.gathered.append((self.out.pop(id), "done"))
 
@@ -613,8 +627,7 @@ class Crawl(RuleBasedStateMachine):
     def commit(self) -> None:
         gathered, self.gathered = self.gathered, []
         for assignment, what in gathered:
-            assert assignment.queued is not None
-            key, request = assignment.queued.key, assignment.queued.request
+            key, request = page(assignment).key, page(assignment).request
             rows = self.store.rows[assignment.host.id]
             if what == "done":
                 self.ended[assignment.host.id, key] += 1
@@ -623,12 +636,10 @@ class Crawl(RuleBasedStateMachine):
                 del rows[key]
                 self.waiting[assignment.host.id, key] = request
         for assignment, _ in gathered:
-            assert assignment.queued is not None
-            self.scheduler.forget_sent(assignment.host, assignment.queued.id)
+            self.scheduler.forget_sent(assignment.host, page(assignment).id)
         for assignment, what in gathered:
-            assert assignment.queued is not None
             if what == "again":
-                self.scheduler.requeue(assignment.host, assignment.queued, self.now)
+                self.scheduler.requeue(assignment.host, page(assignment), self.now)
 
     @rule()
     def wake(self) -> None:
@@ -640,12 +651,12 @@ class Crawl(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def worker_dies(self, data: st.DataObject) -> None:
-        worker = data.draw(st.integers(0, self.scheduler._workers.workers - 1))
+        worker = data.draw(st.integers(0, self.scheduler.workers - 1))
         for assignment in self.scheduler.worker_died(worker, self.now):
             del self.out[assignment.id]
-            if assignment.queued is not None:
-                self.scheduler.quarantine(worker, assignment.host, assignment.queued)
-                self.suspected.add((assignment.host.id, assignment.queued.key))
+            if isinstance(assignment, PageAssignment):
+                self.scheduler.quarantine(worker, assignment.host, page(assignment))
+                self.suspected.add((assignment.host.id, page(assignment).key))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 5.0]))
     def time_passes(self, seconds: float) -> None:
@@ -675,7 +686,7 @@ class Crawl(RuleBasedStateMachine):
             for id in list(self.out):
                 assignment = self.out.pop(id)
                 self.scheduler.finish(id, self.now)
-                if assignment.queued is None:
+                if isinstance(assignment, RobotsAssignment):
                     assignment.host.knows_robots = True
                     self.scheduler.reschedule(assignment.host, self.now)
                 else:

@@ -1,4 +1,4 @@
-"""What each worker is told: hosts, rules, scope, and above all cookies."""
+"""``scheduling.worker_sync`` and ``session_registry``: what workers know of hosts and sessions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from crawler.messages import SessionChange, TaskBatch
 from crawler.records import Cookie, LoginState, RobotsFile, SessionRecord, Usage
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.politeness import HostClock
+from crawler.scheduling.session_registry import SessionRegistry
 from crawler.scheduling.worker_sync import WorkerSync
 
 SITE = "site:example"
@@ -25,26 +26,29 @@ def a_host(id: int = 1, session: str = SITE, workers: int = 2) -> HostQueue:
     return host
 
 
-def a_news(*hosts: HostQueue, workers: int = 2) -> WorkerSync:
-    news = WorkerSync(workers)
-    for host in hosts:
-        at_work(news, host)
-    return news
+class Sync(WorkerSync):
+    """A worker sync with a registry of its own; hosts come to work as the frontier brings them."""
 
+    def __init__(self, *hosts: HostQueue, workers: int = 2) -> None:
+        self.sessions = SessionRegistry()
+        super().__init__(self.sessions, workers)
+        for host in hosts:
+            self.activate(host)
 
-def at_work(news: WorkerSync, host: HostQueue, record: SessionRecord | None = None) -> None:
-    """As the frontier makes a host known."""
-    news.set_robots(host.id, None)
-    if not news.knows_session(host.session):
-        news.load_session(record or SessionRecord(host.session, []))
-    news.use_session(host.session)
+    def activate(self, host: HostQueue, record: SessionRecord | None = None) -> None:
+        if host.session not in self.sessions:
+            self.sessions.load(record or SessionRecord(host.session, []))
+        self.sessions.acquire(host.session)
 
+    def evict(self, host: HostQueue) -> None:
+        self.forget_host(host.id)
+        self.sessions.release(host.session)
 
-def told(news: WorkerSync, worker: int, *hosts: HostQueue) -> TaskBatch:
-    feed = TaskBatch([])
-    for host in hosts:
-        news.add_updates(feed, worker, host)
-    return feed
+    def updates(self, worker: int, *hosts: HostQueue) -> TaskBatch:
+        batch = TaskBatch([])
+        for host in hosts:
+            self.add_updates(batch, worker, host)
+        return batch
 
 
 def cookie(name: str, value: str | None) -> Cookie:
@@ -58,49 +62,49 @@ def change(name: str, value: str | None, at: float | None = None) -> SessionChan
 # Hosts and rules
 
 
-def test_a_host_is_told_once_to_each_worker() -> None:
+def test_each_worker_gets_a_host_once() -> None:
     host = a_host()
-    news = a_news(host)
+    sync = Sync(host)
     for worker in (0, 1):
-        (one,) = told(news, worker, host).hosts
+        (one,) = sync.updates(worker, host).hosts
         assert (one.id, one.origin, one.session, one.robots) == (1, "https://1.example", SITE, None)
-        assert told(news, worker, host).hosts == []
+        assert sync.updates(worker, host).hosts == []
 
 
-def test_new_rules_are_told_to_everyone() -> None:
+def test_all_workers_get_new_rules() -> None:
     host, other = a_host(1), a_host(2)
-    news = a_news(host, other)
+    sync = Sync(host, other)
     for worker in (0, 1):
-        told(news, worker, host, other)
-    rules = RobotsFile(b"User-agent: *")
-    news.set_robots(1, rules)
+        sync.updates(worker, host, other)
+    rules = host.robots = RobotsFile(b"User-agent: *")
+    host.version += 1
     for worker in (0, 1):
-        (one,) = told(news, worker, host, other).hosts
+        (one,) = sync.updates(worker, host, other).hosts
         assert one.robots == rules
-        assert told(news, worker, host, other).hosts == []
+        assert sync.updates(worker, host, other).hosts == []
 
 
-def test_a_host_that_was_forgotten_is_told_as_such_and_then_anew() -> None:
+def test_workers_forget_an_evicted_host_and_get_it_anew() -> None:
     host, other = a_host(1), a_host(2)
-    news = a_news(host, other)
-    told(news, 0, host, other)
-    news.forget_host(host)
-    at_work(news, host)
+    sync = Sync(host, other)
+    sync.updates(0, host, other)
+    sync.evict(host)
+    sync.activate(host)
     for worker, forgotten in ((0, [1]), (1, [])):
-        feed = told(news, worker, host)
+        feed = sync.updates(worker, host)
         assert feed.forget == forgotten
         assert [one.id for one in feed.hosts] == [1]
-    assert told(news, 0, host).forget == []
+    assert sync.updates(0, host).forget == []
 
 
-def test_a_worker_in_the_place_of_a_dead_one_is_told_everything() -> None:
+def test_a_new_worker_in_the_place_of_a_dead_one_gets_everything() -> None:
     host = a_host()
-    news = a_news(host)
-    news.add_netloc("b.example")
-    told(news, 0, host)
-    news.apply(0, change("a", "1"))
-    news.forget_worker(0)
-    feed = told(news, 0, host)
+    sync = Sync(host)
+    sync.extend_scope("b.example")
+    sync.updates(0, host)
+    sync.receive(0, change("a", "1"))
+    sync.reset(0)
+    feed = sync.updates(0, host)
     assert [one.id for one in feed.hosts] == [1]
     assert feed.scope == ["b.example"]
     assert feed.forget == []
@@ -112,15 +116,15 @@ def test_a_worker_in_the_place_of_a_dead_one_is_told_everything() -> None:
 # Scope
 
 
-def test_each_netloc_is_told_once_to_each_worker() -> None:
+def test_each_worker_gets_a_netloc_once() -> None:
     host = a_host()
-    news = a_news(host)
-    news.add_netloc("a.example")
-    assert told(news, 0, host).scope == ["a.example"]
-    news.add_netloc("a.example")
-    news.add_netloc("b.example")
-    assert told(news, 0, host).scope == ["b.example"]
-    assert told(news, 1, host).scope == ["a.example", "b.example"]
+    sync = Sync(host)
+    sync.extend_scope("a.example")
+    assert sync.updates(0, host).scope == ["a.example"]
+    sync.extend_scope("a.example")
+    sync.extend_scope("b.example")
+    assert sync.updates(0, host).scope == ["b.example"]
+    assert sync.updates(1, host).scope == ["a.example", "b.example"]
 
 
 # Sessions
@@ -128,76 +132,76 @@ def test_each_netloc_is_told_once_to_each_worker() -> None:
 
 def test_a_session_comes_with_the_first_task() -> None:
     host = a_host()
-    news = WorkerSync(2)
-    at_work(news, host, SessionRecord(SITE, [cookie("a", "1")], LoginState(5.0)))
-    (session,) = told(news, 0, host).sessions
+    sync = Sync()
+    sync.activate(host, SessionRecord(SITE, [cookie("a", "1")], LoginState(5.0)))
+    (session,) = sync.updates(0, host).sessions
     assert (session.key, session.cookies, session.login.at) == (SITE, [cookie("a", "1")], 5.0)
-    assert told(news, 0, host).sessions == []
+    assert sync.updates(0, host).sessions == []
 
 
-def test_hosts_of_one_site_share_their_session_and_are_told_of_it_once() -> None:
+def test_hosts_of_one_site_share_their_session_which_comes_once() -> None:
     one, two, other = a_host(1), a_host(2), a_host(3, "site:other")
-    news = a_news(one, two, other)
-    assert [session.key for session in told(news, 0, one, two, other).sessions] == [
+    sync = Sync(one, two, other)
+    assert [session.key for session in sync.updates(0, one, two, other).sessions] == [
         SITE,
         "site:other",
     ]
 
 
-def test_a_worker_is_not_told_what_it_has_reported_itself() -> None:
+def test_a_worker_does_not_get_back_its_own_changes() -> None:
     host = a_host()
-    news = a_news(host)
-    told(news, 0, host)
-    news.apply(0, change("a", "1", 7.0))
-    assert told(news, 0, host).sessions == []
-    (session,) = told(news, 1, host).sessions
+    sync = Sync(host)
+    sync.updates(0, host)
+    sync.receive(0, change("a", "1", 7.0))
+    assert sync.updates(0, host).sessions == []
+    (session,) = sync.updates(1, host).sessions
     assert session.cookies == [cookie("a", "1")]
     assert session.login.at == 7.0
     assert session.heard == 0
 
 
-def test_what_two_workers_change_reaches_both() -> None:
+def test_changes_of_two_workers_reach_both() -> None:
     host = a_host()
-    news = a_news(host)
+    sync = Sync(host)
     for worker in (0, 1):
-        told(news, worker, host)
-    news.apply(0, change("a", "1"))
-    news.apply(1, change("b", "2"))
-    news.apply(0, change("a", None))
+        sync.updates(worker, host)
+    sync.receive(0, change("a", "1"))
+    sync.receive(1, change("b", "2"))
+    sync.receive(0, change("a", None))
     for worker, heard in ((0, 2), (1, 1)):
-        (session,) = told(news, worker, host).sessions
+        (session,) = sync.updates(worker, host).sessions
         assert session.cookies == [cookie("b", "2")]
         assert session.heard == heard
-        assert told(news, worker, host).sessions == []
+        assert sync.updates(worker, host).sessions == []
 
 
-def test_what_has_changed_is_kept_once() -> None:
+def test_a_changed_session_is_saved_once() -> None:
     host = a_host()
-    news = a_news(host)
-    assert list(news.changed_sessions()) == []
-    news.apply(0, change("a", "1", 7.0))
-    news.apply(0, change("b", "2", 8.0))
-    assert list(news.changed_sessions()) == [
+    sync = Sync(host)
+    assert list(sync.sessions.pop_changed()) == []
+    sync.receive(0, change("a", "1", 7.0))
+    sync.receive(0, change("b", "2", 8.0))
+    assert list(sync.sessions.pop_changed()) == [
         SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], LoginState(8.0), Usage(logins=2))
     ]
-    assert list(news.changed_sessions()) == []
+    assert list(sync.sessions.pop_changed()) == []
 
 
-def test_a_session_that_nobody_uses_is_not_kept_in_memory() -> None:
+def test_a_session_without_hosts_leaves_memory() -> None:
     one, two = a_host(1), a_host(2)
-    news = a_news(one, two)
-    news.forget_host(one)
-    assert news.knows_session(SITE)
-    news.forget_host(two)
-    assert not news.knows_session(SITE)
+    sync = Sync(one, two)
+    sync.evict(one)
+    assert SITE in sync.sessions
+    sync.evict(two)
+    assert SITE not in sync.sessions
 
 
 def test_a_session_that_is_not_in_the_store_yet_stays() -> None:
     host = a_host()
-    news = a_news(host)
-    news.apply(0, change("a", "1"))
-    news.forget_host(host)
-    assert [record.key for record in news.changed_sessions()] == [SITE]
+    sync = Sync(host)
+    sync.receive(0, change("a", "1"))
+    sync.evict(host)
+    assert [record.key for record in sync.sessions.pop_changed()] == [SITE]
 
 
 # A request sees at least the cookies of the page that it was found on
@@ -214,7 +218,7 @@ class Causality(RuleBasedStateMachine):
     @initialize(workers=st.integers(1, 3))
     def begin(self, workers: int) -> None:
         self.host = a_host(workers=workers)
-        self.news = a_news(self.host, workers=workers)
+        self.sync = Sync(self.host, workers=workers)
         self.jars = [ChangeTrackingCookieJar() for _ in range(workers)]
         self.to_worker: list[list[Any]] = [[] for _ in range(workers)]
         self.to_process: list[list[Any]] = [[] for _ in range(workers)]
@@ -230,7 +234,7 @@ class Causality(RuleBasedStateMachine):
             self.pending.append({})
         request = self.pending.pop(data.draw(st.integers(0, len(self.pending) - 1)))
         worker = data.draw(st.integers(0, len(self.jars) - 1))
-        feed = told(self.news, worker, self.host)
+        feed = self.sync.updates(worker, self.host)
         self.to_worker[worker].append((feed, request))
 
     @rule(
@@ -282,7 +286,7 @@ class Causality(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(talking))
         changes, children = self.to_process[worker].pop(0)
         if changes:
-            self.news.apply(worker, SessionChange(SITE, changes))
+            self.sync.receive(worker, SessionChange(SITE, changes))
         self.pending += children
 
     @rule(data=st.data())
@@ -292,21 +296,21 @@ class Causality(RuleBasedStateMachine):
         while self.to_process[worker]:  # what it had sent is read before its end is seen
             changes, children = self.to_process[worker].pop(0)
             if changes:
-                self.news.apply(worker, SessionChange(SITE, changes))
+                self.sync.receive(worker, SessionChange(SITE, changes))
             self.pending += children
         self.jars[worker] = ChangeTrackingCookieJar()
         self.to_worker[worker] = []
-        self.news.forget_worker(worker)
+        self.sync.reset(worker)
         self.pending += lost
 
     @invariant()
-    def when_nothing_is_on_its_way_all_who_are_told_have_the_same(self) -> None:
+    def when_nothing_is_in_flight_current_copies_are_the_same(self) -> None:
         if any(self.to_worker) or any(self.to_process):
             return
-        known = self.news._sessions[SITE]
+        known = self.sync.sessions.get(SITE)
         kept = {one.name: one.value for one in known.cookies.values()}
         for worker, jar in enumerate(self.jars):
-            if known.sent_versions[worker] == known.version:
+            if known.copies and known.copies[worker].version == known.version:
                 assert {one.name: one.value for one in jar} == kept
 
 

@@ -14,8 +14,12 @@ import msgspec
 import pytest
 
 from crawler.messages import (
+    Done,
+    FetchStats,
     HostUpdate,
     Outcome,
+    Retry,
+    Returned,
     ReturnTasks,
     SessionChange,
     Shutdown,
@@ -109,7 +113,7 @@ def test_a_host_that_hangs_never_holds_up_another_while_there_are_threads(
     def meet(task: Task) -> Outcome:
         if task.id:
             both.wait()
-        return Outcome(task.id, "done")
+        return Outcome(task.id, Done())
 
     with workshop(meet, threads=4) as pipe:
         pipe.send_bytes(feed((0, 1)))  # so that there is one thread, which is idle then
@@ -127,7 +131,7 @@ def test_all_threads_are_used_and_no_more() -> None:
     def meet(task: Task) -> Outcome:
         names.add(threading.current_thread().name)
         together.wait()
-        return Outcome(task.id, "done")
+        return Outcome(task.id, Done())
 
     with workshop(meet, threads=4) as pipe:
         for start in range(0, 48, 8):
@@ -148,7 +152,7 @@ def test_a_cookie_is_never_reported_behind_the_page_that_it_came_with() -> None:
             taken.wait(PATIENCE)  # another thread takes the cookie along
         else:
             came.wait(PATIENCE)
-        return Outcome(task.id, "done")
+        return Outcome(task.id, Done())
 
     def attach_session_changes(task: Task, outcome: Outcome) -> None:
         if changes:
@@ -176,7 +180,7 @@ def test_no_more_than_slots_of_one_host_run_at_the_same_time() -> None:
         two.wait(PATIENCE)
         with lock:
             running[0] -= 1
-        return Outcome(task.id, "done")
+        return Outcome(task.id, Done())
 
     with workshop(handle, threads=8) as pipe:
         pipe.send_bytes(feed(*((n, 1) for n in range(40)), slots=2))
@@ -191,7 +195,7 @@ def test_what_has_not_been_started_is_given_back() -> None:
     def handle(task: Task) -> Outcome:
         started.set()
         go.wait(PATIENCE)
-        return Outcome(task.id, "done")
+        return Outcome(task.id, Done())
 
     with workshop(handle, threads=4) as pipe:
         pipe.send_bytes(feed((1, 1), (2, 1), (3, 1)))
@@ -199,18 +203,18 @@ def test_what_has_not_been_started_is_given_back() -> None:
         pipe.send_bytes(encode(ReturnTasks(None)))
         back = answers(pipe, 2)
         go.set()
-        assert sorted((outcome.task, outcome.kind) for outcome in back) == [
-            (2, "returned"),
-            (3, "returned"),
+        assert [(outcome.task, type(outcome.result)) for outcome in back] == [
+            (2, Returned),
+            (3, Returned),
         ]
-        assert [(outcome.task, outcome.kind) for outcome in answers(pipe, 1)] == [(1, "done")]
+        assert [(outcome.task, type(outcome.result)) for outcome in answers(pipe, 1)] == [(1, Done)]
 
 
 def test_a_host_that_is_overloaded_gives_its_other_tasks_back() -> None:
     def handle(task: Task) -> Outcome:
-        return Outcome(task.id, "again", host_wait=0.0 if task.id == 1 else None)
+        return Outcome(task.id, Retry(), FetchStats(host_wait=0.0 if task.id == 1 else None))
 
     with workshop(handle, threads=4) as pipe:
         pipe.send_bytes(feed((1, 1), (2, 1), (3, 1)))
-        kinds = {outcome.task: outcome.kind for outcome in answers(pipe, 3)}
-    assert kinds == {1: "again", 2: "returned", 3: "returned"}
+        kinds = {outcome.task: type(outcome.result) for outcome in answers(pipe, 3)}
+    assert kinds == {1: Retry, 2: Returned, 3: Returned}

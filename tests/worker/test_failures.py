@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from crawler.errors import DisallowedError, FetchError, LoginError, SpiderError, StatusError
-from crawler.messages import Outcome
 from crawler.output.items import ItemWriter
 from crawler.parsing.response import Response
 from crawler.records import FailureReport
@@ -62,7 +61,7 @@ def collected(result: object) -> FailureReport:
     spider = Spider()
     finder = RequestFilter(spider, None, CrawlLimits())
     with pytest.raises(Exception) as caught:  # noqa: PT011 (whatever the callback raises)
-        ResultCollector(finder, ItemWriter(None)).collect(result, Request(URL), Outcome(0, "done"))
+        ResultCollector(finder, ItemWriter(None)).collect(result, Request(URL))
     error = caught.value
     return report_of(Request(URL), error.with_traceback(caught.tb.tb_next))  # without this frame
 
