@@ -34,9 +34,9 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     ``replay=False`` is for what must not happen twice: it is never sent again once it may have
     been sent, not even after a crash.
 
-    ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock), ``history`` and
-    ``first`` (the request before any redirect, packed, where its URL alone does not say it) are
-    kept by the crawler.
+    The crawler sets ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock),
+    ``first_tried`` (the same of the first try, if this is a later one), ``history`` and ``first``
+    (the request before any redirect, packed, where its URL alone does not say it).
     """
 
     url: str
@@ -55,6 +55,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     depth: int = 0
     tries: int = 0
     asked: float = 0.0
+    first_tried: float = 0.0
     first: bytes | None = None
     history: list[Hop] = msgspec.field(default_factory=list)
 

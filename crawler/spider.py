@@ -8,10 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tenacity.retry import retry_base
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
 from crawler.errors import SpiderError
 from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.session.session import Session
+
+RetryRule = stop_base | wait_base | retry_base
+"""A rule of tenacity's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,9 @@ class Spider:
     """What every item must be; one that does not fit goes to ``rejected.jsonl``."""
     logout_urls: Sequence[str | re.Pattern[str]] = ()
     """Further links that log out: text that stands in the URL, or ``re.compile(…)``."""
+    retry: RetryRule | Sequence[RetryRule] = ()
+    """When failed requests are tried again, as tenacity says it: ``stop_after_attempt(5)``, or a
+    tuple of a ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings say what it omits."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -25,7 +25,7 @@ from crawler.messages import (
 from crawler.records import FailureReport
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
-from crawler.scheduling.retry import SPARED
+from crawler.scheduling.retry import RESOURCE_WAIT
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.session.keys import SessionKey
 
@@ -97,7 +97,7 @@ class OutcomeHandler:
         """Raises SystemResourceError if workers get no file handle, however long they wait."""
         if now >= self._starved_at:
             log.warning("%s", result.message)
-            self._starved, self._starved_at = self._starved + 1, now + SPARED
+            self._starved, self._starved_at = self._starved + 1, now + RESOURCE_WAIT
             if self._starved > MOST_STARVED:
                 raise SystemResourceError(result.message)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from crawler.errors import SpiderError
 from crawler.job.importing import import_file, import_module
+from crawler.scheduling.retry import rules_by_kind
 from crawler.session.credentials import refuse_in_arguments
 from crawler.settings import NAMES as SETTINGS
 from crawler.spider import Spider
@@ -56,12 +57,14 @@ class SpiderSource:
             ways = " ".join(f"-a {name}=…" for name in missing)
             raise SpiderError(f"{spider.__name__} needs {', '.join(missing)}: give {ways}")
         try:
-            return spider(**arguments)
+            instance = spider(**arguments)
         except Exception as error:
             given = f" with -a {', '.join(arguments)}" if arguments else ""
             raise SpiderError(
                 f"{spider.__name__} cannot be made{given}: {type(error).__name__}: {error}"
             ) from error
+        rules_by_kind(instance.retry, f"{spider.__name__}.retry")
+        return instance
 
     def check_importable(self) -> None:
         """Raises SpiderError for a class that no other process can import, as of a notebook."""

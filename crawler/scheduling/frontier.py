@@ -30,7 +30,7 @@ from crawler.records import (
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
 from crawler.scheduling.page_budget import PageBudget
 from crawler.scheduling.politeness import HostClock
-from crawler.scheduling.retry import TRY_AGAIN
+from crawler.scheduling.retry import ROBOTS_MAX_WAIT
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
@@ -453,7 +453,7 @@ class Frontier:
         self.unreachable.forget(host.id)
         self._keep_robots(host, robots)
         host.robots, host.knows_robots = robots, True
-        host.robots_until = now + (TRY_AGAIN if robots.cause else MAX_AGE)
+        host.robots_until = now + (ROBOTS_MAX_WAIT if robots.cause else MAX_AGE)
         host.version += 1
         self._scheduler.set_delay(host, robots.crawl_delay)
 
@@ -464,7 +464,7 @@ class Frontier:
         rules = self._rows[host.id].robots
         if rules is not None and not rules.cause:
             log.warning("%s; the rules known before still apply", robots.message)
-            host.knows_robots, host.robots_until = True, now + TRY_AGAIN
+            host.knows_robots, host.robots_until = True, now + ROBOTS_MAX_WAIT
             return
         self.unreachable.failed(host.id, host.origin, robots.cause, now, now + wait)
         if self.unreachable.does_not_exist(host.id):

@@ -37,6 +37,12 @@ def may_have_been_sent(request: Request, when: str) -> FetchError:
     )
 
 
+def retry_error(error: FetchError, raised: Exception) -> FetchError:
+    """Return the failure of a page after whose ``error`` the spider's ``retry`` raised."""
+    kind = type(raised).__name__
+    return FetchError(f"{kind} in retry", f"{error}; retry raised {kind}: {raised}")
+
+
 def report_of(
     request: Request, error: Exception, mask: Callable[[str], str] = str
 ) -> FailureReport:

@@ -42,7 +42,7 @@ from crawler.parsing.response import Response
 from crawler.parsing.robots import Robots
 from crawler.records import RobotsFile
 from crawler.request import Request, unpacked
-from crawler.scheduling.retry import SPARED, RetryPolicy
+from crawler.scheduling.retry import RESOURCE_WAIT, RetryPolicy
 from crawler.scope import Scope
 from crawler.session.accounts import Account
 from crawler.session.login import AskAgain, Login
@@ -54,7 +54,7 @@ from crawler.tracebacks import traceback_of
 from crawler.worker.callback_lock import CallbackLock
 from crawler.worker.collector import ResultCollector
 from crawler.worker.crawl_limits import CrawlLimits
-from crawler.worker.failures import may_have_been_sent, report_of, status_error
+from crawler.worker.failures import may_have_been_sent, report_of, retry_error, status_error
 from crawler.worker.fetcher import Fetcher
 from crawler.worker.hosts import HostInfo
 from crawler.worker.request_filter import RequestFilter, encoded
@@ -105,7 +105,7 @@ class Worker:
         self._guards = CrawlLimits.of(settings)
         finder = RequestFilter(spider, scope, self._guards, self._accounts, safety=self._safety)
         self._collector = ResultCollector(finder, ItemWriter(type(spider).item_type))
-        self._retry = RetryPolicy(settings)
+        self._retry = RetryPolicy(settings, spider.retry)
         self._addresses = AddressPolicy(anywhere=settings.allow_private)
         self._adapter = PoolAdapter(POOLS, threads, addresses=self._addresses)
         self._hosts: dict[int, HostInfo] = {}
@@ -266,10 +266,14 @@ class Worker:
         if isinstance(error, FetchError):
             fetch.host_wait = self._retry.host_wait(error)
             policy = self._retry.robots_wait if task.robots else self._retry.wait
-            wait = policy(error, request)
+            try:
+                wait = policy(error, request)
+            except Exception as raised:  # by a rule of the spider's
+                log.error("retry raised for %s\n%s", error, traceback_of(raised, self._mask))
+                error = retry_error(error, raised)
         if isinstance(error, SystemResourceError):  # the site has nothing to do with it
             self._adapter.poolmanager.clear()  # idle connections are what can be spared
-            return Starved(report_of(request, error, self._mask).message, SPARED)
+            return Starved(report_of(request, error, self._mask).message, RESOURCE_WAIT)
         if isinstance(error, LoginError) and (request.replay or not fetch.started):
             return LoginFailed(report_of(request, error, self._mask))
         if task.robots:
@@ -278,7 +282,9 @@ class Worker:
             return RobotsUnavailable(robots, wait) if wait else RobotsFetched(robots)
         if wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
-            return Retry(encode(replace(request, tries=request.tries + 1)), wait)
+            first_tried = request.first_tried or request.asked
+            later = replace(request, tries=request.tries + 1, first_tried=first_tried)
+            return Retry(encode(later), wait)
         return self._give_up(request, fetch, error)
 
     def _give_up(self, request: Request, fetch: FetchStats, error: Exception) -> Failed:

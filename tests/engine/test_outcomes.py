@@ -29,7 +29,7 @@ from crawler.records import FailureReport, QueuedRequest, RobotsFile
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, RobotsAssignment
 from crawler.scheduling.politeness import HostClock
-from crawler.scheduling.retry import TRY_AGAIN
+from crawler.scheduling.retry import ROBOTS_MAX_WAIT
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
@@ -174,7 +174,7 @@ def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
     desk.take(robots, RobotsUnavailable(BROKEN, 90.0), late + 1, started=late)
     assert desk.frontier._rows[1].robots == rules
     assert len(desk.feed(late + 1)) == 10
-    assert desk.host.robots_until == late + 1 + TRY_AGAIN
+    assert desk.host.robots_until == late + 1 + ROBOTS_MAX_WAIT
     assert desk.unreachable.description == ""
 
 
@@ -186,7 +186,7 @@ def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> No
         (robots,) = desk.feed(now)
         desk.take_robots(robots, RobotsUnavailable(NOBODY, 90.0), now)
     assert len(desk.feed(now)) == 10, "and they need not wait"
-    assert desk.host.robots_until == now + TRY_AGAIN
+    assert desk.host.robots_until == now + ROBOTS_MAX_WAIT
 
 
 def test_no_file_handle_is_no_try_of_robots_txt(tmp_path: Path) -> None:
