@@ -140,7 +140,7 @@ def test_a_job_that_began_without_accounts_says_how_to_go_on(tmp_path: Path, sit
     summary = run(replace(given, accounts=(ALICE,)))
     assert summary.exit_status == 4
     assert summary.login_errors == [
-        "this job began without accounts: leave --accounts away, or start again with --fresh"
+        "this job began without accounts: omit --accounts, or start again with --fresh"
     ]
     assert summary.counters.failed == 0
 
