@@ -1,4 +1,4 @@
-"""Calm: measuring while little else goes on, without waiting for it for ever."""
+"""Measure while the machine has little other load, with a limit on the waiting."""
 
 from __future__ import annotations
 
@@ -15,48 +15,49 @@ from benchmarks.processes import machine_busy
 T = TypeVar("T")
 
 _LOOK = 0.5
-"""Seconds over which it is seen what the machine does."""
+"""Seconds over which the load of the machine is measured."""
 
 
 class Calm:
-    """Runs beside which other work takes at most ``most`` cores, if that can be had.
+    """Repeats runs until other programs use at most ``most`` cores beside them.
 
-    ``patience`` is how many seconds may be spent on that in all: on waiting for a quiet machine,
-    and on runs that were disturbed and are made again. Without it the slower crawlers, which run
-    longer, would be disturbed more often.
+    ``budget`` is the total number of seconds for waiting and for repeated runs. Without repetition
+    the slower crawlers, which run longer, would be disturbed more often.
     """
 
-    def __init__(self, most: float, patience: float) -> None:
+    def __init__(self, most: float, budget: float) -> None:
         self._most = most
-        self._left = patience
+        self._left = budget
         self.again = 0
-        """Runs that were made again."""
+        """Number of repeated runs."""
 
     def measure(self, crawler: Crawler, concurrency: int, place: Place) -> MeasuredRun:
-        """One crawl, or the calmest of a few."""
-        return self.run(lambda: measure(crawler, concurrency, place), lambda found: found[0].others)
+        """Measure one crawl, or the least disturbed of a few."""
+        return self.run(
+            lambda: measure(crawler, concurrency, place), lambda result: result[0].others
+        )
 
     def run(self, once: Callable[[], T], others: Callable[[T], float]) -> T:
-        """What ``once`` gives, ``others`` telling how many cores something else took."""
+        """Return the result of ``once``; ``others`` reads from it the cores that other programs used."""
         best: T | None = None
         while True:
             self.wait()
             began = time.monotonic()
-            found = once()
+            result = once()
             took = time.monotonic() - began
-            if best is None or others(found) < others(best):
-                best = found
-            if others(found) <= self._most or self._left < took:
+            if best is None or others(result) < others(best):
+                best = result
+            if others(result) <= self._most or self._left < took:
                 return best
             self._left -= took
             self.again += 1
 
     def wait(self) -> None:
-        """Until the machine is quiet, or patience is at its end."""
+        """Wait until the machine is quiet, or the budget is used up."""
         while self._most < float("inf") and self._left > 0 and _busy_cores() > self._most:
             self._left -= _LOOK
             if self._left <= 0:
-                print("The machine does not become quiet; going on.", file=sys.stderr)
+                print("The machine does not become quiet; continuing.", file=sys.stderr)
 
 
 MeasuredRun = tuple[Measurement, Output]

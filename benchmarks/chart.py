@@ -1,4 +1,4 @@
-"""The results as one picture: pages a second of each crawler, a panel for each section."""
+"""The results as one picture: pages per second of each crawler, a panel for each section."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from benchmarks.results import Row, Section
 
 WIDTH = 860
 _LEFT = 300
-"""Where bars begin."""
+"""Left end of the bars."""
 _RIGHT = 130
-"""What is left for figures behind the longest bar."""
+"""Space for the figure to the right of the longest bar."""
 _MARGIN = 20
 _TITLE = 44
 _BAR = 18
 _STEP = 26
 _GAP = 10
-"""Above each of our bars, which those of the same work follow."""
+"""Space above each of our bars; the bars of the same work follow below."""
 
-# Colours that tell ours from the others for those who see no colours, too, in light and dark.
+# Ours and the others differ in brightness too, so that colour-blind readers see it, in both modes.
 _STYLE = """\
 .back { fill: #ffffff } .text { fill: #1f2328 } .faint { fill: #59636e } .bar { fill: #b6bec8 }
 .ours { fill: #0b57b5 } .axis { stroke: #818b98 }
@@ -34,7 +34,7 @@ text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
 
 
 def draw(sections: Sequence[Section]) -> str:
-    """The text of an SVG."""
+    """Return the text of an SVG."""
     shapes: list[str] = []
     top = _MARGIN
     for section in sections:
@@ -42,7 +42,7 @@ def draw(sections: Sequence[Section]) -> str:
         if rows:
             shapes += _panel(section.title, rows, top)
             top += _height(rows) + _MARGIN
-    description = "Pages a second of each crawler, in bars; this crawler's are blue."
+    description = "Pages per second of each crawler, in bars; this crawler's are blue."
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" '
@@ -60,7 +60,7 @@ def _height(rows: Sequence[Row]) -> int:
 
 
 def _panel(title: str, rows: Sequence[Row], top: int) -> list[str]:
-    """A title, and a bar for each row; each panel has a scale of its own."""
+    """Return a title and a bar for each row; each panel has its own scale."""
     most = max(row.value for row in rows)
     shapes = [_text(title, _MARGIN, top + 20, "text title")]
     line = top + _TITLE

@@ -1,7 +1,7 @@
 """Compare the crawlers: ``make bench``, or ``python -m benchmarks.compare``.
 
-Each section is measured by itself and kept as JSON in ``benchmarks/results``; the report is
-written from all that are there: ``--section broad`` measures one of them again,
+Each section is measured separately and saved as JSON in ``benchmarks/results``; the report is
+written from all saved sections: ``--section broad`` measures one of them again,
 ``--section none`` only writes the report.
 """
 
@@ -36,17 +36,17 @@ _QUICK_CRAWLERS = tuple(one for one in AT_MANUALS if one not in (CRAWLEE, SCRAPY
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Everything that can be measured, by the name of its section, and where results go."""
+    """All measurements by the name of their section, and the folder of the results."""
 
     sections: Mapping[str, Callable[[], Section]]
     folder: Path
     report: Path
     origin: str
-    """What the report says of itself."""
+    """The first paragraph of the report."""
 
 
 def full(runs: int, calm: Calm) -> Suite:
-    """What ``make bench`` measures."""
+    """Return the measurements of ``make bench``."""
     return Suite(
         {
             "postgresql": lambda: manuals.section("postgresql", runs, calm),
@@ -64,7 +64,7 @@ def full(runs: int, calm: Calm) -> Suite:
 
 
 def quick(calm: Calm) -> Suite:
-    """A taste of it, in under three minutes: one site, one run, and small loads."""
+    """Return a short version, in under three minutes: one site, one run, and small loads."""
     return Suite(
         {
             "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
@@ -76,22 +76,22 @@ def quick(calm: Calm) -> Suite:
         },
         WORK / "quick-results",
         WORK / "quick.md",
-        "A taste, written by `make bench-quick`: one run, and small loads. The goals are those of\n"
+        "A short version, written by `make bench-quick`: one run, and small loads. The goals are those of\n"
         "`make bench`, whose loads are up to a hundred times as large.",
     )
 
 
 def measure(suite: Suite, names: Sequence[str]) -> None:
-    """Measure some sections and keep what comes out. Raises CrawlError."""
+    """Measure some sections and save the results. Raises CrawlError."""
     for name in names:
         began = time.monotonic()
         print(f"Measuring {name} …", file=sys.stderr, flush=True)
-        found = suite.sections[name]()
-        replace(found, took=time.monotonic() - began).save(suite.folder)
+        section = suite.sections[name]()
+        replace(section, took=time.monotonic() - began).save(suite.folder)
 
 
 def write(suite: Suite) -> list[Section]:
-    """Write table and chart from what has been kept."""
+    """Write table and chart from the saved sections."""
     sections = results.load(suite.folder, suite.sections)
     picture = suite.report.with_suffix(".svg")
     suite.report.parent.mkdir(exist_ok=True)
@@ -103,7 +103,7 @@ def write(suite: Suite) -> list[Section]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; 1 if a crawler failed, 2 if something is not installed."""
     options = _parser().parse_args(arguments)
-    calm = Calm(options.calm, options.patience)
+    calm = Calm(options.calm, options.calm_budget)
     suite = quick(calm) if options.quick else full(options.runs, calm)
     wanted = options.section or list(suite.sections)
     names = [name for name in suite.sections if name in wanted]
@@ -128,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--runs", type=int, default=3, help="crawls of each crawler (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="a taste, in under three minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short version, in under three minutes"
+    )
     parser.add_argument(
         "--section",
         action="append",
@@ -140,15 +142,14 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=float("inf"),
         metavar="CORES",
-        help="wait while other work on the machine takes more than this, and run again what it "
-        "has disturbed",
+        help="wait while other programs use more than this, and repeat disturbed runs",
     )
     parser.add_argument(
-        "--patience",
+        "--calm-budget",
         type=float,
         default=240.0,
         metavar="SECONDS",
-        help="spend no more than this on --calm in all (default: %(default)s)",
+        help="spend at most this time on --calm in all (default: %(default)s)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Items of a run: read, compared."""
+"""Read and compare the items of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every crawler extracts from a page, white space squeezed to single blanks."""
+    """The item that every crawler extracts from a page, with white space collapsed."""
 
     url: str
     title: str
@@ -21,19 +21,19 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A JSON-lines file as it was found: ``torn`` lines are no whole item."""
+    """The contents of a JSON-lines file; ``torn`` counts lines that are not a whole item."""
 
     items: Counter[Item]
     torn: int
 
     @property
     def twice(self) -> int:
-        """Lines that say again what another line has said."""
+        """Number of duplicate lines."""
         return self.items.total() - len(self.items)
 
 
 def read(path: Path) -> Output:
-    """The items of a JSON-lines file; a missing file has none."""
+    """Read the items of a JSON-lines file; a missing file has none."""
     items: Counter[Item] = Counter()
     torn = 0
     *lines, rest = path.read_bytes().split(b"\n") if path.exists() else [b""]
@@ -47,7 +47,7 @@ def read(path: Path) -> Output:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How an output differs from the one it should equal, in items."""
+    """The differences between an output and the expected one, in items."""
 
     lost: int
     twice: int
@@ -65,7 +65,7 @@ class Difference:
 
 
 def difference(found: Output, wanted: Output) -> Difference:
-    """What ``found`` has too few, too many and broken, as against ``wanted``."""
+    """Count the items that ``found`` lacks, repeats, adds or breaks, compared with ``wanted``."""
     return Difference(
         lost=len(wanted.items.keys() - found.items.keys()),
         twice=found.twice,

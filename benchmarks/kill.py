@@ -1,7 +1,7 @@
 """Kill a crawl again and again: ``python -m benchmarks.kill --kills 20 --seed 1``.
 
 Every process of the crawl gets SIGKILL at a random instant, the same command resumes it, and so on
-until it has finished. Then its output is compared with that of a crawl that nobody has touched.
+until it has finished. Then its output is compared with that of an undisturbed crawl.
 """
 
 from __future__ import annotations
@@ -13,35 +13,37 @@ from typing import Any
 
 from benchmarks.crawlers import OURS, OURS_SOUP, SCRAPY_DURABLE, Crawler
 from benchmarks.environments import python
+from benchmarks.killing import ENDING, FETCHING, STARTING, KillResults, KillTest, reference
 from benchmarks.measure import CrawlError
 from benchmarks.site import SOURCES, PackagesError, serve
-from benchmarks.victim import ENDING, FETCHING, STARTING, Toll, Victim, reference
 
 _KNOWN = {crawler.key: crawler for crawler in (OURS, OURS_SOUP)}
 
 _SCRAPY_NOTE = """\
-  (Scrapy's documentation promises a resume after a stop that it is asked for, not after a kill.)"""
+  (Scrapy's documentation promises to resume after a requested stop, not after a kill.)"""
 
 
-def torture(crawler: Crawler, site_name: str, kills: int, seed: int, **options: Any) -> Toll:
+def kill_crawls(
+    crawler: Crawler, site_name: str, kills: int, seed: int, **options: Any
+) -> KillResults:
     """Kill a crawler at a site, with a server of its own; arguments as those of ``Victim``."""
     python(crawler.environment)
     with serve(site_name) as site:
         untouched = reference(crawler, site)
-        return Victim(crawler, site, untouched, kills, seed, **options).suffer()
+        return KillTest(crawler, site, untouched, kills, seed, **options).run()
 
 
-def summary(toll: Toll, site_name: str) -> str:
-    """The toll in three lines."""
-    kills = toll.kills
+def summary(results: KillResults, site_name: str) -> str:
+    """Return the results in three lines."""
+    kills = results.kills
     return (
-        f"{toll.crawler.name} at {site_name}: killed {_times(kills.total())} "
+        f"{results.crawler.name} at {site_name}: killed {_times(kills.total())} "
         f"({kills[STARTING]} while starting, {kills[FETCHING]} while pages were being fetched, "
-        f"{kills[ENDING]} while ending), resumed {_times(toll.resumes)}, "
-        f"crawled {_times(toll.crawls)}\n"
-        f"  {toll.pages:,} pages in each crawl, {toll.again:,} fetched again in all\n"
-        f"  lost {toll.total('lost')}, twice {toll.total('twice')}, torn {toll.total('torn')}, "
-        f"foreign {toll.total('foreign')}, processes left behind {toll.left_behind}"
+        f"{kills[ENDING]} while ending), resumed {_times(results.resumes)}, "
+        f"crawled {_times(results.crawls)}\n"
+        f"  {results.pages:,} pages in each crawl, {results.again:,} fetched again in all\n"
+        f"  lost {results.total('lost')}, twice {results.total('twice')}, torn {results.total('torn')}, "
+        f"foreign {results.total('foreign')}, processes left behind {results.left_behind}"
     )
 
 
@@ -50,14 +52,14 @@ def _times(count: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the test; 1 if our crawler lost or doubled anything, 2 if something is not installed."""
+    """Run the test; 1 if our crawler lost or doubled anything, 2 if a package is missing."""
     options = _parser().parse_args(arguments)
     try:
         chosen = _KNOWN[options.crawler], options.site, options.kills, options.seed
-        toll = torture(*chosen, first_only=options.first_only)
-        print(summary(toll, options.site), flush=True)
+        results = kill_crawls(*chosen, first_only=options.first_only)
+        print(summary(results, options.site), flush=True)
         if options.peer:
-            peer = torture(SCRAPY_DURABLE, options.site, 1, options.seed, aims={FETCHING: 1})
+            peer = kill_crawls(SCRAPY_DURABLE, options.site, 1, options.seed, aims={FETCHING: 1})
             print(summary(peer, options.site), _SCRAPY_NOTE, sep="\n")
     except PackagesError as error:
         print(error, file=sys.stderr)
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CrawlError as error:
         print(error, file=sys.stderr)
         return 1
-    return 1 if any(toll.found) or toll.left_behind else 0
+    return 1 if any(results.found) or results.left_behind else 0
 
 
 def _parser() -> argparse.ArgumentParser:

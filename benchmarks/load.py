@@ -1,6 +1,6 @@
 """A million requests in one job: does anything grow, does anything slow down?
 
-Run it by itself: ``python -m benchmarks.load``. Every address of the site is the same page with ten
+Run it separately: ``python -m benchmarks.load``. Every URL of the site is the same page with ten
 links one level down, so that six levels are 1,111,111 pages, which nginx serves from one file.
 """
 
@@ -23,7 +23,7 @@ from benchmarks.site import Source, serve_source
 LEVELS = 6
 """Levels of links below the first page."""
 EVERY = 1.0
-"""Seconds between two looks at the processes."""
+"""Seconds between two samples of the processes."""
 CONCURRENCY = 8
 _MB = 1024**2
 _LINKS = "".join(f'<li><a href="{n}/">Page {n}, one level down</a></li>\n' for n in range(10))
@@ -36,8 +36,8 @@ _ANYWHERE = "location / { try_files /page.html =404; }"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the processes of the job had at one moment: bytes of memory (PSS), file handles."""
+class Sample:
+    """Resources of the job's processes at one moment: bytes of memory (PSS), file handles."""
 
     at: float
     memory: int
@@ -45,11 +45,11 @@ class Look:
 
 
 def section(levels: int = LEVELS) -> Section:
-    """Crawl the tree of pages, and say how memory, file handles and speed went."""
+    """Crawl the tree of pages, and report memory, file handles and speed."""
     pages = sum(10**level for level in range(levels + 1))
     with TemporaryDirectory(prefix="benchmark-load-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # started as root, nginx reads as another user
+        folder.chmod(0o755)  # if started as root, nginx reads as another user
         (folder / "page.html").write_text(_PAGE)
         source = Source("load", folder, also=_ANYWHERE)
         with serve_source("load", source) as site:
@@ -77,7 +77,7 @@ def section(levels: int = LEVELS) -> Section:
     return _section(pages, times, looks)
 
 
-def _section(pages: int, times: list[float], looks: list[Look]) -> Section:
+def _section(pages: int, times: list[float], looks: list[Sample]) -> Section:
     tenth = pages // 10
     rates = [tenth / (times[(n + 1) * tenth - 1] - times[n * tenth]) for n in range(10)]
     half = looks[len(looks) // 2 :]
@@ -110,13 +110,13 @@ def _row(name: str, value: float, unit: str, goal: Goal | None = None) -> Row:
     return Row(name=name, value=value, unit=unit, goal=goal, ours=True)
 
 
-def _crawl(command: list[str], folder: Path) -> list[Look]:
+def _crawl(command: list[str], folder: Path) -> list[Sample]:
     job = Launched(command, Path(__file__).parent.parent, folder / "log")
-    looks: list[Look] = []
+    looks: list[Sample] = []
     try:
         while not job.ended(EVERY):
             handles = sum(map(_handles, job.pids()))
-            looks.append(Look(time.monotonic(), job.memory(), handles))
+            looks.append(Sample(time.monotonic(), job.memory(), handles))
         end = job.finish()
     finally:
         job.close()
@@ -133,13 +133,13 @@ def _handles(pid: int) -> int:
 
 
 def _times(log: Path) -> list[float]:
-    """When each request was answered, seconds; the log's lines begin with it."""
+    """Return the times of the responses in seconds, with which the log's lines begin."""
     with log.open("rb") as file:
         return sorted(float(line[len(b'{"at":') : line.index(b",")]) for line in file)
 
 
 def _lines(output: Path) -> tuple[int, int]:
-    """How many lines there are, and how many different ones."""
+    """Return the numbers of lines and of distinct lines."""
     with output.open("rb") as file:
         hashes = [hash(line) for line in file]
     return len(hashes), len(set(hashes))

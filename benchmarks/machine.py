@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describe the machine of the measurements."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PACKAGES: dict[str | None, list[str]] = {
 
 
 def describe(crawlers: Iterable[Crawler] = ()) -> list[str]:
-    """Lines about the machine and about the versions of what was compared."""
+    """Return lines about the machine and the versions of the programs compared."""
     environments = dict.fromkeys(crawler.environment for crawler in crawlers)
     return [hardware(), system(), *(_versions(one) for one in environments or {None: None})]
 
 
 def hardware() -> str:
-    """A line about cores, memory and system."""
+    """Return a line about cores, memory and system."""
     return (
         f"{usable_cores()} cores of {_cpu()}, {_memory_gb():.0f} GB of memory, "
         f"{platform.system()} {platform.release().split('-')[0]}"
@@ -34,12 +34,12 @@ def hardware() -> str:
 
 
 def system() -> str:
-    """A line about what everything runs on."""
+    """Return a line about interpreter and server."""
     return f"{interpreter()}, {_nginx()}, both ends on the same cores"
 
 
 def interpreter() -> str:
-    """Name and version of the Python that runs."""
+    """Return name and version of the running Python."""
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 

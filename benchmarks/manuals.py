@@ -1,4 +1,4 @@
-"""The two sites, crawled whole by everybody."""
+"""The two sites, crawled completely by all crawlers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MB = 1024**2
 
 def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_MANUALS) -> Section:
     """Crawl one site ``runs`` times with each crawler, in turn. Raises CrawlError."""
-    crawlers, notes = there(crawlers)
+    crawlers, notes = available(crawlers)
     taken: dict[Crawler, list[Measurement]] = {crawler: [] for crawler in crawlers}
     others = []
     again = calm.again
@@ -49,7 +49,7 @@ def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_M
                 others.append(measured.others)
                 print(_progress(turn, site, measured), file=sys.stderr, flush=True)
     if calm.again > again:
-        notes.append(f"{calm.again - again} runs were disturbed and made again.")
+        notes.append(f"{calm.again - again} runs were disturbed and repeated.")
     pages = taken[crawlers[0]][0].seen.pages
     return Section(
         key=name,
@@ -63,8 +63,8 @@ def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_M
     )
 
 
-def there(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
-    """Those that can run here, and why others cannot."""
+def available(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
+    """Return the crawlers that can run here, and why the others cannot."""
     found, notes = [], []
     for crawler in crawlers:
         try:
@@ -76,14 +76,14 @@ def there(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
 
 
 def _variants(taken: dict[Crawler, list[Measurement]], turn: int) -> Iterator[tuple[Crawler, int]]:
-    """Each crawler at each concurrency in the first turn, later only at its best."""
+    """Yield each crawler at each concurrency in the first turn, later only at its best."""
     for crawler, found in taken.items():
         for concurrency in crawler.concurrencies if not turn else (best(found)[0].concurrency,):
             yield crawler, concurrency
 
 
 def best(found: Sequence[Measurement]) -> list[Measurement]:
-    """The runs at the concurrency that was fastest in the first turn."""
+    """Return the runs at the concurrency that was fastest in the first turn."""
     first: dict[int, Measurement] = {}
     for one in found:
         first.setdefault(one.concurrency, one)
@@ -100,7 +100,7 @@ def _progress(turn: int, site: Site, one: Measurement) -> str:
 
 
 def rows(name: str, taken: dict[Crawler, list[Measurement]]) -> list[Row]:
-    """Our rows, each followed by how it compares, and then the peers that do the same work."""
+    """Return our rows, each followed by the comparisons and the peers that do the same work."""
     found: list[Row] = []
     rates = {crawler: median(run.rate for run in runs) for crawler, runs in taken.items()}
 

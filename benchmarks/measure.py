@@ -17,50 +17,50 @@ from benchmarks.processes import Launched, busy, machine_busy
 
 
 class CrawlError(Exception):
-    """A crawler ended with an error, or did not do the work; the message says which and how."""
+    """A crawler ended with an error, or did not do the work; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a server has seen of one crawl; times are those of the wall clock, in seconds."""
+    """A crawl as seen by the server; times are wall clock, in seconds."""
 
     pages: int
-    """Different pages that were found."""
+    """Number of distinct pages."""
     requests: int
     connections: int
     first: float
     last: float
     early: int = 0
-    """Requests that came too early after another one, or beside it, where there is a delay."""
+    """Requests that were sent before the delay was over, or in parallel with another."""
     least_gap: float = 0.0
 
 
 class Place(Protocol):
-    """Where a crawl goes: one site or many, served by this machine."""
+    """The target of a crawl: one site or many, served by this machine."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """The name for messages."""
 
     @property
     def seeds(self) -> Sequence[str]:
-        """Where a crawl starts."""
+        """The URLs that a crawl starts from."""
 
     @property
     def server(self) -> int:
-        """The process that serves, with its children."""
+        """The id of the server process, whose children serve too."""
 
     @property
     def delay(self) -> float:
-        """Seconds between two requests to a host that a crawler must keep to."""
+        """Seconds that a crawler must leave between two requests to a host."""
 
     def watch(self) -> Callable[[], Seen]:
-        """Begin to look; the function that this returns tells what was seen."""
+        """Start observing; the returned function reports what the server saw."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one crawl took. Times are in seconds, memory in bytes."""
+    """The cost of one crawl. Times are in seconds, memory in bytes."""
 
     crawler: Crawler
     concurrency: int
@@ -72,18 +72,18 @@ class Measurement:
     cpu: float
     memory: int
     serving: float
-    """CPU time that the server took."""
+    """CPU time of the server."""
     others: float
-    """Cores that other work on the machine took meanwhile."""
+    """Cores that other programs used meanwhile."""
 
     @property
     def rate(self) -> float:
-        """Pages a second between the first and the last request in the server's log."""
+        """Pages per second between the first and the last request in the server's log."""
         return self.seen.pages / max(self.seen.last - self.seen.first, 0.001)
 
 
 def measure(crawler: Crawler, concurrency: int, place: Place) -> tuple[Measurement, Output]:
-    """Run a crawl in a fresh folder, on the disk that the project is on."""
+    """Run a crawl in a fresh folder, on the disk of the project."""
     with scratch() as folder:
         output, job = folder / "items.jsonl", folder / "job"
         work = Work(place.seeds, output, job, concurrency, place.delay)
@@ -128,12 +128,12 @@ def check(measured: Measurement, output: Output, wanted: Output) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A fresh folder below ``work``; not in /tmp, where syncing may cost nothing."""
+    """Create a fresh folder below ``work``; not in /tmp, where syncing may cost nothing."""
     WORK.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=WORK, prefix="run-") as folder:
         yield Path(folder)
 
 
 def _others_busy(place: Place) -> float:
-    """Seconds of CPU spent by all but the server and the benchmark itself."""
+    """Return the seconds of CPU of all processes except the server and the benchmark."""
     return machine_busy() - busy(place.server) - time.process_time()

@@ -1,4 +1,4 @@
-"""Parts of the crawler measured by themselves: trees for BeautifulSoup, and the frontier."""
+"""Parts of the crawler measured separately: trees for BeautifulSoup, and the frontier."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MB = 1024**2
 
 
 def frontier(urls: int = load.URLS, seeds: int = load.SEEDS) -> Section:
-    """The scheduler and store alone: URLs added, taken and finished, and a resume in between."""
+    """Measure scheduler and store alone: URLs added, dispatched and finished, and a resume."""
     measured = load.measure(urls, seeds)
     rows: list[Row] = []
     for row, goal in zip(measured.rows, (_ADDED, _TAKEN, _ADDED), strict=True):
@@ -44,15 +44,16 @@ def frontier(urls: int = load.URLS, seeds: int = load.SEEDS) -> Section:
 
 
 _YARDSTICK = (
-    "The goals for scheduler and store are in URLs a second, so they depend on the machine. They "
-    "were set on one where plain INSERT OR IGNORE made 290,000 a second for the first million."
+    "The goals for scheduler and store are in URLs per second, so they depend on the machine. They "
+    "were set on a machine where plain INSERT OR IGNORE reached 290,000 per second for the first "
+    "million."
 )
 _PLAIN = "for comparison, plain INSERT OR IGNORE of fingerprints"
 _DONE = {"added": "found and added", "taken": "taken and finished", "seeds": "seeds added"}
 
 
 def _frontier_rows(row: load.Row, goal: Goal) -> list[Row]:
-    """The rate over all of the work, and whether it is sustained."""
+    """Return the rate over all of the work, and over the last tenth."""
     name = _DONE[row.what]
     stretches = (row.first, row.middle, row.last)
     rate = Row(
@@ -71,9 +72,9 @@ def _frontier_rows(row: load.Row, goal: Goal) -> list[Row]:
 
 
 def trees(rounds: int = 3, every: int = 8) -> Section:
-    """Trees for BeautifulSoup and ``select()``, on every ``every``-th page of both sites.
+    """Measure trees for BeautifulSoup and ``select()`` on every ``every``-th page of both sites.
 
-    Raises CrawlError if what is compared is not the same.
+    Raises CrawlError if the results differ.
     """
     try:
         found = [
@@ -93,8 +94,8 @@ def trees(rounds: int = 3, every: int = 8) -> Section:
 
 
 _NOTE = (
-    "Trees: processor time of one process. Garbage is collected between pages, as workers do it, "
-    "and not counted, except in the rows that say so."
+    "Trees: CPU time of one process. Garbage is collected between pages, as in workers, and not "
+    "counted, except in the rows that say so."
 )
 
 

@@ -1,4 +1,4 @@
-"""A plain table of fingerprints: what no frontier can do without, as a measure of the machine."""
+"""A plain table of fingerprints, which every frontier needs, as a measure of the machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from crawler.request import Request, fingerprint
 from crawler.store.sqlite.schema import TUNING
 
 TOGETHER = 20_000
-"""Rows of one transaction; about as many as a commit of the frontier's load has."""
+"""Rows of one transaction; about as many as in a commit of the frontier benchmark."""
 
 
 def rate(folder: Path, urls: int) -> float:
-    """Fingerprints a second that a table in ``folder`` takes.
+    """Return the fingerprints per second that a table in ``folder`` accepts.
 
-    As in the frontier's load, the pages of a host come 100 at a time, and the store is tuned alike.
+    As in the frontier benchmark, the pages of a host come 100 at a time, with the same pragmas.
     """
     keys = [
         (fingerprint(Request(f"https://host-{number // LINKS % HOSTS}.example/{number}")),)

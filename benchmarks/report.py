@@ -1,4 +1,4 @@
-"""The results as one Markdown table, which reads as well on a terminal."""
+"""The results as one Markdown table, readable on a terminal too."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from benchmarks.results import Goal, Row, Section
 
 HOW_TO_READ = """\
 Every crawler starts at a site's first page, follows every link on the host, and writes one line
-of JSON for each page: URL, title, all `h1` and `h2`, and the number of links. Before anything is
-compared, the lines are: all crawlers have found the same pages and written the same items.
+of JSON for each page: URL, title, all `h1` and `h2`, and the number of links. Before any figures
+are compared, these lines are: all crawlers have found the same pages and written the same items.
 
 - **result**: the median of the runs, and in brackets the lowest and the highest. Runs of the
-  crawlers take turns. Compare within a section: each is measured by itself, on the day beside its
-  title, and the same machine is not equally fast on all days.
+  crawlers alternate. Compare only within a section: each section is measured separately, on the
+  day beside its title, and the machine is not equally fast on all days.
 - **pages/s**: pages divided by the time between the first and the last request in the server's
-  own log, so starting up and ending do not count; starting has rows of its own.
+  own log. Start and end of the process do not count; starting has its own rows.
 - **… against**: our median divided by the other's, of the same runs.
-- **must**, **aim**: what the result should at least be (≥) or at most (≤), and whether it is: ✓
-  or ✗.
-- **CPU/page**: milliseconds of CPU time of all its processes, whole run, for each page. It varies
-  less than the rate when the machine has other things to do.
-- **memory**: the peak of the proportional set size (PSS) of all its processes together, looked at
-  ten times a second.
-- **conn.**: connections that the server saw; **at a time**: requests that were allowed at once.
-- **whole run**: seconds from starting the command until it has ended.
+- **must**, **aim**: the least (≥) or greatest (≤) value that is required or desired, and whether
+  the result reaches it: ✓ or ✗.
+- **CPU/page**: milliseconds of CPU time per page, of all processes, over the whole run. It varies
+  less than the rate when the machine has other load.
+- **memory**: the peak of the proportional set size (PSS) of all processes together, sampled ten
+  times a second.
+- **conn.**: connections at the server; **at a time**: the limit of concurrent requests.
+- **whole run**: seconds from the start of the command to its end.
 
-Two Scrapy spiders use its own selectors. *As documented* follows the links that `LinkExtractor`
-finds, the faster one of the ways that its documentation shows. *Tuned by hand* makes the hrefs
-distinct as text before it makes requests of them, which helps most where pages have many links.
-The goal stands beside both. Scrapy runs with 8 and with 16 requests at a time, and the better one
-goes on after the first turn; the others run with 8, `requests` with 1.
+Two Scrapy spiders use Scrapy's own selectors. *As documented* follows the links that
+`LinkExtractor` finds, the faster of the ways in its documentation. *Tuned by hand* removes
+duplicate hrefs as text before it creates requests, which helps most if pages have many links. The
+goal applies to both. Scrapy runs with 8 and with 16 concurrent requests, and after the first turn
+only with the better of them; the others run with 8, `requests` with 1.
 
-In the broad crawl every page takes 50 ms to come, and each host gets one request at a time, and
-0.25 s between two; the server looks whether that is kept. A request is early if the one before
-it cannot have come long enough before it, so a server that was busy and saw that one late accuses
-nobody. The pages have 12 KB, and links to others of their host. Scrapy has the settings that its
-documentation advises for such crawls.
+In the broad crawl every page takes 50 ms, and each host gets one request at a time, with 0.25 s
+between two; the server checks this. A request counts as early only if the one before it cannot
+have arrived long enough before it, so that a busy server that notices that one late blames no
+crawler. The pages have 12 KB, and links to other pages of their host. Scrapy has the settings that
+its documentation recommends for such crawls.
 
-The Go crawler is no framework: a hundred lines around `net/http` and goquery, which Colly is made
-of too, with nothing in between. It does less for each link than Colly, which Debian does not
-package. It runs where Debian's packages for it are installed.
+The Go crawler is not a framework: a hundred lines around `net/http` and goquery, on which Colly is
+built too. It does less for each link than Colly, which Debian does not package. It runs if
+Debian's packages for it are installed.
 
-This crawler has every page durably on disk (synced) before it counts as done and could be killed
-and resumed at any time, with the same settings that the kill tests run with; the others run here
-without anything that they could resume from.
+This crawler has every page durably on disk (synced) before the page counts as done, and could be
+killed and resumed at any time, with the same settings as in the kill tests; the others run without
+anything to resume from.
 """
 
 _HEADS = ("", "result", "must", "aim", "CPU/page", "memory", "conn.", "at a time", "whole run")
@@ -64,7 +64,7 @@ def document(sections: Sequence[Section], chart: str, origin: str) -> str:
             *_noise(sections),
             "",
             "## Results\n",
-            f"![Pages a second of each crawler]({chart})\n",
+            f"![Pages per second of each crawler]({chart})\n",
             table(sections),
             "",
             *_notes(sections),
@@ -73,24 +73,26 @@ def document(sections: Sequence[Section], chart: str, origin: str) -> str:
 
 
 def _machine(sections: Sequence[Section]) -> list[str]:
-    """What was measured on, each line once, with the days where they differ."""
+    """The machines, each line once, and the days of the measurements."""
     days = sorted({section.day for section in sections})
     lines = dict.fromkeys(line for section in sections for line in section.machine)
     return [f"Measured on {' and '.join(days)}:\n", *(f"- {line}" for line in lines)]
 
 
 def _noise(sections: Sequence[Section]) -> list[str]:
-    """How much else the machine had to do."""
+    """The load of other programs on the machine."""
     runs = sorted(others for section in sections for others in section.others)
     if not runs:
         return []
-    told = (
-        f"Other work on the machine took {runs[len(runs) // 2]:.2f} cores (median) beside the "
-        f"{len(runs)} runs in which it was looked at, {runs[-1]:.2f} at most."
+    note = (
+        f"Other programs on the machine used {runs[len(runs) // 2]:.2f} cores (median of "
+        f"{len(runs)} runs), {runs[-1]:.2f} at most."
     )
     if all(section.took for section in sections):
-        told += f" All took {sum(section.took for section in sections) / 60:.0f} minutes."
-    return [told]
+        note += (
+            f" All runs together took {sum(section.took for section in sections) / 60:.0f} minutes."
+        )
+    return [note]
 
 
 def _notes(sections: Sequence[Section]) -> list[str]:
@@ -98,7 +100,7 @@ def _notes(sections: Sequence[Section]) -> list[str]:
 
 
 def table(sections: Sequence[Section]) -> str:
-    """A Markdown table whose columns line up."""
+    """Return a Markdown table with aligned columns."""
     lines: list[tuple[str, ...]] = [_HEADS]
     for section in sections:
         lines.append((f"**{section.title}**", _times(section)))
@@ -148,7 +150,7 @@ def _wanted(row: Row, wanted: float | None) -> str:
 
 
 def figure(value: float, unit: str) -> str:
-    """A number with its unit, with as many digits as mean something."""
+    """Return a number with its unit and a sensible number of digits."""
     return f"{_number(value, unit)} {unit}".rstrip()
 
 

@@ -1,7 +1,7 @@
-"""What a session saves: ``python -m benchmarks.reuse --runs 5``.
+"""The time that a session saves: ``python -m benchmarks.reuse --runs 5``.
 
-Asks for the same pages with ``requests.get``, with a ``requests.Session`` and with the crawler's
-own, over HTTP and HTTPS, and prints a table; ``--write`` puts it into ``benchmarks/REUSE.md``.
+Fetches the same pages with ``requests.get``, with a ``requests.Session`` and with the crawler's
+session, over HTTP and HTTPS, and prints a table; ``--write`` saves it to ``benchmarks/REUSE.md``.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from tests.tls import Authority
 RESULTS = Path(__file__).parent / "REUSE.md"
 COOKIES = {"member": "yes"}
 BEFORE = 5
-"""Pages that are asked for before the clock starts."""
+"""Pages that are fetched before the measurement starts."""
 
 HOW_TO_READ = """\
-One thread asks for pages of 2 KB one after the other, on loopback, and reads them whole. The
-server is a process of its own on the same cores; it counts connections. Over HTTPS its certificate
-is one of a private authority (ECDSA P-256, TLS 1.3). Runs of the ways take turns.
+One thread fetches pages of 2 KB one after the other, on loopback, and reads them completely. The
+server is a separate process on the same cores; it counts connections. Over HTTPS it has a
+certificate of a private authority (ECDSA P-256, TLS 1.3). Runs of the variants alternate.
 
 - **requests/s**: the median of the runs, and in brackets the slowest and the fastest.
 - **ms/page**: its inverse.
-- **vs get**: that median divided by the one of `requests.get` for each page.
-- **conn.**: connections that the server saw in a run, with five pages that come before the clock.
+- **vs get**: that median divided by the median of `requests.get` for each page.
+- **conn.**: connections at the server in a run, including five pages before the measurement.
 """
 
 Get = Callable[[str], int]
-"""Asks for a URL; the length of the page."""
+"""Fetches a URL and returns the length of the page."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def a_session(bundle: str) -> Iterator[Get]:
     """One ``requests.Session`` for all."""
     with requests.Session() as session:
         session.cookies.update(COOKIES)
-        # Not as session.verify, over which REQUESTS_CA_BUNDLE would win.
+        # Not as session.verify, since REQUESTS_CA_BUNDLE would override it.
         yield lambda url: len(session.get(url, verify=bundle, timeout=30).content)
 
 
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def rate(self) -> float:
-        """Requests a second, the median of the runs."""
+        """Requests per second, the median of the runs."""
         return median(self.rates)
 
 
@@ -113,11 +113,11 @@ def compare(pages: int, runs: int) -> list[Row]:
                         assert counts.pages == pages + BEFORE
                         connections[key] = counts.connections
                 print(f"run {run + 1} of {runs}", file=sys.stderr, flush=True)
-    return [Row(*key, tuple(sorted(found)), connections[key]) for key, found in rates.items()]
+    return [Row(*key, tuple(sorted(measured)), connections[key]) for key, measured in rates.items()]
 
 
 def measure(way: str, club: Club, bundle: str, pages: int) -> float:
-    """Requests a second; what is loaded once is loaded by the pages before."""
+    """Return requests per second; pages before the measurement load what is loaded once."""
     with WAYS[way](bundle) as get:
         for number in range(BEFORE):
             get(f"{club.url}/{number}")

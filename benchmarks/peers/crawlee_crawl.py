@@ -51,7 +51,7 @@ async def crawl(seed, output, concurrency):
             file.write(json.dumps(item) + "\n")
             await context.enqueue_links()
 
-        await crawler.engine.engine([seed])
+        await crawler.run([seed])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _PIECE = 64 * 1024
 
 
 class Sitemap:
-    """The sitemap that came back as ``response``; iterating over it gives each ``PendingRow``.
+    """The sitemap that came back as ``response``; iterating over it yields each ``Entry``.
 
     ``kind`` is ``urlset``, ``index``, ``rss``, ``rdf`` (RSS 1.0), ``atom``, ``text``, ``robots``,
     or empty when it is none of these: then there are no entries. Entries without a URL that could

@@ -186,8 +186,8 @@ def test_the_document_tells_the_machine_once_and_how_noisy_it_was() -> None:
     both = [section(key="one"), section(key="two")]
     text = report.document(both, "picture.svg", "Needs much.")
     assert text.count("- fast\n") == 1
-    told = "Other work on the machine took 0.10 cores (median) beside the 2 runs in which it was"
-    assert told in text
+    note = "Other programs on the machine used 0.10 cores (median of 2 runs)"
+    assert note in text
     assert "](picture.svg)" in text
 
 
@@ -248,17 +248,17 @@ def test_trees_are_compared_at_each_site_after_they_were_found_to_be_the_same(
 # Calm
 
 
-def test_a_disturbed_run_is_made_again_as_long_as_there_is_patience() -> None:
+def test_a_disturbed_run_is_made_again_as_long_as_the_budget_allows() -> None:
     runs = iter([0.9, 0.5, 0.7, 0.1])
-    patient = Calm(most=0.3, patience=1e6)
+    patient = Calm(most=0.3, budget=1e6)
     patient.wait = lambda: None  # type: ignore[method-assign]
     assert patient.run(lambda: next(runs), lambda others: others) == 0.1
     assert patient.again == 3
 
 
-def test_without_patience_the_first_run_counts() -> None:
+def test_without_a_budget_the_first_run_counts() -> None:
     runs = iter([0.9, 0.1])
-    assert Calm(most=0.3, patience=0).run(lambda: next(runs), lambda others: others) == 0.9
+    assert Calm(most=0.3, budget=0).run(lambda: next(runs), lambda others: others) == 0.9
 
 
 # The broad crawl
@@ -320,7 +320,7 @@ def test_a_broad_crawl_of_ours_is_polite() -> None:
 def test_a_peer_that_is_not_there_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     environments.go_crawler.cache_clear()
-    found, notes = manuals.there([OURS, GO_CRAWLER])
+    found, notes = manuals.available([OURS, GO_CRAWLER])
     assert found == [OURS]
     (note,) = notes
     assert note.startswith("Not compared: for a Go crawler: apt-get install golang-go ")

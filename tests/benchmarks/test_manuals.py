@@ -59,10 +59,10 @@ def test_a_manual_gives_one_item_for_each_page(site: Site, tmp_path: Path) -> No
 
 def test_a_crawl_that_is_killed_twenty_times_loses_nothing_and_doubles_nothing() -> None:
     try:
-        toll = kill.torture(OURS, "postgresql", kills=20, seed=1)
+        results = kill.kill_crawls(OURS, "postgresql", kills=20, seed=1)
     except PackagesError as error:
         pytest.skip(str(error))
-    assert toll.kills.total() == 20
-    assert toll.pages > 1000
-    assert toll.found, "no crawl was compared"
-    assert not any(toll.found), kill.summary(toll, "postgresql")
+    assert results.kills.total() == 20
+    assert results.pages > 1000
+    assert results.found, "no crawl was compared"
+    assert not any(results.found), kill.summary(results, "postgresql")

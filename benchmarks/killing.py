@@ -1,4 +1,4 @@
-"""A crawl that is killed and resumed until it is finished, and what was lost by it."""
+"""A crawl that is killed and resumed until it is finished, and the losses."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from benchmarks.processes import Launched
 from benchmarks.site import Site, pages_of
 
 STARTING, FETCHING, ENDING = "starting", "fetching", "ending"
-"""Before a run's first request; while there were pages left to ask for; after that."""
+"""Before a run's first request; while pages are left to fetch; after that."""
 
 EVERYWHERE = {STARTING: 2, FETCHING: 6, ENDING: 2}
-"""How often a kill aims at which part of a run."""
+"""The weight of each part of a run as the target of a kill."""
 
-_PATIENCE = 0.002
-"""Seconds between two looks at how far a run has come."""
-_FAREWELL = 5.0
-"""Seconds that a worker has to notice that the process it works for was killed."""
+_POLL_EVERY = 0.002
+"""Seconds between two checks of a run's progress."""
+_EXIT_WITHIN = 5.0
+"""Seconds in which a worker must end after its parent process was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An uninterrupted crawl: its output, and how long (seconds) its parts took."""
+    """An uninterrupted crawl: its output, and the durations of its parts in seconds."""
 
     output: Output
     parts: dict[str, float]
 
 
 @dataclass(slots=True)
-class Toll:
-    """What came of the kills, added up over crawls."""
+class KillResults:
+    """The effects of the kills, summed over all crawls."""
 
     crawler: Crawler
     pages: int
@@ -45,19 +45,19 @@ class Toll:
     resumes: int = 0
     again: int = 0
     left_behind: int = 0
-    """Processes that went on although the one that they worked for was killed."""
+    """Processes that kept running although their parent was killed."""
     found: list[Difference] = field(default_factory=list)
 
-    def total(self, what: str) -> int:
-        """One kind of difference, over all crawls."""
-        return sum(getattr(difference, what) for difference in self.found)
+    def total(self, kind: str) -> int:
+        """Return the sum of one kind of difference over all crawls."""
+        return sum(getattr(difference, kind) for difference in self.found)
 
 
-class Victim:
-    """One crawler at one site, to be killed ``kills`` times at instants that ``seed`` decides.
+class KillTest:
+    """One crawler at one site, killed ``kills`` times at instants determined by ``seed``.
 
-    ``aims`` says how often a kill is meant for which part of a run. With ``first_only`` just the
-    process that was started is killed, and its workers have to notice.
+    ``aims`` are the weights of the parts of a run. With ``first_only`` only the first process is
+    killed, and its workers must end by themselves.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Victim:
         aims: dict[str, int] = EVERYWHERE,
         first_only: bool = False,
     ) -> None:
-        self.toll = Toll(crawler, len(reference.output.items))
+        self.results = KillResults(crawler, len(reference.output.items))
         self._crawler = crawler
         self._site = site
         self._reference = reference
@@ -81,43 +81,45 @@ class Victim:
         self._orphaned: list[Launched] = []
         self._random = random.Random(seed)
 
-    def suffer(self) -> Toll:
-        """Crawl as often as it takes to land all the kills; every crawl is finished, and checked.
+    def run(self) -> KillResults:
+        """Crawl until all kills are done; every crawl is finished and checked.
 
         Raises CrawlError if a run ends with an error on its own.
         """
-        while self.toll.kills.total() < self._kills:
+        while self.results.kills.total() < self._kills:
             self._crawl()
-        return self.toll
+        return self.results
 
     def _crawl(self) -> None:
-        """One job: killed a few times, resumed each time, then compared with the reference."""
-        self.toll.crawls += 1
+        """Run one job: kill it a few times, resume it each time, then compare it with the reference."""
+        self.results.crawls += 1
         since = self._site.log_end()
         with scratch() as folder:
             work = _work(self._crawler, self._site, folder)
             try:
                 while not self._finish_or_kill(work, folder, since):
-                    self.toll.resumes += 1
+                    self.results.resumes += 1
             finally:
                 self._count_left_behind()
-            self.toll.found.append(difference(read(work.output), self._reference.output))
+            self.results.found.append(difference(read(work.output), self._reference.output))
         hits = self._site.hits(since)
-        self.toll.again += sum(hit.is_page for hit in hits) - len(pages_of(hits))
+        self.results.again += sum(hit.is_page for hit in hits) - len(pages_of(hits))
 
     def _finish_or_kill(self, work: Work, folder: Path, job_since: int) -> bool:
-        """One run; True if it has finished the crawl."""
+        """Run once; True if that finished the crawl."""
         since = self._site.log_end()
         launched = Launched(self._crawler.command(work), folder, folder / "run.log")
         try:
-            if self.toll.kills.total() >= self._kills or self._outlived(launched, since, job_since):
+            if self.results.kills.total() >= self._kills or self._outlived(
+                launched, since, job_since
+            ):
                 self._check_end(launched)
                 return True
             self._kill(launched)
         except BaseException:
             launched.close()
             raise
-        self.toll.kills[self._moment(since, job_since)] += 1
+        self.results.kills[self._moment(since, job_since)] += 1
         return False
 
     def _check_end(self, launched: Launched) -> None:
@@ -126,7 +128,7 @@ class Victim:
         if end.status != 0:
             raise CrawlError(
                 f"{self._crawler.name} ended with status {end.status} after "
-                f"{self.toll.kills.total()} kills:\n{launched.last_words()}"
+                f"{self.results.kills.total()} kills:\n{launched.last_words()}"
             )
 
     def _kill(self, launched: Launched) -> None:
@@ -138,29 +140,29 @@ class Victim:
             launched.close()
 
     def _outlived(self, launched: Launched, since: int, job_since: int) -> bool:
-        """Wait for the instant of the kill; True if the run has ended before it."""
+        """Wait for the instant of the kill; True if the run ended before."""
         (aim,) = self._random.choices(list(self._aims), list(self._aims.values()))
         parts = (STARTING, FETCHING, ENDING)
         while parts.index(self._moment(since, job_since)) < parts.index(aim):
-            if launched.ended(_PATIENCE):
+            if launched.ended(_POLL_EVERY):
                 return True
-        # Half of the fetching at most, so that one crawl takes several kills.
+        # Half of the fetching at most, so that one crawl is killed several times.
         span = self._reference.parts[aim] / (2 if aim == FETCHING else 1)
         return launched.ended(self._random.uniform(0, span))
 
     def _moment(self, since: int, job_since: int) -> str:
-        """What the run is doing, going by the server's log."""
+        """Return the part that the run is in, by the server's log."""
         if self._site.log_end() == since:
             return STARTING
         asked_for = len(pages_of(self._site.hits(job_since)))
         return FETCHING if asked_for < len(self._reference.output.items) else ENDING
 
     def _count_left_behind(self) -> None:
-        deadline = time.monotonic() + _FAREWELL
+        deadline = time.monotonic() + _EXIT_WITHIN
         while any(one.pids() for one in self._orphaned) and time.monotonic() < deadline:
             time.sleep(0.05)
         for one in self._orphaned:
-            self.toll.left_behind += len(one.pids())
+            self.results.left_behind += len(one.pids())
             one.close()
         self._orphaned.clear()
 
@@ -189,7 +191,7 @@ def reference(crawler: Crawler, site: Site) -> Reference:
 
 def _until_asked(launched: Launched, site: Site, since: int) -> float:
     began = time.monotonic()
-    while site.log_end() == since and not launched.ended(_PATIENCE):
+    while site.log_end() == since and not launched.ended(_POLL_EVERY):
         pass
     return time.monotonic() - began
 
