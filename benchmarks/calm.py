@@ -38,7 +38,7 @@ class Calm:
         )
 
     def run(self, once: Callable[[], T], others: Callable[[T], float]) -> T:
-        """Return the result of ``once``; ``others`` reads from it the cores that other programs used."""
+        """Return the result of ``once``; ``others`` reads the cores that other programs used."""
         best: T | None = None
         while True:
             self.wait()

@@ -76,8 +76,8 @@ def quick(calm: Calm) -> Suite:
         },
         WORK / "quick-results",
         WORK / "quick.md",
-        "A short version, written by `make bench-quick`: one run, and small loads. The goals are those of\n"
-        "`make bench`, whose loads are up to a hundred times as large.",
+        "A short version, written by `make bench-quick`: one run, and small loads. The goals are\n"
+        "those of `make bench`, whose loads are up to a hundred times as large.",
     )
 
 

@@ -42,7 +42,8 @@ def summary(results: KillResults, site_name: str) -> str:
         f"{kills[ENDING]} while ending), resumed {_times(results.resumes)}, "
         f"crawled {_times(results.crawls)}\n"
         f"  {results.pages:,} pages in each crawl, {results.again:,} fetched again in all\n"
-        f"  lost {results.total('lost')}, twice {results.total('twice')}, torn {results.total('torn')}, "
+        f"  lost {results.total('lost')}, twice {results.total('twice')}, "
+        f"torn {results.total('torn')}, "
         f"foreign {results.total('foreign')}, processes left behind {results.left_behind}"
     )
 

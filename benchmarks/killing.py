@@ -91,7 +91,7 @@ class KillTest:
         return self.results
 
     def _crawl(self) -> None:
-        """Run one job: kill it a few times, resume it each time, then compare it with the reference."""
+        """Run one job: kill and resume it a few times, then compare it with the reference."""
         self.results.crawls += 1
         since = self._site.log_end()
         with scratch() as folder:
