@@ -1,7 +1,7 @@
-"""A requests cookie jar that keeps to RFC 6265 as browsers do, and says what changed.
+"""A requests cookie jar that keeps to RFC 6265 as browsers do, and records its changes as data.
 
-Cookies can so be kept as data. What a Set-Cookie line means and which cookies go where is decided
-in ``setcookie``; the standard library, which the jar extends, has rules of its own for both.
+``set_cookie`` decides the meaning of a Set-Cookie line and which cookies go where; the standard
+library, whose jar this one extends, has rules of its own for both.
 """
 
 from __future__ import annotations
@@ -10,49 +10,59 @@ import http.cookiejar
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.cookies import RequestsCookieJar
 
-from crawler.http import set_cookie as setcookie
-from crawler.http.set_cookie import CookieOrigin
+from crawler.http.set_cookie import CONTROL, CookieOrigin, domains_for, parse_line, path_matches
 from crawler.records import Cookie
 
-MOST_OF_DOMAIN = 180
-"""Cookies of one domain; browsers keep that many. RFC 6265, section 6.1, asks for 50."""
-MOST = 3000
+MAX_OF_DOMAIN = 180
+"""Cookies of a domain; browsers keep that many. RFC 6265, section 6.1, asks for 50."""
+MAX_COOKIES = 3000
 """Cookies of a jar; RFC 6265, section 6.1, asks for that many."""
 
 
 class ChangeTrackingCookieJar(RequestsCookieJar):
     """A jar that remembers each cookie set or deleted until ``pop_changes`` is called.
 
-    Threads that share a session may change and read it while another one drains or loads it.
-    When there are too many, cookies that scripts can see go before the others, old before new.
+    Threads that share a session may read and change it while another calls ``pop_changes`` or
+    ``load``. When there are too many cookies, those that scripts can see are deleted before the
+    others, old before new.
     """
 
-    _cookies_lock: AbstractContextManager[Any]  # made by the standard library's jar
+    _cookies_lock: AbstractContextManager[Any]  # of the standard library's jar
     _cookies: dict[str, dict[str, dict[str, http.cookiejar.Cookie]]]
 
-    def __init__(self, policy: http.cookiejar.CookiePolicy | None = None) -> None:
+    def __init__(
+        self,
+        policy: http.cookiejar.CookiePolicy | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """``wall`` is the clock by which cookies expire, seconds since the epoch."""
         super().__init__(policy)
-        self._asked = policy is not None
-        self._births = 0
-        self._born: dict[tuple[str, str, str], int] = {}
+        self._has_policy = policy is not None
+        self._wall = wall
+        self._serials: dict[tuple[str, str, str], int] = {}
+        """Numbers that grow with each cookie that is set first."""
+        self._last_serial = 0
         self._changes: list[Cookie] = []
-        self._unheard: deque[Cookie] = deque()
-        self._drained = 0
+        self._unacked: deque[Cookie] = deque()
+        self._popped = 0
 
     def set_policy(self, policy: http.cookiejar.CookiePolicy) -> None:
-        """From now on ``policy`` is asked too: what it refuses is neither kept nor sent."""
+        """From now on, neither store nor send a cookie that ``policy`` refuses."""
         super().set_policy(policy)
-        self._asked = True
+        self._has_policy = True
 
     def copy(self) -> ChangeTrackingCookieJar:
-        """Another jar with the same cookies."""
-        other = ChangeTrackingCookieJar(self.get_policy() if self._asked else None)
+        """Return another jar with the same cookies."""
+        other = ChangeTrackingCookieJar(
+            self.get_policy() if self._has_policy else None, wall=self._wall
+        )
         other.update(self)
         return other
 
@@ -63,36 +73,58 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
     # From responses, to requests
 
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Take the cookies that ``response`` to ``request`` sets, both as ``urllib`` has them."""
-        lines = response.info().get_all("Set-Cookie")
-        if not lines:
-            return
-        place, now = setcookie.place_of(request.get_full_url()), time.time()
-        with self._cookies_lock:
-            touched = set()
-            for line in lines:
-                cookie = setcookie.read(line, place, now)
-                if cookie is not None and (place.secure or not self._is_shadowed(cookie, place)):
-                    self._put(cookie, request)
-                    touched.add(cookie.domain)
-            self._make_room(touched)
+        """Store the cookies of ``response`` to ``request``, both as ``urllib`` has them."""
+        if lines := response.info().get_all("Set-Cookie"):
+            self.store_from(request.get_full_url(), lines, request)
 
-    def _put(self, cookie: Cookie, request: Any) -> None:
+    def store_from(self, url: str, lines: Iterable[str], request: Any = None) -> bool:
+        """Store the cookies of a response from ``url``, given its Set-Cookie lines.
+
+        Return True if a cookie that was there has another value now. ``request``, as ``urllib``
+        has it, is for a policy.
+        """
+        origin, now = CookieOrigin.of(url), self._wall()
+        values: dict[tuple[str, str, str], str | None] = {}  # of cookies that were there before
+        domains: set[str] = set()
+        with self._cookies_lock:
+            for line in lines:
+                cookie = parse_line(line, origin, now)
+                if cookie is None or (not origin.secure and self._is_shadowed(cookie, origin)):
+                    continue
+                if (old := self._stored(cookie.key)) is not None:
+                    values.setdefault(cookie.key, old.value)
+                self._put(cookie, url, request)
+                domains.add(cookie.domain)
+            self._evict(domains)
+            return any(
+                (new := self._stored(key)) is not None and new.value != value
+                for key, value in values.items()
+            )
+
+    def _stored(self, key: tuple[str, str, str]) -> http.cookiejar.Cookie | None:
+        domain, path, name = key
+        return self._cookies.get(domain, _EMPTY).get(path, {}).get(name)
+
+    def _put(self, cookie: Cookie, url: str, request: Any) -> None:
         if cookie.value is None:
             with suppress(KeyError):
                 self.clear(*cookie.key)
             return
-        made = _as_cookie(cookie)
-        if not self._asked or self.get_policy().set_ok(made, request):
-            self.set_cookie(made)
+        stored = _as_cookie(cookie)
+        if self._has_policy:
+            request = request or urllib.request.Request(url)
+            if not self.get_policy().set_ok(stored, request):
+                return
+        self._store(stored)
+        self._changes.append(cookie)
 
-    def _is_shadowed(self, cookie: Cookie, place: CookieOrigin) -> bool:
-        """True for a cookie of http that would stand in for one of https (6265bis, 5.7)."""
-        names = self._found(place.host, cookie.path)
-        return any(known.secure and known.name == cookie.name for known in names)
+    def _is_shadowed(self, cookie: Cookie, origin: CookieOrigin) -> bool:
+        """Return True for a cookie of http that would replace one of https (6265bis, 5.7)."""
+        stored = self._matching(origin.host, cookie.path)
+        return any(other.secure and other.name == cookie.name for other in stored)
 
     def add_cookie_header(self, request: Any) -> None:
-        """Give ``request``, as ``urllib`` has it, its Cookie header, unless it has one."""
+        """Add the Cookie header to ``request``, as ``urllib`` has it, unless it has one."""
         if not self._cookies or request.has_header("Cookie"):
             return
         header = self.header(request.get_full_url(), request)
@@ -100,32 +132,32 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
             request.add_unredirected_header("Cookie", header)
 
     def header(self, url: str, request: Any = None) -> str:
-        """The Cookie header of a request for ``url``, longest paths first, then the oldest.
+        """Return the Cookie header of a request for ``url``: longest paths first, then the oldest.
 
-        Empty if there is none. It can always be encoded in Latin-1, as headers are.
+        Empty without cookies. It can always be encoded in Latin-1, as headers are.
         """
         if not self._cookies:
             return ""
-        place, now = setcookie.place_of(url), time.time()
+        origin, now = CookieOrigin.of(url), self._wall()
         with self._cookies_lock:
-            found, expired = [], []
-            for cookie in self._found(place.host, place.path):
+            cookies, expired = [], []
+            for cookie in self._matching(origin.host, origin.path):
                 if cookie.expires is not None and cookie.expires <= now:
                     expired.append(cookie)
-                elif place.secure or not cookie.secure:
-                    found.append(cookie)
+                elif origin.secure or not cookie.secure:
+                    cookies.append(cookie)
             for cookie in expired:
                 self.clear(cookie.domain, cookie.path, cookie.name)
-            if len(found) > 1:
-                found.sort(key=lambda one: (-len(one.path), self._born[_key(one)]))
-        if self._asked and found:
-            found = self._allowed(found, request or urllib.request.Request(url), now)
-        return _in_latin1("; ".join(map(_pair, found)))
+            if len(cookies) > 1:
+                cookies.sort(key=lambda cookie: (-len(cookie.path), self._serials[_key(cookie)]))
+        if self._has_policy and cookies:
+            cookies = self._allowed(cookies, request or urllib.request.Request(url), now)
+        return _in_latin1("; ".join(map(_pair, cookies)))
 
     def _allowed(
         self, cookies: list[http.cookiejar.Cookie], request: Any, now: float
     ) -> list[http.cookiejar.Cookie]:
-        """Those that a policy set by the spider lets go out."""
+        """Return those that a policy set by the spider lets go out."""
         policy: Any = self.get_policy()
         policy._now = int(now)  # where the standard library's own jar puts it
         return [
@@ -136,36 +168,36 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
             and policy.return_ok(cookie, request)
         ]
 
-    def _found(self, host: str, path: str) -> Iterator[http.cookiejar.Cookie]:
-        """The cookies for a host and a path, of http or not, expired or not."""
-        for domain, has_own in setcookie.domains(host):
-            for cookie_path, names in self._cookies.get(domain, _NONE).items():
-                if setcookie.path_matches(path, cookie_path):
+    def _matching(self, host: str, path: str) -> Iterator[http.cookiejar.Cookie]:
+        """Yield the cookies for a host and a path, of http or not, expired or not."""
+        for domain, has_host_only in domains_for(host):
+            for cookie_path, names in self._cookies.get(domain, _EMPTY).items():
+                if path_matches(path, cookie_path):
                     for cookie in names.values():
-                        if has_own or cookie.domain_specified:
+                        if has_host_only or cookie.domain_specified:
                             yield cookie
 
-    def _make_room(self, touched: Iterable[str]) -> None:
-        for domain in touched:
-            paths = self._cookies.get(domain, _NONE)
-            self._give_up(
-                [one for names in paths.values() for one in names.values()], MOST_OF_DOMAIN
-            )
-        if len(self._born) > MOST:
-            self._give_up([*self], MOST)
+    def _evict(self, domains: Iterable[str]) -> None:
+        """Keep to the limits, after cookies of ``domains`` have been stored."""
+        for domain in domains:
+            paths = self._cookies.get(domain, _EMPTY)
+            if sum(map(len, paths.values())) > MAX_OF_DOMAIN:
+                cookies = [cookie for names in paths.values() for cookie in names.values()]
+                self._evict_from(cookies, MAX_OF_DOMAIN)
+        if len(self._serials) > MAX_COOKIES:
+            self._evict_from([*self], MAX_COOKIES)
 
-    def _give_up(self, cookies: list[http.cookiejar.Cookie], most: int) -> None:
-        if len(cookies) > most:
-            # What keeps a login is seldom to be seen by scripts.
-            cookies.sort(key=lambda one: (_is_http_only(one), self._born[_key(one)]))
-            for cookie in cookies[:-most]:
-                self.clear(*_key(cookie))
+    def _evict_from(self, cookies: list[http.cookiejar.Cookie], limit: int) -> None:
+        # Scripts can seldom see the cookies that keep a login.
+        cookies.sort(key=lambda cookie: (_is_http_only(cookie), self._serials[_key(cookie)]))
+        for cookie in cookies[:-limit]:
+            self.clear(*_key(cookie))
 
     # By hand
 
     def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
-        """Set a cookie as it is. Raises ValueError for one that would break its header."""
-        if setcookie.CONTROL.search(f"{cookie.name}{cookie.value}"):
+        """Set a cookie as it is. Raises ValueError for text that would break its header."""
+        if CONTROL.search(f"{cookie.name}{cookie.value}"):
             raise ValueError(f"the cookie {cookie.name!r} must be text of one line")
         with self._cookies_lock:
             self._store(cookie)
@@ -174,69 +206,52 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
     def _store(self, cookie: http.cookiejar.Cookie) -> None:
         # Past requests, which takes \" out of values.
         http.cookiejar.CookieJar.set_cookie(self, cookie)
-        self._births += 1
-        self._born.setdefault(_key(cookie), self._births)
+        self._last_serial += 1
+        self._serials.setdefault(_key(cookie), self._last_serial)
 
     def clear(
         self, domain: str | None = None, path: str | None = None, name: str | None = None
     ) -> None:
-        """Delete all cookies, or those of a domain, of its path, or one. KeyError if none is."""
+        """Delete all cookies, or those of a domain, of its path, or one. Raises KeyError."""
         with self._cookies_lock:
             if domain is not None and path is not None and name is not None:
-                gone = [self._cookies[domain][path][name]]
+                cookies = [self._cookies[domain][path][name]]
             else:
-                gone = [c for c in self if _covers(c, domain, path)]
+                cookies = [cookie for cookie in self if _covers(cookie, domain, path)]
             super().clear(domain, path, name)
-            for cookie in gone:
-                self._born.pop(_key(cookie), None)
+            for cookie in cookies:
+                self._serials.pop(_key(cookie), None)
                 self._changes.append(_as_data(cookie, deleted=True))
 
     # As data
 
-    def store_from(self, responses: Iterable[Any]) -> bool:
-        """Take over the cookies that responses set; True if one that was there has changed."""
-        setting = [response for response in responses if "set-cookie" in response.headers]
-        if not setting:
-            return False
-        with self._cookies_lock:  # what another thread takes meanwhile is no change of these
-            before = self._values()
-            for response in setting:
-                extract_cookies_to_jar(  # type: ignore[no-untyped-call]
-                    self, response.request, response.raw
-                )
-            after = self._values()
-        return any(after.get(key, value) != value for key, value in before.items())
-
-    def _values(self) -> dict[tuple[str, str, str], str | None]:
-        return {_key(cookie): cookie.value for cookie in self}
-
     def pop_changes(self) -> list[Cookie]:
-        """The changes since the last call, in order."""
+        """Return the changes since the last call, in order."""
         with self._cookies_lock:
             changes, self._changes = self._changes, []
-            self._drained += len(changes)
-            self._unheard.extend(changes)
+            self._popped += len(changes)
+            self._unacked.extend(changes)
         return changes
 
-    def load(self, cookies: Iterable[Cookie], heard: int = 0) -> None:
-        """Become ``cookies``, except for own changes that their sender had not heard of.
+    def load(self, cookies: Iterable[Cookie], acked: int = 0) -> None:
+        """Replace all cookies by ``cookies``, but keep own changes that these do not contain yet.
 
-        ``heard`` counts the drained changes that are in ``cookies`` already. They stand in the
-        order in which they were first set.
+        ``acked`` is the number of popped changes that they contain. They are in the order in which
+        they were first set.
         """
         with self._cookies_lock:
-            while self._unheard and self._drained - len(self._unheard) < heard:
-                self._unheard.popleft()
-            known = {cookie.key: cookie for cookie in cookies}
-            known.update((change.key, change) for change in (*self._unheard, *self._changes))
+            while self._unacked and self._popped - len(self._unacked) < acked:
+                self._unacked.popleft()
+            latest = {cookie.key: cookie for cookie in cookies}
+            latest.update((change.key, change) for change in (*self._unacked, *self._changes))
             self._cookies = {}
-            self._born = {}
-            for cookie in known.values():
+            self._serials = {}
+            for cookie in latest.values():
                 if cookie.value is not None:
                     self._store(_as_cookie(cookie))
 
 
-_NONE: dict[str, dict[str, http.cookiejar.Cookie]] = {}
+_EMPTY: dict[str, dict[str, http.cookiejar.Cookie]] = {}
 
 
 def _key(cookie: http.cookiejar.Cookie) -> tuple[str, str, str]:
@@ -248,7 +263,7 @@ def _pair(cookie: http.cookiejar.Cookie) -> str:
 
 
 def _in_latin1(header: str) -> str:
-    """As UTF-8, a character for each byte, if Latin-1 does not do: so browsers send it."""
+    """Return UTF-8, a character for each byte, if Latin-1 cannot encode it, as browsers do."""
     try:
         header.encode("latin-1")
     except UnicodeEncodeError:

@@ -36,29 +36,28 @@ class Body(Protocol):
 
 
 class RawResponse:
-    """What came back, as much like ``requests.Response`` as the crawler needs."""
+    """A response, as much like ``requests.Response`` as the crawler needs.
 
-    __slots__ = ("headers", "raw", "status_code", "url")
+    ``set_cookies`` are the values of its Set-Cookie lines.
+    """
+
+    __slots__ = ("headers", "raw", "set_cookies", "status_code", "url")
 
     history: tuple[requests.Response, ...] = ()
 
-    def __init__(self, url: str, status: int, headers: CaseInsensitiveDict[str], raw: Body) -> None:
+    def __init__(
+        self,
+        url: str,
+        status: int,
+        headers: CaseInsensitiveDict[str],
+        raw: Body,
+        set_cookies: list[str],
+    ) -> None:
         self.url = url
         self.status_code = status
         self.headers = headers
         self.raw = raw
-
-    @property
-    def request(self) -> requests.PreparedRequest:
-        """What a cookie jar wants to know of the request."""
-        return for_jar(self.url)
-
-
-def for_jar(url: str) -> requests.PreparedRequest:
-    """As much of a request as a cookie jar asks for."""
-    prepared = requests.PreparedRequest()
-    prepared.url, prepared.headers = url, CaseInsensitiveDict()
-    return prepared
+        self.set_cookies = set_cookies
 
 
 def exchange(
@@ -104,33 +103,32 @@ def exchange(
             connection.close()  # what has come stays readable
     else:
         body = _IdentityBody(answer, connection, pool)
-    return RawResponse(url, answer.status, headers, body)
+    return RawResponse(url, answer.status, headers, body, answer.set_cookies)
 
 
 class _IdentityBody:
     """A body as it came, without content-encoding."""
 
-    __slots__ = ("_connection", "_original_response", "_pool")
+    __slots__ = ("_connection", "_pool", "_response")
 
     def __init__(self, answer: _ResponseHead, connection: Any, pool: Any) -> None:
-        self._original_response = answer  # where ``requests`` looks for cookies
+        self._response = answer
         self._connection = connection
         self._pool = pool
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        answer = self._original_response
-        block = answer.read(amt)
-        if not block and answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
+        block = self._response.read(amt)
+        if not block and self._response.length:
+            raise http.client.IncompleteRead(b"", self._response.length)
         return block
 
     def close(self) -> None:
-        self._original_response.close()
+        self._response.close()
         self._connection.close()
         self._give_back()
 
     def release_conn(self) -> None:
-        if self._original_response.will_close:
+        if self._response.will_close:
             self._connection.close()
         self._give_back()
 
@@ -151,9 +149,8 @@ class _ResponseHead(StrictHTTPResponse):
         self._url = urls.redacted(url)
 
     fields: CaseInsensitiveDict[str]
-    headers: http.client.HTTPMessage
     length: int | None
-    msg: http.client.HTTPMessage
+    set_cookies: list[str]
 
     def begin(self) -> None:
         """Read up to the body. Raises HTTPException for what is no HTTP."""
@@ -187,7 +184,7 @@ class _ResponseHead(StrictHTTPResponse):
     def _read_fields(self) -> CaseInsensitiveDict[str]:
         """Headers; those of one name put together, as ``requests`` has them."""
         fields: CaseInsensitiveDict[str] = CaseInsensitiveDict()
-        self.headers = self.msg = http.client.HTTPMessage()
+        self.set_cookies = []
         name = ""
         while (line := self._line()) not in _BLANK:
             text = line.decode("latin-1").rstrip("\r\n")
@@ -200,7 +197,7 @@ class _ResponseHead(StrictHTTPResponse):
                 name = ""
                 continue
             if name.lower() == "set-cookie":
-                self.msg.add_header(name, value)
+                self.set_cookies.append(value)
             fields[name] = f"{fields[name]}, {value}" if name in fields else value
         return fields
 

@@ -1,8 +1,8 @@
-"""Set-Cookie: what a response's line means, and which cookies go where. Pure.
+"""The meaning of a Set-Cookie line, and which cookies go where. Pure functions.
 
-As browsers do it: RFC 6265, sections 5.1 to 5.4, and where they have moved on since, what its
-successor says (draft-ietf-httpbis-rfc6265bis): sizes, prefixes of names, cookies of https that
-plain http cannot set. The standard library reads what Netscape wrote in 1994.
+They do as browsers do: RFC 6265, sections 5.1 to 5.4, and its successor
+(draft-ietf-httpbis-rfc6265bis) for sizes, prefixes of names, and cookies of https that plain http
+cannot set. The standard library follows Netscape's specification of 1994.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import NamedTuple
 from crawler import urls
 from crawler.records import Cookie
 
-LONGEST = 4096
+MAX_PAIR = 4096
 """Bytes of a cookie's name and value together; a longer one is ignored (6265bis, 5.7)."""
-LONGEST_ATTRIBUTE = 1024
+MAX_ATTRIBUTE = 1024
 """Bytes of an attribute's value; a longer one is ignored (6265bis, 5.6)."""
-LONGEST_LIFE = 400 * 24 * 60 * 60
+MAX_LIFE = 400 * 24 * 60 * 60
 """Seconds that a cookie is kept, whatever it asks for (6265bis, 5.5)."""
 DOTLESS = ".local"
-"""What the standard library adds to a host's name that has no dot."""
+"""The ending that the standard library adds to a host's name without a dot."""
 
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
-"""What a browser accepts nowhere in a Set-Cookie line, nor we in a Cookie line."""
+"""Characters that browsers accept nowhere in a Set-Cookie line, nor we in a Cookie line."""
 _SPACE = " \t"
 _SECONDS = re.compile(r"-?[0-9]+")
 _URL = re.compile(
@@ -34,62 +34,63 @@ _URL = re.compile(
 
 
 class CookieOrigin(NamedTuple):
-    """As much of a URL as cookies depend on: is it https, its host in lower case, its path."""
+    """The parts of a URL that cookies depend on: https or not, host in lower case, path."""
 
     secure: bool
     host: str
     path: str
 
+    @classmethod
+    def of(cls, url: str) -> CookieOrigin:
+        """Return the origin of an absolute URL."""
+        match = _URL.match(url)
+        if match is None:
+            return cls(False, "", "/")
+        scheme, host, path = match.groups()
+        return cls(scheme.lower() == "https", host.lower(), path or "/")
 
-def place_of(url: str) -> CookieOrigin:
-    """The place that an absolute URL names."""
-    match = _URL.match(url)
-    if match is None:
-        return CookieOrigin(False, "", "/")
-    scheme, host, path = match.groups()
-    return CookieOrigin(scheme.lower() == "https", host.lower(), path or "/")
 
+def parse_line(line: str, origin: CookieOrigin, now: float) -> Cookie | None:
+    """Return the cookie that a Set-Cookie line from ``origin`` sets; None if it is to be ignored.
 
-def read(line: str, place: CookieOrigin, now: float) -> Cookie | None:
-    """The cookie that a Set-Cookie line from ``place`` sets; None if it is to be ignored.
-
-    Its value is None when it has expired at ``now``, seconds since the epoch: it is deleted.
+    Its value is None if it has expired at ``now``, seconds since the epoch: it is deleted.
     """
     line = line.partition("\r")[0]  # where the standard library ends a header too
     pair, _, rest = line.partition(";")
     name, equals, value = pair.partition("=")
     name, value = name.strip(_SPACE), value.strip(_SPACE)
-    if not equals or not name or len(name) + len(value) > LONGEST or CONTROL.search(line):
+    if not equals or not name or len(name) + len(value) > MAX_PAIR or CONTROL.search(line):
         return None
-    said = _attributes(rest)
-    domain, host_only = _domain(said.domain, place.host)
-    secure = said.secure
-    if not domain or (secure and not place.secure):
+    attributes = _attributes(rest)
+    domain, host_only = _domain(attributes.domain, origin.host)
+    secure = attributes.secure
+    if not domain or (secure and not origin.secure):
         return None
     prefix = name[:9].lower()
     if prefix.startswith("__secure-") and not secure:
         return None
-    if prefix.startswith("__host-") and not (secure and host_only and said.path == "/"):
+    if prefix.startswith("__host-") and not (secure and host_only and attributes.path == "/"):
         return None
-    expires = said.expires if said.max_age is None else now + said.max_age
+    path = attributes.path or default_path(origin.path)
+    expires = attributes.expires if attributes.max_age is None else now + attributes.max_age
     if expires is not None:
-        expires = float(int(min(expires, now + LONGEST_LIFE)))
+        expires = float(int(min(expires, now + MAX_LIFE)))
         if expires <= now:
-            return Cookie(name, None, domain, said.path or default_path(place.path))
+            return Cookie(name, None, domain, path)
     return Cookie(
         name,
         value,
         domain,
-        said.path or default_path(place.path),
+        path,
         expires=expires,
         secure=secure,
-        http_only=said.http_only,
+        http_only=attributes.http_only,
         host_only=host_only,
     )
 
 
 class CookieAttributes(NamedTuple):
-    """What the attributes of a line say, the last of each name that means something."""
+    """The attributes of a line: of each name the last that has a meaning."""
 
     domain: str
     path: str
@@ -107,7 +108,7 @@ def _attributes(text: str) -> CookieAttributes:
     for part in text.split(";") if text else ():
         name, _, value = part.partition("=")
         name, value = name.strip(_SPACE).lower(), value.strip(_SPACE)
-        if len(value) > LONGEST_ATTRIBUTE:
+        if len(value) > MAX_ATTRIBUTE:
             continue
         if name == "domain":
             domain = value or domain
@@ -123,70 +124,70 @@ def _attributes(text: str) -> CookieAttributes:
 
 
 def _max_age(digits: str) -> int:
-    """Seconds, cut to what matters: Python refuses to read numbers of thousands of digits."""
-    return -1 if digits.startswith("-") else min(int(digits[:20]), LONGEST_LIFE)
+    """Return seconds, up to the limit: Python refuses to parse thousands of digits."""
+    return -1 if digits.startswith("-") else min(int(digits[:20]), MAX_LIFE)
 
 
 # Where a cookie belongs
 
 
 def _domain(asked: str, host: str) -> tuple[str, bool]:
-    """The domain of a cookie as jars have it, and whether it is that host alone.
+    """Return the domain of a cookie as jars have it, and whether it is for that host alone.
 
-    ``asked`` is the attribute. The domain is empty when a cookie may not be set for it (5.3,
-    steps 5 and 6): it is not the host nor above it, or everybody's (``co.uk``).
+    ``asked`` is the attribute. The domain is empty if a cookie may not be set for it (5.3, steps 5
+    and 6): it is neither the host nor above it, or it is a public suffix (``co.uk``).
     """
     asked = asked.removeprefix(".").lower()
     is_name = "." in host and not is_address(host)
     if not asked or asked == host:
-        everyones = not asked or not is_name or is_public_suffix(asked)
-        return (own_domain(host), True) if everyones else (f".{asked}", False)
+        host_only = not asked or not is_name or is_public_suffix(asked)
+        return (own_domain(host), True) if host_only else (f".{asked}", False)
     if is_name and host.endswith(f".{asked}") and not is_public_suffix(asked):
         return f".{asked}", False
     return "", False
 
 
 def own_domain(host: str) -> str:
-    """The domain, as jars have it, of a cookie that belongs to ``host`` alone."""
+    """Return the domain, as jars have it, of a cookie for ``host`` alone."""
     return host + DOTLESS if host and "." not in host and not is_address(host) else host
 
 
 def is_address(host: str) -> bool:
-    """True for an IP address as it stands in a URL: no name, so that nothing is above it."""
+    """Return True for an IP address as it stands in a URL: no domain is above it."""
     return host.startswith("[") or host.rpartition(".")[2].isdigit()
 
 
 @lru_cache(maxsize=1024)
 def is_public_suffix(domain: str) -> bool:
-    """True for a domain below which anybody may have a name, as for ``com`` and ``github.io``."""
+    """Return True for a domain like ``com`` or ``github.io``, where anybody can get a name."""
     # Below such a domain, and only there, each name is a site of its own.
     return "." not in domain or urls.site(f"http://x.{domain}/") == f"x.{domain}"
 
 
 @lru_cache(maxsize=1024)
-def domains(host: str) -> tuple[tuple[str, bool], ...]:
-    """The domains, as jars have them, whose cookies go to ``host``.
+def domains_for(host: str) -> tuple[tuple[str, bool], ...]:
+    """Return the domains, as jars have them, whose cookies go to ``host``.
 
-    With each: whether cookies of that one host alone are among them. The empty domain is that of
-    cookies that a spider has set without one, for every host.
+    With each: whether that includes cookies for that host alone. The empty domain is that of
+    cookies that a spider has set without a domain, for every host.
     """
     own = dict.fromkeys((host, own_domain(host), ""), True)
     if not is_address(host):
         labels = host.split(".")
         above = [".".join(labels[start:]) for start in range(len(labels))]
-        own = {**own, **dict.fromkeys((f".{one}" for one in above), False)}
+        own = {**own, **dict.fromkeys((f".{domain}" for domain in above), False)}
         # Those that a spider has set with a domain, and those of the dotless form above.
         own = {**dict.fromkeys(above[1:], False), **own}
     return tuple(own.items())
 
 
 def default_path(path: str) -> str:
-    """The path of a cookie that names none, for one from a URL with ``path`` (5.1.4)."""
+    """Return the path of a cookie without one, from a URL with ``path`` (5.1.4)."""
     return path[: max(path.rfind("/"), 1)] if path.startswith("/") else "/"
 
 
 def path_matches(path: str, cookie_path: str) -> bool:
-    """True if a cookie of ``cookie_path`` goes to a URL with ``path`` (5.1.4)."""
+    """Return True if a cookie of ``cookie_path`` goes to a URL with ``path`` (5.1.4)."""
     return path.startswith(cookie_path) and (
         len(path) == len(cookie_path)
         or cookie_path.endswith("/")
@@ -205,9 +206,9 @@ _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 
 
 def parse_date(text: str) -> float | None:
-    """Seconds since the epoch that the date in an Expires attribute means; None if none.
+    """Return the date in an Expires attribute in seconds since the epoch; None if it has none.
 
-    By the parts that it has, in whatever order and with whatever between them (5.1.1).
+    Its parts may be in any order, with anything between them (5.1.1).
     """
     hour: str | None = None
     minute = second = "0"
@@ -217,8 +218,8 @@ def parse_date(text: str) -> float | None:
             hour, minute, second = match.groups()
         elif day is None and (match := _DAY.match(token)):
             day = int(match[1])
-        elif month is None and (found := _month(token)):
-            month = found
+        elif month is None and (number := _month(token)):
+            month = number
         elif year is None and (match := _YEAR.match(token)):
             year = int(match[1])
     if hour is None or day is None or month is None or year is None:
@@ -235,5 +236,5 @@ def parse_date(text: str) -> float | None:
 
 
 def _month(token: str) -> int | None:
-    place = _MONTHS.find(token[:3].lower()) if len(token) > 2 else -1
-    return None if place % 3 else place // 3 + 1
+    index = _MONTHS.find(token[:3].lower()) if len(token) > 2 else -1
+    return None if index % 3 else index // 3 + 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from http.cookiejar import CookieJar
 from typing import Any
 
 import requests
 from requests.auth import AuthBase
-from requests.cookies import cookiejar_from_dict
+from requests.cookies import MockRequest, cookiejar_from_dict
 from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
 
@@ -30,9 +32,10 @@ class Transport(requests.Session):
 
     cookies: ChangeTrackingCookieJar
 
-    def __init__(self) -> None:
+    def __init__(self, *, wall: Callable[[], float] = time.time) -> None:
+        """``wall`` is the clock by which cookies expire."""
         super().__init__()
-        self.cookies = ChangeTrackingCookieJar()
+        self.cookies = ChangeTrackingCookieJar(wall=wall)
         self.home: set[str] = set()
         self._environment = Environment()
         self._direct = FastPath(self, self._environment)
@@ -78,7 +81,9 @@ class Transport(requests.Session):
         if not self.home or urls.site(request.url) in self.home:
             reply = self._direct.send(request, self.cookies, timeout, context)
             if reply is not None:
-                self.cookies_received(changed=self.cookies.store_from((reply,)))
+                lines = reply.set_cookies
+                changed = bool(lines) and self.cookies.store_from(reply.url, lines)
+                self.cookies_received(changed=changed)
                 return reply
         return self.send_once(self.prepare(request), timeout, context)
 
@@ -132,8 +137,18 @@ class Transport(requests.Session):
         with on_thread(context):
             raw: requests.Response = self.get_adapter(url).send(prepared, **options)
             raw = dispatch_hook("response", prepared.hooks, raw, **options)  # type: ignore[no-untyped-call]
-        self.cookies_received(changed=self.cookies.store_from((*raw.history, raw)))
+        changed = [self._store_cookies(response) for response in (*raw.history, raw)]
+        self.cookies_received(changed=any(changed))
         return raw
+
+    def _store_cookies(self, response: requests.Response) -> bool:
+        """Store the cookies of ``response``; return True if one has another value now."""
+        original = getattr(response.raw, "_original_response", None)
+        lines = original.msg.get_all("Set-Cookie") if original else None
+        if not lines:
+            return False
+        request = MockRequest(response.request)
+        return self.cookies.store_from(request.get_full_url(), lines, request)  # type: ignore[no-untyped-call]
 
 
 def _is_of_auth(hook: Any) -> bool:

@@ -7,7 +7,7 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,9 +76,10 @@ class Session(Transport):
         mask: Mask | None = None,
         watchdog: Watchdog | None = None,
         prompt: Prompt = no_prompt,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """``prompt`` answers what ``ask`` asks."""
-        super().__init__()
+        """``prompt`` answers what ``ask`` asks; cookies expire by the clock ``wall``."""
+        super().__init__(wall=wall)
         self.key = key
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -232,7 +233,7 @@ class Session(Transport):
 
     def load(self, news: SessionUpdate, *, now: float = math.inf) -> None:
         """Take over cookies and login state from the store; ``now`` is the wall-clock time."""
-        self.cookies.load(news.cookies, news.heard)
+        self.cookies.load(news.cookies, acked=news.heard)
         self._kept = news.login
         self.progress.restore(news.login, now)
         self.headers.update(news.login.headers)

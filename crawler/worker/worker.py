@@ -145,7 +145,9 @@ class Worker:
         self._sessions.release(host.session)
 
     def _new_session(self, key: str) -> Session:
-        return Session(key, self._settings, self._adapter, self._mask, self._watchdog)
+        return Session(
+            key, self._settings, self._adapter, self._mask, self._watchdog, wall=self._wall
+        )
 
     def close(self) -> None:
         """Close connections and the watchdogs."""

@@ -245,7 +245,7 @@ def check_headers(data: bytes) -> None:
         assert not set(name + value) & {"\n"}
     body = _body(reply)
     jar = ChangeTrackingCookieJar()
-    jar.store_from([reply])
+    jar.store_from(reply.url, reply.set_cookies)
     _check_jar(jar, PAGE)
     kind = reply.headers.get("content-type")
     _check_page(Response(PAGE, body[:4096], status=reply.status_code, headers=reply.headers))
@@ -292,7 +292,7 @@ def check_cookies(data: bytes) -> None:
         reply = replied(answer, url)
         if reply is not None:
             jar = ChangeTrackingCookieJar()
-            jar.store_from([reply])
+            jar.store_from(reply.url, reply.set_cookies)
             _check_jar(jar, url)
 
 

@@ -28,7 +28,7 @@ from crawler import urls
 from crawler.http import cookie_jar as cookies
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.deadline import FetchContext
-from crawler.http.set_cookie import parse_date, place_of, read
+from crawler.http.set_cookie import CookieOrigin, parse_date, parse_line
 from crawler.records import Cookie
 from crawler.request import Request
 from crawler.session.session import Session
@@ -182,7 +182,7 @@ def test_what_is_loaded_replaces_what_was_there_and_is_no_change() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "a=1", "b=2")
     known = applied(jar.pop_changes())
-    jar.load([Cookie("c", "3", "shop.example", "/")], heard=len(known))
+    jar.load([Cookie("c", "3", "shop.example", "/")], acked=len(known))
     assert sent(jar) == {"c": "3"}
     assert jar.pop_changes() == []
 
@@ -228,12 +228,12 @@ def test_own_changes_that_nobody_has_heard_of_stay() -> None:
     jar.pop_changes()  # sent, but not in what is loaded
     receive(jar, "fresh=1")  # not even sent
     news = [Cookie(name, "other", "shop.example", "/cart") for name in ("heard", "gone", "sent")]
-    jar.load(news, heard=2)
+    jar.load(news, acked=2)
     assert sent(jar) == {"heard": "other", "sent": "1", "fresh": "1"}
     assert names(jar.pop_changes()) == [("fresh", "1")]
-    jar.load(news, heard=4)
+    jar.load(news, acked=4)
     assert sent(jar) == {"heard": "other", "gone": "other", "sent": "other", "fresh": "1"}
-    jar.load(news, heard=5)
+    jar.load(news, acked=5)
     assert sent(jar) == {"heard": "other", "gone": "other", "sent": "other"}
 
 
@@ -331,9 +331,9 @@ class TwoSides(RuleBasedStateMachine):
         before = sent(self.jar)
         self.jar.load(news, heard)
         told = {cookie.name: cookie.value for cookie in news}
-        unheard = self.jar._unheard, self.jar._changes
+        unheard = self.jar._unacked, self.jar._changes
         own = {change.name: change.value for changes in unheard for change in changes}
-        assert len(self.jar._unheard) == self.jar._drained - heard
+        assert len(self.jar._unacked) == self.jar._popped - heard
         expected = {name: value for name, value in {**told, **own}.items() if value is not None}
         assert sent(self.jar) == expected
         for name, value in own.items():
@@ -357,11 +357,9 @@ TestTwoSides = TwoSides.TestCase
 def test_many_cookies_are_as_many_as_a_browser_keeps() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "login=1; HttpOnly", *(f"c{n}={n}" for n in range(10_000)))
-    assert len(list(jar)) == cookies.MOST_OF_DOMAIN
+    assert len(list(jar)) == cookies.MAX_OF_DOMAIN
     assert {"login", "c9999", "c9821"} <= sent(jar).keys(), "what keeps the login and the newest"
-    assert len(applied(jar.pop_changes())) == cookies.MOST_OF_DOMAIN, (
-        "what was given up is a change"
-    )
+    assert len(applied(jar.pop_changes())) == cookies.MAX_OF_DOMAIN, "what was given up is a change"
 
 
 def test_a_jar_of_many_domains_has_an_end() -> None:
@@ -369,7 +367,7 @@ def test_a_jar_of_many_domains_has_an_end() -> None:
     for host in range(30):
         lines = (f"c{n}={n}" for n in range(150))
         receive(jar, *lines, url=f"https://h{host}.shop.example/")
-    assert len(list(jar)) == cookies.MOST
+    assert len(list(jar)) == cookies.MAX_COOKIES
     assert sent(jar, "https://h0.shop.example/") == {}
     assert len(sent(jar, "https://h29.shop.example/")) == 150
 
@@ -483,14 +481,12 @@ def test_a_policy_of_the_spiders_own_is_asked_too() -> None:
     assert sent(jar) == {"a": "1"}
 
 
-def test_a_cookie_whose_time_is_over_is_not_sent_and_deleted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    jar = ChangeTrackingCookieJar()
+def test_a_cookie_whose_time_is_over_is_not_sent_and_deleted() -> None:
+    now = [1000.0]
+    jar = ChangeTrackingCookieJar(wall=lambda: now[0])
     receive(jar, "a=1; Max-Age=60", "b=2")
     jar.pop_changes()
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 61)
+    now[0] += 61
     assert sent(jar) == {"b": "2"}
     assert names(jar.pop_changes()) == [("a", None)]
 
@@ -571,7 +567,7 @@ def test_no_cookie_goes_where_it_does_not_belong(
     jar, after = ChangeTrackingCookieJar(), ChangeTrackingCookieJar()
     source, target = f"https://{setter}{path}", f"{scheme}://{host}/a"
     receive(jar, *lines, url=source)
-    read_alone = [read(line, place_of(source), time.time()) for line in lines]
+    read_alone = [parse_line(line, CookieOrigin.of(source), time.time()) for line in lines]
     known = {cookie.key for cookie in read_alone if cookie is not None}
     assert {(one.domain, one.path, one.name) for one in jar} <= known
     header = jar.header(target)
