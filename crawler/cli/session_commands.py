@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -98,7 +97,7 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
     or as cookies.txt.
     """
     folder = jobs.folder_of(job)
-    with closing(reader(folder, encryption_key())) as store:
+    with reader(folder, encryption_key()) as store:
         if export is not None:
             number = identities.export(store, export, account)
             click.echo(f"crawl: {count(number, 'cookie')} in {display_path(export)}", err=True)
@@ -110,7 +109,7 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
 
 def waiting(folder: Path) -> dict[str, str]:
     """What the logins of a job ask, by account; nothing where the key for that is missing."""
-    with contextlib.suppress(UsageError), closing(reader(folder, encryption_key())) as store:
+    with contextlib.suppress(UsageError), reader(folder, encryption_key()) as store:
         return identities.waiting(store)
     return {}
 

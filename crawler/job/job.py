@@ -22,10 +22,9 @@ from crawler.job.lock import acquire
 from crawler.job.record import JobRecord, first, output_of, refuse_other, updated
 from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
 from crawler.stats import Counters
+from crawler.store.errors import corrupt_store, translating_errors
+from crawler.store.opening import open_for_run, open_reader, open_writer, remove_store
 from crawler.store.protocols import Store
-from crawler.store.sqlite.integrity import StoreIntegrity
-from crawler.store.sqlite.store import SQLiteStore
-from crawler.system_errors import corrupt_store, to_crawler_error, translating_errors
 
 
 class Job:
@@ -41,7 +40,6 @@ class Job:
         self.log = plan.folder / LOG
         self.name = spider_name
         self.clock = WallClock()
-        self._soundness = StoreIntegrity((self.folder / STORE).resolve())
         with contextlib.ExitStack() as opened, translating_errors(self.folder / STORE):
             opened.callback(_lock(self.folder).release)
             self._open(opened)
@@ -51,11 +49,15 @@ class Job:
         jobfolder.refuse_own(output_of(self.plan), self.folder)
         if self.plan.fresh:
             _clear(self.folder, self.plan)
-        self._soundness.check((self.folder / ITEMS, self.folder / REJECTED))
-        if not (self.folder / STORE).exists():
-            refuse_foreign(output_of(self.plan))
-        self.store: Store = SQLiteStore(self.folder / STORE, key=self.plan.key)
-        _leave_in_order(opened, self.store, self._soundness)
+        self._run_store = opened.enter_context(
+            open_for_run(
+                self.folder / STORE,
+                self.plan.key,
+                outputs=(self.folder / ITEMS, self.folder / REJECTED),
+                before_creation=lambda: refuse_foreign(output_of(self.plan)),
+            )
+        )
+        self.store = self._run_store.store
         counters = self.store.meta.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
             self._refuse_remains()
@@ -85,7 +87,7 @@ class Job:
         if jobfolder.is_in(self.output, self.folder) or not self.output.is_file():
             return
         more = self.output.stat().st_size - committed
-        if more > 0 and self._soundness.is_another(self.store.meta.get("place")):
+        if more > 0 and self._run_store.is_copy():
             raise JobError(
                 f"{self.output} has {more:,} bytes more than this job has written, and "
                 f"{self.folder} is not where it was run last: go on in the folder that it was "
@@ -105,12 +107,12 @@ class Job:
         with self.store.transaction():
             self.store.meta.set("running", True)
             self.store.meta.set("pid", os.getpid())
-            self.store.meta.set("place", self._soundness.place())
+            self._run_store.save_place()
             if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):
                 self.store.shift_times(back)
             self.store.meta.set("record", updated(self.record, self.plan))
             keep_callbacks(self.store, self.plan.source.load())
-        self._soundness.begin()
+        self._run_store.begin()
         for sink in (self.items, self.rejected):
             sink.log_cut()
 
@@ -144,49 +146,36 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
-        found = None if error is None else to_crawler_error(error, self.folder / STORE)
-        if found is not None:
-            raise found from error
+        self._opened.__exit__(kind, error, trace)
 
 
 def recorded(folder: Path) -> JobRecord:
     """How the job in ``folder`` was started. Raises JobError if there is none."""
-    with translating_errors(folder / STORE), contextlib.closing(reader(folder)) as store:
+    with reader(folder) as store:
         record = msgspec.convert(store.meta.get("record"), JobRecord)
         record.seeded = bool(store.meta.get("seeds_added"))
         return record
 
 
-def reader(folder: Path, key: str | None = None) -> SQLiteStore:
-    """The store of the job in ``folder``, for looking only. Raises JobError if there is none."""
+@contextlib.contextmanager
+def reader(folder: Path, key: str | None = None) -> Iterator[Store]:
+    """Open the store of the job in ``folder`` for reading. Raises JobError if it holds no job."""
     if not (folder / STORE).exists():
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
-    store = SQLiteStore(folder / STORE, read_only=True, key=key)
-    if store.meta.get("record") is None:
-        store.close()
-        raise JobError(f"the job in {folder} has not begun; run it again")
-    return store
+    with open_reader(folder / STORE, key) as store:
+        if store.meta.get("record") is None:
+            raise JobError(f"the job in {folder} has not begun; run it again")
+        yield store
 
 
 @contextlib.contextmanager
 def writer(folder: Path, key: str | None) -> Iterator[Store]:
-    """The store of the job in ``folder``, which nobody runs meanwhile. Raises JobError."""
-    reader(folder).close()
+    """Open the store of the job in ``folder`` for a change, under its lock. Raises JobError."""
+    with reader(folder):  # a folder that holds no job is refused before a lock is left in it
+        pass
     with contextlib.ExitStack() as opened:
         opened.callback(_lock(folder).release)
-        soundness = StoreIntegrity(folder / STORE)
-        soundness.check()
-        store = SQLiteStore(folder / STORE, key=key)
-        _leave_in_order(opened, store, soundness)
-        yield store
-
-
-def _leave_in_order(opened: contextlib.ExitStack, store: Store, soundness: StoreIntegrity) -> None:
-    """When ``opened`` ends nobody writes the store any more, then it is stamped, then closed."""
-    opened.callback(store.close)
-    opened.callback(soundness.stamp)
-    opened.callback(store.drain)
+        yield opened.enter_context(open_writer(folder / STORE, key))
 
 
 def _lock(folder: Path) -> FileLock:
@@ -194,13 +183,10 @@ def _lock(folder: Path) -> FileLock:
 
 
 def _runner(folder: Path) -> str:
-    try:
-        store = reader(folder)
-    except JobError:
-        return "another process"
-    pid = store.meta.get("pid")
-    store.close()
-    return f"process {pid}" if pid else "another process"
+    with contextlib.suppress(JobError), reader(folder) as store:
+        if pid := store.meta.get("pid"):
+            return f"process {pid}"
+    return "another process"
 
 
 def _create(store: Store, plan: RunConfig) -> None:
@@ -222,8 +208,7 @@ def _clear(folder: Path, plan: RunConfig) -> None:
             raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
     for output in outputs:
         output.unlink(missing_ok=True)
-    for name in (STORE, ITEMS, REJECTED, LOG):
+    remove_store(folder / STORE)
+    for name in (ITEMS, REJECTED, LOG):
         (folder / name).unlink(missing_ok=True)
-    for path in StoreIntegrity(folder / STORE).files:
-        path.unlink(missing_ok=True)
     shutil.rmtree(folder / PAGES, ignore_errors=True)

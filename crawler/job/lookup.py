@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from crawler.job.job import reader
 from crawler.job.record import JobRecord
 from crawler.records import FailureReport
 from crawler.stats import Counters, State, status
-from crawler.store.sqlite.store import SQLiteStore
-from crawler.system_errors import translating_errors
 
 MOST_FAILURES = 1000
 """Failed pages that are looked at, the last ones."""
@@ -44,7 +41,7 @@ def folder_of(job: str | None) -> Path:
 
 def job_status(folder: Path) -> dict[str, Any]:
     """What ``crawl status --json`` prints, of a running, stopped or finished job."""
-    with translating_errors(folder / STORE), closing(reader(folder)) as store:
+    with reader(folder) as store:
         counters = msgspec.convert(store.meta.get("counters"), Counters)
         record = msgspec.convert(store.meta.get("record"), JobRecord)
         state = _state(folder, counters)
@@ -66,10 +63,7 @@ def _state(folder: Path, counters: Counters) -> State:
 
 def failed_pages(folder: Path) -> list[FailureReport]:
     """Why the pages of a job failed, the last ones first."""
-    with (
-        translating_errors(folder / STORE),
-        closing(SQLiteStore(folder / STORE, read_only=True)) as store,
-    ):
+    with reader(folder) as store:
         return [failed.report for failed in store.failures.latest(MOST_FAILURES)]
 
 

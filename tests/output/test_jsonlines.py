@@ -141,7 +141,9 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
         sink.append(b"{}\n")
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", _no_space)
-            with pytest.raises(SystemResourceError, match=r"items.jsonl: No space.*make room"):
+            with pytest.raises(
+                SystemResourceError, match=r"items.jsonl: No space.*free some space"
+            ):
                 sink.append(b"[1]\n")
         assert sink.length == 3
         assert path.read_bytes() == b"{}\n"

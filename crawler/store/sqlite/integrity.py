@@ -9,6 +9,7 @@ is written to them.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.store import checksum
+from crawler.store.errors import corrupt_store
+from crawler.store.sqlite.errors import translating_sqlite_errors
 from crawler.store.sqlite.row_counts import counted
-from crawler.system_errors import corrupt_store, translating_errors
 
 # As bytes: SQLite's module would put text that is none into its message, all of it.
 _STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
@@ -49,12 +51,12 @@ class StoreIntegrity:
 
     path: Path
 
-    def check(self, outputs: tuple[Path, ...] = ()) -> None:
+    def check(self, outputs: Sequence[Path] = ()) -> None:
         """Look at the store before it is opened. Raises JobError for one that is not to be trusted.
 
         ``outputs`` are files that tell, if the store is gone, that there was one.
         """
-        with translating_errors(self.path):
+        with translating_sqlite_errors(self.path):
             if not _size(self.path):
                 self._refuse_remains(outputs)
             elif _size(self._log):
@@ -121,7 +123,7 @@ class StoreIntegrity:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def _refuse_remains(self, outputs: tuple[Path, ...]) -> None:
+    def _refuse_remains(self, outputs: Sequence[Path]) -> None:
         for remains in (self._log, *outputs):
             if _size(remains):
                 raise JobError(

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crawler.store.encryption import SessionEncryption
-from crawler.store.protocols import (
-    Store,
-)
+from crawler.store.errors import UNREADABLE, corrupt_store
+from crawler.store.protocols import Store
 from crawler.store.sqlite.checkpoints import Checkpoints
+from crawler.store.sqlite.errors import store_error
 from crawler.store.sqlite.hosts import SQLiteAccounts, SQLiteHosts
 from crawler.store.sqlite.queue import SQLiteQueue
 from crawler.store.sqlite.row_counts import RowCounts
@@ -26,7 +26,6 @@ from crawler.store.sqlite.schema import TUNING, check_version, migrate
 from crawler.store.sqlite.seen import SQLiteSeen
 from crawler.store.sqlite.sessions import SQLiteFailures, SQLiteMeta, SQLiteSessions
 from crawler.store.sqlite.tombstones import delete_done
-from crawler.system_errors import UNREADABLE, corrupt_store, to_crawler_error
 
 
 class SQLiteStore(Store):
@@ -48,7 +47,7 @@ class SQLiteStore(Store):
                 check_version(self._db, path)
                 self._open_groups(key, read_only=read_only)
             except (sqlite3.DatabaseError, OSError, *UNREADABLE) as error:
-                raise to_crawler_error(error, path) or corrupt_store(path, str(error)) from None
+                raise store_error(error, path) or corrupt_store(path, str(error)) from None
             opened.pop_all()
 
     def _open_groups(self, key: str | None, *, read_only: bool) -> None:
