@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crawler.errors import JobError, UsageError
-from crawler.job import seeds
-from crawler.job import spider_loader as discovery
+from crawler.job import seeds, spider_loader
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
 from crawler.job.job import recorded
@@ -36,7 +35,7 @@ def for_run(
 
     Raises UsageError for whatever of it cannot be, before there is a folder for it.
     """
-    source = discovery.find(spider)
+    source = spider_loader.find(spider)
     given = _pairs("-a", arguments)
     refuse_in_arguments(given)
     who = _accounts(source, accounts, mask)
@@ -74,7 +73,7 @@ def for_login(
 
     Nothing is asked of a person yet. Raises UsageError.
     """
-    source = discovery.find(spider)
+    source = spider_loader.find(spider)
     folder = job or folder_for(source.load().name)
     record = None
     if (folder / STORE).exists():
@@ -108,7 +107,7 @@ def for_resume(folder: Path, mask: Mask) -> RunConfig:
             f"not all seeds of {display_path(folder)} had been read from standard input, which "
             "cannot be read again: repeat the run with the same input"
         )
-    source = discovery.find(record.spider)
+    source = spider_loader.find(record.spider)
     accounts = Path(record.accounts) if record.accounts else None
     who = _accounts(source, accounts, mask)
     for account in who:
@@ -141,7 +140,7 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Settings:
+def _settings(source: spider_loader.SpiderSource, overrides: dict[str, str]) -> Settings:
     return resolve(
         from_pyproject(Path("pyproject.toml")),
         from_spider(source.load()),
@@ -149,7 +148,9 @@ def _settings(source: discovery.SpiderSource, overrides: dict[str, str]) -> Sett
     )
 
 
-def _accounts(source: discovery.SpiderSource, file: Path | None, mask: Mask) -> tuple[Account, ...]:
+def _accounts(
+    source: spider_loader.SpiderSource, file: Path | None, mask: Mask
+) -> tuple[Account, ...]:
     """Who logs in; whatever goes wrong from now on, no message shows their passwords."""
     found = load_accounts(file) if file is not None else of_spider(source.load())
     check_login(source.load(), found)

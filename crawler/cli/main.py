@@ -17,10 +17,8 @@ from pathlib import Path
 import click
 from msgspec.structs import asdict
 
-from crawler.cli import configure as plans
+from crawler.cli import configure, report, session_commands
 from crawler.cli import new as template
-from crawler.cli import report
-from crawler.cli import session_commands as cli_sessions
 from crawler.cli.options import PATH, of_a_job
 from crawler.cli.progress import Progress
 from crawler.engine.engine import run as run_job
@@ -28,8 +26,7 @@ from crawler.engine.prefork import PreforkPool
 from crawler.engine.signals import StopSignal, ignore_from_now_on
 from crawler.errors import CrawlerError, LoginError, SystemResourceError, UsageError
 from crawler.gc_tuning import freeze
-from crawler.job import lookup as jobs
-from crawler.job import spider_loader as discovery
+from crawler.job import lookup, spider_loader
 from crawler.job.config import RunConfig
 from crawler.job.folder import LOG
 from crawler.session.credentials import in_environment
@@ -145,7 +142,7 @@ def run(
     column url, or - for standard input; without any, the spider's start_urls.
     """
     with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as spares:
-        plan = plans.for_run(
+        plan = configure.for_run(
             spider,
             seed_args,
             arguments=arguments,
@@ -175,7 +172,7 @@ def resume(mask: Mask, job: str | None) -> int:
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
     with StopSignal() as stop, PreforkPool(usable_cores()) as spares:
-        plan = plans.for_resume(jobs.folder_of(job), mask)
+        plan = configure.for_resume(lookup.folder_of(job), mask)
         return _run(plan, stop, spares)
 
 
@@ -218,16 +215,16 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    folder = jobs.folder_of(job)
-    found = {**jobs.job_status(folder), "waiting": {}}
+    folder = lookup.folder_of(job)
+    found = {**lookup.job_status(folder), "waiting": {}}
     if found["reason"] == "login":
-        found["waiting"] = cli_sessions.waiting(folder)
+        found["waiting"] = session_commands.waiting(folder)
     if failed and as_json:
-        found["failed_pages"] = list(map(asdict, jobs.failed_pages(folder)))
+        found["failed_pages"] = list(map(asdict, lookup.failed_pages(folder)))
     if as_json:
         click.echo(report.status_json(found, folder))
     elif failed:
-        click.echo(printable(report.failures_text(jobs.failed_pages(folder))))
+        click.echo(printable(report.failures_text(lookup.failed_pages(folder))))
     else:
         click.echo(printable(report.status_text(found, folder)))
 
@@ -235,13 +232,13 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
 @commands.command("list", short_help="The spiders in spiders/.")
 def list_() -> None:
     """List the spiders in spiders/, and what is wrong with files that cannot be imported."""
-    click.echo(printable(report.list_text(discovery.available(), discovery.FOLDER)))
+    click.echo(printable(report.list_text(spider_loader.available(), spider_loader.FOLDER)))
 
 
 # Sessions
 
 
-for command in (cli_sessions.login, cli_sessions.sessions, cli_sessions.logout):
+for command in (session_commands.login, session_commands.sessions, session_commands.logout):
     commands.add_command(command)
 
 

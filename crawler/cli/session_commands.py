@@ -7,16 +7,14 @@ from pathlib import Path
 
 import click
 
-from crawler.cli import configure as plans
-from crawler.cli import report
+from crawler.cli import configure, report
 from crawler.cli.options import PATH, of_a_job
-from crawler.engine import manual_login as signin
+from crawler.engine import manual_login
 from crawler.errors import CookieFileError, UsageError
-from crawler.job import lookup as jobs
-from crawler.job import session_admin as identities
+from crawler.job import lookup, session_admin
 from crawler.job.config import RunConfig
 from crawler.job.job import reader, writer
-from crawler.session import cookie_files as cookiefiles
+from crawler.session import cookie_files
 from crawler.session.accounts import Account
 from crawler.session.credentials import encryption_key
 from crawler.session.masking import Mask
@@ -51,20 +49,22 @@ def login(
     Codes and captchas that the site asks for are asked at this terminal. With --import-cookies
     the session is that of a browser, whose cookies are in FILE (cookies.txt or JSON).
     """
-    plan = plans.for_login(
+    plan = configure.for_login(
         spider, arguments=arguments, overrides=overrides, job=job, accounts=accounts, mask=mask
     )
-    chosen = signin.the_account(plan, account)
+    chosen = manual_login.the_account(plan, account)
     name = plan.source.load().name + (f" as {chosen.name}" if chosen else "")
     if import_cookies is None:
-        signin.log_in(plan, chosen, terminal_prompt)
+        manual_login.log_in(plan, chosen, terminal_prompt)
         click.echo(f"crawl: {name} is logged in; crawl run goes on with that", err=True)
     else:
         _import(plan, chosen, import_cookies, name)
 
 
 def _import(plan: RunConfig, account: Account | None, path: Path, name: str) -> None:
-    number = signin.take_cookies(plan, account, cookiefiles.read(_text(path), display_path(path)))
+    number = manual_login.take_cookies(
+        plan, account, cookie_files.read(_text(path), display_path(path))
+    )
     click.echo(f"crawl: {name} has {count(number, 'cookie')} of {display_path(path)}", err=True)
     spider = plan.source.load()
     if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
@@ -96,13 +96,13 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
     the cookies are written to FILE, which only you may read: as JSON if its name ends with .json,
     or as cookies.txt.
     """
-    folder = jobs.folder_of(job)
+    folder = lookup.folder_of(job)
     with reader(folder, encryption_key()) as store:
         if export is not None:
-            number = identities.export(store, export, account)
+            number = session_admin.export(store, export, account)
             click.echo(f"crawl: {count(number, 'cookie')} in {display_path(export)}", err=True)
             return
-        found = identities.chosen(store, account)
+        found = session_admin.chosen(store, account)
     text = printable(report.sessions_text(found, folder))
     click.echo(report.sessions_json(found) if as_json else text)
 
@@ -110,7 +110,7 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
 def waiting(folder: Path) -> dict[str, str]:
     """What the logins of a job ask, by account; nothing where the key for that is missing."""
     with contextlib.suppress(UsageError), reader(folder, encryption_key()) as store:
-        return identities.waiting(store)
+        return session_admin.waiting(store)
     return {}
 
 
@@ -122,8 +122,8 @@ def logout(job: str | None, account: str | None) -> None:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    folder = jobs.folder_of(job)
+    folder = lookup.folder_of(job)
     with writer(folder, encryption_key()) as store:
-        gone = identities.forget(store, account)
+        gone = session_admin.forget(store, account)
     names = ", ".join(one.name or "its account" for one in gone) or "nobody"
     click.echo(f"crawl: {display_path(folder)} has forgotten the session of {names}", err=True)

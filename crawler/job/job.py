@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from crawler.clock import WallClock
 from crawler.errors import JobError
-from crawler.job import folder as jobfolder
+from crawler.job import folder as job_folder
 from crawler.job.callback_check import check_callbacks, keep_callbacks
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, PAGES, REJECTED, STORE
@@ -46,7 +46,7 @@ class Job:
             self._opened = opened.pop_all()
 
     def _open(self, opened: contextlib.ExitStack) -> None:
-        jobfolder.refuse_own(output_of(self.plan), self.folder)
+        job_folder.refuse_own(output_of(self.plan), self.folder)
         if self.plan.fresh:
             _clear(self.folder, self.plan)
         self._run_store = opened.enter_context(
@@ -76,7 +76,7 @@ class Job:
     def _refuse_remains(self) -> None:
         """An output of ours that the store knows nothing of: it has lost what it knew."""
         output = output_of(self.plan)
-        if jobfolder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
+        if job_folder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
             raise corrupt_store(
                 self.folder / STORE, f"nothing has come of its job, and yet {output.name} has lines"
             )
@@ -84,7 +84,7 @@ class Job:
 
     def _refuse_shared(self, committed: int) -> None:
         """A copy of the folder must not cut off what its original has written since, elsewhere."""
-        if jobfolder.is_in(self.output, self.folder) or not self.output.is_file():
+        if job_folder.is_in(self.output, self.folder) or not self.output.is_file():
             return
         more = self.output.stat().st_size - committed
         if more > 0 and self._run_store.is_copy():

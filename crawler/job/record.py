@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from crawler.errors import JobError
-from crawler.job import folder as jobfolder
+from crawler.job import folder as job_folder
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS
 
@@ -34,7 +34,7 @@ class JobRecord(msgspec.Struct):
         own = folder / ITEMS
         if not self.is_relative and Path(self.output).name == ITEMS and own.exists():
             return own.absolute()
-        return jobfolder.located(self.output, folder)
+        return job_folder.located(self.output, folder)
 
 
 def first(plan: RunConfig) -> JobRecord:
@@ -44,7 +44,7 @@ def first(plan: RunConfig) -> JobRecord:
         seeds=list(plan.seeds),
         arguments=plan.arguments,
         overrides=plan.overrides,
-        output=jobfolder.kept(output_of(plan), plan.folder),
+        output=job_folder.kept(output_of(plan), plan.folder),
         created=time.time(),
         accounts=_text(plan.accounts_file),
         is_relative=True,
@@ -58,7 +58,7 @@ def output_of(plan: RunConfig) -> Path:
 
 def updated(record: JobRecord, plan: RunConfig) -> dict[str, Any]:
     """What ``crawl resume`` repeats is what was asked for last."""
-    record.output = jobfolder.kept(record.output_in(plan.folder), plan.folder)
+    record.output = job_folder.kept(record.output_in(plan.folder), plan.folder)
     record.is_relative = True
     record.seeds = list(plan.seeds) or record.seeds
     record.overrides = plan.overrides
@@ -77,7 +77,7 @@ def refuse_other(record: JobRecord, plan: RunConfig) -> None:
     Raises JobError.
     """
     output = record.output_in(plan.folder)
-    if plan.output is not None and not jobfolder.is_same(plan.output, output):
+    if plan.output is not None and not job_folder.is_same(plan.output, output):
         raise JobError(
             f"this job writes to {output}, not to {plan.output}; leave -o away to go on, "
             "or use another folder with --job"

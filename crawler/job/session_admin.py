@@ -11,7 +11,7 @@ import msgspec
 from crawler import urls
 from crawler.errors import AccountError, CookieFileError
 from crawler.records import LoginState, SessionRecord
-from crawler.session import cookie_files as cookiefiles
+from crawler.session import cookie_files
 from crawler.session.cookie_files import domain_of
 from crawler.session.keys import SessionKey
 from crawler.store.protocols import Store
@@ -112,7 +112,7 @@ def export(store: Store, path: Path, account: str | None) -> int:
         raise AccountError(f"there are several sessions: say which with --account ({names})")
     sessions = [session for one in found if (session := store.sessions.get(one.key))]
     cookies = [cookie for session in sessions for cookie in session.cookies]
-    form = cookiefiles.as_json if path.suffix.lower() == ".json" else cookiefiles.netscape
+    form = cookie_files.as_json if path.suffix.lower() == ".json" else cookie_files.netscape
     _write_private(path, form(cookies))
     return len(cookies)
 

@@ -51,7 +51,7 @@ from crawler.parsing.soup import builder as soup
 from crawler.records import Cookie
 from crawler.request import fingerprint
 from crawler.scheduling import retry
-from crawler.session import cookie_files as cookiefiles
+from crawler.session import cookie_files
 from crawler.session.accounts import Account, load
 from tests.trees import looks, theirs
 
@@ -316,15 +316,15 @@ def _check_jar(jar: ChangeTrackingCookieJar, url: str) -> None:
 def check_cookie_files(data: bytes) -> None:
     """Cookies of a file are cookies of the files that are made of them."""
     try:
-        found = cookiefiles.read(data.decode("utf-8", "replace"), "file")
+        found = cookie_files.read(data.decode("utf-8", "replace"), "file")
     except CookieFileError:
         return
     # A file has whole seconds, a name in each line, and no tab in front of a value.
     told = [c for c in found if not set(c.name + c.domain + c.path) & set("\t\r") and c.path]
-    for form in (cookiefiles.netscape, cookiefiles.as_json):
+    for form in (cookie_files.netscape, cookie_files.as_json):
         written = form(told)
         if told:
-            again = cookiefiles.read(written, "again")
+            again = cookie_files.read(written, "again")
             assert [(c.name, c.domain, c.host_only) for c in again] == [
                 (c.name, c.domain, c.host_only) for c in told
             ]

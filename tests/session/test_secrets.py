@@ -25,7 +25,7 @@ from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
 from crawler.demo.site import Answer, Ask
 from crawler.errors import AccountError
-from crawler.session import credentials as passwords
+from crawler.session import credentials
 from crawler.session.masking import MASK, Mask
 from tests.commands import wait_until_gone
 from tests.conftest import wait_until
@@ -302,7 +302,7 @@ def test_secrets_are_no_arguments(
 
 @pytest.mark.parametrize("name", ["tokens", "passport", "keyword", "secretary", "compass"])
 def test_other_words_are_arguments(name: str) -> None:
-    passwords.refuse_in_arguments([name])
+    credentials.refuse_in_arguments([name])
 
 
 def test_secrets_are_no_arguments_of_a_function() -> None:
@@ -342,7 +342,7 @@ def test_variables_that_are_called_secret(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("OTHER_API_KEY", "hunter2")
     monkeypatch.setenv("A_TOKEN", "true")
     monkeypatch.setenv("PWD", "/srv/crawls")
-    mask = Mask(passwords.in_environment())
+    mask = Mask(credentials.in_environment())
     assert mask(f"{PASSWORD} hunter2 true") == f"{MASK} {MASK} true"
     assert mask("/srv/crawls/spider.py") == "/srv/crawls/spider.py"
 
