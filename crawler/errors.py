@@ -11,9 +11,9 @@
     │   ├── CookieFileError   a file of cookies, or a line of it
     │   └── JobError          the job folder, its store or its output
     │       └── JobLockedError     another process runs the job
-    ├── MachineError          the disk is full, file handles run out: exit status 1
+    ├── SystemResourceError          the disk is full, file handles run out: exit status 1
     ├── LoginError            an account could not be logged in: exit status 4
-    │   └── NeedsPersonError      … as it asks for what only a person knows
+    │   └── InputRequiredError      … as it asks for what only a person knows
     ├── DisallowedError            robots.txt does not let us ask
     ├── FetchError            one request got no usable response
     │   └── StatusError       … because of its status code

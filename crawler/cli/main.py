@@ -141,7 +141,7 @@ def run(
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
     column url, or - for standard input; without any, the spider's start_urls.
     """
-    with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as spares:
+    with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as prefork:
         plan = configure.for_run(
             spider,
             seed_args,
@@ -152,7 +152,7 @@ def run(
             mask=mask,
         )
         plan = replace(plan, output=output, fresh=fresh, overwrite=yes)
-        return _run(plan, stop, spares)
+        return _run(plan, stop, prefork)
 
 
 def _workers_wanted(overrides: Sequence[str]) -> int:
@@ -171,12 +171,12 @@ def resume(mask: Mask, job: str | None) -> int:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    with StopSignal() as stop, PreforkPool(usable_cores()) as spares:
+    with StopSignal() as stop, PreforkPool(usable_cores()) as prefork:
         plan = configure.for_resume(lookup.folder_of(job), mask)
-        return _run(plan, stop, spares)
+        return _run(plan, stop, prefork)
 
 
-def _run(plan: RunConfig, stop: StopSignal, spares: PreforkPool) -> int:
+def _run(plan: RunConfig, stop: StopSignal, prefork: PreforkPool) -> int:
     with Progress(limit=plan.settings.max_pages) as shown_progress:
         try:
             summary = run_job(
@@ -184,7 +184,7 @@ def _run(plan: RunConfig, stop: StopSignal, spares: PreforkPool) -> int:
                 watch=shown_progress.update,
                 stop=stop,
                 report_seed=shown_progress.bad_seed,
-                prefork=spares,
+                prefork=prefork,
             )
         except CrawlerError:
             raise

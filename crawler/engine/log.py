@@ -56,7 +56,8 @@ class _Log(logging.FileHandler):
 def log_to(path: str | os.PathLike[str], mask: Mask, *, must_write: bool = True) -> Iterator[None]:
     """Append what this process logs to ``path``, masked; several processes may append to it.
 
-    With ``must_write`` a full disk ends the run: MachineError is raised where this thread logs.
+    With ``must_write`` a full disk ends the run: logging in this thread raises
+    SystemResourceError.
     """
     handler = _Log(path, must_write=must_write)
     handler.setFormatter(_Events(FORMAT))

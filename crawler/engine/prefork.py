@@ -1,4 +1,4 @@
-"""Spares: worker processes forked while the command is young, so that they need not start up.
+"""Fork worker processes early, so that they need not start up (prefork).
 
 A process that is spawned imports everything again, which takes longer than to fetch a hundred
 pages. A fork has it all. But a process may only be forked while it has one thread and no database

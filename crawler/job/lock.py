@@ -17,7 +17,7 @@ LOCK_WAIT = 0.3
 def acquire(path: Path, runner: Callable[[], str]) -> FileLock:
     """The lock ``path``, held. ``runner`` says who has it, if somebody else does.
 
-    Raises JobLockedError then, and JobError or MachineError where it cannot be made.
+    Raises JobLockedError then, and JobError or SystemResourceError where it cannot be made.
     """
     folder = path.parent
     try:

@@ -40,7 +40,7 @@ class SessionInfo(msgspec.Struct):
 # Looking
 
 
-def identities(store: Store) -> list[SessionInfo]:
+def list_sessions(store: Store) -> list[SessionInfo]:
     """Every account that has been used, and every site that has set cookies."""
     found = [_identity(store, session) for session in store.sessions.all()]
     return [one for one in found if one.is_account or one.cookies]
@@ -119,7 +119,7 @@ def export(store: Store, path: Path, account: str | None) -> int:
 
 def chosen(store: Store, account: str | None) -> list[SessionInfo]:
     """The identity of one account, or all. Raises AccountError for one that is not there."""
-    found = identities(store)
+    found = list_sessions(store)
     if account is None:
         return found
     mine = [one for one in found if one.name == account]

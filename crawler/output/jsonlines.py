@@ -39,7 +39,7 @@ class JSONLines:
 
     Raises JobError when the file cannot be written, or is not as it was committed: somebody
     changed it, and nothing here can put that right. Raises JobLockedError while another process
-    writes it, and MachineError when the disk is full.
+    writes it, and SystemResourceError when the disk is full.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class JSONLines:
     def append(self, lines: bytes) -> None:
         """Write whole lines and sync them to the disk; ``length`` grows by their bytes.
 
-        Raises MachineError when there is no room for them, and JobError when somebody has moved,
-        deleted or changed the file meanwhile. Then none of them stand in it.
+        Raises SystemResourceError if the disk is full, and JobError if the file was moved, deleted
+        or changed meanwhile. Then it has none of the lines.
         """
         if not lines:
             return

@@ -376,7 +376,7 @@ class Frontier:
     def has_work(self) -> bool:
         """True while a request may still go out in this run.
 
-        A host whose robots.txt is unreachable has none once its patience is over.
+        A host whose robots.txt is unreachable has none once the run no longer waits for it.
         """
         if self._scheduler.quarantined or self._loading:
             return True

@@ -1,4 +1,4 @@
-"""Patience: how long hosts are waited for whose robots.txt cannot be had. Pure.
+"""How long a run waits for hosts whose robots.txt is unreachable. Pure.
 
 While nobody can say what is allowed, nothing but robots.txt is asked of a host, and its requests
 stay pending (RFC 9309, section 2.3.1.4). Here is how often it was asked for in vain, when a run

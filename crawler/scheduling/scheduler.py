@@ -134,7 +134,7 @@ class Scheduler:
             host.cursor = host.heap[-1].key
             host.more = True
 
-    # Turns
+    # The next request
 
     def next(self, now: float) -> Assignment | None:
         """The request whose turn it is, with the worker that gets it; None when there is none."""

@@ -1,4 +1,4 @@
-"""Loads: how many requests each worker holds, and which of them takes another. No I/O."""
+"""Count the requests that each worker holds, and choose the worker of the next. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns: the fetches of one session go side by side, or one by one while its cookies change.
+"""Coordinate the fetches of one session: in parallel, or one by one while its cookies change.
 
 Where each page brings another cookie and the one before is refused, two fetches at a time would
 log each other out.

@@ -15,14 +15,14 @@ Prompt = Callable[[str, bool], str]
 
 
 def no_prompt(question: str, hidden: bool) -> NoReturn:
-    """Nobody is there to be asked. Raises NeedsPersonError."""
+    """Nobody is there to be asked. Raises InputRequiredError."""
     raise InputRequiredError(question)
 
 
 def terminal_prompt(question: str, hidden: bool) -> str:
     """What is typed on standard input, asked for until it is something.
 
-    Raises NeedsPersonError when the input ends before.
+    Raises InputRequiredError when the input ends before.
     """
     prompt = f"{printable(question).rstrip(' :')}: "
     answer = ""

@@ -132,7 +132,7 @@ class Session(Transport):
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """What a person answers to ``question`` on the terminal of ``crawl login``.
 
-        ``hidden`` does not show the answer, there or anywhere else. Raises NeedsPersonError where
+        ``hidden`` does not show the answer, there or anywhere else. Raises InputRequiredError where
         nobody is there to be asked: the account waits until somebody is.
         """
         answer = self._prompt(question, hidden)

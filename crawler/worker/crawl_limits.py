@@ -1,8 +1,7 @@
-"""Guards: limits against endless sites, by depth, URL length, repeated path segments and requests
-per page.
+"""Limit endless sites, by depth, URL length, repeated path segments and requests per page.
 
 Sites without end are seldom meant ill: a calendar has a link to the next month, a relative link
-that should be an absolute one makes each path longer than the last. What a guard leaves out is
+that should be an absolute one makes each path longer than the last. A skipped URL is
 counted by the name of its setting, and the first of each kind is told.
 """
 
@@ -26,7 +25,7 @@ WHY = {
     "max_requests_per_page": "its page has more than {} new requests",
     "max_pages_per_host": "its host has had {} requests",
 }
-"""What each guard objects to, by the name of its setting."""
+"""The objection of each limit, by the name of its setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def repeats(url: str) -> int:
 
 
 class SkipCounter:
-    """Counts what guards leave out, and tells the first of each kind."""
+    """Counts the URLs that limits skip, and logs the first of each kind."""
 
     MOST_KNOWN = 10_000
 

@@ -43,7 +43,7 @@ class Fetcher:
         cut: bool = False,
     ) -> Response:
         """The response to ``request``, a redirect included. Raises FetchError,
-        or MachineError when there is no file handle for it.
+        or SystemResourceError when there is no file handle for it.
 
         ``context`` says afterwards when the request had been sent, also after an error.
         A body longer than ``limit`` (by default ``max_body``) is an error, or is ``cut`` there.

@@ -37,7 +37,7 @@ class RequestFilter:
         self,
         spider: Spider,
         scope: Scope | None,
-        guards: CrawlLimits,
+        limits: CrawlLimits,
         accounts: Collection[str] = (),
         *,
         safety: UnsafeLinkFilter | None = None,
@@ -45,7 +45,7 @@ class RequestFilter:
         self._accounts = accounts
         self._spider = spider
         self._scope = scope
-        self._guards = guards
+        self._limits = limits
         self._safety = safety
         self.skipped_unsafe = 0
         self.skipped_by_limit = SkipCounter()
@@ -89,14 +89,14 @@ class RequestFilter:
         url = request.url
         if self._scope is not None and not self._scope.allows(url):
             return None
-        if objection := self._guards.violated(url, request.depth):
+        if objection := self._limits.violated(url, request.depth):
             self._leave_out(objection, url)
             return None
         if request.account and request.account not in self._accounts:
             raise SpiderError(_no_account(request.account, self._accounts))
         if self._safety is not None and self._is_unsafe(request, self._safety):
             return None
-        if not self._guards.allows_another(found):
+        if not self._limits.allows_another(found):
             self._leave_out("max_requests_per_page", url)
             return None
         return encoded(request)
@@ -113,7 +113,7 @@ class RequestFilter:
         self._sent_length = 0
 
     def _leave_out(self, setting: str, url: str) -> None:
-        self.skipped_by_limit.add(setting, url, getattr(self._guards, setting))
+        self.skipped_by_limit.add(setting, url, getattr(self._limits, setting))
 
     def _is_unsafe(self, request: Request, safety: UnsafeLinkFilter) -> bool:
         """True for what would log out or destroy something; says so once for each URL."""

@@ -102,9 +102,11 @@ class Worker:
         self._safety = (
             UnsafeLinkFilter.of(spider.logout_urls, settings) if spider.logs_in() else None
         )
-        self._guards = CrawlLimits.of(settings)
-        finder = RequestFilter(spider, scope, self._guards, self._accounts, safety=self._safety)
-        self._collector = ResultCollector(finder, ItemWriter(type(spider).item_type))
+        self._limits = CrawlLimits.of(settings)
+        request_filter = RequestFilter(
+            spider, scope, self._limits, self._accounts, safety=self._safety
+        )
+        self._collector = ResultCollector(request_filter, ItemWriter(type(spider).item_type))
         self._retry = RetryPolicy(settings, spider.retry)
         self._addresses = AddressPolicy(anywhere=settings.allow_private)
         self._adapter = PoolAdapter(POOLS, threads, addresses=self._addresses)
@@ -214,7 +216,7 @@ class Worker:
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
-        self._guards.check_redirect(request.url, target.url)
+        self._limits.check_redirect(request.url, target.url)
         if (request.depth or self._settled) and not self._scope.allows(target.url):
             log.info(
                 "%s redirects out of scope, to %s", *map(urls.redacted, (request.url, target.url))

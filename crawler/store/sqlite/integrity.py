@@ -1,4 +1,4 @@
-"""Soundness: is a job's store what the job has left behind?
+"""Check that the store of a job is as the job left it.
 
 A store that was left in good order has a stamp beside it, which says how long it is and what its
 bytes add up to. One that was not has its log (``job.db-wal``), and SQLite puts the two together.
