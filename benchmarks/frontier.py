@@ -126,7 +126,7 @@ class Alone(Engine):
 
     def __init__(self, job: Job, urls: int) -> None:
         self.pretence = Pretence(urls)
-        super().__init__(job, Pages, pool=self.pretence)
+        super().__init__(job, pool=self.pretence)
         self.began = (0.0, 0.0)
         """When the opening was over: on the clock, and in processor time."""
         self.before = Counters()
@@ -182,11 +182,11 @@ def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
 
 def crawl(folder: Path, urls: int) -> Load:
     """Add and take ``urls`` URLs in ``folder``, with a new start in between."""
-    with Job(_plan(folder), "frontier") as job, reduced_gc():
+    with Job(_plan(folder)) as job, reduced_gc():
         added = _work("added", Alone(job, urls), urls, lambda counters: counters.sequence)
     size = (folder / STORE).stat().st_size
     began = time.perf_counter()
-    with Job(_plan(folder), "frontier") as job, reduced_gc():
+    with Job(_plan(folder)) as job, reduced_gc():
         run = Alone(job, urls)
         taken = _work("taken", run, urls, lambda counters: counters.done)
         if job.counters.done != urls or job.counters.pending:
@@ -202,7 +202,7 @@ def seed(folder: Path, seeds: int) -> Row:
             page, host = divmod(number, HOSTS)
             file.write(f"https://host-{host}.example/{page}\n")
     began, cpu = time.perf_counter(), time.process_time()
-    with Job(_plan(folder / "job", str(path)), "frontier") as job, reduced_gc():
+    with Job(_plan(folder / "job", str(path))) as job, reduced_gc():
         steps = Alone(job, 0).steps()
         next(steps)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

@@ -18,9 +18,8 @@ from crawler.errors import CrawlerError, FailedPagesWarning, LoginError
 from crawler.job.config import RunConfig
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
-from crawler.session.accounts import check_login, of_spider
-from crawler.session.credentials import encryption_key
-from crawler.settings import check, from_pyproject, from_spider, resolve
+from crawler.session.masking import Mask
+from crawler.settings import check
 from crawler.spider import Spider
 from crawler.stats import unruled
 
@@ -45,31 +44,23 @@ def crawl(
     FailedPagesWarning at the end tells of pages that failed. Leaving the loop early stops the
     crawl.
     """
-    source, accounts = of_class(spider), of_spider(spider)
-    check_login(spider, accounts)
-    for account in accounts:
-        account.ask()
+    source, values = of_class(spider), check(settings, where="crawl()")
     with contextlib.ExitStack() as cleanup:
         folder = Path(job or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="crawl-")))
-        plan = RunConfig(
-            source=source,
-            settings=resolve(
-                from_pyproject(Path("pyproject.toml")),
-                from_spider(spider),
-                {"workers": 0},
-                check(settings, where="crawl()"),
-            ),
+        config = RunConfig.build(
+            source,
             folder=folder,
             seeds=tuple([seeds] if isinstance(seeds, str) else seeds),
-            arguments=arguments or {},
-            key=encryption_key(),
-            accounts=tuple(accounts),
+            arguments=arguments,
+            settings={"workers": 0, **values},
             keeps_folder=job is not None,
+            mask=Mask(),
         )
-        open_job = cleanup.enter_context(Job(plan, spider.name))
+        config.ask_passwords()
+        open_job = cleanup.enter_context(Job(config))
         if job is not None:
-            cleanup.enter_context(log_to(folder / "run.log", plan.mask))
-        run = Engine(open_job, spider)
+            cleanup.enter_context(log_to(open_job.log, config.mask))
+        run = Engine(open_job)
         for lines in cleanup.enter_context(contextlib.closing(run.steps())):
             yield from map(msgspec.json.decode, lines.splitlines())
         if job is None and spider.failed is Spider.failed and open_job.counters.failed:

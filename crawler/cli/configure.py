@@ -1,4 +1,4 @@
-"""Plans: what the user has typed, or what a job has recorded, becomes one run's plan."""
+"""Build the RunConfig of a command from its words, or from the record of a job."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crawler.errors import JobError, UsageError
-from crawler.job import seeds, spider_loader
+from crawler.job import seeds
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
-from crawler.job.job import recorded
-from crawler.session.accounts import Account, check_login, of_spider
-from crawler.session.accounts import load as load_accounts
-from crawler.session.credentials import encryption_key, refuse_in_arguments
+from crawler.job.job import read_record
+from crawler.job.spider_loader import find
+from crawler.session.credentials import refuse_in_arguments
 from crawler.session.masking import Mask
-from crawler.settings import Settings, from_assignments, from_pyproject, from_spider, resolve
 from crawler.text import display_path
 
 
@@ -28,36 +26,33 @@ def for_run(
     arguments: Sequence[str] = (),
     overrides: Sequence[str] = (),
     job: Path | None = None,
+    output: Path | None = None,
     accounts: Path | None = None,
+    fresh: bool = False,
+    overwrite: bool = False,
     mask: Mask,
 ) -> RunConfig:
-    """The plan of a command; ``arguments`` and ``overrides`` are ``NAME=VALUE``.
+    """Return the configuration of ``crawl run``; ``arguments`` and ``overrides`` are NAME=VALUE.
 
-    Raises UsageError for whatever of it cannot be, before there is a folder for it.
+    Raises UsageError for everything that is wrong with it, before there is a folder.
     """
-    source = spider_loader.find(spider)
-    given = _pairs("-a", arguments)
-    refuse_in_arguments(given)
-    who = _accounts(source, accounts, mask)
-    made = source.make(given)
-    seeds.check(seed_args)
-    if not seed_args:
-        seeds.check_spider(made)
-    changed = _pairs("-s", overrides)
-    for account in who:
-        account.ask()
-    return RunConfig(
-        source=source,
-        settings=_settings(source, changed),
-        folder=job or folder_for(source.load().name),
+    config = RunConfig.build(
+        find(spider),
+        folder=job,
         seeds=tuple(seeds.absolute(seed_args)),
-        arguments=given,
-        overrides=changed,
-        accounts=who,
-        accounts_file=accounts and accounts.absolute(),
-        key=encryption_key(),
+        arguments=_pairs("-a", arguments),
+        overrides=_pairs("-s", overrides),
+        output=output,
+        accounts_file=accounts,
+        fresh=fresh,
+        overwrite=overwrite,
         mask=mask,
     )
+    seeds.check(seed_args)
+    if not seed_args:
+        seeds.check_spider(config.spider)
+    config.ask_passwords()
+    return config
 
 
 def for_login(
@@ -69,66 +64,57 @@ def for_login(
     accounts: Path | None = None,
     mask: Mask,
 ) -> RunConfig:
-    """The plan of a login by hand: as the job has been run, with what is given in its place.
+    """Return the configuration of a login by hand: that of the job's last run, with changes.
 
-    Nothing is asked of a person yet. Raises UsageError.
+    It asks for no password yet. Raises UsageError.
     """
-    source = spider_loader.find(spider)
+    source = find(spider)
     folder = job or folder_for(source.load().name)
     record = None
     if (folder / STORE).exists():
         with contextlib.suppress(JobError):  # which opening the job will raise
-            record = recorded(folder)
-    given, changed = _pairs("-a", arguments), _pairs("-s", overrides)
-    refuse_in_arguments(given)
+            record = read_record(folder)
+    new_arguments, new_overrides = _pairs("-a", arguments), _pairs("-s", overrides)
+    refuse_in_arguments(new_arguments)
     if record is not None and record.spider == source.spec:
-        given, changed = given or record.arguments, {**record.overrides, **changed}
+        new_arguments = new_arguments or record.arguments
+        new_overrides = {**record.overrides, **new_overrides}
         accounts = accounts or (Path(record.accounts) if record.accounts else None)
-    source.make(given)
-    return RunConfig(
-        source=source,
-        settings=_settings(source, changed),
+    return RunConfig.build(
+        source,
         folder=folder,
-        arguments=given,
-        overrides=changed,
-        accounts=_accounts(source, accounts, mask),
-        accounts_file=accounts and accounts.absolute(),
-        key=encryption_key(),
+        arguments=new_arguments,
+        overrides=new_overrides,
+        accounts_file=accounts,
         mask=mask,
     )
 
 
 def for_resume(folder: Path, mask: Mask) -> RunConfig:
-    """The plan that goes on with the job in ``folder`` as it was run last. Raises UsageError."""
-    _refuse_strangers(folder)
-    record = recorded(folder)
+    """Return the configuration of the last run of the job in ``folder``. Raises UsageError."""
+    _refuse_foreign(folder)
+    record = read_record(folder)
     if seeds.STDIN in record.seeds and not record.seeded:
         raise UsageError(
             f"not all seeds of {display_path(folder)} had been read from standard input, which "
             "cannot be read again: repeat the run with the same input"
         )
-    source = spider_loader.find(record.spider)
-    accounts = Path(record.accounts) if record.accounts else None
-    who = _accounts(source, accounts, mask)
-    for account in who:
-        account.ask()
-    return RunConfig(
-        source=source,
-        settings=_settings(source, record.overrides),
+    config = RunConfig.build(
+        find(record.spider),
         folder=folder,
         seeds=tuple(record.seeds),
         arguments=record.arguments,
         overrides=record.overrides,
-        accounts=who,
-        accounts_file=accounts,
+        accounts_file=Path(record.accounts) if record.accounts else None,
         resume_only=seeds.STDIN in record.seeds,
-        key=encryption_key(),
         mask=mask,
     )
+    config.ask_passwords()
+    return config
 
 
-def _refuse_strangers(folder: Path) -> None:
-    """Who can write a job's store says which code goes on with it. Raises UsageError."""
+def _refuse_foreign(folder: Path) -> None:
+    """Raise UsageError for a store that other users can write: it names the code to run."""
     path = folder / STORE
     if os.name != "posix" or not path.exists():
         return
@@ -140,27 +126,8 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _settings(source: spider_loader.SpiderSource, overrides: dict[str, str]) -> Settings:
-    return resolve(
-        from_pyproject(Path("pyproject.toml")),
-        from_spider(source.load()),
-        from_assignments(overrides),
-    )
-
-
-def _accounts(
-    source: spider_loader.SpiderSource, file: Path | None, mask: Mask
-) -> tuple[Account, ...]:
-    """Who logs in; whatever goes wrong from now on, no message shows their passwords."""
-    found = load_accounts(file) if file is not None else of_spider(source.load())
-    check_login(source.load(), found)
-    for account in found:
-        mask.watch(account.secrets)
-    return tuple(found)
-
-
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE`` texts as a dictionary; the last one of a name wins."""
+    """Return ``NAME=VALUE`` texts as a dictionary; the last value of a name wins."""
     pairs = [text.partition("=") for text in texts]
     for (name, mark, _), text in zip(pairs, texts, strict=True):
         if not mark or not name.strip():

@@ -1,4 +1,4 @@
-"""The ``crawl`` command: what the user types becomes a plan, is run, and ends with a status.
+"""The ``crawl`` command: what the user types becomes a RunConfig, is run, and ends with a status.
 
 Exit status: 0 finished, 1 unexpected error, 2 bad input or settings, 3 stopped before the end,
 4 login failed. What goes wrong is said in one line on standard error.
@@ -11,7 +11,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -141,18 +140,20 @@ def run(
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
     column url, or - for standard input; without any, the spider's start_urls.
     """
-    with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as prefork:
-        plan = configure.for_run(
+    with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as spares:
+        config = plans.for_run(
             spider,
             seed_args,
             arguments=arguments,
             overrides=overrides,
             job=job,
+            output=output,
             accounts=accounts,
+            fresh=fresh,
+            overwrite=yes,
             mask=mask,
         )
-        plan = replace(plan, output=output, fresh=fresh, overwrite=yes)
-        return _run(plan, stop, prefork)
+        return _run(config, stop, spares)
 
 
 def _workers_wanted(overrides: Sequence[str]) -> int:
@@ -171,16 +172,16 @@ def resume(mask: Mask, job: str | None) -> int:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    with StopSignal() as stop, PreforkPool(usable_cores()) as prefork:
-        plan = configure.for_resume(lookup.folder_of(job), mask)
-        return _run(plan, stop, prefork)
+    with StopSignal() as stop, PreforkPool(usable_cores()) as spares:
+        config = plans.for_resume(jobs.folder_of(job), mask)
+        return _run(config, stop, spares)
 
 
-def _run(plan: RunConfig, stop: StopSignal, prefork: PreforkPool) -> int:
-    with Progress(limit=plan.settings.max_pages) as shown_progress:
+def _run(config: RunConfig, stop: StopSignal, spares: PreforkPool) -> int:
+    with Progress(limit=config.settings.max_pages) as shown_progress:
         try:
             summary = run_job(
-                plan,
+                config,
                 watch=shown_progress.update,
                 stop=stop,
                 report_seed=shown_progress.bad_seed,
@@ -189,7 +190,7 @@ def _run(plan: RunConfig, stop: StopSignal, prefork: PreforkPool) -> int:
         except CrawlerError:
             raise
         except Exception as error:
-            raise _unexpected(error, plan.folder / LOG) from error
+            raise _unexpected(error, config.folder / LOG) from error
         shown_progress.close(summary)
     return summary.exit_status
 

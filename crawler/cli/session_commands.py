@@ -49,24 +49,22 @@ def login(
     Codes and captchas that the site asks for are asked at this terminal. With --import-cookies
     the session is that of a browser, whose cookies are in FILE (cookies.txt or JSON).
     """
-    plan = configure.for_login(
+    config = plans.for_login(
         spider, arguments=arguments, overrides=overrides, job=job, accounts=accounts, mask=mask
     )
-    chosen = manual_login.the_account(plan, account)
-    name = plan.source.load().name + (f" as {chosen.name}" if chosen else "")
+    chosen = signin.the_account(config, account)
+    name = config.source.load().name + (f" as {chosen.name}" if chosen else "")
     if import_cookies is None:
-        manual_login.log_in(plan, chosen, terminal_prompt)
+        signin.log_in(config, chosen, terminal_prompt)
         click.echo(f"crawl: {name} is logged in; crawl run goes on with that", err=True)
     else:
-        _import(plan, chosen, import_cookies, name)
+        _import(config, chosen, import_cookies, name)
 
 
-def _import(plan: RunConfig, account: Account | None, path: Path, name: str) -> None:
-    number = manual_login.take_cookies(
-        plan, account, cookie_files.read(_text(path), display_path(path))
-    )
+def _import(config: RunConfig, account: Account | None, path: Path, name: str) -> None:
+    number = signin.take_cookies(config, account, cookiefiles.read(_text(path), display_path(path)))
     click.echo(f"crawl: {name} has {count(number, 'cookie')} of {display_path(path)}", err=True)
-    spider = plan.source.load()
+    spider = config.source.load()
     if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
         click.echo(
             "crawl: without is_logged_out() in the spider, only the statuses 401 and 403 tell "

@@ -29,7 +29,6 @@ from crawler.job.seeds import BadSeed
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
-from crawler.spider import Spider
 from crawler.stats import Snapshot, Summary
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ LONGEST_WAIT = 0.5
 
 
 def run(
-    plan: RunConfig,
+    config: RunConfig,
     *,
     watch: Callable[[Snapshot], None] | None = None,
     stop: StopSignal | None = None,
@@ -49,10 +48,9 @@ def run(
     prefork: PreforkPool | None = None,
 ) -> Summary:
     """Run a job until it is finished or stopped. Raises CrawlerError."""
-    spider = plan.source.load()
-    with Job(plan, spider.name) as job, log_to(job.log, plan.mask), reduced_gc():
+    with Job(config) as job, log_to(job.log, config.mask), reduced_gc():
         try:
-            engine = Engine(job, spider, stop=stop, report_seed=report_seed, prefork=prefork)
+            engine = Engine(job, stop=stop, report_seed=report_seed, prefork=prefork)
             watched_at = -math.inf
             for _ in engine.steps():
                 if watch is not None and time.monotonic() >= watched_at + WATCH_EVERY:
@@ -75,17 +73,16 @@ class Engine:
     def __init__(
         self,
         job: Job,
-        spider: type[Spider],
         *,
         stop: StopSignal | None = None,
         report_seed: Callable[[BadSeed], None] | None = None,
         prefork: PreforkPool | None = None,
         pool: WorkerPool | None = None,
     ) -> None:
-        config, settings = job.plan, job.plan.settings
+        config, settings = job.config, job.config.settings
         self._job = job
         self._settings = settings
-        self._spider = config.source.make(config.arguments)
+        self._spider = config.spider
         if settings.worker_count:
             config.source.check_importable()
         self._pool = pool or LocalWorkerPool(settings.worker_count, prefork)
@@ -96,7 +93,7 @@ class Engine:
             Scheduler(workers=self._pool.size, threads=self._threads),
             settings,
             self._sessions,
-            logs_in=spider.logs_in(),
+            logs_in=self._spider.logs_in(),
             accounts=config.accounts,
             wall=job.clock.wall,
         )

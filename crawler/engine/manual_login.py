@@ -33,16 +33,16 @@ from crawler.spider import has_own_logout_check
 from crawler.store.protocols import Store
 
 
-def the_account(plan: RunConfig, name: str | None) -> Account | None:
+def the_account(config: RunConfig, name: str | None) -> Account | None:
     """The account that is meant; None where the spider has only one, which it knows by itself.
 
     Raises AccountError for a name that there is not, or where one must be given.
     """
-    names = [account.name for account in plan.accounts]
+    names = [account.name for account in config.accounts]
     if name is None and len(names) <= 1:
-        return plan.accounts[0] if plan.accounts else None
+        return config.accounts[0] if config.accounts else None
     if name in names:
-        return plan.accounts[names.index(name)]
+        return config.accounts[names.index(name)]
     known = ", ".join(names)
     if name is None:
         raise AccountError(f"there are several accounts: say which with --account ({known})")
@@ -50,47 +50,46 @@ def the_account(plan: RunConfig, name: str | None) -> Account | None:
     raise AccountError(f"there is no account {name!r}{known}")
 
 
-def log_in(plan: RunConfig, account: Account | None, person: Prompt) -> None:
+def log_in(config: RunConfig, account: Account | None, person: Prompt) -> None:
     """Log in, with what ``person`` answers, and keep the session in the job; nothing else.
 
     Raises LoginError, after which the job is as it was, and UsageError.
     """
-    spider = plan.source.load()
+    spider = config.spider
     if not spider.logs_in():
         raise SpiderError(
             f"{spider.name} has no login(self, session); to use a login made in a browser, give "
             "--import-cookies FILE"
         )
     if account is not None:
-        plan.mask.watch(account.secrets)
-    with _job(plan) as job, log_to(job.folder / LOG, plan.mask):
-        made = plan.source.make(plan.arguments)
+        config.mask.watch(account.secrets)
+    with _job(config) as job, log_to(job.folder / LOG, config.mask):
         record = _record(job.store, _key(account))
-        adapter = PoolAdapter(addresses=AddressPolicy(anywhere=plan.settings.allow_private))
+        adapter = PoolAdapter(addresses=AddressPolicy(anywhere=config.settings.allow_private))
         with (
             contextlib.closing(Watchdog()) as watchdog,
             Session(
-                record.key, plan.settings, adapter, plan.mask, watchdog, prompt=person
+                record.key, config.settings, adapter, config.mask, watchdog, prompt=person
             ) as session,
         ):
             session.account = account
-            made.prepare(session)
+            spider.prepare(session)
             session.freeze_defaults()
             session.load(SessionUpdate(record.key, record.cookies, login=record.login))
             session.progress.forget()
             login = Login(
-                made,
+                spider,
                 Scope(),
-                plan.settings.retries,
+                config.settings.retries,
                 Lock(),
                 job.folder / PAGES,
-                has_own_check=has_own_logout_check(made),
+                has_own_check=has_own_logout_check(spider),
             )
             login.ensure(session)
             _keep(job.store, record, session.pop_changes())
 
 
-def take_cookies(plan: RunConfig, account: Account | None, cookies: Iterable[Cookie]) -> int:
+def take_cookies(config: RunConfig, account: Account | None, cookies: Iterable[Cookie]) -> int:
     """Keep the cookies of a browser that has logged in; returns how many there are.
 
     Those that have expired are left out. They are the account's, or those of the site that each is
@@ -100,12 +99,12 @@ def take_cookies(plan: RunConfig, account: Account | None, cookies: Iterable[Coo
     good = [cookie for cookie in cookies if cookie.expires is None or cookie.expires > now]
     if not good:
         raise CookieFileError("all of the cookies have expired: export them again")
-    has_accounts = account is not None or plan.source.load().logs_in()
+    has_accounts = account is not None or config.source.load().logs_in()
     by_key: dict[str, list[Cookie]] = {}
     for cookie in good:
         key = _key(account) if has_accounts else str(SessionKey.of_site(_site(cookie)))
         by_key.setdefault(key, []).append(cookie)
-    with _job(plan) as job, job.store.transaction():
+    with _job(config) as job, job.store.transaction():
         for key, group in by_key.items():
             record = _record(job.store, key)
             known = {cookie.key: cookie for cookie in (*record.cookies, *group)}
@@ -116,9 +115,9 @@ def take_cookies(plan: RunConfig, account: Account | None, cookies: Iterable[Coo
 
 
 @contextlib.contextmanager
-def _job(plan: RunConfig) -> Iterator[Job]:
-    """The plan's job, made if it is new. No run may use it meanwhile."""
-    with Job(plan, plan.source.load().name) as job:
+def _job(config: RunConfig) -> Iterator[Job]:
+    """Open the job, new or not. No run may use it meanwhile."""
+    with Job(config) as job:
         with job.store.transaction():
             job.store.meta.set("pid", os.getpid())  # a run that is refused names this process
         yield job

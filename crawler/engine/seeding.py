@@ -47,7 +47,7 @@ class Seeder:
         self._report = report
         domains = allowed_domains(spider)
         scope = None if domains is None else Scope.of_domains(domains)
-        names = [account.name for account in job.plan.accounts]
+        names = [account.name for account in job.config.accounts]
         self._finder = RequestFilter(
             spider, scope, CrawlLimits(), names
         )  # no limit holds for seeds
@@ -65,11 +65,11 @@ class Seeder:
 
     def add_seeds(self) -> None:
         """Add what the plan starts from. Raises SeedError when there is nothing to start from."""
-        plan, store = self._job.plan, self._job.store
-        identity = seeds.identity(plan.seeds) if plan.seeds else None
+        config, store = self._job.config, self._job.store
+        identity = seeds.identity(config.seeds) if config.seeds else None
         if identity is not None and identity == store.meta.get("seeds"):
             return  # the same unchanged files: their seeds are in the frontier since the last run
-        if plan.resume_only and self._added_before:
+        if config.resume_only and self._added_before:
             return
         requests = self._requests()
         good = 0
@@ -93,7 +93,7 @@ class Seeder:
                 yield seed
 
     def _read(self) -> Iterable[Request | BadSeed]:
-        return seeds.read(self._job.plan.seeds, self._spider)
+        return seeds.read(self._job.config.seeds, self._spider)
 
     def _add(self, batch: Iterable[Request]) -> int:
         """Seeds keep their order; those that the job has seen add nothing. Counts the good ones."""
@@ -109,7 +109,7 @@ class Seeder:
             self._taken += 1
             # The first two need the sequence number and what was seen so far, so write the earlier
             # seeds first.
-            if found.dont_filter or self._job.plan.accounts or held > MOST_HELD:
+            if found.dont_filter or self._job.config.accounts or held > MOST_HELD:
                 self._keep(found_before)
                 held = 0
             # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
@@ -133,7 +133,7 @@ class Seeder:
 
     def _next_account(self) -> str:
         """Seeds are dealt out to the accounts in turn."""
-        accounts = self._job.plan.accounts
+        accounts = self._job.config.accounts
         return accounts[self._job.counters.sequence % len(accounts)].name if accounts else ""
 
     def _refuse(self, seed: BadSeed) -> None:
@@ -142,8 +142,8 @@ class Seeder:
         self._report(seed)
 
     def _nothing_to_start_from(self) -> str:
-        if self._job.plan.seeds:
-            return f"none of the seeds in {', '.join(self._job.plan.seeds)} can be used"
+        if self._job.config.seeds:
+            return f"none of the seeds in {', '.join(self._job.config.seeds)} can be used"
         name = type(self._spider).__name__
         return f"{name} has nothing to start from: give seeds, or name start_urls in the spider"
 
@@ -153,7 +153,7 @@ def reassign_accounts(job: Job, spider: Spider) -> list[str]:
 
     Otherwise they wait until the account is back; returns a message for each such account.
     """
-    store, names = job.store, [account.name for account in job.plan.accounts]
+    store, names = job.store, [account.name for account in job.config.accounts]
     retired = [name for name in store.accounts.with_work() if name not in names]
     if not names and retired == [""]:
         return []
@@ -173,7 +173,7 @@ def _why_requests_wait(name: str) -> str:
 
 def worker_spec(job: Job, spider: Spider, threads: int) -> WorkerSpec:
     """Return all that the workers of this job are made from."""
-    config, domains = job.plan, allowed_domains(spider)
+    config, domains = job.config, allowed_domains(spider)
     netlocs = () if domains else tuple(map(_netloc, job.store.hosts.origins()))
     return WorkerSpec(
         source=config.source,

@@ -34,7 +34,7 @@ def is_in(path: Path, folder: Path) -> bool:
     return _real(path).is_relative_to(_real(folder))
 
 
-def kept(output: Path, folder: Path) -> str:
+def stored_path(output: Path, folder: Path) -> str:
     """``output`` as a job's record keeps it: relative to ``folder`` where it is named in it."""
     place, home = _named(output), _real(folder)
     return str(place.relative_to(home) if place.is_relative_to(home) else output.absolute())

@@ -19,7 +19,7 @@ from crawler.job.callback_check import check_callbacks, keep_callbacks
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, PAGES, REJECTED, STORE
 from crawler.job.lock import acquire
-from crawler.job.record import JobRecord, first, output_of, refuse_other, updated
+from crawler.job.record import JobRecord
 from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
 from crawler.stats import Counters
 from crawler.store.errors import corrupt_store, translating_errors
@@ -34,11 +34,11 @@ class Job:
     be used, and JobLockedError where another process runs the job.
     """
 
-    def __init__(self, plan: RunConfig, spider_name: str) -> None:
-        self.plan = plan
-        self.folder = plan.folder
-        self.log = plan.folder / LOG
-        self.name = spider_name
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.folder = config.folder
+        self.log = config.folder / LOG
+        self.name = config.source.load().name
         self.clock = WallClock()
         with contextlib.ExitStack() as opened, translating_errors(self.folder / STORE):
             opened.callback(_lock(self.folder).release)
@@ -46,24 +46,24 @@ class Job:
             self._opened = opened.pop_all()
 
     def _open(self, opened: contextlib.ExitStack) -> None:
-        job_folder.refuse_own(output_of(self.plan), self.folder)
-        if self.plan.fresh:
-            _clear(self.folder, self.plan)
+        jobfolder.refuse_own(self.config.output_path, self.folder)
+        if self.config.fresh:
+            _clear(self.folder, self.config)
         self._run_store = opened.enter_context(
             open_for_run(
                 self.folder / STORE,
-                self.plan.key,
+                self.config.key,
                 outputs=(self.folder / ITEMS, self.folder / REJECTED),
-                before_creation=lambda: refuse_foreign(output_of(self.plan)),
+                before_creation=lambda: refuse_foreign(self.config.output_path),
             )
         )
         self.store = self._run_store.store
         counters = self.store.meta.get("counters")
         if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
             self._refuse_remains()
-            _create(self.store, self.plan)
+            _create(self.store, self.config)
         self.record = msgspec.convert(self.store.meta.get("record"), JobRecord)
-        refuse_other(self.record, self.plan)
+        self.record.refuse_other(self.config)
         self.counters = msgspec.convert(self.store.meta.get("counters"), Counters)
         self.was_killed = bool(self.store.meta.get("running", False))
         self.output = self.record.output_in(self.folder)
@@ -71,12 +71,12 @@ class Job:
         self._refuse_shared(length)
         self.items = self._sink(opened, "items", self.output, length)
         self.rejected = self._sink(opened, "rejected", self.folder / REJECTED, rejected_length)
-        check_callbacks(self.store, self.plan.source.load())
+        check_callbacks(self.store, self.config.source.load())
 
     def _refuse_remains(self) -> None:
         """An output of ours that the store knows nothing of: it has lost what it knew."""
-        output = output_of(self.plan)
-        if job_folder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
+        output = self.config.output_path
+        if jobfolder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
             raise corrupt_store(
                 self.folder / STORE, f"nothing has come of its job, and yet {output.name} has lines"
             )
@@ -110,8 +110,8 @@ class Job:
             self._run_store.save_place()
             if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):
                 self.store.shift_times(back)
-            self.store.meta.set("record", updated(self.record, self.plan))
-            keep_callbacks(self.store, self.plan.source.load())
+            self.store.meta.set("record", self.record.updated(self.config))
+            keep_callbacks(self.store, self.config.source.load())
         self._run_store.begin()
         for sink in (self.items, self.rejected):
             sink.log_cut()
@@ -149,7 +149,7 @@ class Job:
         self._opened.__exit__(kind, error, trace)
 
 
-def recorded(folder: Path) -> JobRecord:
+def read_record(folder: Path) -> JobRecord:
     """How the job in ``folder`` was started. Raises JobError if there is none."""
     with reader(folder) as store:
         record = msgspec.convert(store.meta.get("record"), JobRecord)
@@ -189,22 +189,22 @@ def _runner(folder: Path) -> str:
     return "another process"
 
 
-def _create(store: Store, plan: RunConfig) -> None:
-    record = first(plan)
+def _create(store: Store, config: RunConfig) -> None:
+    record = JobRecord.of(config)
     with store.transaction():
         store.meta.set("record", msgspec.to_builtins(record))
         store.meta.set("counters", msgspec.to_builtins(Counters(started=record.created)))
 
 
-def _clear(folder: Path, plan: RunConfig) -> None:
+def _clear(folder: Path, config: RunConfig) -> None:
     """Remove a job's files, and nothing else that may stand in its folder."""
-    outputs = [output_of(plan)]
+    outputs = [config.output_path]
     if (folder / STORE).exists():
         with contextlib.suppress(JobError):  # a store that cannot be read: a reason to start again
-            outputs.append(recorded(folder).output_in(folder))
+            outputs.append(read_record(folder).output_in(folder))
     for output in outputs:
         refuse_written(output)
-        if output.exists() and output.stat().st_size and not plan.overwrite:
+        if output.exists() and output.stat().st_size and not config.overwrite:
             raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
     for output in outputs:
         output.unlink(missing_ok=True)

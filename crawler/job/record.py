@@ -1,4 +1,4 @@
-"""A job's record: how it was started, and whether a command is one that goes on with it."""
+"""The part of a RunConfig that a job's store keeps, and whether a command resumes that job."""
 
 from __future__ import annotations
 
@@ -9,94 +9,85 @@ from typing import Any
 import msgspec
 
 from crawler.errors import JobError
-from crawler.job import folder as job_folder
 from crawler.job.config import RunConfig
-from crawler.job.folder import ITEMS
+from crawler.job.folder import ITEMS, is_same, located, stored_path
 
 
 class JobRecord(msgspec.Struct):
-    """How a job was started, as its store keeps it."""
+    """How a job was started: the fields of its RunConfig that ``crawl resume`` repeats."""
 
     spider: str
+    """``source.spec``: where the spider is found again."""
     seeds: list[str]
     arguments: dict[str, str]
     overrides: dict[str, str]
     output: str
+    """Relative to the job's folder if it is in it."""
     created: float
     accounts: str | None = None
+    """The path of ``accounts_file``."""
     seeded: bool = False
     """All seeds of the first run are in the frontier."""
     is_relative: bool = False
-    """``output`` is relative where it is in the job's folder; older jobs have kept all of it."""
+    """``output`` may be relative; older jobs have kept an absolute path in any case."""
+
+    @classmethod
+    def of(cls, config: RunConfig) -> JobRecord:
+        """Return the record of a job that begins."""
+        return cls(
+            spider=config.source.spec,
+            seeds=list(config.seeds),
+            arguments=config.arguments,
+            overrides=config.overrides,
+            output=stored_path(config.output_path, config.folder),
+            created=time.time(),
+            accounts=_text(config.accounts_file),
+            is_relative=True,
+        )
 
     def output_in(self, folder: Path) -> Path:
-        """Where the output of the job is, now that it is in ``folder``."""
+        """Return where the output of the job is, now that the job is in ``folder``."""
         own = folder / ITEMS
         if not self.is_relative and Path(self.output).name == ITEMS and own.exists():
             return own.absolute()
-        return job_folder.located(self.output, folder)
+        return located(self.output, folder)
 
+    def updated(self, config: RunConfig) -> dict[str, Any]:
+        """Take over what ``crawl resume`` shall repeat from now on; return it as plain data."""
+        self.output = stored_path(self.output_in(config.folder), config.folder)
+        self.is_relative = True
+        self.seeds = list(config.seeds) or self.seeds
+        self.overrides = config.overrides
+        self.accounts = _text(config.accounts_file)
+        return dict(msgspec.to_builtins(self))
 
-def first(plan: RunConfig) -> JobRecord:
-    """The record of a job that begins."""
-    return JobRecord(
-        spider=plan.source.spec,
-        seeds=list(plan.seeds),
-        arguments=plan.arguments,
-        overrides=plan.overrides,
-        output=job_folder.kept(output_of(plan), plan.folder),
-        created=time.time(),
-        accounts=_text(plan.accounts_file),
-        is_relative=True,
-    )
-
-
-def output_of(plan: RunConfig) -> Path:
-    """Where the plan wants the output, whatever the job's record says."""
-    return (plan.output or plan.folder / ITEMS).absolute()
-
-
-def updated(record: JobRecord, plan: RunConfig) -> dict[str, Any]:
-    """What ``crawl resume`` repeats is what was asked for last."""
-    record.output = job_folder.kept(record.output_in(plan.folder), plan.folder)
-    record.is_relative = True
-    record.seeds = list(plan.seeds) or record.seeds
-    record.overrides = plan.overrides
-    record.accounts = _text(plan.accounts_file)
-    found: dict[str, Any] = msgspec.to_builtins(record)
-    return found
+    def refuse_other(self, config: RunConfig) -> None:
+        """Raise JobError for a command that does not resume this job, but begins another."""
+        output = self.output_in(config.folder)
+        if config.output is not None and not is_same(config.output, output):
+            raise JobError(
+                f"this job writes to {output}, not to {config.output}; omit -o to go on, "
+                "or use another folder with --job"
+            )
+        if _spider_of(config.source.spec) != _spider_of(self.spider):
+            raise JobError(
+                f"the job in {config.folder} is one of {_spider_of(self.spider)}, not of "
+                f"{_spider_of(config.source.spec)}; use another folder with --job"
+            )
+        if config.arguments != self.arguments:
+            raise JobError(
+                f"the job in {config.folder} was started with {_arguments(self.arguments)}, not "
+                f"with {_arguments(config.arguments)}; use another folder with --job, or start "
+                "again with --fresh"
+            )
 
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def refuse_other(record: JobRecord, plan: RunConfig) -> None:
-    """The same command resumes; another one must not get into this job by mistake.
-
-    Raises JobError.
-    """
-    output = record.output_in(plan.folder)
-    if plan.output is not None and not job_folder.is_same(plan.output, output):
-        raise JobError(
-            f"this job writes to {output}, not to {plan.output}; leave -o away to go on, "
-            "or use another folder with --job"
-        )
-    if _spider_of(plan.source.spec) != _spider_of(record.spider):
-        raise JobError(
-            f"the job in {plan.folder} is one of {_spider_of(record.spider)}, not of "
-            f"{_spider_of(plan.source.spec)}; use another folder with --job"
-        )
-    if plan.arguments != record.arguments:
-        raise JobError(
-            f"the job in {plan.folder} was started with {_arguments(record.arguments)}, not with "
-            f"{_arguments(plan.arguments)}; use another folder with --job, or start again "
-            "with --fresh"
-        )
-
-
 def _spider_of(spec: str) -> str:
-    """The spider's file and class, or module and class; projects may be moved."""
+    """Return the spider's file and class, or module and class; projects may be moved."""
     return spec.replace("\\", "/").rpartition("/")[2]
 
 

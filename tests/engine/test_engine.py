@@ -175,8 +175,8 @@ def test_waiting_for_the_last_page_does_not_keep_the_processor_busy(
 
     site.pages["/"] = links(*(f"/{n}" for n in range(20)))
     site.otherwise = slow
-    with Job(plan(Title, tmp_path, site.url + "/", max_pages=2), Title.name) as job:
-        turns = sum(1 for _ in Engine(job, Title).steps())
+    with Job(plan(Title, tmp_path, site.url + "/", max_pages=2)) as job:
+        turns = sum(1 for _ in Engine(job).steps())
     assert turns < 100  # a loop that spins makes tens of thousands
 
 

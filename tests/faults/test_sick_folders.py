@@ -172,20 +172,20 @@ def test_two_jobs_may_not_write_one_output(tmp_path: Path, site: Site) -> None:
 
 def test_an_empty_output_may_not_be_shared_either(tmp_path: Path, site: Site) -> None:
     plans = [replace(plan(Title, tmp_path / name), output=tmp_path / "out.jsonl") for name in "ab"]
-    with Job(plans[0], "title"):
+    with Job(plans[0]):
         who = rf"out\.jsonl is being written by process {os.getpid()}, for another job; "
         with pytest.raises(JobLockedError, match=who):
-            Job(plans[1], "title")
-    Job(plans[1], "title").close()
+            Job(plans[1])
+    Job(plans[1]).close()
 
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_an_output_that_is_being_written_is_not_overwritten(tmp_path: Path, fresh: bool) -> None:
     plans = [replace(plan(Title, tmp_path / name), output=tmp_path / "out.jsonl") for name in "ab"]
-    with Job(plans[0], "title") as job:
+    with Job(plans[0]) as job:
         job.items.append(b"{}\n")
         with pytest.raises(JobLockedError, match=rf"is being written by process {os.getpid()}"):
-            Job(replace(plans[1], fresh=fresh, overwrite=fresh), "title")
+            Job(replace(plans[1], fresh=fresh, overwrite=fresh))
         job.items.append(b"[]\n")
     assert (tmp_path / "out.jsonl").read_bytes() == b"{}\n[]\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.job.folder import is_in, is_same, kept, located
+from crawler.job.folder import is_in, is_same, located, stored_path
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_an_output_in_the_folder_is_kept_relative_to_it(
     folder: Path, name: str, through: str
 ) -> None:
     output = folder.parent / through / name
-    assert kept(output, folder) == kept(output, folder.with_name("link")) == name
+    assert stored_path(output, folder) == stored_path(output, folder.with_name("link")) == name
     assert located(name, folder) == folder / name
     assert is_same(output, folder / name)
     assert is_in(output, folder)
@@ -34,7 +34,7 @@ def test_an_output_elsewhere_is_kept_as_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     output = tmp_path / "out.jsonl"
-    assert kept(Path("out.jsonl"), folder) == str(output)
+    assert stored_path(Path("out.jsonl"), folder) == str(output)
     assert located(str(output), folder) == output
     assert not is_in(output, folder)
 
@@ -42,5 +42,5 @@ def test_an_output_elsewhere_is_kept_as_it_is(
 def test_a_link_in_the_folder_is_a_name_in_it_and_a_file_elsewhere(folder: Path) -> None:
     output = folder / "items.jsonl"
     output.symlink_to(folder.parent / "out.jsonl")
-    assert kept(output, folder) == "items.jsonl"
+    assert stored_path(output, folder) == "items.jsonl"
     assert not is_in(output, folder)

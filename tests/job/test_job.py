@@ -21,7 +21,7 @@ from crawler import Request, Spider
 from crawler.errors import JobError, JobLockedError
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, REJECTED, STORE
-from crawler.job.job import Job, recorded
+from crawler.job.job import Job, read_record
 from crawler.job.lookup import job_status
 from crawler.job.spider_loader import of_class
 from crawler.settings import Settings
@@ -50,7 +50,7 @@ def a_plan(folder: Path, spider: type[Spider] = Books, **fields: Any) -> RunConf
 
 
 def a_job(folder: Path, spider: type[Spider] = Books, **fields: Any) -> Job:
-    return Job(a_plan(folder, spider, **fields), spider.name)
+    return Job(a_plan(folder, spider, **fields))
 
 
 def add(job: Job, line: bytes = b"{}\n") -> None:
@@ -75,7 +75,7 @@ def test_a_new_job_makes_its_folder(folder: Path) -> None:
         assert job.counters == Counters(started=job.record.created)
         assert not job.was_killed
         assert {STORE, ITEMS, REJECTED, LOCK} <= files(folder)
-    record = recorded(folder)
+    record = read_record(folder)
     assert record.seeds == ["https://a.example/"]
     assert record.arguments == {"a": "1"}
     assert record.output == ITEMS
@@ -263,7 +263,7 @@ def test_an_older_job_may_be_moved_too(folder: Path) -> None:
             assert job.output == moved / ITEMS
             job.begin()
             job.end()
-    assert recorded(moved).output == ITEMS
+    assert read_record(moved).output == ITEMS
 
 
 def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
@@ -353,7 +353,7 @@ def test_another_spider_is_refused(folder: Path) -> None:
 def test_a_job_of_which_nothing_has_come_takes_another_command(folder: Path) -> None:
     a_job(folder, arguments={"shelf": "1"}, seeds=("nonsense",)).close()
     a_job(folder, Films, arguments={"shelf": "2"}, output=folder / "other.jsonl").close()
-    assert recorded(folder).output == "other.jsonl"
+    assert read_record(folder).output == "other.jsonl"
 
 
 def test_new_seeds_and_settings_are_what_a_resume_repeats(folder: Path) -> None:
@@ -361,8 +361,8 @@ def test_new_seeds_and_settings_are_what_a_resume_repeats(folder: Path) -> None:
         with a_job(folder, seeds=seeds, overrides=overrides) as job:
             job.begin()
             add(job)
-    assert recorded(folder).seeds == ["b"]
-    assert recorded(folder).overrides == {"delay": "2"}
+    assert read_record(folder).seeds == ["b"]
+    assert read_record(folder).overrides == {"delay": "2"}
 
 
 # Outputs that hold something already
@@ -491,7 +491,7 @@ def test_status_disturbs_nobody(folder: Path) -> None:
     assert (folder / STORE).stat().st_size == len(before)
 
 
-@pytest.mark.parametrize("ask", [job_status, recorded])
+@pytest.mark.parametrize("ask", [job_status, read_record])
 def test_a_folder_without_a_job_is_named(folder: Path, ask: Any) -> None:
     with pytest.raises(JobError, match=rf"^{folder} holds no job; `crawl run` starts one"):
         ask(folder)

@@ -146,7 +146,7 @@ def test_a_spider_without_a_login(club: Site, crawl: Any) -> None:
 
 def test_nobody_logs_in_for_a_job_that_runs(club: Site, crawl: Any) -> None:
     plan = for_login("club", mask=Mask())
-    with Job(plan, "club"):
+    with Job(plan):
         assert "is being run by" in crawl("login", "club", status=2)
         assert "is being run by" in crawl("logout", "club", status=2)
     assert logins(club) == 0
@@ -232,7 +232,7 @@ def test_logging_out_forgets(club: Site, crawl: Any) -> None:
 
 def test_a_job_without_sessions(club: Site, crawl: Any) -> None:
     plan = for_login("club", mask=Mask())
-    Job(plan, "club").close()
+    Job(plan).close()
     assert crawl("sessions", "club") == "data/jobs/club has no sessions\n"
     assert crawl("sessions", "club", "--json") == "[]\n"
     assert "has forgotten the session of nobody" in crawl("logout", "club")

@@ -363,6 +363,7 @@ def test_a_spider_whose_retry_is_no_rule_does_not_begin(tmp_path: Path) -> None:
 
     with pytest.raises(SpiderError, match=r"Wrong\.retry holds 5: it takes the stop_…"):
         list(crawl(Wrong, ["https://a.example/"], job=tmp_path / "job"))
+    assert not (tmp_path / "job").exists()
 
 
 # robots.txt

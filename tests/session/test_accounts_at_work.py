@@ -208,8 +208,8 @@ def crawl_until_quiet(folder: Path, site: Site, few: Account) -> Counter[str]:
     """Run until alice, who may have every page, is through, and look a few turns longer."""
     given = plan(Members, folder, f"{site.url}/2", f"{site.url}/3", arguments={"site": site.url})
     given = replace(given, accounts=(ALICE, few))
-    with Job(given, "members") as job:
-        steps = Engine(job, Members).steps()
+    with Job(given) as job:
+        steps = Engine(job).steps()
         turns_left = 4
         for _ in steps:
             turns_left -= sum(by(folder).values()) >= 23 + 3
