@@ -12,7 +12,7 @@ from crawler.errors import JobError, UsageError
 from crawler.job import seeds
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
-from crawler.job.job import read_record
+from crawler.job.record import read_record
 from crawler.job.spider_loader import find
 from crawler.session.credentials import refuse_in_arguments
 from crawler.session.masking import Mask

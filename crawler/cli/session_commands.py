@@ -13,8 +13,9 @@ from crawler.engine import manual_login
 from crawler.errors import CookieFileError, UsageError
 from crawler.job import lookup, session_admin
 from crawler.job.config import RunConfig
-from crawler.job.job import reader, writer
-from crawler.session import cookie_files
+from crawler.job.job import writer
+from crawler.job.record import reader
+from crawler.session import cookie_files as cookiefiles
 from crawler.session.accounts import Account
 from crawler.session.credentials import encryption_key
 from crawler.session.masking import Mask

@@ -50,7 +50,7 @@ def is_same(one: Path, other: Path) -> bool:
     return _named(one) == _named(other)
 
 
-def refuse_own(output: Path, folder: Path) -> None:
+def refuse_own_file(output: Path, folder: Path) -> None:
     """Raises JobError for an output that is something else in ``folder`` already."""
     place = _real(output)
     if place.parent == _real(folder) and place.name in _OWN:

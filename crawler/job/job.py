@@ -10,20 +10,18 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-from filelock import FileLock
 
 from crawler.clock import WallClock
 from crawler.errors import JobError
-from crawler.job import folder as job_folder
+from crawler.job import lock
 from crawler.job.callback_check import check_callbacks, keep_callbacks
 from crawler.job.config import RunConfig
-from crawler.job.folder import ITEMS, LOCK, LOG, PAGES, REJECTED, STORE
-from crawler.job.lock import acquire
-from crawler.job.record import JobRecord
+from crawler.job.folder import ITEMS, LOG, PAGES, REJECTED, STORE, is_in, refuse_own_file
+from crawler.job.record import JobRecord, read_record, reader
 from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
 from crawler.stats import Counters
 from crawler.store.errors import corrupt_store, translating_errors
-from crawler.store.opening import open_for_run, open_reader, open_writer, remove_store
+from crawler.store.opening import open_for_run, open_writer, remove_store
 from crawler.store.protocols import Store
 
 
@@ -40,16 +38,54 @@ class Job:
         self.log = config.folder / LOG
         self.name = config.source.load().name
         self.clock = WallClock()
-        with contextlib.ExitStack() as opened, translating_errors(self.folder / STORE):
-            opened.callback(_lock(self.folder).release)
-            self._open(opened)
-            self._opened = opened.pop_all()
+        with contextlib.ExitStack() as stack, translating_errors(self.folder / STORE):
+            self._open(stack)
+            self._stack = stack.pop_all()
 
-    def _open(self, opened: contextlib.ExitStack) -> None:
-        jobfolder.refuse_own(self.config.output_path, self.folder)
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        # First, so that no other process changes the folder between two of these steps.
+        stack.enter_context(lock.acquire(self.folder))
+        # Before anything is deleted: an output that is a file of the job's own would lose it.
+        refuse_own_file(self.config.output_path, self.folder)
+        # Before the store is checked: starting again is the way out of a corrupt one.
         if self.config.fresh:
-            _clear(self.folder, self.config)
-        self._run_store = opened.enter_context(
+            self._clear()
+        # Checked before it is opened, and an output of other programs is refused before a store
+        # is created beside it.
+        self._open_store(stack)
+        # A store without any request is as good as new: it takes the configuration of this run.
+        if self._is_unused():
+            self._refuse_lost_state()
+            self._create_record()
+        # Before an output is opened, which the record names: another spider's must stay as it is.
+        self._load_record()
+        # Before the outputs are opened, which cuts off what is not committed.
+        self._refuse_shared_output()
+        self._open_sinks(stack)
+        # Last, since it may read every request. A cut output is right whatever the spider is.
+        check_callbacks(self.store, self.config.source.load())
+
+    # The steps of opening
+
+    def _clear(self) -> None:
+        """Remove the job's files, and nothing else that may stand in its folder."""
+        outputs = [self.config.output_path]
+        if (self.folder / STORE).exists():
+            with contextlib.suppress(JobError):  # an unreadable store is a reason to start again
+                outputs.append(read_record(self.folder).output_in(self.folder))
+        for output in outputs:
+            refuse_written(output)
+            if output.exists() and output.stat().st_size and not self.config.overwrite:
+                raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
+        for output in outputs:
+            output.unlink(missing_ok=True)
+        remove_store(self.folder / STORE)
+        for name in (ITEMS, REJECTED, LOG):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / PAGES, ignore_errors=True)
+
+    def _open_store(self, stack: contextlib.ExitStack) -> None:
+        self._run_store = stack.enter_context(
             open_for_run(
                 self.folder / STORE,
                 self.config.key,
@@ -58,34 +94,38 @@ class Job:
             )
         )
         self.store = self._run_store.store
-        counters = self.store.meta.get("counters")
-        if counters is None or not counters["sequence"]:  # nothing has come of it: as good as new
-            self._refuse_remains()
-            _create(self.store, self.config)
-        self.record = msgspec.convert(self.store.meta.get("record"), JobRecord)
-        self.record.refuse_other(self.config)
-        self.counters = msgspec.convert(self.store.meta.get("counters"), Counters)
-        self.was_killed = bool(self.store.meta.get("running", False))
-        self.output = self.record.output_in(self.folder)
-        length, rejected_length = self.counters.output_length, self.counters.rejected_length
-        self._refuse_shared(length)
-        self.items = self._sink(opened, "items", self.output, length)
-        self.rejected = self._sink(opened, "rejected", self.folder / REJECTED, rejected_length)
-        check_callbacks(self.store, self.config.source.load())
 
-    def _refuse_remains(self) -> None:
-        """An output of ours that the store knows nothing of: it has lost what it knew."""
+    def _is_unused(self) -> bool:
+        counters = self.store.meta.get("counters")
+        return counters is None or not counters["sequence"]
+
+    def _refuse_lost_state(self) -> None:
+        """Raise JobError if the job's own output has lines: then its store has lost its content."""
         output = self.config.output_path
-        if jobfolder.is_in(output, self.folder) and output.is_file() and output.stat().st_size:
+        if is_in(output, self.folder) and output.is_file() and output.stat().st_size:
             raise corrupt_store(
                 self.folder / STORE, f"nothing has come of its job, and yet {output.name} has lines"
             )
         refuse_foreign(output)
 
-    def _refuse_shared(self, committed: int) -> None:
-        """A copy of the folder must not cut off what its original has written since, elsewhere."""
-        if job_folder.is_in(self.output, self.folder) or not self.output.is_file():
+    def _create_record(self) -> None:
+        record = JobRecord.of(self.config)
+        with self.store.transaction():
+            self.store.meta.set("record", msgspec.to_builtins(record))
+            self.store.meta.set("counters", msgspec.to_builtins(Counters(started=record.created)))
+
+    def _load_record(self) -> None:
+        self.record = msgspec.convert(self.store.meta.get("record"), JobRecord)
+        self.record.refuse_other(self.config)
+        self.counters = msgspec.convert(self.store.meta.get("counters"), Counters)
+        self.was_killed = bool(self.store.meta.get("running", False))
+        self.output = self.record.output_in(self.folder)
+
+    def _refuse_shared_output(self) -> None:
+        """Raise JobError if the original of a copied folder has written to the output since."""
+        if is_in(self.output, self.folder) or not self.output.is_file():
             return
+        committed = self.counters.output_length
         more = self.output.stat().st_size - committed
         if more > 0 and self._run_store.is_copy():
             raise JobError(
@@ -94,13 +134,19 @@ class Job:
                 f"copied from, or, if there is none, with `truncate -s {committed} {self.output}`"
             )
 
-    def _sink(
-        self, opened: contextlib.ExitStack, role: str, path: Path, committed: int
-    ) -> JSONLines:
-        mark = self.store.meta.get("checksums", {}).get(role)
-        sink = JSONLines(path, committed, mark=mark, may_cut=self.was_killed)
-        opened.callback(sink.close)
-        return sink
+    def _open_sinks(self, stack: contextlib.ExitStack) -> None:
+        checksums = self.store.meta.get("checksums", {})
+
+        def sink(role: str, path: Path, committed: int) -> JSONLines:
+            lines = JSONLines(path, committed, mark=checksums.get(role), may_cut=self.was_killed)
+            stack.callback(lines.close)
+            return lines
+
+        self.items = sink("items", self.output, self.counters.output_length)
+        rejected_length = self.counters.rejected_length
+        self.rejected = sink("rejected", self.folder / REJECTED, rejected_length)
+
+    # Running
 
     def begin(self) -> None:
         """Mark the job as being run by this process."""
@@ -135,7 +181,7 @@ class Job:
 
     def close(self) -> None:
         """Close the store and the files and let others run the job."""
-        self._opened.close()
+        self._stack.close()
 
     def __enter__(self) -> Job:
         return self
@@ -146,26 +192,7 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._opened.__exit__(kind, error, trace)
-
-
-def read_record(folder: Path) -> JobRecord:
-    """How the job in ``folder`` was started. Raises JobError if there is none."""
-    with reader(folder) as store:
-        record = msgspec.convert(store.meta.get("record"), JobRecord)
-        record.seeded = bool(store.meta.get("seeds_added"))
-        return record
-
-
-@contextlib.contextmanager
-def reader(folder: Path, key: str | None = None) -> Iterator[Store]:
-    """Open the store of the job in ``folder`` for reading. Raises JobError if it holds no job."""
-    if not (folder / STORE).exists():
-        raise JobError(f"{folder} holds no job; `crawl run` starts one")
-    with open_reader(folder / STORE, key) as store:
-        if store.meta.get("record") is None:
-            raise JobError(f"the job in {folder} has not begun; run it again")
-        yield store
+        self._stack.__exit__(kind, error, trace)
 
 
 @contextlib.contextmanager
@@ -173,42 +200,5 @@ def writer(folder: Path, key: str | None) -> Iterator[Store]:
     """Open the store of the job in ``folder`` for a change, under its lock. Raises JobError."""
     with reader(folder):  # a folder that holds no job is refused before a lock is left in it
         pass
-    with contextlib.ExitStack() as opened:
-        opened.callback(_lock(folder).release)
-        yield opened.enter_context(open_writer(folder / STORE, key))
-
-
-def _lock(folder: Path) -> FileLock:
-    return acquire(folder / LOCK, lambda: _runner(folder))
-
-
-def _runner(folder: Path) -> str:
-    with contextlib.suppress(JobError), reader(folder) as store:
-        if pid := store.meta.get("pid"):
-            return f"process {pid}"
-    return "another process"
-
-
-def _create(store: Store, config: RunConfig) -> None:
-    record = JobRecord.of(config)
-    with store.transaction():
-        store.meta.set("record", msgspec.to_builtins(record))
-        store.meta.set("counters", msgspec.to_builtins(Counters(started=record.created)))
-
-
-def _clear(folder: Path, config: RunConfig) -> None:
-    """Remove a job's files, and nothing else that may stand in its folder."""
-    outputs = [config.output_path]
-    if (folder / STORE).exists():
-        with contextlib.suppress(JobError):  # a store that cannot be read: a reason to start again
-            outputs.append(read_record(folder).output_in(folder))
-    for output in outputs:
-        refuse_written(output)
-        if output.exists() and output.stat().st_size and not config.overwrite:
-            raise JobError(f"{output} holds results; add --yes to start again and overwrite it")
-    for output in outputs:
-        output.unlink(missing_ok=True)
-    remove_store(folder / STORE)
-    for name in (ITEMS, REJECTED, LOG):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / PAGES, ignore_errors=True)
+    with lock.acquire(folder), open_writer(folder / STORE, key) as store:
+        yield store

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from crawler.errors import JobError
-from crawler.job.folder import JOBS, LOCK, STORE, folder_for
-from crawler.job.job import reader
-from crawler.job.record import JobRecord
+from crawler.job.folder import JOBS, STORE, folder_for
+from crawler.job.lock import is_held
+from crawler.job.record import JobRecord, reader
 from crawler.records import FailureReport
 from crawler.stats import Counters, State, status
 
@@ -52,12 +51,8 @@ def job_status(folder: Path) -> dict[str, Any]:
 
 
 def _state(folder: Path, counters: Counters) -> State:
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    if is_held(folder):
         return "running"
-    lock.release()
     return "finished" if counters.finished else "stopped"
 
 

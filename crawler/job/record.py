@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.job.config import RunConfig
-from crawler.job.folder import ITEMS, is_same, located, stored_path
+from crawler.job.folder import ITEMS, STORE, is_same, located, stored_path
+from crawler.store.opening import open_reader
+from crawler.store.protocols import Store
 
 
 class JobRecord(msgspec.Struct):
@@ -80,6 +84,25 @@ class JobRecord(msgspec.Struct):
                 f"with {_arguments(config.arguments)}; use another folder with --job, or start "
                 "again with --fresh"
             )
+
+
+def read_record(folder: Path) -> JobRecord:
+    """Return the record of the job in ``folder``. Raises JobError if there is none."""
+    with reader(folder) as store:
+        record = msgspec.convert(store.meta.get("record"), JobRecord)
+        record.seeded = bool(store.meta.get("seeds_added"))
+        return record
+
+
+@contextlib.contextmanager
+def reader(folder: Path, key: str | None = None) -> Iterator[Store]:
+    """Open the store of the job in ``folder`` for reading. Raises JobError if it holds no job."""
+    if not (folder / STORE).exists():
+        raise JobError(f"{folder} holds no job; `crawl run` starts one")
+    with open_reader(folder / STORE, key) as store:
+        if store.meta.get("record") is None:
+            raise JobError(f"the job in {folder} has not begun; run it again")
+        yield store
 
 
 def _text(path: Path | None) -> str | None:

@@ -21,8 +21,9 @@ from crawler import Request, Spider
 from crawler.errors import JobError, JobLockedError
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, REJECTED, STORE
-from crawler.job.job import Job, read_record
+from crawler.job.job import Job
 from crawler.job.lookup import job_status
+from crawler.job.record import read_record
 from crawler.job.spider_loader import of_class
 from crawler.settings import Settings
 from crawler.stats import Counters
