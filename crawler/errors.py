@@ -31,9 +31,14 @@ from typing import Any
 class CrawlerError(Exception):
     """The root: ``except CrawlerError`` catches what the crawler raises on purpose."""
 
+    exit_status = 1
+    """The status with which the command ends when the error ends it."""
+
 
 class UsageError(CrawlerError):
-    """Bad input that the user can put right; the command ends with status 2."""
+    """Bad input that the user can correct."""
+
+    exit_status = 2
 
 
 class SettingsError(UsageError):
@@ -71,9 +76,10 @@ class SystemResourceError(CrawlerError):
 
 
 class LoginError(CrawlerError):
-    """An account could not be logged in; the command ends with status 4."""
+    """An account could not be logged in."""
 
     cause = "login"
+    exit_status = 4
 
 
 class InputRequiredError(LoginError):

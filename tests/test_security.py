@@ -195,7 +195,7 @@ def test_the_page_of_a_failed_login_is_for_its_owner_and_called_by_us(
     site.pages["/"] = "<title>in</title> s3cret-of-anna"
     Path("orders.py").write_text(LOGS_IN, encoding="utf-8")
     command = ["run", "orders.py", f"{site.url}/", "--job", "job", "-a", f"door={site.url}/"]
-    assert cli.execute(command) == cli.NO_LOGIN
+    assert cli.execute(command) == 4
     (page,) = Path("job", PAGES).iterdir()
     assert re.fullmatch(r"login-[\w.-]+\.html", page.name)
     assert "anna" in page.name

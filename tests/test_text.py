@@ -62,7 +62,7 @@ def test_an_error_cannot_command_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.execute(["run", f"spiders/no{HOSTILE}.py"]) == cli.BAD_INPUT
+    assert cli.execute(["run", f"spiders/no{HOSTILE}.py"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("crawl: ")
     assert not commands(said)

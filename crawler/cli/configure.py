@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crawler.errors import JobError, UsageError
@@ -13,9 +13,10 @@ from crawler.job import seeds
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
 from crawler.job.record import read_record
-from crawler.job.spider_loader import find
+from crawler.job.spider_loader import find, literal_attributes
 from crawler.session.credentials import refuse_in_arguments
 from crawler.session.masking import Mask
+from crawler.settings import check, from_assignments, from_pyproject, resolve
 from crawler.text import display_path
 
 
@@ -40,8 +41,8 @@ def for_run(
         find(spider),
         folder=job,
         seeds=tuple(seeds.absolute(seed_args)),
-        arguments=_pairs("-a", arguments),
-        overrides=_pairs("-s", overrides),
+        arguments=pairs("-a", arguments),
+        overrides=pairs("-s", overrides),
         output=output,
         accounts_file=accounts,
         fresh=fresh,
@@ -74,7 +75,7 @@ def for_login(
     if (folder / STORE).exists():
         with contextlib.suppress(JobError):  # which opening the job will raise
             record = read_record(folder)
-    new_arguments, new_overrides = _pairs("-a", arguments), _pairs("-s", overrides)
+    new_arguments, new_overrides = pairs("-a", arguments), pairs("-s", overrides)
     refuse_in_arguments(new_arguments)
     if record is not None and record.spider == source.spec:
         new_arguments = new_arguments or record.arguments
@@ -113,6 +114,22 @@ def for_resume(folder: Path, mask: Mask) -> RunConfig:
     return config
 
 
+def expected_workers(spider: str, overrides: Mapping[str, str]) -> int:
+    """Return how many workers a run will probably have, without importing the spider.
+
+    Processes are forked by this number before anything else happens. If it is wrong, some are
+    dismissed, or further ones are spawned.
+    """
+    try:
+        return resolve(
+            from_pyproject(Path("pyproject.toml")),
+            check(literal_attributes(spider, ["workers"]), where="spider"),
+            from_assignments({name: overrides[name] for name in overrides if name == "workers"}),
+        ).worker_count
+    except UsageError:  # which building the configuration will raise
+        return 0
+
+
 def _refuse_foreign(folder: Path) -> None:
     """Raise UsageError for a store that other users can write: it names the code to run."""
     path = folder / STORE
@@ -126,7 +143,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     """Return ``NAME=VALUE`` texts as a dictionary; the last value of a name wins."""
     pairs = [text.partition("=") for text in texts]
     for (name, mark, _), text in zip(pairs, texts, strict=True):

@@ -1,7 +1,7 @@
-"""The ``crawl`` command: what the user types becomes a RunConfig, is run, and ends with a status.
+"""The ``crawl`` command: build a RunConfig of what the user types, run it, end with a status.
 
 Exit status: 0 finished, 1 unexpected error, 2 bad input or settings, 3 stopped before the end,
-4 login failed. What goes wrong is said in one line on standard error.
+4 login failed. An error is one line on standard error.
 """
 
 from __future__ import annotations
@@ -16,47 +16,49 @@ from pathlib import Path
 import click
 from msgspec.structs import asdict
 
-from crawler.cli import configure, report, session_commands
-from crawler.cli import new as template
+from crawler.cli import report, session_commands
+from crawler.cli.configure import expected_workers, for_resume, for_run, pairs
+from crawler.cli.new import START, write_spider
 from crawler.cli.options import PATH, of_a_job
 from crawler.cli.progress import Progress
 from crawler.engine.engine import run as run_job
 from crawler.engine.prefork import PreforkPool
 from crawler.engine.signals import StopSignal, ignore_from_now_on
-from crawler.errors import CrawlerError, LoginError, SystemResourceError, UsageError
+from crawler.errors import CrawlerError, SystemResourceError, UsageError
 from crawler.gc_tuning import freeze
-from crawler.job import lookup, spider_loader
 from crawler.job.config import RunConfig
 from crawler.job.folder import LOG
+from crawler.job.lookup import failed_pages, folder_of, job_status
+from crawler.job.record import read_record
+from crawler.job.spider_loader import FOLDER, available
 from crawler.session.credentials import in_environment
 from crawler.session.masking import Mask
-from crawler.settings import VERSION, usable_cores
+from crawler.settings import VERSION
 from crawler.system_errors import to_crawler_error
 from crawler.text import display_path, one_line, printable
 
-UNEXPECTED, BAD_INPUT, NO_LOGIN = 1, 2, 4
 INTERRUPTED = 130
 """What shells say of a command that Ctrl-C has ended."""
 
 
 def main() -> None:
-    """The command, as a process."""
+    """Run the command of this process, and end the process."""
     status = execute(sys.argv[1:])
     ignore_from_now_on()
-    freeze()  # it ends with the process; looking for cycles in it takes as long as many a command
+    freeze()  # the process ends: a search for cycles would take as long as many a command
     sys.exit(status)
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run the command with ``arguments``; returns its exit status."""
+    """Run the command with ``arguments``, and return its exit status."""
     words, mask = list(arguments) or ["--help"], Mask(in_environment())
     try:
         status = commands.main(words, "crawl", standalone_mode=False, obj=mask)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has gone, as with `| head`
+    except BrokenPipeError:  # the reader of the output has ended, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNEXPECTED
+        return CrawlerError.exit_status
     except Exception as error:
         if "--traceback" in arguments:
             click.echo(printable(mask(traceback.format_exc())), err=True)
@@ -65,30 +67,23 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception, mask: Mask) -> int:
-    """Say in one line what went wrong, masked; returns the exit status for it."""
+    """Print the error in one line, masked, and return its exit status."""
     if isinstance(error, click.ClickException):
-        return _complain(mask(error.format_message()), BAD_INPUT)
-    if isinstance(error, UsageError):
-        return _complain(mask(str(error)), BAD_INPUT)
-    if isinstance(error, LoginError):
-        return _complain(mask(str(error)), NO_LOGIN)
-    if isinstance(error, CrawlerError):
-        return _complain(mask(str(error)), UNEXPECTED)
-    return _explain(_unexpected(error), mask)
-
-
-def _complain(message: str, status: int) -> int:
-    click.echo(f"crawl: {one_line(' '.join(message.split()))}", err=True)
-    return status
+        error = UsageError(error.format_message())
+    elif not isinstance(error, CrawlerError):
+        error = _unexpected(error)
+    message = " ".join(mask(str(error)).split())
+    click.echo(f"crawl: {one_line(message)}", err=True)
+    return error.exit_status
 
 
 class Commands(click.Group):
-    """The commands; an unknown one is answered with the one that was meant."""
+    """The commands; the error of an unknown one suggests the nearest."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that ``args`` begin with. Raises UsageError where there is none."""
+        """Return the command that ``args`` begin with. Raises UsageError if there is none."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
@@ -140,8 +135,10 @@ def run(
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
     column url, or - for standard input; without any, the spider's start_urls.
     """
-    with StopSignal() as stop, PreforkPool(_workers_wanted(overrides)) as spares:
-        config = plans.for_run(
+    # The fork comes before the spider is imported, which may open files and start threads.
+    workers = expected_workers(spider, pairs("-s", overrides))
+    with StopSignal() as stop, PreforkPool(workers) as prefork:
+        config = for_run(
             spider,
             seed_args,
             arguments=arguments,
@@ -153,15 +150,7 @@ def run(
             overwrite=yes,
             mask=mask,
         )
-        return _run(config, stop, spares)
-
-
-def _workers_wanted(overrides: Sequence[str]) -> int:
-    """How many workers there will be, as far as the command says; the spider may say otherwise."""
-    named = [
-        value for name, _, value in (one.partition("=") for one in overrides) if name == "workers"
-    ]
-    return int(named[-1]) if named and named[-1].isdecimal() else usable_cores()
+        return _run(config, stop, prefork)
 
 
 @commands.command(short_help="Go on with a job.")
@@ -172,36 +161,37 @@ def resume(mask: Mask, job: str | None) -> int:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    with StopSignal() as stop, PreforkPool(usable_cores()) as spares:
-        config = plans.for_resume(jobs.folder_of(job), mask)
-        return _run(config, stop, spares)
+    folder = folder_of(job)
+    record = read_record(folder)
+    workers = expected_workers(record.spider, record.overrides)
+    with StopSignal() as stop, PreforkPool(workers) as prefork:
+        config = for_resume(folder, mask)
+        return _run(config, stop, prefork)
 
 
-def _run(config: RunConfig, stop: StopSignal, spares: PreforkPool) -> int:
-    with Progress(limit=config.settings.max_pages) as shown_progress:
+def _run(config: RunConfig, stop: StopSignal, prefork: PreforkPool) -> int:
+    with Progress(limit=config.settings.max_pages) as progress:
         try:
             summary = run_job(
                 config,
-                watch=shown_progress.update,
+                watch=progress.update,
                 stop=stop,
-                report_seed=shown_progress.bad_seed,
+                report_seed=progress.bad_seed,
                 prefork=prefork,
             )
         except CrawlerError:
             raise
         except Exception as error:
             raise _unexpected(error, config.folder / LOG) from error
-        shown_progress.close(summary)
+        progress.close(summary)
     return summary.exit_status
 
 
 def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
-    if isinstance(known := to_crawler_error(error), SystemResourceError):
-        return known
-    where = (
-        f"see {display_path(log)}" if log and log.exists() else "crawl --traceback … shows where"
-    )
-    return CrawlerError(f"unexpected error: {type(error).__name__}: {error} ({where})")
+    if isinstance(cause := to_crawler_error(error), SystemResourceError):
+        return cause
+    hint = f"see {display_path(log)}" if log and log.exists() else "crawl --traceback … shows where"
+    return CrawlerError(f"unexpected error: {type(error).__name__}: {error} ({hint})")
 
 
 # Looking
@@ -216,24 +206,24 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    folder = lookup.folder_of(job)
-    found = {**lookup.job_status(folder), "waiting": {}}
-    if found["reason"] == "login":
-        found["waiting"] = session_commands.waiting(folder)
+    folder = folder_of(job)
+    fields = {**job_status(folder), "waiting": {}}
+    if fields["reason"] == "login":
+        fields["waiting"] = session_commands.waiting(folder)
     if failed and as_json:
-        found["failed_pages"] = list(map(asdict, lookup.failed_pages(folder)))
+        fields["failed_pages"] = list(map(asdict, failed_pages(folder)))
     if as_json:
-        click.echo(report.status_json(found, folder))
+        click.echo(report.status_json(fields, folder))
     elif failed:
-        click.echo(printable(report.failures_text(lookup.failed_pages(folder))))
+        click.echo(printable(report.failures_text(failed_pages(folder))))
     else:
-        click.echo(printable(report.status_text(found, folder)))
+        click.echo(printable(report.status_text(fields, folder)))
 
 
 @commands.command("list", short_help="The spiders in spiders/.")
 def list_() -> None:
     """List the spiders in spiders/, and what is wrong with files that cannot be imported."""
-    click.echo(printable(report.list_text(spider_loader.available(), spider_loader.FOLDER)))
+    click.echo(printable(report.list_text(available(), FOLDER)))
 
 
 # Sessions
@@ -248,10 +238,10 @@ for command in (session_commands.login, session_commands.sessions, session_comma
 
 @commands.command(short_help="A spider to start from.")
 @click.argument("name")
-@click.argument("url", default=template.START)
+@click.argument("url", default=START)
 def new(name: str, url: str) -> None:
     """Write spiders/NAME.py, a small spider that follows every link from URL."""
-    path = template.write(name, url)
+    path = write_spider(name, url)
     click.echo(f"{path} is there to be changed; run it with: crawl run {name}")
 
 

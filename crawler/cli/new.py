@@ -26,7 +26,7 @@ class {class_name}(Spider):
 """
 
 
-def write(name: str, url: str = START, folder: Path = FOLDER) -> Path:
+def write_spider(name: str, url: str = START, folder: Path = FOLDER) -> Path:
     """Write ``folder/NAME.py``. Raises SpiderError for a bad name or URL, or if it is there."""
     _check_name(name)
     start = urls.normalise(url)

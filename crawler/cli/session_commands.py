@@ -7,15 +7,17 @@ from pathlib import Path
 
 import click
 
-from crawler.cli import configure, report
+from crawler.cli import report
+from crawler.cli.configure import for_login
 from crawler.cli.options import PATH, of_a_job
 from crawler.engine import manual_login
 from crawler.errors import CookieFileError, UsageError
-from crawler.job import lookup, session_admin
+from crawler.job import session_admin
 from crawler.job.config import RunConfig
 from crawler.job.job import writer
+from crawler.job.lookup import folder_of
 from crawler.job.record import reader
-from crawler.session import cookie_files as cookiefiles
+from crawler.session import cookie_files
 from crawler.session.accounts import Account
 from crawler.session.credentials import encryption_key
 from crawler.session.masking import Mask
@@ -50,20 +52,21 @@ def login(
     Codes and captchas that the site asks for are asked at this terminal. With --import-cookies
     the session is that of a browser, whose cookies are in FILE (cookies.txt or JSON).
     """
-    config = plans.for_login(
+    config = for_login(
         spider, arguments=arguments, overrides=overrides, job=job, accounts=accounts, mask=mask
     )
-    chosen = signin.the_account(config, account)
+    chosen = manual_login.the_account(config, account)
     name = config.source.load().name + (f" as {chosen.name}" if chosen else "")
     if import_cookies is None:
-        signin.log_in(config, chosen, terminal_prompt)
+        manual_login.log_in(config, chosen, terminal_prompt)
         click.echo(f"crawl: {name} is logged in; crawl run goes on with that", err=True)
     else:
         _import(config, chosen, import_cookies, name)
 
 
 def _import(config: RunConfig, account: Account | None, path: Path, name: str) -> None:
-    number = signin.take_cookies(config, account, cookiefiles.read(_text(path), display_path(path)))
+    cookies = cookie_files.read(_text(path), display_path(path))
+    number = manual_login.take_cookies(config, account, cookies)
     click.echo(f"crawl: {name} has {count(number, 'cookie')} of {display_path(path)}", err=True)
     spider = config.source.load()
     if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
@@ -95,19 +98,19 @@ def sessions(job: str | None, as_json: bool, export: Path | None, account: str |
     the cookies are written to FILE, which only you may read: as JSON if its name ends with .json,
     or as cookies.txt.
     """
-    folder = lookup.folder_of(job)
+    folder = folder_of(job)
     with reader(folder, encryption_key()) as store:
         if export is not None:
             number = session_admin.export(store, export, account)
             click.echo(f"crawl: {count(number, 'cookie')} in {display_path(export)}", err=True)
             return
-        found = session_admin.chosen(store, account)
-    text = printable(report.sessions_text(found, folder))
-    click.echo(report.sessions_json(found) if as_json else text)
+        infos = session_admin.chosen(store, account)
+    text = printable(report.sessions_text(infos, folder))
+    click.echo(report.sessions_json(infos) if as_json else text)
 
 
 def waiting(folder: Path) -> dict[str, str]:
-    """What the logins of a job ask, by account; nothing where the key for that is missing."""
+    """Return the questions of a job's logins, by account; none without the key."""
     with contextlib.suppress(UsageError), reader(folder, encryption_key()) as store:
         return session_admin.waiting(store)
     return {}
@@ -121,8 +124,8 @@ def logout(job: str | None, account: str | None) -> None:
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
     """
-    folder = lookup.folder_of(job)
+    folder = folder_of(job)
     with writer(folder, encryption_key()) as store:
-        gone = session_admin.forget(store, account)
-    names = ", ".join(one.name or "its account" for one in gone) or "nobody"
+        forgotten = session_admin.forget(store, account)
+    names = ", ".join(info.name or "its account" for info in forgotten) or "no account"
     click.echo(f"crawl: {display_path(folder)} has forgotten the session of {names}", err=True)

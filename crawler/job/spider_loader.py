@@ -6,10 +6,11 @@ A spider is named by what ``crawl list`` shows, by its file (``spiders/books.py`
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -90,12 +91,16 @@ class Listing:
 def find(spec: str, folder: Path = FOLDER) -> SpiderSource:
     """The spider that ``spec`` means: a name, a file or a module. Raises SpiderError."""
     place, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
-    if place.endswith(".py") or "/" in place or "\\" in place:
+    if _is_file(place):
         return _in_file(Path(place), class_name)
     if class_name:
         SpiderSource(spec, module=place, class_name=class_name).load()
         return SpiderSource(spec, module=place, class_name=class_name)
     return _by_name(spec, folder)
+
+
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or "/" in place or "\\" in place
 
 
 def of_class(spider: type[Spider]) -> SpiderSource:
@@ -108,6 +113,32 @@ def of_class(spider: type[Spider]) -> SpiderSource:
     is_script = spider.__module__ == "__main__" and file is not None
     place = str(Path(file).absolute()) if is_script and file else spider.__module__
     return SpiderSource(f"{place}:{spider.__qualname__}", spider=spider)
+
+
+def literal_attributes(spec: str, names: Collection[str], folder: Path = FOLDER) -> dict[str, Any]:
+    """Return attributes that the file of a spider assigns plain values, without running the file.
+
+    Only ``names`` are returned; none where the classes of the file differ, or for a module.
+    """
+    place, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
+    path = Path(place) if _is_file(place) else folder / f"{place}.py"
+    try:
+        module = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    values: dict[str, set[Any]] = {}
+    for statement in _class_statements(module, class_name):
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
+            for target in statement.targets:
+                if isinstance(target, ast.Name) and target.id in names:
+                    values.setdefault(target.id, set()).add(statement.value.value)
+    return {name: found.pop() for name, found in values.items() if len(found) == 1}
+
+
+def _class_statements(module: ast.Module, class_name: str) -> Iterator[ast.stmt]:
+    for statement in module.body:
+        if isinstance(statement, ast.ClassDef) and class_name in ("", statement.name):
+            yield from statement.body
 
 
 def available(folder: Path = FOLDER) -> list[Listing]:

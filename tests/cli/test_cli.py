@@ -307,7 +307,7 @@ def test_an_interrupted_command_that_is_no_crawl(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crawler.job.spider_loader.available", interrupted)
+    monkeypatch.setattr("crawler.cli.main.available", interrupted)
     assert crawl("list").status == 130
 
 

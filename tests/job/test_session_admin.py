@@ -235,7 +235,7 @@ def test_a_job_without_sessions(club: Site, crawl: Any) -> None:
     Job(plan).close()
     assert crawl("sessions", "club") == "data/jobs/club has no sessions\n"
     assert crawl("sessions", "club", "--json") == "[]\n"
-    assert "has forgotten the session of nobody" in crawl("logout", "club")
+    assert "has forgotten the session of no account" in crawl("logout", "club")
 
 
 @pytest.mark.parametrize("club", ["a key"], indirect=True)
