@@ -21,7 +21,7 @@ from crawler.scope import Scope
 from crawler.spider import Spider
 from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.request_filter import RequestFilter
-from crawler.worker.unsafe_links import UnsafeLinkFilter
+from crawler.worker.unsafe_links import validate
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,7 @@ class Seeder:
         self._finder = RequestFilter(
             spider, scope, CrawlLimits(), names
         )  # no limit holds for seeds
-        UnsafeLinkFilter(
-            spider.logout_urls
-        )  # workers have one each; what is wrong is told here, and once
+        validate(spider.logout_urls)  # before the workers start, which compile them
         self._added_before = bool(job.store.meta.get("seeds_added", False))
         self._taken = 0
         # Of an earlier run that was killed while it added them; none is added a second time.

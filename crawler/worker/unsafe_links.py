@@ -1,10 +1,11 @@
-"""Safety: which links a logged-in job leaves alone, as they log out or destroy something. Pure.
+"""Recognise links that log out or destroy something, which a logged-in job does not follow. Pure.
 
-What a link does cannot be known from its address. But sites name such addresses after what they
-do, in a part of the path or in a parameter: ``/users/logout.php``, ``/posts/delete/12``,
-``/posts/12?action=delete``, ``?remove_item=12``. A word counts where it is the whole of a path
-segment, of a parameter's name, or of the value of a parameter that says what to do. Within a
-longer one it does not: ``/articles/how-to-delete-files`` is an article.
+The effect of a link cannot be known from its address. But sites name such addresses after their
+effect, in a part of the path or in a parameter: ``/users/logout.php``, ``/posts/delete/12``,
+``/posts/12?action=delete``, ``?remove_item=12``. A word counts if it is the whole of a path
+segment, of a parameter's name, or of the value of a parameter that names an action. Within a
+longer one it does not: ``/articles/how-to-delete-files`` is an article. The words are in
+``unsafe_words.txt``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
 from urllib.parse import unquote_plus
@@ -24,15 +26,15 @@ from crawler.request import Request
 from crawler.settings import Settings
 
 Objection = Literal["", "logs out", "destructive"]
-"""What there is to say against following a link; empty if nothing."""
+"""The reason not to follow a link; empty if there is none."""
 
 
 class UnsafeLinkFilter:
-    """The links that a logged-in job follows, or not.
+    """Tells which links a logged-in job must not follow.
 
-    ``logout_urls`` are the spider's own: text that stands anywhere in the URL, or compiled regular
+    ``logout_urls`` are the spider's own: text that occurs anywhere in the URL, or compiled regular
     expressions. ``follow_logout`` and ``follow_destructive`` are the settings of these names.
-    Raises SpiderError where ``logout_urls`` holds anything else.
+    Raises SpiderError if ``logout_urls`` holds anything else.
     """
 
     def __init__(
@@ -42,13 +44,13 @@ class UnsafeLinkFilter:
         follow_logout: bool = False,
         follow_destructive: bool = False,
     ) -> None:
-        self._own = [_searched(pattern) for pattern in _listed(logout_urls)]
+        self._logout_urls = validate(logout_urls)
         self._follow_logout = follow_logout
         self._follow_destructive = follow_destructive
 
     @classmethod
     def of(cls, logout_urls: Sequence[str | re.Pattern[str]], settings: Settings) -> Self:
-        """What a job that logs in does not follow, by its spider and settings."""
+        """Return the filter of a job that logs in, by its spider and settings."""
         return cls(
             logout_urls,
             follow_logout=settings.follow_logout,
@@ -56,10 +58,10 @@ class UnsafeLinkFilter:
         )
 
     def danger(self, url: str) -> Objection:
-        """What there is to say against following ``url``, which is normalised."""
+        """Return the reason not to follow ``url``, which is normalised."""
         signs = _signs(url)
         if not self._follow_logout and (
-            signs & _LOGOUT or any(own.search(url) for own in self._own)
+            signs & _LOGOUT or any(pattern.search(url) for pattern in self._logout_urls)
         ):
             return "logs out"
         if not self._follow_destructive and signs & _DESTRUCTIVE:
@@ -67,21 +69,21 @@ class UnsafeLinkFilter:
         return ""
 
     def check_redirect(self, request: Request, target: Request) -> None:
-        """Raises FetchError where a redirect leads to what would not be followed as a link.
+        """Raise FetchError if a redirect leads to a URL that is not followed as a link.
 
-        A request that is of that kind itself was asked for by the spider or the user, who also
-        gets what it leads to. So does who sends a form that deletes: its answer is often a
-        redirect to ``?action=delete&done``, where nothing is deleted any more.
+        A request of that kind itself was wanted by the spider or the user, and so is its target.
+        The same holds for a form that deletes: its response is often a redirect to
+        ``?action=delete&done``, which deletes nothing any more.
         """
-        why = self.danger(target.url) if target.method == "GET" else ""
-        if not why or why == self.danger(request.url):
+        reason = self.danger(target.url) if target.method == "GET" else ""
+        if not reason or reason == self.danger(request.url):
             return
-        if why == "destructive" and request.method != "GET":
+        if reason == "destructive" and request.method != "GET":
             return
         raise FetchError(
-            why,
+            reason,
             f"{urls.redacted(request.url)} redirects to {urls.redacted(target.url)}, "
-            f"{MEANING[why]}; {WAY_OUT[why]} follows it",
+            f"{MEANING[reason]}; {WAY_OUT[reason]} follows it",
         )
 
 
@@ -95,11 +97,13 @@ WAY_OUT: dict[Objection, str] = {
 }
 
 
-def _listed(patterns: Iterable[object]) -> Iterable[object]:
-    return [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
+def validate(logout_urls: Iterable[object]) -> list[re.Pattern[str]]:
+    """Return a spider's ``logout_urls`` as regular expressions. Raises SpiderError."""
+    is_single = isinstance(logout_urls, (str, re.Pattern))
+    return [_compiled(pattern) for pattern in ([logout_urls] if is_single else logout_urls)]
 
 
-def _searched(pattern: object) -> re.Pattern[str]:
+def _compiled(pattern: object) -> re.Pattern[str]:
     if isinstance(pattern, str) and pattern:
         return re.compile(re.escape(pattern))
     if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
@@ -109,52 +113,52 @@ def _searched(pattern: object) -> re.Pattern[str]:
     )
 
 
-# Where words are looked for
+# Where the words occur
 
 
-# What one word of a URL may stand for, as bits.
+# The meanings of a word of a URL, as bits.
 _LOGOUT, _DESTRUCTIVE, _EXIT, _DISCARD, _ACTION = 1, 2, 4, 8, 16
 
 
 def _signs(url: str) -> int:
-    """``LOGOUT``, ``DESTRUCTIVE`` or both, as the URL's path and query look."""
-    place, _, query = url.partition("#")[0].partition("?")
-    segments = [part for part in place[url.find("/", 8) :].split("/") if part]
-    found = 0
+    """Return ``_LOGOUT`` and ``_DESTRUCTIVE`` as the path and query of the URL look."""
+    address, _, query = url.partition("#")[0].partition("?")
+    segments = [part for part in address[url.find("/", 8) :].split("/") if part]
+    signs = 0
     for segment in segments:
-        found |= _of_segment(segment)
+        signs |= _of_segment(segment)
     if segments and _of_segment(segments[-1]) & _EXIT:
-        found |= _LOGOUT
-    return found | _of_query(query) if query else found
+        signs |= _LOGOUT
+    return signs | _of_query(query) if query else signs
 
 
 def _of_query(query: str) -> int:
-    found = 0
+    signs = 0
     for pair in _PAIRS.split(query):
         name, _, value = pair.partition("=")
-        named = _of_word(name)
-        address = _WHOLE_ADDRESS if named & _ACTION else _ADDRESS
+        name_signs = _of_word(name)
+        address = _WHOLE_ADDRESS if name_signs & _ACTION else _ADDRESS
         if address.match(value) or value.lower() in _NO:
             continue
-        found |= named
-        if named & _ACTION:
-            found |= _of_action(value)
+        signs |= name_signs
+        if name_signs & _ACTION:
+            signs |= _of_action(value)
         else:
-            found |= _of_action(value) & _LOGOUT
-    return found
+            signs |= _of_action(value) & _LOGOUT
+    return signs
 
 
 @lru_cache(maxsize=4096)
 def _of_segment(segment: str) -> int:
-    """A part of a path, without the ending of a script."""
+    """Return the signs of a part of a path, without the ending of a script."""
     segment = segment.partition(";")[0]
     name, dot, ending = segment.rpartition(".")
-    return _of_word(name if dot and ending.lower() in SCRIPTS else segment)
+    return _of_word(name if dot and ending.lower() in _SCRIPTS else segment)
 
 
 @lru_cache(maxsize=4096)
 def _of_action(value: str) -> int:
-    """The last word of a value such as ``account/logout``, ``user.logout`` or ``delete``."""
+    """Return the signs of the last word of a value: ``account/logout``, ``user.logout``."""
     sign = _of_word(_SEPARATORS.split(unquote_plus(value).rstrip("/"))[-1])
     if sign & _EXIT:
         sign |= _LOGOUT
@@ -163,14 +167,14 @@ def _of_action(value: str) -> int:
 
 @lru_cache(maxsize=4096)
 def _of_word(text: str) -> int:
-    """``Log-Out``, ``log_out`` and ``Special:LogOut`` are all ``logout``."""
+    """Return the signs of a word; ``Log-Out`` and ``Special:LogOut`` are both ``logout``."""
     if "%" in text or "+" in text:
         text = unquote_plus(text)
     return _SIGNS.get(_plain(text.rpartition(":")[2].translate(_JOINED)), 0)
 
 
 def _plain(word: str) -> str:
-    """In lower case, and without accents."""
+    """Return ``word`` in lower case and without accents."""
     if word.isascii():
         return word.lower()
     letters = unicodedata.normalize("NFKD", word.casefold())
@@ -188,97 +192,43 @@ _NO = frozenset({"0", "false", "no", "off"})
 # The words
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def _read_words() -> dict[str, frozenset[str]]:
+    """Return the groups of ``unsafe_words.txt`` by name."""
+    words: dict[str, set[str]] = {}
+    group = ""
+    for line in Path(__file__).with_name("unsafe_words.txt").read_text("utf-8").splitlines():
+        if line.startswith("["):
+            group = line.strip("[]")
+        elif not line.startswith("#"):
+            words.setdefault(group, set()).update(line.split())
+    return {name: frozenset(group) for name, group in words.items()}
 
 
 def _with(verbs: frozenset[str], nouns: frozenset[str]) -> frozenset[str]:
-    """The verbs alone, and before or after a noun: ``deleteitem``, ``itemdelete``."""
+    """Return the verbs alone, and before and after each noun: ``deleteitem``, ``itemdelete``."""
     pairs = product(verbs, nouns)
     return verbs.union(*((verb + noun, noun + verb) for verb, noun in pairs))
 
 
-SCRIPTS = _words(
-    "action ashx asp aspx axd cfm cgi do faces htm html jsf jsp jspx php php5 phtml pl py shtml"
-)
-ACTIONS = _words(
-    "a ac act action activity cmd command do event fn func function method mode op operation opt"
-    " option r route task todo view what"
-)
-"""Parameters whose value says what to do."""
-
-LOGOUT = _with(
-    _words("logout logoff signout signoff"),
-    _words(
-        "account action admin all auth client confirm customer do everywhere me member now oauth"
-        " oidc page saml session sessions sso user users"
-    ),
-) | _words(
-    """
-    closesession destroysession endsession killsession logmeout sessionend sessionlogout
-    abmelden abmeldung ausloggen
-    deconnecter deconnexion deconnection sedeconnecter
-    cerrarsesion cerrarlasesion desconectar desconectarse desconexion
-    encerrarsessão terminarsessão desligarse
-    disconnessione disconnetti disconnettersi
-    afmelden uitloggen
-    loggaut loggaav loggut loggav logud logaf kirjauduulos uloskirjautuminen útskráning
-    wyloguj wylogowanie wylogujsię odhlasit odhlášení odhlasitse
-    kijelentkezés deconectare delogare odjava odjavise
-    oturumukapat cikisyap выход выйти вихід вийти vyhod vyiti αποσύνδεση
-    ログアウト 로그아웃 退出登录 退出登入 登出 注销 تسجيلالخروج dangxuat
-    """
-)
-"""What the address that ends a session is called, in the languages where this is common."""
-
-EXIT = _words("salir sair esci keluar cikis kilépés ieșire 退出")
-"""Words for a way out, which elsewhere than at the end may mean something else."""
-
-DESTRUCTIVE = _with(
-    _words(
-        "cancel deactivate delete deregister destroy erase purge remove revoke terminate"
-        " unregister unsubscribe"
-    ),
-    _words(
-        "access account address all attachment booking card comment confirm contact customer"
-        " device document email entry event file form friend history image item items key me"
-        " member membership message my node object order page payment photo post product profile"
-        " project record request reservation row selected session subscription thread ticket token"
-        " user"
-    ),
-) | _words(
-    """
-    closeaccount closemyaccount cancelmysubscription deletemyaccount del dodelete doremove
-    löschen loeschen entfernen kündigen kuendigen stornieren abbestellen widerrufen deaktivieren
-    supprimer effacer annuler résilier désabonner désinscrire
-    désactiver révoquer détruire
-    eliminar borrar cancelar anular desactivar revocar dardebaja
-    excluir apagar remover desativar
-    elimina eliminare cancella cancellare rimuovi rimuovere annulla annullare disattiva revoca
-    verwijder verwijderen wissen annuleren opzeggen uitschrijven intrekken deactiveren
-    tabort radera slet slett fjern poista
-    usuń skasuj anuluj smazat odstranit zrušit obriši töröl törlés
-    удалить отменить видалити udalit iptal διαγραφή 削除 삭제 删除 刪除 取消 حذف hapus xóa
-    """
-)
-"""What an address is called that deletes, removes, cancels or ends something."""
-
-DISCARD = _words("clear discard drop empty kill reset rm sil trash wipe")
-"""Words that are destructive where they say what to do, and may be the name of a page elsewhere."""
-
-
-def _signed() -> dict[str, int]:
-    found: dict[str, int] = {}
-    for words, sign in (
-        (LOGOUT, _LOGOUT),
-        (DESTRUCTIVE, _DESTRUCTIVE),
-        (EXIT, _EXIT),
-        (DISCARD, _DISCARD),
-        (ACTIONS, _ACTION),
+def _signs_of(words: dict[str, frozenset[str]]) -> dict[str, int]:
+    """Return all words with the bits of what they may stand for."""
+    logout = words["logout"] | _with(words["logout verbs"], words["logout nouns"])
+    destructive = words["destructive"] | _with(
+        words["destructive verbs"], words["destructive nouns"]
+    )
+    signs: dict[str, int] = {}
+    for group, sign in (
+        (logout, _LOGOUT),
+        (destructive, _DESTRUCTIVE),
+        (words["exit"], _EXIT),
+        (words["discard"], _DISCARD),
+        (words["actions"], _ACTION),
     ):
-        for word in map(_plain, words):
-            found[word] = found.get(word, 0) | sign
-    return found
+        for word in map(_plain, group):
+            signs[word] = signs.get(word, 0) | sign
+    return signs
 
 
-_SIGNS = MappingProxyType(_signed())
+_WORDS = _read_words()
+_SCRIPTS = _WORDS["scripts"]
+_SIGNS = MappingProxyType(_signs_of(_WORDS))
