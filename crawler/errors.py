@@ -91,7 +91,7 @@ class InputRequiredError(LoginError):
     cause = "waiting"
 
     def __init__(self, question: str, message: str = "") -> None:
-        super().__init__(message or f"nobody has answered: {question}")
+        super().__init__(message or f"the login needs an answer: {question}")
         self.question = question
 
 

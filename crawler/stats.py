@@ -131,6 +131,6 @@ def status(
 def unruled(summary: Summary) -> str:
     """What became of requests whose host's robots.txt could not be had, and how to go on."""
     return (
-        f"{count(summary.counters.pending, 'request')} pending, as robots.txt could not be had of "
+        f"{count(summary.counters.pending, 'request')} pending, as robots.txt is unavailable at "
         f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"
     )

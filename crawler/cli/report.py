@@ -60,7 +60,7 @@ def _how_it_ended(summary: Summary) -> str:
             "for the next run of the same command"
         )
     if summary.already_finished:
-        return f"{name} was finished before and has no new seeds; --fresh starts again"
+        return f"{name} is already finished and has no new seeds; --fresh starts again"
     if counters.reason == "max_pages":
         return f"{name} finished with the pages that max_pages allows, {counters.pending:,} pending"
     if counters.finished and summary.has_nothing:
@@ -113,7 +113,7 @@ def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
     if status["waiting"]:
         login = ("crawl", "login", _spec(status["spider"]), "--job", display_path(folder))
         return [
-            f"{name or 'its account'} waits for {question}: answer it with "
+            f"{name or 'its account'} needs {question}: run "
             + command(*login, *(("--account", name) if name else ()))
             for name, question in status["waiting"].items()
         ]
@@ -122,8 +122,8 @@ def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
     why = {
         "login": "a login failed; the next run tries it again",
         "max_pages": "it had the pages that max_pages allows",
-        "robots": "a robots.txt could not be had; the next run asks for it again",
-        "stopped": "somebody stopped it",
+        "robots": "a robots.txt is unavailable; the next run requests it again",
+        "stopped": "it was stopped",
     }
     return [why[status["reason"]]] if status["reason"] in why else []
 
@@ -175,7 +175,7 @@ def sessions_text(found: Sequence[SessionInfo], folder: Path) -> str:
     rows += [_session_row(one) for one in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    waiting = [f"{_whose(one)} waits for {one.waiting}" for one in found if one.waiting]
+    waiting = [f"{_whose(one)} needs {one.waiting}" for one in found if one.waiting]
     return "\n".join([*lines, *waiting])
 
 

@@ -46,7 +46,7 @@ def the_account(config: RunConfig, name: str | None) -> Account | None:
     known = ", ".join(names)
     if name is None:
         raise AccountError(f"there are several accounts: say which with --account ({known})")
-    known = f" (there are {known})" if names else ", nor any other: give --accounts FILE"
+    known = f" (there are {known})" if names else ", and no others: give --accounts FILE"
     raise AccountError(f"there is no account {name!r}{known}")
 
 

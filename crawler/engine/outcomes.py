@@ -137,7 +137,7 @@ class OutcomeHandler:
     def _with_way_out(self, report: FailureReport, host: HostQueue) -> str:
         if report.cause != InputRequiredError.cause:
             return report.message
-        return f"{report.message}: answer it with {login_command(self._job.config, host.account)}"
+        return f"{report.message}: run {login_command(self._job.config, host.account)}"
 
     def add_login_error(self, message: str) -> None:
         """Record why an account cannot be used in this run."""

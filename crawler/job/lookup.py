@@ -33,7 +33,7 @@ def folder_of(job: str | None) -> Path:
     near = difflib.get_close_matches(job, names, n=1)
     hint = f": did you mean {near[0]}?" if near else ""
     known = (
-        f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else f", nor any other in {JOBS}"
+        f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else f", and no others in {JOBS}"
     )
     raise JobError(f"there is no job {job!r}{hint}{known}")
 

@@ -136,7 +136,7 @@ class Login:
         """Try once. After a failure all requests of the session wait, and none tries again."""
         progress = session.progress
         if progress.failure is None and progress.waiting:  # since an earlier run
-            progress.mark_failed(f"login of {self._owner(session)} waits for {progress.waiting}")
+            progress.mark_failed(f"login of {self._owner(session)} needs {progress.waiting}")
         if progress.failure is not None:
             raise progress.error()
         progress.mark_started()
@@ -162,7 +162,7 @@ class Login:
                     self._spider.login(session)
         except InputRequiredError as error:
             question = " ".join(session.mask(error.question).split()) or "a person"
-            message = self._message(session, session.progress.page, f"waits for {question}")
+            message = self._message(session, session.progress.page, f"needs {question}")
             session.progress.mark_waiting(question, message)
             raise session.progress.error() from error
         except (AccountError, LoginError) as error:

@@ -136,7 +136,7 @@ def test_a_finished_job_says_so_and_fetches_nothing(pages: Site, crawl: Crawl) -
     fetched = len(pages.visits())
     again = crawl("run", "pages", *QUICK)
     assert again.status == 0
-    assert again.err.startswith("crawl: pages was finished before and has no new seeds; --fresh")
+    assert again.err.startswith("crawl: pages is already finished and has no new seeds; --fresh")
     assert len(pages.visits()) == fetched
     assert len(items()) == 3
 
@@ -277,7 +277,7 @@ def test_a_stopped_run_ends_with_3_and_goes_on(
     )
     status = crawl("status", "pages").out
     assert status.startswith("data/jobs/pages is stopped\n")
-    assert "  ended      somebody stopped it\n" in status
+    assert "  ended      it was stopped\n" in status
     assert crawl("resume").status == 0
     assert len(items()) == 21
     assert len({item["url"] for item in items()}) == 21
@@ -495,7 +495,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("run", "pages", "-o", "notes.txt"), "notes.txt holds something that is not of this job"),
     (("run", "pages", "--job", "notes.txt"), "cannot use notes.txt as a job's folder"),
     (("status",), "there is no job in data/jobs"),
-    (("status", "pages"), "there is no job 'pages', nor any other in data/jobs"),
+    (("status", "pages"), "there is no job 'pages', and no others in data/jobs"),
     (("run", "texty"), "Texty.start_urls must be a list: write ['https://shop.example/']"),
     (("resume",), "there is no job in data/jobs"),
     (("new", "my-shop"), "'my-shop' cannot name a spider; it must be a Python name: try my_shop"),

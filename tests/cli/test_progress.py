@@ -333,7 +333,7 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
         ),
         (
             {"finished": True, "already_finished": True},
-            "crawl: books was finished before and has no new seeds; --fresh starts again",
+            "crawl: books is already finished and has no new seeds; --fresh starts again",
         ),
         (
             {"finished": True, "reason": "max_pages", "pending": 7},
@@ -386,7 +386,7 @@ def test_the_status_for_people() -> None:
     assert "  skipped    2 unsafe links, named in the log" in some.splitlines()
     assert lines[-3:] == [
         "  see        crawl status data/jobs/books --failed",
-        "  ended      somebody stopped it",
+        "  ended      it was stopped",
         "  to go on   crawl resume data/jobs/books",
     ]
 
@@ -398,9 +398,9 @@ def test_the_status_for_people() -> None:
         (
             {"reason": "login", "waiting": {"": "code", "ann": "the captcha"}},
             [
-                "its account waits for code: answer it with "
+                "its account needs code: run "
                 "crawl login /somewhere/books.py:Books --job 'my jobs/books'",
-                "ann waits for the captcha: answer it with "
+                "ann needs the captcha: run "
                 "crawl login /somewhere/books.py:Books --job 'my jobs/books' --account ann",
             ],
         ),
@@ -408,7 +408,7 @@ def test_the_status_for_people() -> None:
         ({"state": "finished", "reason": "finished"}, []),
         (
             {"reason": "robots"},
-            ["a robots.txt could not be had; the next run asks for it again"],
+            ["a robots.txt is unavailable; the next run requests it again"],
         ),
         ({"state": "running", "reason": ""}, []),
         ({"reason": ""}, ["it was killed, or ended with an error, see my jobs/books/run.log"]),

@@ -132,7 +132,7 @@ def test_which_account_must_be_said(club: Site, crawl: Any) -> None:
     given = ("login", "club", "--accounts", "accounts.toml", "-s", "delay=0")
     assert "say which with --account (ann, bob)" in crawl(*given, status=2)
     assert "no account 'eve' (there are ann, bob)" in crawl(*given, "--account", "eve", status=2)
-    assert "nor any other: give --accounts FILE" in crawl(
+    assert "and no others: give --accounts FILE" in crawl(
         "login", "club", "--account", "eve", status=2
     )
     assert "club as bob is logged in" in crawl(*given, "--account", "bob")

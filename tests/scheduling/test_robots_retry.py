@@ -135,7 +135,7 @@ def test_a_run_ends_when_nothing_else_is_left_and_the_same_command_goes_on(
         assert (summary.counters.done, summary.counters.failed) == (20, 0)
         assert (summary.counters.reason, summary.exit_status) == ("robots", 3)
         assert summary_text(summary).splitlines()[0] == (
-            "crawl: title stopped, 2 requests pending, as robots.txt could not be had of "
+            "crawl: title stopped, 2 requests pending, as robots.txt is unavailable at "
             f"{site.url} (http 500): the same command asks again, and obey_robots=false does "
             "without"
         )

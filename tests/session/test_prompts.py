@@ -132,16 +132,16 @@ def test_a_code_is_waited_for_and_answered_later(
     assert run.returncode == 4, run.stderr
     url = re.escape(bank.site.url)
     assert re.match(
-        "crawl: bank could not log in: login of bank waits for code "
+        "crawl: bank could not log in: login of bank needs code "
         rf"\(at {url}/login\?ann, status 200, 'SMS', saved as \S+login-account.html\): "
-        "answer it with crawl login bank; "
+        "run crawl login bank; "
         "2 pending, for the next run of the same command\n",
         run.stderr,
     ), run.stderr
     assert len(bank.sent) == 1
     visits = len(bank.site.visits())
-    answer = "answer it with crawl login spiders/bank.py:Bank --job data/jobs/bank\n"
-    assert f"  ended      its account waits for code: {answer}" in crawl("status").stdout
+    answer = "run crawl login spiders/bank.py:Bank --job data/jobs/bank\n"
+    assert f"  ended      its account needs code: {answer}" in crawl("status").stdout
     found = json.loads(crawl("status", "--json").stdout)
     assert (found["reason"], found["waiting"]) == ("login", {"": "code"})
     if key:
@@ -151,7 +151,7 @@ def test_a_code_is_waited_for_and_answered_later(
 
     again = crawl("run", "bank", *options)
     assert again.returncode == 4
-    assert "login of bank waits for code: answer it with crawl login bank" in again.stderr
+    assert "login of bank needs code: run crawl login bank" in again.stderr
     assert len(bank.site.visits()) == visits, "the site was asked again"
 
     login = crawl("login", "bank", typed="7392\n")
@@ -167,8 +167,8 @@ def test_a_code_is_waited_for_and_answered_later(
 def test_others_are_crawled_first(bank: Bank) -> None:
     run = crawl("run", "bank", "--accounts", "accounts.toml", *QUICK)
     assert run.returncode == 4
-    assert "login of bank as ann waits for code" in run.stderr
-    assert "answer it with crawl login bank --account ann;" in run.stderr
+    assert "login of bank as ann needs code" in run.stderr
+    assert "run crawl login bank --account ann;" in run.stderr
     assert {item["by"] for item in items()} == {"bob"}
     assert len(items()) == 9
     # The accounts file is that of the run.
@@ -204,14 +204,14 @@ def test_a_wrong_code_changes_nothing(bank: Bank) -> None:
     assert re.search(r"crawl: login of bank failed: Wrong code \(at \S+/code", login.stderr)
     run = crawl("run", "bank", *QUICK)
     assert run.returncode == 4
-    assert "waits for code" in run.stderr
+    assert "needs code" in run.stderr
     assert len(bank.sent) == 2
 
 
 def test_nobody_answers(bank: Bank) -> None:
     login = crawl("login", "bank", typed="\n")
     assert login.returncode == 4
-    assert "crawl: login of bank waits for code (at" in login.stderr
+    assert "crawl: login of bank needs code (at" in login.stderr
 
 
 def test_a_hidden_answer_is_not_shown_at_the_terminal(bank: Bank) -> None:
@@ -265,12 +265,12 @@ def test_a_captcha_is_told_like_a_code(site: Site, bank: Bank) -> None:
     spider.write_text(text)
     run = crawl("run", "bank", *QUICK)
     assert run.returncode == 4
-    assert "login of bank waits for the letters in the picture (at" in run.stderr
+    assert "login of bank needs the letters in the picture (at" in run.stderr
 
 
 def test_a_job_elsewhere_is_named(bank: Bank, tmp_path: Path) -> None:
     run = crawl("run", "spiders/bank.py", "--job", "my job", *QUICK)
-    assert "answer it with crawl login bank --job 'my job';" in run.stderr
+    assert "run crawl login bank --job 'my job';" in run.stderr
 
 
 def test_crawl_raises_after_all_else(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,4 +287,4 @@ def test_crawl_raises_after_all_else(bank: Bank, monkeypatch: pytest.MonkeyPatch
         timeout=PATIENCE,
         check=True,
     )
-    assert "login of bank waits for code" in ran.stdout
+    assert "login of bank needs code" in ran.stdout

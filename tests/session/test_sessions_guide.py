@@ -225,7 +225,7 @@ def test_proxies(folder: Path, shop: SecureSite, site: Site, secure: bool) -> No
 
 
 def test_a_proxy_that_does_not_let_in(folder: Path, shop: SecureSite) -> None:
-    why = r"robots\.txt could not be had of \S+ \(proxy\)"
+    why = r"robots\.txt is unavailable at \S+ \(proxy\)"
     with Proxy("reader", "another") as proxy, pytest.raises(CrawlerError, match=why):
         run("proxied", shop, proxy)
     assert proxy.log == []
