@@ -1,8 +1,8 @@
-"""When Python's cyclic garbage is collected: between pages, not within one.
+"""Run Python's garbage collection between pages, not while one is parsed.
 
-A soup is thousands of objects that point at each other. Collected at the interpreter's own
-thresholds, each page's tree is walked again and again while it is alive, and moved to generations
-that are hardly ever looked at.
+A soup is thousands of objects that refer to each other. At the interpreter's own thresholds, each
+page's tree is scanned again and again while it is alive, and moved to generations that are rarely
+collected.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import gc
 from collections.abc import Iterator
 
 YOUNG = 5_000
-"""New objects that are worth a collection."""
+"""New objects after which ``collect_garbage`` collects."""
 OLDER = 20
-"""Collections of one generation until the next older one is looked at too."""
+"""Collections of one generation until the next older one is collected too."""
 
 
 def freeze() -> None:
-    """What is there by now stays: no collection walks it again, that of a process's end neither.
+    """Exclude all present objects from collection, also from that at the end of the process.
 
-    Before a fork, so that the child has nothing to walk of what it shares with its parent.
+    Called before a fork: a collection in the child would copy the memory that it shares.
     """
     gc.freeze()
 
 
 def configure_worker() -> None:
-    """Start from a clean heap, and collect hardly ever by itself."""
+    """Start from a clean heap, and leave collection to ``collect_garbage``."""
     gc.collect()
     freeze()
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)
@@ -34,19 +34,19 @@ def configure_worker() -> None:
 
 @contextlib.contextmanager
 def reduced_gc() -> Iterator[None]:
-    """Collect hardly ever within, for what makes millions of objects and no cycles."""
-    before = gc.get_threshold()
+    """Collect rarely in the block, which makes millions of objects and no cycles."""
+    thresholds = gc.get_threshold()
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        gc.set_threshold(*thresholds)
 
 
 def collect_garbage() -> None:
-    """Collect if it is worth it; to be called while no page is being handled.
+    """Collect if there are many new objects; called while no page is being handled.
 
-    Where Python is left to its own thresholds this does nothing.
+    At Python's own thresholds, outside of workers, this does nothing.
     """
     young, middle, old = gc.get_count()
     if young > YOUNG:

@@ -1,4 +1,4 @@
-"""Scope: which URLs a job may ask for. Pure: it looks at the URL and at nothing else."""
+"""The scope of a job: the URLs that it may request. Pure: the URL alone decides."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from crawler import urls
 from crawler.errors import SpiderError
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-_MOST_REMEMBERED = 10_000
+_MOST_DECISIONS = 10_000
 
 
 class Scope:
-    """The hosts that a job may ask.
+    """The hosts that a job may send requests to.
 
     Built from domains (``example.com`` means it and its subdomains on any port, with a port it
     means exactly that name and port, ``*`` means everything), from the netlocs of the seeds (name
     and port exactly, http and https alike), or from both.
     """
 
-    __slots__ = ("_domains", "_known", "_netlocs", "_places", "everything")
+    __slots__ = ("_decisions", "_domains", "_exact", "_netlocs", "everything")
 
     def __init__(self) -> None:
         self.everything = False
-        """True when every http(s) URL is allowed."""
+        """True if every http(s) URL is allowed."""
         self._domains: set[str] = set()
-        self._places: set[tuple[str, str]] = set()
+        self._exact: set[tuple[str, str]] = set()
         self._netlocs: set[str] = set()
-        self._known: dict[str, bool] = {}
+        self._decisions: dict[str, bool] = {}
 
     @classmethod
     def of_domains(cls, domains: Iterable[str]) -> Scope:
-        """The scope that ``allowed_domains`` describes. Raises SpiderError for a bad pattern."""
+        """Return the scope of ``allowed_domains``. Raises SpiderError for a bad pattern."""
         scope = cls()
         for pattern in [domains] if isinstance(domains, str) else domains:
             scope._add_pattern(pattern)
@@ -39,33 +39,33 @@ class Scope:
 
     @classmethod
     def of_netlocs(cls, netlocs: Iterable[str]) -> Scope:
-        """Exactly these hosts, as ``urls.netloc`` gives them: ``shop.example:8080``."""
+        """Return a scope of exactly these hosts, in the form of ``urls.netloc``."""
         scope = cls()
         scope._netlocs.update(netlocs)
         return scope
 
     def add_netloc(self, netloc: str) -> None:
-        """Allow one more host, for instance the one that a seed redirected to."""
+        """Allow one more host, for instance the target of a seed's redirect."""
         self._netlocs.add(netloc)
-        self._known.clear()
+        self._decisions.clear()
 
     def allows(self, url: str) -> bool:
-        """True when the job may ask for ``url``, a normalised URL."""
+        """Return True if the job may request ``url``, a normalised URL."""
         prefix = url[: url.find("/", 8)]
-        known = self._known.get(prefix)
-        if known is None:
-            known = self._decide(urls.origin(url))
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[prefix] = known
-        return known
+        is_allowed = self._decisions.get(prefix)
+        if is_allowed is None:
+            is_allowed = self._decide(urls.origin(url))
+            if len(self._decisions) >= _MOST_DECISIONS:
+                self._decisions.clear()
+            self._decisions[prefix] = is_allowed
+        return is_allowed
 
     def _decide(self, origin: str) -> bool:
         scheme, _, netloc = origin.partition("://")
         if self.everything or netloc in self._netlocs:
             return scheme in _DEFAULT_PORTS
         host, port = _split(netloc)
-        if (host, port or _DEFAULT_PORTS.get(scheme, "")) in self._places:
+        if (host, port or _DEFAULT_PORTS.get(scheme, "")) in self._exact:
             return True
         while host:
             if host in self._domains:
@@ -79,27 +79,27 @@ class Scope:
             return
         host, port = _checked(pattern)
         if port:
-            self._places.add((host, port))
+            self._exact.add((host, port))
         else:
             self._domains.add(host)
 
 
 def _split(netloc: str) -> tuple[str, str]:
-    """Host and port; the port is empty where none is written."""
+    """Return host and port; the port is empty if there is none."""
     host, colon, port = netloc.rpartition(":")
     return (host, port) if colon and not port.endswith("]") else (netloc, "")
 
 
 def _checked(pattern: str) -> tuple[str, str]:
-    """Host and port of one pattern of ``allowed_domains``, the host as it stands in URLs."""
+    """Return host and port of a pattern of ``allowed_domains``, the host in its form in URLs."""
     if not isinstance(pattern, str):
         raise SpiderError(f"allowed_domains must hold names such as 'example.com', not {pattern!r}")
     if "/" in pattern:
         whole = urls.normalise(pattern if "://" in pattern else f"http://{pattern}")
-        instead = f": write {urls.netloc(whole)!r}" if whole else ""
+        hint = f": write {urls.netloc(whole)!r}" if whole else ""
         raise SpiderError(
             f"allowed_domains holds {urls.redacted(pattern)!r}, which is a URL "
-            f"and not a domain{instead}"
+            f"and not a domain{hint}"
         )
     if pattern.startswith("*."):
         raise SpiderError(
@@ -107,7 +107,7 @@ def _checked(pattern: str) -> tuple[str, str]:
             "which includes its subdomains"
         )
     host, port = _split(pattern.strip().removeprefix("."))
-    # Port 1 keeps a name that is wrong from being read as something else that is right.
+    # With a port, a wrong name is not parsed as another part of a valid URL.
     whole = urls.normalise(f"http://{host}:1/") if host and not set(host) & set("@?#\\") else None
     if whole is None or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
         raise SpiderError(f"allowed_domains holds {pattern!r}, which is no domain: name a host")

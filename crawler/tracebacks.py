@@ -9,24 +9,24 @@ from types import TracebackType
 
 from crawler.text import encodable
 
-OURS = Path(__file__).parent
-"""Where the crawler's own code is."""
+PACKAGE = Path(__file__).parent
+"""The folder of the crawler's own code."""
 
 
 def traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
-    """The traceback of an error in a spider as text, masked, without our frames before its own."""
+    """Return the traceback of a spider's error, masked, without our frames before its own."""
     return _text(error, spider_frames(error) or error.__traceback__, mask)
 
 
 def whole_traceback_of(error: Exception, mask: Callable[[str], str] = str) -> str:
-    """The traceback of an error of our own as text, masked."""
+    """Return the whole traceback of an error, masked."""
     return _text(error, error.__traceback__, mask)
 
 
 def spider_frames(error: Exception) -> TracebackType | None:
-    """From the first frame on that is not of our code; None when all are."""
+    """Return the traceback from the first frame that is not ours; None if all are."""
     trace = error.__traceback__
-    while trace is not None and Path(trace.tb_frame.f_code.co_filename).is_relative_to(OURS):
+    while trace is not None and Path(trace.tb_frame.f_code.co_filename).is_relative_to(PACKAGE):
         trace = trace.tb_next
     return trace
 

@@ -34,7 +34,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def normalise(url: str) -> str | None:
-    """The normalised form of one absolute URL, or ``None`` if it is broken or not http(s)."""
+    """Return the normalised form of one absolute URL; ``None`` if it is broken or not http(s)."""
     if _is_normal(url) and "/." not in url and "xn--" not in url:
         return url
     try:
@@ -44,7 +44,7 @@ def normalise(url: str) -> str | None:
 
 
 def resolve(base: str, reference: str) -> str | None:
-    """The normalised URL that ``reference`` means on a page whose base URL is ``base``.
+    """Return the normalised URL that ``reference`` means on a page with the base URL ``base``.
 
     ``None`` if the result is broken or not http(s): ``mailto:``, ``javascript:``, ``data:``.
     """
@@ -60,12 +60,12 @@ def _without_fragment(url: str) -> str | None:
 
 
 class Base:
-    """A URL that references are resolved against, remembering what it has resolved.
+    """A URL that references are resolved against, with a cache of the results.
 
     Pages of one site repeat their links. What a reference means depends, by its first characters,
     on nothing (``https://…``), on the base's origin (``/…``), on its directory (``a``, ``../a``)
-    or on the whole base (empty, ``?…``, ``#…``, ``http:a``). All but the last are remembered, for
-    every base that has the part in question.
+    or on the whole base (empty, ``?…``, ``#…``, ``http:a``). All but the last are cached, for every
+    base that has the part in question.
     """
 
     __slots__ = ("_here", "_root", "url")
@@ -79,26 +79,26 @@ class Base:
     @staticmethod
     @lru_cache(maxsize=64)
     def of(url: str) -> Base:
-        """The ``Base`` for ``url``, the same object for a URL that was asked for lately."""
+        """Return the ``Base`` for ``url``, the same object for a URL that was used lately."""
         return Base(url)
 
     def join(self, reference: str) -> str | None:
-        """As ``resolve``."""
+        """Resolve ``reference`` against this URL, as ``resolve`` does."""
         first = reference[:1]
         if first == "/":
-            known = self._root
+            cache = self._root
         elif first in _STARTS_A_PATH and ":" not in reference:
-            known = self._here
+            cache = self._here
         elif reference.startswith(("https://", "http://")):
-            known = _memory.absolute
+            cache = _memory.absolute
         else:
             return self._parse(reference)
         try:
-            return known[reference]
+            return cache[reference]
         except KeyError:
-            absolute = known is _memory.absolute
+            absolute = cache is _memory.absolute
             url = normalise(reference) if absolute else self._parse(reference)
-            _memory.add(known, reference, url)
+            _memory.add(cache, reference, url)
             return url
 
     def _parse(self, reference: str) -> str | None:
@@ -114,9 +114,9 @@ _STARTS_A_PATH = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 
 
 class _Memory:
-    """What references were resolved to, by the part of the base that they depend on.
+    """The cached URLs of references, by the part of the base that they depend on.
 
-    Holds ``MOST`` prefixes and references (about 15 MB), then starts afresh.
+    Holds ``MOST`` prefixes and references (about 15 MB), then starts again.
     """
 
     MOST = 50_000
@@ -128,21 +128,21 @@ class _Memory:
         self._count = 0
 
     def below(self, prefix: str) -> dict[str, str | None]:
-        """What is known of the references below ``prefix``."""
-        known = self._below.get(prefix)
-        if known is None:
-            self._make_room()
-            known = self._below[prefix] = {}
-        return known
+        """Return the cache of references below ``prefix``."""
+        cache = self._below.get(prefix)
+        if cache is None:
+            self._count_entry()
+            cache = self._below[prefix] = {}
+        return cache
 
-    def add(self, known: dict[str, str | None], reference: str, url: str | None) -> None:
-        """Remember ``url`` in ``known``, unless the reference is a monster."""
-        # A base that has outlived a fresh start holds a dictionary that is no longer counted.
-        if max(len(reference), len(url or "")) <= self.LONGEST and len(known) < self.MOST:
-            self._make_room()
-            known[reference] = url
+    def add(self, cache: dict[str, str | None], reference: str, url: str | None) -> None:
+        """Store ``url`` in ``cache``, unless it is very long."""
+        # A base that is older than the last clearing has a dictionary that is no longer counted.
+        if max(len(reference), len(url or "")) <= self.LONGEST and len(cache) < self.MOST:
+            self._count_entry()
+            cache[reference] = url
 
-    def _make_room(self) -> None:
+    def _count_entry(self) -> None:
         self._count += 1
         if self._count > self.MOST:
             self._below.clear()
@@ -155,7 +155,7 @@ _memory = _Memory()
 
 
 def encode_query(reference: str, encoding: str) -> str:
-    """``reference`` with the non-ASCII characters of its query percent-encoded in ``encoding``.
+    """Percent-encode the non-ASCII characters of the query of ``reference`` in ``encoding``.
 
     Browsers write the query of a link in the encoding of the page that it is on, and all other
     parts in UTF-8 (URL standard, query state). What ``encoding`` lacks becomes ``&#…;``.
@@ -179,17 +179,17 @@ def encode_query(reference: str, encoding: str) -> str:
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
-# What two spellings share
+# Comparing
 
 
 def canonical(url: str) -> str:
-    """The form that two spellings of one address share; only good for comparing.
+    """Return the form that all spellings of one address share; use it for comparing only.
 
     Beyond ``normalise``: percent-encoded unreserved characters are decoded and other encodings
     written in upper case (RFC 3986 section 6.2.2); in the query, ``+`` and ``%20`` are the same,
     empty parameters and an empty query do not count, and parameters are sorted by name.
 
-    Taking two addresses for one would lose a page, taking one for two costs a fetch. So these
+    To take two addresses for one would lose a page; to take one for two costs a fetch. So these
     stay different: the values of a repeated parameter in another order, encoded and plain
     reserved characters, doubled slashes, a host with a dot at its end, http and https, tracking
     and session parameters. A broken URL is returned as it is.
@@ -224,7 +224,7 @@ def _name_of(parameter: str) -> str:
     return parameter.partition("=")[0]
 
 
-# Not right after a bare percent sign: what is decoded there would make another escape of it.
+# Not right after a bare percent sign, which a decoded character would complete to an escape.
 _ESCAPE = re.compile("(?<!%)(?<!%[0-9A-Fa-f])%[0-9A-Fa-f]{2}")
 _UNRESERVED = {
     f"%{ord(char):02X}": char
@@ -241,9 +241,9 @@ def _canonical_escape(match: re.Match[str]) -> str:
 
 
 def origin(url: str) -> str:
-    """Scheme, name and port of a normalised URL: ``https://shop.example``.
+    """Return scheme, name and port of a normalised URL: ``https://shop.example``.
 
-    The port is there only when it is not the scheme's default. User and password are not.
+    A port that is the default of the scheme is omitted, and so are user and password.
     """
     end = url.find("/", 8)
     start = url.find("@", 7, end)
@@ -253,18 +253,23 @@ def origin(url: str) -> str:
 
 
 def netloc(url: str) -> str:
-    """Name and port of a normalised URL: ``shop.example:8080``."""
-    place = origin(url)
-    return place[place.find(":") + 3 :]
+    """Return name and port of a normalised URL: ``shop.example:8080``."""
+    start = origin(url)
+    return start[start.find(":") + 3 :]
+
+
+def netloc_of(origin: str) -> str:
+    """Return name and port of an origin: ``shop.example:8080``."""
+    return origin[origin.find(":") + 3 :]
 
 
 def same_origin(a: str, b: str) -> bool:
-    """True when two normalised URLs share scheme, name and port."""
+    """Return True if two normalised URLs share scheme, name and port."""
     return origin(a) == origin(b)
 
 
 def site(url: str) -> str:
-    """The registrable domain of a normalised URL: ``example.co.uk``.
+    """Return the registrable domain of a normalised URL: ``example.co.uk``.
 
     By the public suffix list, its private part included (``me.github.io`` is a site). An IP
     address, a name without dots and a public suffix itself are sites of their own.
@@ -282,18 +287,18 @@ def _site_of(netloc: str) -> str:
 
 @lru_cache(maxsize=1)
 def _suffixes() -> PublicSuffixList:
-    # Reading the list takes longer than the rest of the start-up, and most jobs never ask.
+    # Reading the list takes longer than the rest of the start-up, and most jobs need no site.
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList()
 
 
 def redacted(url: str) -> str:
-    """``url`` for messages and logs: user and password as ``***``, whatever ``url`` is."""
+    """Return ``url`` for messages and logs, with user and password as ``***``."""
     if "@" not in url:
         return url
     whole = normalise(url)
-    if whole is None:  # where its authority ends is anybody's guess, so rather hide too much
+    if whole is None:  # the end of its authority is unknown: hide rather too much
         return re.sub(r"^(\s*+[a-z]*+:?[/\\]*+).*@", r"\1***@", url, flags=re.S | re.I)
     start, end = whole.find(":") + 3, whole.find("/", 8)
     at = whole.find("@", start, end)

@@ -98,8 +98,8 @@ def test_a_netloc_added_later_counts_though_it_was_refused_before() -> None:
 
 
 def test_memory_for_hosts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scope, "_MOST_REMEMBERED", 10)
+    monkeypatch.setattr(scope, "_MOST_DECISIONS", 10)
     rules = Scope.of_domains(["*"])
     assert rules.everything
     assert all(rules.allows(f"https://a{number}.example/") for number in range(100))
-    assert len(rules._known) <= 10
+    assert len(rules._decisions) <= 10

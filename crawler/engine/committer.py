@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from operator import itemgetter
 
+from crawler import urls
 from crawler.job.job import Job
 from crawler.messages import Done, Failed, Output, Redirected, Retry, Starved
 from crawler.records import Delivery, Key, NewRequest, PendingRow
@@ -199,7 +200,7 @@ class Committer:
                 self._skip(target)
                 return False
             # The target of a seed's redirect is in scope from now on.
-            self._frontier.sync.extend_scope(target.origin.partition("://")[2])
+            self._frontier.sync.extend_scope(urls.netloc_of(target.origin))
             self._frontier.page_budget.count([new_host_id])
         request = bytes(target.request)
         self._store.queue.move(host_id, key, new_host_id, request, once=target.once)

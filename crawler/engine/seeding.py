@@ -172,7 +172,7 @@ def _why_requests_wait(name: str) -> str:
 def worker_spec(job: Job, spider: Spider, threads: int) -> WorkerSpec:
     """Return all that the workers of this job are made from."""
     config, domains = job.config, allowed_domains(spider)
-    netlocs = () if domains else tuple(map(_netloc, job.store.hosts.origins()))
+    netlocs = () if domains else tuple(map(urls.netloc_of, job.store.hosts.origins()))
     return WorkerSpec(
         source=config.source,
         arguments=config.arguments,
@@ -191,7 +191,3 @@ def allowed_domains(spider: Spider) -> tuple[str, ...] | None:
     """Return the domains that the spider declares; None if the seeds' hosts are the scope."""
     declared = spider.allowed_domains
     return ((declared,) if isinstance(declared, str) else tuple(declared)) or None
-
-
-def _netloc(origin: str) -> str:
-    return origin.partition("://")[2]

@@ -1,7 +1,7 @@
-"""Callbacks between two runs: what pending requests are waiting for must still be in the spider.
+"""Check that a changed spider still has the callbacks that pending requests name.
 
-Each run keeps what methods the spider had, and what arguments they took. Where one is gone or takes
-others, the next run asks every pending request whether it is concerned; else it asks none.
+Each run records the methods of the spider with their arguments. If a method is missing or takes
+other arguments, the next run checks every pending request; otherwise it checks none.
 """
 
 from __future__ import annotations
@@ -16,73 +16,74 @@ from crawler.errors import SpiderError
 from crawler.spider import Spider
 from crawler.store.protocols import Store
 
-_KEPT = "callbacks"
+_META_NAME = "callbacks"
 
 
-class _Wanted(msgspec.Struct):
-    """What a request wants of the spider."""
+class _Call(msgspec.Struct):
+    """The callback that a request names, and its arguments."""
 
     callback: str = "parse"
     cb_kwargs: dict[str, Any] = {}
 
 
-_wanted_of = msgspec.msgpack.Decoder(_Wanted).decode
+_call_of = msgspec.msgpack.Decoder(_Call).decode
 
 
-def keep_callbacks(store: Store, spider: type[Spider]) -> None:
-    """Remember what methods ``spider`` has; part of a transaction."""
-    store.meta.set(_KEPT, _signatures(spider))
+def save_callbacks(store: Store, spider: type[Spider]) -> None:
+    """Record the methods of ``spider``; part of a transaction."""
+    store.meta.set(_META_NAME, _signatures(spider))
 
 
 def check_callbacks(store: Store, spider: type[Spider]) -> None:
-    """Raises SpiderError when pending requests name callbacks that it cannot call any more."""
-    before, now = store.meta.get(_KEPT, {}), _signatures(spider)
+    """Raise SpiderError if pending requests name callbacks that the spider no longer has."""
+    before, now = store.meta.get(_META_NAME, {}), _signatures(spider)
     changed = {name for name, text in before.items() if now.get(name) != text}
     if not changed:
         return
-    concerned: Counter[str] = Counter()
+    mismatches: Counter[str] = Counter()
     for request in store.queue.requests():
-        wanted = _wanted_of(request)
-        if wanted.callback in changed and (why := _mismatch(spider, wanted)):
-            concerned[why] += 1
-    if concerned:
-        told = ", ".join(f"{count:,} {why}" for why, count in concerned.most_common())
+        call = _call_of(request)
+        if call.callback in changed and (mismatch := _mismatch(spider, call)):
+            mismatches[mismatch] += 1
+    if mismatches:
+        counts = ", ".join(f"{count:,} {mismatch}" for mismatch, count in mismatches.most_common())
         raise SpiderError(
-            f"{spider.__name__} has changed, and the job has requests that it cannot take: {told}; "
-            "put that back, or start again with --fresh"
+            f"{spider.__name__} has changed, and the job has requests that it cannot take: "
+            f"{counts}; put that back, or start again with --fresh"
         )
 
 
-def _mismatch(spider: type[Spider], wanted: _Wanted) -> str:
-    """What is wrong with a callback for a request; empty when nothing is."""
-    method = getattr(spider, wanted.callback, None)
+def _mismatch(spider: type[Spider], call: _Call) -> str:
+    """Return why the spider cannot take a call; empty if it can."""
+    method = getattr(spider, call.callback, None)
     if not callable(method):
-        return f"for {wanted.callback}(), which is gone"
-    plain = inspect.getattr_static(spider, wanted.callback)
+        return f"for {call.callback}(), which is gone"
+    plain = inspect.getattr_static(spider, call.callback)
     is_static = isinstance(plain, (staticmethod, classmethod))
-    given = (None,) if is_static else (None, None)  # the response; before it, the spider
+    positional = (None,) if is_static else (None, None)  # the response; before it, the spider
     try:
-        inspect.signature(method).bind(*given, **wanted.cb_kwargs)
+        inspect.signature(method).bind(*positional, **call.cb_kwargs)
     except TypeError as error:
-        return f"for {wanted.callback}(): {error}"
+        return f"for {call.callback}(): {error}"
     return ""
 
 
 def _signatures(spider: type[Spider]) -> dict[str, str]:
-    """The spider's methods, and the names of their arguments."""
-    found = {}
+    """Return the spider's methods, and the names of their arguments."""
+    signatures = {}
     for name in dir(spider):
         if not name.startswith("__") and callable(getattr(spider, name)):
-            found[name] = _arguments(getattr(spider, name))
-    return found
+            signatures[name] = _arguments(getattr(spider, name))
+    return signatures
 
 
 def _arguments(function: Any) -> str:
-    """Names and kinds, and which may be left out; not the types, which change nothing."""
+    """Return names and kinds, and which are optional; not the types, which change nothing."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return ""
     return ", ".join(
-        f"{int(one.kind)} {one.name} {one.default is one.empty:d}" for one in parameters
+        f"{int(parameter.kind)} {parameter.name} {parameter.default is parameter.empty:d}"
+        for parameter in parameters
     )

@@ -1,7 +1,7 @@
-"""A job's folder: the names in it, and where the job's output is.
+"""The folder of a job: the names of its files, and the path of the job's output.
 
-An output in the folder is kept relative to it: a folder that was moved goes on, and one that was
-copied has an output of its own. One elsewhere is kept by its absolute path.
+The record of a job has the path of an output in the folder relative to it: so a folder can be
+moved, and a copy has an output of its own. Other outputs are recorded by their absolute path.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ PAGES = "pages"
 JOBS = Path("data") / "jobs"
 
 _OF_THE_STORE = tuple(f"{STORE}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
-_KEPT = (f"{ITEMS}.cut", f"{REJECTED}.cut")
-_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, *_KEPT, LOG, LOCK, PAGES})
+_CUT = (f"{ITEMS}.cut", f"{REJECTED}.cut")
+_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, *_CUT, LOG, LOCK, PAGES})
 
 
 def folder_for(name: str) -> Path:
-    """Where the job of a spider is kept unless the user says otherwise."""
+    """Return the default folder of a spider's job."""
     return JOBS / name
 
 
 def is_in(path: Path, folder: Path) -> bool:
-    """True for a file whose bytes are below ``folder``: whoever copies that copies it too."""
+    """Return True for a file whose bytes are in ``folder``, so that a copy of it has them too."""
     return _real(path).is_relative_to(_real(folder))
 
 
 def stored_path(output: Path, folder: Path) -> str:
-    """``output`` as a job's record keeps it: relative to ``folder`` where it is named in it."""
-    place, home = _named(output), _real(folder)
-    return str(place.relative_to(home) if place.is_relative_to(home) else output.absolute())
+    """Return the path for a job's record: relative to ``folder`` if it is in it by its name."""
+    path, home = _named(output), _real(folder)
+    return str(path.relative_to(home) if path.is_relative_to(home) else output.absolute())
 
 
 def located(output: str, folder: Path) -> Path:
-    """Where an output is that was kept so."""
+    """Return the path of an output from its ``stored_path``."""
     return (folder / output).absolute()
 
 
-def is_same(one: Path, other: Path) -> bool:
-    """True for two ways to name the same file, which need not be there."""
-    return _named(one) == _named(other)
+def is_same(first: Path, second: Path) -> bool:
+    """Return True if both paths name the same file, which need not exist."""
+    return _named(first) == _named(second)
 
 
 def refuse_own_file(output: Path, folder: Path) -> None:
-    """Raises JobError for an output that is something else in ``folder`` already."""
-    place = _real(output)
-    if place.parent == _real(folder) and place.name in _OWN:
+    """Raise JobError for an output that is another file of the job in ``folder``."""
+    path = _real(output)
+    if path.parent == _real(folder) and path.name in _OWN:
         raise JobError(
             f"cannot write the items to {output}: the job keeps something else there; "
             "give another file with -o"
@@ -61,12 +61,12 @@ def refuse_own_file(output: Path, folder: Path) -> None:
 
 
 def _named(path: Path) -> Path:
-    """``path`` by the real name of its folder; a link to the file itself stays a name."""
+    """Return ``path`` with the links of its folder resolved, but not a link to the file itself."""
     return _real(path.parent) / path.name
 
 
 def _real(path: Path) -> Path:
-    """``path`` without links; as it is where they go in a circle, which opening it will tell."""
+    """Return ``path`` with links resolved; as it is if they form a circle (opening it fails)."""
     try:
         return path.resolve()
     except RuntimeError:

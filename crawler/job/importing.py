@@ -1,4 +1,4 @@
-"""Importing a spider's file or module, so that what is wrong with it is said in one sentence."""
+"""Import the file or module of a spider. Each error is one sentence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from crawler.text import display_path
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module of a spider's file, the same one each time. Raises SpiderError.
+    """Return the module of a spider's file, the same at each call. Raises SpiderError.
 
-    The current folder and the file's own can be imported from, but come last: a spider called
-    ``json.py`` must not stand in for the standard library's.
+    The file can import from the current folder and from its own, but they come last: a spider
+    called ``json.py`` must not replace the standard library's.
     """
     path = path.absolute()
     if not path.is_file():
@@ -45,12 +45,12 @@ def _execute(name: str, path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SpiderError(_why_not(error, display_path(path), path)) from error
+        raise SpiderError(_reason(error, display_path(path), path)) from error
     return module
 
 
 def import_module(name: str) -> ModuleType:
-    """The module of this dotted name, as seen from the current folder. Raises SpiderError."""
+    """Return the module of a dotted name, as seen from the current folder. Raises SpiderError."""
     _make_importable(Path.cwd())
     try:
         return importlib.import_module(name)
@@ -59,12 +59,12 @@ def import_module(name: str) -> ModuleType:
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             message = f"there is no module {name!r}, seen from {Path.cwd()}"
         else:
-            message = _why_not(error, name, None)
+            message = _reason(error, name, None)
         raise SpiderError(message) from error
 
 
 def _package_name(path: Path) -> str | None:
-    """The dotted name of a file in a package, whose folder is made importable; None outside one."""
+    """Return the dotted name of a file in a package, and make that importable; else None."""
     parts = [path.stem]
     folder = path.parent
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
@@ -91,8 +91,8 @@ def _no_file(path: Path) -> str:
     return f"there is no file {display_path(path)}{hint}"
 
 
-def _why_not(error: BaseException, where: str, path: Path | None) -> str:
-    """Why a spider's module cannot be imported, in one sentence."""
+def _reason(error: BaseException, where: str, path: Path | None) -> str:
+    """Return why a spider's module cannot be imported, in one sentence."""
     if isinstance(error, SyntaxError):
         file = display_path(Path(error.filename)) if error.filename else where
         return f"{file}, line {error.lineno}: syntax error: {error.msg}"

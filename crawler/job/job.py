@@ -1,4 +1,4 @@
-"""A job on disk: its folder, its lock, its store and its output."""
+"""A job that this process runs: its folder, its lock, its store and its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from crawler.clock import WallClock
 from crawler.errors import JobError
 from crawler.job import lock
-from crawler.job.callback_check import check_callbacks, keep_callbacks
+from crawler.job.callback_check import check_callbacks, save_callbacks
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOG, PAGES, REJECTED, STORE, is_in, refuse_own_file
 from crawler.job.record import JobRecord, read_record, reader
@@ -28,8 +28,8 @@ from crawler.store.protocols import Store
 class Job:
     """A job that this process, and no other, runs: its store, its counters and its two files.
 
-    Use it as a context manager. Raises JobError where the folder, the store or an output cannot
-    be used, and JobLockedError where another process runs the job.
+    Use it as a context manager. Raises JobError if the folder, the store or an output cannot be
+    used, and JobLockedError if another process runs the job.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -157,13 +157,13 @@ class Job:
             if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):
                 self.store.shift_times(back)
             self.store.meta.set("record", self.record.updated(self.config))
-            keep_callbacks(self.store, self.config.source.load())
+            save_callbacks(self.store, self.config.source.load())
         self._run_store.begin()
         for sink in (self.items, self.rejected):
             sink.log_cut()
 
     def end(self) -> None:
-        """Mark the job as left in good order, its counters included."""
+        """Save the counters, and mark the job as not running."""
         self.items.check()
         self.rejected.check()
         with self.store.transaction():
@@ -172,7 +172,7 @@ class Job:
             self.store.meta.set("running", False)
 
     def save_counters(self) -> None:
-        """Keep the counters and the outputs' lengths; part of each commit."""
+        """Save the counters and the lengths of the outputs; part of each commit."""
         self.counters.output_length = self.items.length
         self.counters.rejected_length = self.rejected.length
         self.store.meta.set("counters", msgspec.to_builtins(self.counters))
@@ -180,7 +180,7 @@ class Job:
         self.store.meta.set("checksums", {"items": self.items.mark, "rejected": self.rejected.mark})
 
     def close(self) -> None:
-        """Close the store and the files and let others run the job."""
+        """Close the store and the files, and release the lock."""
         self._stack.close()
 
     def __enter__(self) -> Job:

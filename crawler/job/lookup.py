@@ -1,4 +1,4 @@
-"""Jobs by name: which job folder the user means, and how far the job in it is."""
+"""Find the job folder that the user means, and tell how far its job is."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from crawler.records import FailureReport
 from crawler.stats import Counters, State, status
 
 MOST_FAILURES = 1000
-"""Failed pages that are looked at, the last ones."""
+"""Failed pages that are listed, the last ones."""
 
 
 def folder_of(job: str | None) -> Path:
-    """The folder of ``job``, a folder or a name under ``data/jobs``; without it, the last job.
+    """Return the folder of ``job``, a path or a name under ``data/jobs``; without it, the last job.
 
-    Raises JobError where there is no such job.
+    Raises JobError if there is no such job.
     """
     if job is None:
         return _last_job()
@@ -32,22 +32,22 @@ def folder_of(job: str | None) -> Path:
     names = [folder.name for folder in _folders()]
     near = difflib.get_close_matches(job, names, n=1)
     hint = f": did you mean {near[0]}?" if near else ""
-    known = (
+    others = (
         f" (jobs in {JOBS}: {', '.join(sorted(names))})" if names else f", and no others in {JOBS}"
     )
-    raise JobError(f"there is no job {job!r}{hint}{known}")
+    raise JobError(f"there is no job {job!r}{hint}{others}")
 
 
 def job_status(folder: Path) -> dict[str, Any]:
-    """What ``crawl status --json`` prints, of a running, stopped or finished job."""
+    """Return the fields of ``crawl status --json``, of a running, stopped or finished job."""
     with reader(folder) as store:
         counters = msgspec.convert(store.meta.get("counters"), Counters)
         record = msgspec.convert(store.meta.get("record"), JobRecord)
         state = _state(folder, counters)
-        found = status(
+        fields = status(
             state, counters, store.hosts.count(), record.output_in(folder), record.spider
         )
-        return {**found, "failures": store.failures.by_cause()}
+        return {**fields, "failures": store.failures.by_cause()}
 
 
 def _state(folder: Path, counters: Counters) -> State:
@@ -57,7 +57,7 @@ def _state(folder: Path, counters: Counters) -> State:
 
 
 def failed_pages(folder: Path) -> list[FailureReport]:
-    """Why the pages of a job failed, the last ones first."""
+    """Return the reports of a job's failed pages, the last ones first."""
     with reader(folder) as store:
         return [failed.report for failed in store.failures.latest(MOST_FAILURES)]
 

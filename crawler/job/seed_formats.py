@@ -1,4 +1,4 @@
-"""The formats of a seed list: plain lines, CSV and JSON lines, each read one row at a time."""
+"""Read the formats of a seed list, row by row: plain lines, CSV and JSON lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from crawler.errors import SeedError
 
 LONGEST_LINE = 1024 * 1024
-"""Bytes of a line that are read; the rest of it is skipped."""
+"""Bytes of a line that are read; the rest is skipped."""
 CSV = frozenset({".csv", ".tsv"})
 JSON = frozenset({".jsonl", ".ndjson", ".json"})
 DELIMITERS = ",;\t|"
@@ -25,7 +25,7 @@ Numbered = Iterator[tuple[int, str]]
 
 
 class Row(NamedTuple):
-    """One seed of a list: the number of its line, its URL as it stands there, other columns."""
+    """A seed of a list: the number of its line, its URL as written, and the other columns."""
 
     line: int
     url: str
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """One line of a list that is no seed, and why."""
+    """A line of a list that is no seed, and the reason."""
 
     line: int
     text: str
@@ -41,12 +41,12 @@ class BadRow(NamedTuple):
 
 
 def rows_of(file: IO[bytes], name: str, suffix: str) -> Iterator[Row | BadRow]:
-    """The rows of a list in UTF-8, in the format that ``suffix`` or the first line says.
+    """Yield the rows of a list in UTF-8, in the format of ``suffix`` or of the first line.
 
-    Bytes that are no UTF-8 come as lone surrogates. Raises SeedError for what is no such list.
+    Invalid UTF-8 is decoded to lone surrogates. Raises SeedError for a file that is no such list.
     """
     lines: Numbered = enumerate(_lines(file, name), 1)
-    first = next(((number, line) for number, line in lines if _says_something(line)), None)
+    first = next(((number, line) for number, line in lines if _has_content(line)), None)
     if first is None:
         return iter(())
     text = first[1].strip()
@@ -59,7 +59,7 @@ def rows_of(file: IO[bytes], name: str, suffix: str) -> Iterator[Row | BadRow]:
 
 
 def check_text(start: bytes, name: str) -> None:
-    """Raises SeedError when a list begins with what is no text in UTF-8."""
+    """Raise SeedError for the start of a file that is no text in UTF-8."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SeedError(f"{name} is in UTF-16: save it in UTF-8")
     if start.startswith(b"\x1f\x8b"):
@@ -69,7 +69,7 @@ def check_text(start: bytes, name: str) -> None:
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[str]:
-    encoding = "utf-8-sig"  # a byte order mark may stand at the very start
+    encoding = "utf-8-sig"  # the file may start with a byte order mark
     while raw := file.readline(LONGEST_LINE):
         if encoding == "utf-8-sig":
             check_text(raw, name)
@@ -80,7 +80,7 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
         encoding = "utf-8"
 
 
-def _says_something(line: str) -> bool:
+def _has_content(line: str) -> bool:
     text = line.strip()
     return bool(text) and not text.startswith("#")
 
@@ -99,17 +99,17 @@ def _plain_rows(lines: Numbered) -> Iterator[Row | BadRow]:
 
 
 def _csv_rows(lines: Numbered, name: str) -> Iterator[Row | BadRow]:
-    """The rows below a header that has a column ``url``. Raises SeedError where it has none."""
+    """Yield the rows below a header with a column ``url``. Raises SeedError if it has none."""
     number, header = next(lines)
     columns = _cells(header)
-    place = _url_column(columns)
-    if place is None:
+    index = _url_column(columns)
+    if index is None:
         raise SeedError(
             f"{name} has no column url: its first line must name the columns, as in url,city; "
             f"it is {header.strip()[:80]!r}"
         )
-    if twice := {column for column in columns if column and columns.count(column) > 1}:
-        raise SeedError(f"{name} has several columns {', '.join(sorted(twice))}")
+    if repeated := {column for column in columns if column and columns.count(column) > 1}:
+        raise SeedError(f"{name} has several columns {', '.join(sorted(repeated))}")
     reader = csv.reader((line for _, line in lines), delimiter=_delimiter(header))
     while True:
         start = number + reader.line_num + 1
@@ -121,18 +121,18 @@ def _csv_rows(lines: Numbered, name: str) -> Iterator[Row | BadRow]:
         if cells is None:
             return
         if any(cell.strip() for cell in cells):
-            yield _csv_row(start, columns, cells, place)
+            yield _csv_row(start, columns, cells, index)
 
 
-def _csv_row(line: int, columns: list[str], cells: list[str], place: int) -> Row | BadRow:
+def _csv_row(line: int, columns: list[str], cells: list[str], index: int) -> Row | BadRow:
     if len(cells) > len(columns):
         text = ",".join(cells)
         return BadRow(line, text, f"has {len(cells)} fields, but the header has {len(columns)}")
-    cells += [""] * (len(columns) - len(cells))  # spreadsheets leave out empty ones at the end
-    others = dict(zip(columns, cells, strict=True))
-    del others[columns[place]]
-    others.pop("", None)
-    return Row(line, cells[place].strip(), others)
+    cells += [""] * (len(columns) - len(cells))  # spreadsheets omit empty ones at the end
+    values = dict(zip(columns, cells, strict=True))
+    del values[columns[index]]
+    values.pop("", None)
+    return Row(line, cells[index].strip(), values)
 
 
 def _cells(header: str) -> list[str]:
@@ -148,22 +148,22 @@ def _delimiter(header: str) -> str:
 
 
 def _url_column(columns: Iterable[str]) -> int | None:
-    places = [place for place, column in enumerate(columns) if column.lower() == "url"]
-    return places[0] if places else None
+    indexes = [index for index, column in enumerate(columns) if column.lower() == "url"]
+    return indexes[0] if indexes else None
 
 
 # JSON lines
 
 
 def _json_rows(lines: Numbered, name: str, first: str) -> Iterator[Row | BadRow]:
-    """The rows of JSON lines: objects with a ``url``, or strings."""
+    """Yield the rows of JSON lines: objects with a ``url``, or strings."""
     if first.startswith("["):
         raise SeedError(
             f"{name} is a JSON array, but must have one object a line: "
             f"jq -c '.[]' {name} | crawl run … -"
         )
     for number, line in lines:
-        if _says_something(line):
+        if _has_content(line):
             yield _json_row(number, line)
 
 
@@ -178,7 +178,7 @@ def _json_row(number: int, line: str) -> Row | BadRow:
     if not isinstance(value, dict):
         return BadRow(number, text, 'is no object with a "url"')
     keys = list(value)
-    place = _url_column(keys)
-    if place is None or not isinstance(value[keys[place]], str):
+    index = _url_column(keys)
+    if index is None or not isinstance(value[keys[index]], str):
         return BadRow(number, text, 'has no text as "url"')
-    return Row(number, value.pop(keys[place]).strip(), value)
+    return Row(number, value.pop(keys[index]).strip(), value)

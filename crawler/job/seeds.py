@@ -1,9 +1,9 @@
-"""Seeds: the requests that a crawl starts from, read line by line from wherever they are.
+"""Read seeds, the requests that a crawl starts from, line by line.
 
 A seed list has one URL a line, with ``#`` comments and blank lines; or it is CSV or JSON lines
-with a ``url``, whose other columns reach the callback as keyword arguments. A file's ending says
-which (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json``), otherwise its first line does.
-Lists may be of any length: no more than a line of them is in memory.
+with a ``url``, whose other columns reach the callback as keyword arguments. The ending of a file
+says which (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json``), otherwise its first line does.
+Lists may be of any length: only one line of them is in memory.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from crawler.text import display_path
 
 STDIN = "-"
 LONGEST_URL = 64 * 1024
-"""Characters of a seed; no server takes more in a URL."""
+"""Characters of a seed; no server accepts more in a URL."""
 LONGEST_SHOWN = 200
-"""Characters of a bad line that are told."""
+"""Characters of a bad line that are shown."""
 _DOMAIN = re.compile(
     r"(localhost|[\w-]+(\.[\w-]+)*\.[^\W\d_]{2,}|\d+(\.\d+){3})(:\d+)?([/?#]\S*)?", re.IGNORECASE
 )
@@ -39,7 +39,7 @@ _TEXT_FILES = frozenset({".txt", ".list", ".lst", ".text", ".urls", ".log", ".gz
 
 @dataclass(frozen=True, slots=True)
 class BadSeed:
-    """A seed that cannot be crawled: where it stands (``seeds.txt:17``), and why not."""
+    """A seed that cannot be crawled: its place (``seeds.txt:17``), and the reason."""
 
     where: str
     text: str
@@ -50,17 +50,17 @@ class BadSeed:
 
 
 def check(args: Sequence[str]) -> None:
-    """Raises SeedError for a seed on the command line that is no URL and no file to read."""
+    """Raise SeedError for a seed on the command line that is no URL and no readable file."""
     for arg in args:
         if "://" in arg:
             if urls.normalise(arg) is None:
-                raise SeedError(f"{urls.redacted(arg)!r} {_why_not(arg)}")
+                raise SeedError(f"{urls.redacted(arg)!r} {_reason(arg)}")
         elif arg != STDIN:
             _check_file(arg)
 
 
 def check_spider(spider: Spider) -> None:
-    """Raises SpiderError for ``start_urls`` that are one text and no list of them."""
+    """Raise SpiderError for ``start_urls`` that are a string instead of a list."""
     if isinstance(spider.start_urls, str):
         name = type(spider).__name__
         raise SpiderError(f"{name}.start_urls must be a list: write [{spider.start_urls!r}]")
@@ -69,10 +69,10 @@ def check_spider(spider: Spider) -> None:
 def read(
     args: Sequence[str], spider: Spider, stdin: IO[Any] | None = None
 ) -> Iterator[Request | BadSeed]:
-    """The requests that ``args`` mean (files, URLs, ``-``), or without any those of the spider.
+    """Yield the requests of ``args`` (files, URLs, ``-``); without any, those of the spider.
 
-    Raises SeedError at once for what ``check`` refuses, and SpiderError where the spider cannot
-    take the columns of the first row. ``stdin`` is the process's own unless given.
+    Raises SeedError at once for arguments that ``check`` refuses, and SpiderError if the spider
+    cannot take the columns of the first row. ``stdin`` is the process's own unless given.
     """
     check(args)
     seeds = _Seeds(spider)
@@ -80,10 +80,9 @@ def read(
 
 
 def identity(args: Sequence[str]) -> list[list[str | int]] | None:
-    """What changes when a list is written to, so that an unchanged one need not be read again.
+    """Return plain data that changes with the lists, so that unchanged lists are not read again.
 
-    Plain data, to be compared with what it was before the list was last read to its end. None
-    where nothing short of reading tells: for standard input, pipes and the spider's own seeds.
+    None if only reading can tell: for standard input, pipes and the spider's own seeds.
     """
     if not args or any("://" not in arg and not Path(arg).is_file() for arg in args):
         return None
@@ -99,19 +98,19 @@ def _identity_of(arg: str) -> list[str | int]:
 
 
 def absolute(args: Sequence[str]) -> list[str]:
-    """``args`` as they mean the same from any folder."""
+    """Return ``args`` in a form that means the same from any folder."""
     return [arg if "://" in arg or arg == STDIN else str(Path(arg).absolute()) for arg in args]
 
 
 class _Seeds:
-    """Makes requests for one spider, remembering which columns its callback takes."""
+    """Makes the requests of one spider; caches which columns its callback takes."""
 
-    MOST_REMEMBERED = 1000
+    MOST_CACHED = 1000
 
     def __init__(self, spider: Spider) -> None:
         self._spider = spider
-        self._taken: dict[tuple[str, ...], str] = {}
-        self._any_row = False
+        self._refusals: dict[tuple[str, ...], str] = {}
+        self._has_rows = False
 
     def of_arguments(
         self, args: Sequence[str], stdin: IO[Any] | None
@@ -150,7 +149,7 @@ class _Seeds:
     def _request(self, where: str, text: str, columns: dict[str, Any]) -> Request | BadSeed:
         url = _url_of(text)
         if url is None:
-            return _bad(where, text, _why_not(text))
+            return _bad(where, text, _reason(text))
         reason = self._refusal(tuple(columns))
         if reason:
             return _bad(where, text, reason)
@@ -161,27 +160,29 @@ class _Seeds:
         check_arguments(signature, request.callback, request.cb_kwargs or {})
         url = urls.normalise(request.url)
         if url is None:
-            return _bad(where, request.url, _why_not(request.url))
+            return _bad(where, request.url, _reason(request.url))
         request.url = url
         return request
 
     def _refusal(self, columns: tuple[str, ...]) -> str:
-        """Why the callback does not take these columns. Where the first row's are not taken,
-        none is likely to be, so that raises SpiderError."""
-        reason = self._taken.get(columns)
+        """Return why the callback does not take these columns; empty if it does.
+
+        Raises SpiderError for those of the first row: later rows will hardly fit either.
+        """
+        reason = self._refusals.get(columns)
         if reason is None:
             reason = _misfit(self._spider, columns)
-            if reason and not self._any_row:
+            if reason and not self._has_rows:
                 raise SpiderError(reason)
-            if len(self._taken) >= self.MOST_REMEMBERED:
-                self._taken.clear()
-            self._taken[columns] = reason
-        self._any_row = True
+            if len(self._refusals) >= self.MOST_CACHED:
+                self._refusals.clear()
+            self._refusals[columns] = reason
+        self._has_rows = True
         return reason
 
 
 def _misfit(spider: Spider, columns: tuple[str, ...]) -> str:
-    """Why ``parse`` cannot be called with these columns, and how it could; empty if it can."""
+    """Return why ``parse`` cannot be called with these columns; empty if it can."""
     name = type(spider).__name__
     if type(spider).parse is Spider.parse:
         raise SpiderError(f"{name} has no method parse(self, response), which seeds are handed to")
@@ -191,16 +192,16 @@ def _misfit(spider: Spider, columns: tuple[str, ...]) -> str:
         if not columns:
             return f"{name}.parse() needs more than a response: {error.__cause__ or error}"
         plain = all(column.isidentifier() for column in columns)
-        wanted = ", ".join(columns) if plain else "**columns"
+        parameters = ", ".join(columns) if plain else "**columns"
         return (
             f"the columns {', '.join(columns)} do not fit {name}.parse(): "
-            f"write parse(self, response, {wanted})"
+            f"write parse(self, response, {parameters})"
         )
     return ""
 
 
 def _started(spider: Spider) -> Iterator[Any]:
-    """What ``start`` gives, its own errors told as those of the spider."""
+    """Yield the results of ``start``; turn its errors into SpiderErrors."""
     name = type(spider).__name__
     check_spider(spider)
     try:
@@ -215,14 +216,14 @@ def _started(spider: Spider) -> Iterator[Any]:
 
 
 def _url_of(text: str) -> str | None:
-    """The normalised URL in one line; None where there is none, or more than one."""
+    """Return the normalised URL in one line; None if there is none, or more than one."""
     url = urls.normalise(text) if len(text) <= LONGEST_URL else None
-    # What is its own normal form has nothing in it that does not belong there.
+    # A text that is its own normal form has no invalid characters.
     return None if url != text and _NOT_IN_A_SEED.search(text) else url
 
 
-def _why_not(text: str) -> str:
-    """Why a seed cannot be crawled."""
+def _reason(text: str) -> str:
+    """Return why a seed cannot be crawled."""
     if len(text) > LONGEST_URL:
         return "is too long for a URL"
     if _NOT_UTF8.search(text):
@@ -250,7 +251,7 @@ def _bad(where: str, text: str, reason: str) -> BadSeed:
 def _check_file(arg: str) -> None:
     path = Path(arg)
     try:
-        # What is no regular file (a pipe from the shell) can be read only once, later.
+        # A pipe from the shell can be read only once, later.
         with path.open("rb") as file:
             check_text(file.read(1024) if path.is_file() else b"", arg)
     except FileNotFoundError:

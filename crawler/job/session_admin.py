@@ -1,4 +1,4 @@
-"""Identities: the sessions of a job as a person sees them, takes them out and forgets them."""
+"""Show, export and forget the sessions of a job, for the commands about sessions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import msgspec
 from crawler import urls
 from crawler.errors import AccountError, CookieFileError
 from crawler.records import LoginState, SessionRecord
-from crawler.session import cookie_files
-from crawler.session.cookie_files import domain_of
+from crawler.session.cookie_files import as_json, domain_of, netscape
 from crawler.session.keys import SessionKey
 from crawler.store.protocols import Store
 
 
 class SessionInfo(msgspec.Struct):
-    """What is known of one session, without what it consists of. Times are wall clock."""
+    """A session as ``crawl sessions`` shows it, without its cookies. Times are wall clock."""
 
     key: str
     name: str
-    """The account's, or the site's that an anonymous session is for; empty for the only one."""
+    """The name of the account, or the site of an anonymous session; empty for the only account."""
     is_account: bool
     hosts: list[str]
-    """The hosts that it has asked, or has cookies for."""
+    """The hosts that it has sent requests to, or has cookies for."""
     cookies: int
     logged_in_at: float | None
     first_expiry: float | None
@@ -34,28 +33,28 @@ class SessionInfo(msgspec.Struct):
     logins: int
     logged_out_at: float | None
     waiting: str
-    """What its login waits for; empty when for nothing."""
+    """The question that its login needs an answer to; empty if there is none."""
 
 
-# Looking
+# Show
 
 
-def list_sessions(store: Store) -> list[SessionInfo]:
-    """Every account that has been used, and every site that has set cookies."""
-    found = [_identity(store, session) for session in store.sessions.all()]
-    return [one for one in found if one.is_account or one.cookies]
+def all_sessions(store: Store) -> list[SessionInfo]:
+    """Return every account that has been used, and every site that has set cookies."""
+    infos = [_info(store, session) for session in store.sessions.all()]
+    return [info for info in infos if info.is_account or info.cookies]
 
 
 def waiting(store: Store) -> dict[str, str]:
-    """What logins ask that nobody has answered, by the account's name."""
-    found = (
+    """Return the open questions of logins, by the account's name."""
+    questions = (
         (SessionKey.parse(session.key).name, session.login.waiting)
         for session in store.sessions.all()
     )
-    return {name: question for name, question in found if question}
+    return {name: question for name, question in questions if question}
 
 
-def _identity(store: Store, session: SessionRecord) -> SessionInfo:
+def _info(store: Store, session: SessionRecord) -> SessionInfo:
     key = SessionKey.parse(session.key)
     expiries = [cookie.expires for cookie in session.cookies if cookie.expires is not None]
     return SessionInfo(
@@ -75,60 +74,60 @@ def _identity(store: Store, session: SessionRecord) -> SessionInfo:
 
 def _hosts(store: Store, session: SessionRecord) -> list[str]:
     key = SessionKey.parse(session.key)
-    origins = list(store.hosts.origins())  # before anything else is asked of the store
+    origins = list(store.hosts.origins())  # all of them before the next query
     if key.is_account:
-        asked = [origin for origin in origins if store.hosts.find(origin, key.name)]
+        used = [origin for origin in origins if store.hosts.find(origin, key.name)]
     else:
-        asked = [origin for origin in origins if urls.site(origin) == key.name]
-    hosts = {origin.partition("://")[2] for origin in asked}
+        used = [origin for origin in origins if urls.site(origin) == key.name]
+    hosts = {urls.netloc_of(origin) for origin in used}
     return sorted(hosts or {domain_of(cookie).lstrip(".") for cookie in session.cookies})
 
 
-# Taking out, and forgetting
+# Forget and export
 
 
 def forget(store: Store, account: str | None) -> list[SessionInfo]:
-    """Forget cookies and login states, of one account or of all; returns whose.
+    """Forget cookies and login states, of one account or of all; return the sessions.
 
-    What an account has used of its quota stays. Raises AccountError for one that is not there.
+    The used quota of an account stays. Raises AccountError for an account without a session.
     """
-    gone = chosen(store, account)
+    infos = chosen(store, account)
     with store.transaction():
-        for one in gone:
-            record = store.sessions.get(one.key) or SessionRecord(one.key, [])
+        for info in infos:
+            record = store.sessions.get(info.key) or SessionRecord(info.key, [])
             store.sessions.save(record._replace(cookies=[], login=LoginState()))
-    return gone
+    return infos
 
 
 def export(store: Store, path: Path, account: str | None) -> int:
-    """Write cookies to ``path`` (mode 0600), as JSON if it is called so; returns how many.
+    """Write cookies to ``path`` (mode 0600), as JSON if its name says so; return their number.
 
-    Raises AccountError where it is not clear whose, and CookieFileError for a file that cannot be
-    written.
+    Raises AccountError if there are several sessions to choose from, and CookieFileError for a
+    file that cannot be written.
     """
-    found = [one for one in chosen(store, account) if one.cookies]
-    if len(found) > 1 and any(one.is_account for one in found):
-        names = ", ".join(one.name or "the spider's own" for one in found)
+    infos = [info for info in chosen(store, account) if info.cookies]
+    if len(infos) > 1 and any(info.is_account for info in infos):
+        names = ", ".join(info.name or "the spider's own" for info in infos)
         raise AccountError(f"there are several sessions: say which with --account ({names})")
-    sessions = [session for one in found if (session := store.sessions.get(one.key))]
+    sessions = [session for info in infos if (session := store.sessions.get(info.key))]
     cookies = [cookie for session in sessions for cookie in session.cookies]
-    form = cookie_files.as_json if path.suffix.lower() == ".json" else cookie_files.netscape
-    _write_private(path, form(cookies))
+    write = as_json if path.suffix.lower() == ".json" else netscape
+    _write_private(path, write(cookies))
     return len(cookies)
 
 
 def chosen(store: Store, account: str | None) -> list[SessionInfo]:
-    """The identity of one account, or all. Raises AccountError for one that is not there."""
-    found = list_sessions(store)
+    """Return the session of one account, or all. Raises AccountError if it has none."""
+    infos = all_sessions(store)
     if account is None:
-        return found
-    mine = [one for one in found if one.name == account]
-    if not mine:
-        known = ", ".join(one.name for one in found if one.name)
+        return infos
+    matching = [info for info in infos if info.name == account]
+    if not matching:
+        names = ", ".join(info.name for info in infos if info.name)
         raise AccountError(
-            f"the job has no session of {account!r}" + (f" (there are {known})" if known else "")
+            f"the job has no session of {account!r}" + (f" (there are {names})" if names else "")
         )
-    return mine
+    return matching
 
 
 def _write_private(path: Path, text: str) -> None:

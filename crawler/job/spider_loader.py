@@ -1,4 +1,4 @@
-"""Discovery: which spider the user means, and how every process gets at the same class.
+"""Find the spider that the user means, and load the same class in every process.
 
 A spider is named by what ``crawl list`` shows, by its file (``spiders/books.py``, with
 ``:Books`` where the file has several) or by its module (``package.module:Books``).
@@ -29,10 +29,10 @@ FOLDER = Path("spiders")
 
 @dataclass(frozen=True, slots=True)
 class SpiderSource:
-    """Where a spider class comes from; can be pickled, and means the same in every process.
+    """The origin of a spider class; can be pickled, and means the same in every process.
 
     ``spec`` finds it again from any folder: the file's absolute path, or the module, and the
-    class. ``spider`` is the class itself where a script has handed it over.
+    class. ``spider`` is the class itself if a script has passed it.
     """
 
     spec: str
@@ -42,15 +42,15 @@ class SpiderSource:
     spider: type[Spider] | None = None
 
     def load(self) -> type[Spider]:
-        """The class, imported if need be. Raises SpiderError saying what is wrong with it."""
+        """Return the class, imported if need be. Raises SpiderError."""
         if self.spider is not None:
             return self.spider
         module = import_module(self.module) if self.path is None else import_file(self.path)
-        where = self.module if self.path is None else display_path(self.path)
-        return _spider_in(module, self.class_name, where)
+        name = self.module if self.path is None else display_path(self.path)
+        return _spider_in(module, self.class_name, name)
 
     def make(self, arguments: Mapping[str, str]) -> Spider:
-        """An instance, constructed with ``arguments``. Raises UsageError if it takes no such."""
+        """Return an instance, constructed with ``arguments``. Raises UsageError."""
         spider = self.load()
         refuse_in_arguments(arguments)
         _check_arguments(spider, arguments)
@@ -60,15 +60,15 @@ class SpiderSource:
         try:
             instance = spider(**arguments)
         except Exception as error:
-            given = f" with -a {', '.join(arguments)}" if arguments else ""
+            options = f" with -a {', '.join(arguments)}" if arguments else ""
             raise SpiderError(
-                f"{spider.__name__} cannot be made{given}: {type(error).__name__}: {error}"
+                f"{spider.__name__} cannot be made{options}: {type(error).__name__}: {error}"
             ) from error
         rules_by_kind(instance.retry, f"{spider.__name__}.retry")
         return instance
 
     def check_importable(self) -> None:
-        """Raises SpiderError for a class that no other process can import, as of a notebook."""
+        """Raise SpiderError for a class that no other process can import, as in a notebook."""
         if self.spider is not None and not _is_importable(self.spider):
             raise SpiderError(
                 f"worker processes cannot import {self.spider.__name__}: put it into a file of its "
@@ -89,39 +89,39 @@ class Listing:
 
 
 def find(spec: str, folder: Path = FOLDER) -> SpiderSource:
-    """The spider that ``spec`` means: a name, a file or a module. Raises SpiderError."""
-    place, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
-    if _is_file(place):
-        return _in_file(Path(place), class_name)
+    """Return the spider that ``spec`` means: a name, a file or a module. Raises SpiderError."""
+    location, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
+    if _is_file(location):
+        return _in_file(Path(location), class_name)
     if class_name:
-        SpiderSource(spec, module=place, class_name=class_name).load()
-        return SpiderSource(spec, module=place, class_name=class_name)
+        SpiderSource(spec, module=location, class_name=class_name).load()
+        return SpiderSource(spec, module=location, class_name=class_name)
     return _by_name(spec, folder)
 
 
-def _is_file(place: str) -> bool:
-    return place.endswith(".py") or "/" in place or "\\" in place
+def _is_file(location: str) -> bool:
+    return location.endswith(".py") or "/" in location or "\\" in location
 
 
 def of_class(spider: type[Spider]) -> SpiderSource:
-    """The source for a class that a script has at hand."""
+    """Return the source of a class that a script passes. Raises SpiderError."""
     if not (isinstance(spider, type) and issubclass(spider, Spider)):
         raise SpiderError(f"{spider!r} is no spider: pass the class, which extends Spider")
     _check_name(spider)
     module = sys.modules.get(spider.__module__)
     file = getattr(module, "__file__", None)
     is_script = spider.__module__ == "__main__" and file is not None
-    place = str(Path(file).absolute()) if is_script and file else spider.__module__
-    return SpiderSource(f"{place}:{spider.__qualname__}", spider=spider)
+    module_name = str(Path(file).absolute()) if is_script and file else spider.__module__
+    return SpiderSource(f"{module_name}:{spider.__qualname__}", spider=spider)
 
 
 def literal_attributes(spec: str, names: Collection[str], folder: Path = FOLDER) -> dict[str, Any]:
-    """Return attributes that the file of a spider assigns plain values, without running the file.
+    """Return attributes that the file of a spider sets to plain values, without running it.
 
-    Only ``names`` are returned; none where the classes of the file differ, or for a module.
+    Only ``names`` are returned; none for a module, or if the classes of the file differ in it.
     """
-    place, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
-    path = Path(place) if _is_file(place) else folder / f"{place}.py"
+    location, _, class_name = spec.rpartition(":") if ":" in spec else (spec, "", "")
+    path = Path(location) if _is_file(location) else folder / f"{location}.py"
     try:
         module = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -132,7 +132,7 @@ def literal_attributes(spec: str, names: Collection[str], folder: Path = FOLDER)
             for target in statement.targets:
                 if isinstance(target, ast.Name) and target.id in names:
                     values.setdefault(target.id, set()).add(statement.value.value)
-    return {name: found.pop() for name, found in values.items() if len(found) == 1}
+    return {name: choices.pop() for name, choices in values.items() if len(choices) == 1}
 
 
 def _class_statements(module: ast.Module, class_name: str) -> Iterator[ast.stmt]:
@@ -142,12 +142,12 @@ def _class_statements(module: ast.Module, class_name: str) -> Iterator[ast.stmt]
 
 
 def available(folder: Path = FOLDER) -> list[Listing]:
-    """Every spider in the files of ``folder``, and every file that cannot be imported."""
+    """List every spider in the files of ``folder``, and every file that cannot be imported."""
     return [listing for path in _files(folder) for listing in _listed(path)]
 
 
 def _files(folder: Path) -> list[Path]:
-    """The Python files in ``folder`` and below, without private and hidden ones."""
+    """Return the Python files in ``folder`` and below, without private and hidden ones."""
     return sorted(
         path
         for path in folder.rglob("*.py")
@@ -177,19 +177,19 @@ def _in_file(path: Path, class_name: str) -> SpiderSource:
 
 
 def _by_name(name: str, folder: Path) -> SpiderSource:
-    """The spider of this name, else of this class, else the one in the file of this name."""
+    """Return the spider of this name, else of this class, else that in the file of this name."""
     likely = folder / f"{name}.py"
     if likely.is_file():  # the usual case, which need not import every other file
         for spider in _spiders_of(import_file(likely)).values():
             if name in (spider.name, spider.__name__):
                 return _in_file(likely, spider.__name__)
     listings = available(folder)
-    found = [listing for listing in listings if listing.name == name]
-    found = found or [listing for listing in listings if listing.class_name == name]
-    if len(found) > 1:
-        raise SpiderError(f"there are several spiders {name!r}: say {_or(found)}")
-    if found:
-        return _in_file(found[0].path, found[0].class_name)
+    matching = [listing for listing in listings if listing.name == name]
+    matching = matching or [listing for listing in listings if listing.class_name == name]
+    if len(matching) > 1:
+        raise SpiderError(f"there are several spiders {name!r}: say {_or(matching)}")
+    if matching:
+        return _in_file(matching[0].path, matching[0].class_name)
     if likely.is_file():
         return _in_file(likely, "")
     raise SpiderError(_not_found(name, folder, listings))
@@ -223,16 +223,16 @@ def _is_importable(spider: type[Spider]) -> bool:
     module = sys.modules.get(spider.__module__)
     if "<locals>" in spider.__qualname__ or module is None:
         return False
-    # Worker processes run a script again to have its classes. They find no file to run behind a
-    # prompt, a notebook or `python -c`, and with `python - < script` one that is called <stdin>.
+    # Worker processes run a script again to get its classes. A prompt, a notebook or `python -c`
+    # has no file to run, and the file of `python - < script` is called <stdin>.
     file = getattr(module, "__file__", None)
     return spider.__module__ != "__main__" or (file is not None and Path(file).is_file())
 
 
 def _spiders_of(module: ModuleType) -> dict[str, type[Spider]]:
-    """The spiders that a module defines itself, by class name, in their order in the file.
+    """Return the spiders that a module defines itself, by class name, in the order of the file.
 
-    A class with an underscore is there for others to extend, and must be asked for by name.
+    A class with an underscore is a base class, and is found only by its own name.
     """
     return {
         value.__name__: value
@@ -244,34 +244,34 @@ def _spiders_of(module: ModuleType) -> dict[str, type[Spider]]:
     }
 
 
-def _spider_in(module: ModuleType, class_name: str, where: str) -> type[Spider]:
+def _spider_in(module: ModuleType, class_name: str, source: str) -> type[Spider]:
     spiders = _spiders_of(module)
     if class_name:
-        spider = _named(module, class_name, f"{where}:{class_name}", list(spiders))
+        spider = _named(module, class_name, f"{source}:{class_name}", list(spiders))
     elif len(spiders) == 1:
         (spider,) = spiders.values()
     elif spiders:
-        choices = " or ".join(f"{where}:{name}" for name in spiders)
-        raise SpiderError(f"{where} has several spiders: say {choices}")
+        choices = " or ".join(f"{source}:{name}" for name in spiders)
+        raise SpiderError(f"{source} has several spiders: say {choices}")
     else:
-        raise SpiderError(f"{where} has no spider: it needs a class that extends crawler.Spider")
+        raise SpiderError(f"{source} has no spider: it needs a class that extends crawler.Spider")
     _check_name(spider)
     return spider
 
 
-def _named(module: ModuleType, name: str, where: str, others: list[str]) -> type[Spider]:
-    found: Any = module
-    for part in name.split("."):  # a class may stand inside another
-        found = getattr(found, part, None)
-    if isinstance(found, type) and issubclass(found, Spider):
-        return found
-    hint = f"; the file has {', '.join(others)}" if others else ""
-    what = "there is no such class" if found is None else "that is no class that extends Spider"
-    raise SpiderError(f"{where}: {what}{hint}")
+def _named(module: ModuleType, name: str, full_name: str, spiders: list[str]) -> type[Spider]:
+    value: Any = module
+    for part in name.split("."):  # a class may be nested in another
+        value = getattr(value, part, None)
+    if isinstance(value, type) and issubclass(value, Spider):
+        return value
+    hint = f"; the file has {', '.join(spiders)}" if spiders else ""
+    reason = "there is no such class" if value is None else "that is no class that extends Spider"
+    raise SpiderError(f"{full_name}: {reason}{hint}")
 
 
 def _check_name(spider: type[Spider]) -> None:
-    """The job's folder is called like the spider."""
+    """Raise SpiderError for a name that the job's folder cannot have."""
     name: object = spider.name
     usable = isinstance(name, str) and name.isprintable() and not set(name) & set('/\\:*?"<>|')
     if not usable or not name or str(name).startswith((".", "-")) or str(name).strip() != name:
@@ -291,12 +291,12 @@ def _check_arguments(spider: type[Spider], arguments: Mapping[str, str]) -> None
 
 
 def _missing(spider: type[Spider], arguments: Mapping[str, str]) -> list[str]:
-    """What the constructor must have and is not given."""
+    """Return the required arguments of the constructor that are not given."""
     parameters = list(inspect.signature(spider).parameters.values())
     return [
-        one.name
-        for one in parameters
-        if one.default is one.empty
-        and one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}
-        and one.name not in arguments
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+        and parameter.name not in arguments
     ]
