@@ -1,4 +1,4 @@
-"""Crawl from a script or a notebook: a generator of items."""
+"""``crawl()``, for scripts and notebooks: a generator of items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crawler.job.spider_loader import of_class
 from crawler.session.masking import Mask
 from crawler.settings import check
 from crawler.spider import Spider
-from crawler.stats import unruled
+from crawler.stats import robots_message
 
 
 def crawl(
@@ -35,14 +35,13 @@ def crawl(
     """Run ``spider`` and yield its items, each as soon as it is committed.
 
     ``seeds`` are URLs or files of them, as for ``crawl run``; ``arguments`` go to the spider's
-    constructor; any setting may be given by its name. It runs in this process (``workers=0``)
-    unless told otherwise. With ``job``, a folder, state and output are kept there: a crawl that
-    was not finished goes on, and only what is new is yielded. Without it nothing is kept.
+    constructor; any setting may be given by its name. The crawl runs in this process
+    (``workers=0`` is the default here). With ``job``, a folder, it keeps state and output there:
+    an unfinished crawl continues, and only new items are yielded. Without it nothing is kept.
 
-    Raises CrawlerError; a LoginError after all that could be had without it, and so where a
-    robots.txt could not be had. Without ``job``, and without ``failed`` in the spider, a
-    FailedPagesWarning at the end tells of pages that failed. Leaving the loop early stops the
-    crawl.
+    Raises CrawlerError. A failed login, or an unavailable robots.txt, is raised after all other
+    items have been yielded. Without ``job``, and without ``failed`` in the spider, a
+    FailedPagesWarning at the end reports failed pages. Leaving the loop early stops the crawl.
     """
     source, values = of_class(spider), check(settings, where="crawl()")
     with contextlib.ExitStack() as cleanup:
@@ -60,20 +59,20 @@ def crawl(
         open_job = cleanup.enter_context(Job(config))
         if job is not None:
             cleanup.enter_context(log_to(open_job.log, config.mask))
-        run = Engine(open_job)
-        for lines in cleanup.enter_context(contextlib.closing(run.steps())):
+        engine = Engine(open_job)
+        for lines in cleanup.enter_context(contextlib.closing(engine.steps())):
             yield from map(msgspec.json.decode, lines.splitlines())
         if job is None and spider.failed is Spider.failed and open_job.counters.failed:
-            _warn(_of_failures(open_job))
-        summary = run.summary()
+            _warn(_failures_message(open_job))
+        summary = engine.summary()
         if summary.login_errors:
             raise LoginError("; ".join(summary.login_errors))
         if summary.counters.reason == "robots":
-            raise CrawlerError(f"{summary.spider} stopped, {unruled(summary)}")
+            raise CrawlerError(f"{summary.spider} stopped, {robots_message(summary)}")
 
 
-def _of_failures(job: Job) -> str:
-    """How many pages have failed, and why one of them did."""
+def _failures_message(job: Job) -> str:
+    """Return the number of failed pages, and the message of the last."""
     counters, (last,) = job.counters, job.store.failures.latest(1)
     return (
         f"crawl(): {counters.failed:,} of {counters.done + counters.failed:,} pages failed: "
@@ -82,8 +81,8 @@ def _of_failures(job: Job) -> str:
 
 
 def _warn(message: str) -> None:
-    """Warn where the generator is used, each time: a cell of a notebook is run again and again."""
-    user = sys._getframe(2)
+    """Warn at the caller's line, each time: a cell of a notebook is run again and again."""
+    caller = sys._getframe(2)
     warnings.warn_explicit(
-        message, FailedPagesWarning, user.f_code.co_filename, user.f_lineno, registry=None
+        message, FailedPagesWarning, caller.f_code.co_filename, caller.f_lineno, registry=None
     )

@@ -3,24 +3,24 @@
 ::
 
     CrawlerError
-    ├── UsageError            the user can put it right: exit status 2
+    ├── UsageError            the user can correct it: exit status 2
     │   ├── SettingsError     a setting's name or value
     │   ├── SeedError         a seed list, or a line of it
     │   ├── SpiderError       the spider class, its callbacks, its arguments
-    │   ├── AccountError      an account, or where its password should be
+    │   ├── AccountError      an account, or its password
     │   ├── CookieFileError   a file of cookies, or a line of it
     │   └── JobError          the job folder, its store or its output
     │       └── JobLockedError     another process runs the job
-    ├── SystemResourceError          the disk is full, file handles run out: exit status 1
+    ├── SystemResourceError   the disk is full, file handles run out: exit status 1
     ├── LoginError            an account could not be logged in: exit status 4
-    │   └── InputRequiredError      … as it asks for what only a person knows
-    ├── DisallowedError            robots.txt does not let us ask
+    │   └── InputRequiredError     … as it needs the answer of a person
+    ├── DisallowedError       robots.txt forbids the URL
     ├── FetchError            one request got no usable response
     │   └── StatusError       … because of its status code
     └── ItemError             one item cannot be written
 
-A message names the thing, the place and the way out, in one sentence. A warning stands beside
-them: FailedPagesWarning.
+A message names the thing, the place and the way out, in one sentence. There is also a warning,
+FailedPagesWarning.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ class SettingsError(UsageError):
 
 
 class SeedError(UsageError):
-    """A seed list that cannot be read, or none of its lines can."""
+    """A seed list that cannot be read, or that has no valid line."""
 
 
 class SpiderError(UsageError):
-    """A spider that cannot be found or made, or that names a callback it does not have."""
+    """A spider that cannot be found or created, or that names a callback it does not have."""
 
 
 class AccountError(UsageError):
-    """An account that means nothing, or whose password cannot be had from where it should be."""
+    """An invalid account, or one whose password is unavailable."""
 
 
 class CookieFileError(UsageError):
-    """A file that is not what browsers export their cookies to, or cannot be written."""
+    """A file that is no cookie export of a browser, or that cannot be written."""
 
 
 class JobError(UsageError):
@@ -66,11 +66,11 @@ class JobError(UsageError):
 
 
 class JobLockedError(JobError):
-    """The job is being run by another process; the message says which."""
+    """Another process runs the job; the message names it."""
 
 
 class SystemResourceError(CrawlerError):
-    """This machine does not give what the job needs; when it does again, the job goes on."""
+    """This machine lacks a resource, such as disk space. The job can continue when it is back."""
 
     cause = "this machine"
 
@@ -83,9 +83,9 @@ class LoginError(CrawlerError):
 
 
 class InputRequiredError(LoginError):
-    """A login asks what only a person can answer, and nobody is there.
+    """A login needs the answer of a person, and there is no terminal.
 
-    ``question`` is what it asks. ``crawl login`` asks it at the terminal.
+    ``crawl login`` asks the ``question`` at the terminal.
     """
 
     cause = "waiting"
@@ -96,7 +96,7 @@ class InputRequiredError(LoginError):
 
 
 class DisallowedError(CrawlerError):
-    """robots.txt does not let us ask for this URL."""
+    """robots.txt forbids the URL."""
 
     cause = "disallowed by robots.txt"
 
@@ -115,7 +115,7 @@ class FetchError(CrawlerError):
 
 
 class StatusError(FetchError):
-    """The response's status code says that there is no page. ``response`` is what came."""
+    """The status code of the ``response`` is an error."""
 
     def __init__(self, status: int, message: str, response: Any = None) -> None:
         super().__init__(f"http {status}", message)
@@ -128,4 +128,4 @@ class ItemError(CrawlerError):
 
 
 class FailedPagesWarning(UserWarning):
-    """Pages have failed in a ``crawl()`` that keeps no job in which one could look at them."""
+    """Pages have failed in a ``crawl()`` without a job, whose failures cannot be looked up."""

@@ -1,4 +1,4 @@
-"""A request: one fetch wanted, as spiders yield it and as the frontier keeps it."""
+"""A request: a fetch to make, as spiders yield it and as the frontier stores it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from crawler import urls
 
 
 class Hop(NamedTuple):
-    """One redirect on the way to a response: the URL that was asked and its status code."""
+    """A redirect on the way to a response: the requested URL and its status code."""
 
     url: str
     status: int
 
 
 class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
-    """One fetch wanted.
+    """A fetch to make.
 
     ``callback`` is a method of the spider or its name; it is kept by name, so that a request
     survives a restart. ``data`` and ``json`` are the body as in ``requests`` (form fields or
@@ -67,7 +67,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
 
     @property
     def is_plain(self) -> bool:
-        """True when the URL alone says everything that goes over the wire."""
+        """True for a GET that is fully described by its URL."""
         return (
             self.method == "GET"
             and self.headers is None
@@ -82,15 +82,15 @@ def _name_of(callback: Callable[..., object]) -> str:
 
 
 def fingerprint(request: Request) -> bytes:
-    """The 16 bytes by which two requests are the same: host, method, canonical URL and body.
+    """Return 16 bytes that are equal for equal requests: host, method, canonical URL, body.
 
     ``request.url`` must be normalised. The first four bytes depend on the host alone, so that one
-    host's fingerprints stand side by side in the store. A GET without a body needs its URL only.
+    host's fingerprints are neighbours in the store. A GET without a body needs its URL only.
     """
     digest = hashlib.blake2b(urls.canonical(request.url).encode(), digest_size=12)
     if request.method != "GET" or request.data is not None or request.json is not None:
         digest.update(b"\0" + _sorted((request.method, request.data, request.json)))
-    if request.account:  # named by the spider: what one account sees is not what another does
+    if request.account:  # named by the spider: each account sees another page
         digest.update(b"\1" + request.account.encode())
     return _host_prefix(urls.origin(request.url)) + digest.digest()
 
@@ -101,14 +101,15 @@ def _host_prefix(origin: str) -> bytes:
 
 
 def _plain(value: Any) -> str:
-    """Strings of BeautifulSoup count as strings. Raises TypeError for all else."""
+    """Return a string of BeautifulSoup as a plain one. Raises TypeError for all else."""
     if isinstance(value, str):
         return str(value)
     raise TypeError(f"there is a {type(value).__name__} in it")
 
 
 packed = msgspec.msgpack.Encoder(enc_hook=_plain).encode
-"""A request as bytes. Raises TypeError, ValueError or OverflowError for what is no plain data."""
+"""Return a request as bytes. Raises TypeError, ValueError or OverflowError if it holds more than
+plain data."""
 _sorted = msgspec.msgpack.Encoder(enc_hook=_plain, order="sorted").encode
 unpacked = msgspec.msgpack.Decoder(Request).decode
-"""The request in ``packed`` bytes."""
+"""Return the request in ``packed`` bytes."""

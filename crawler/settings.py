@@ -1,7 +1,7 @@
-"""Settings: every name, every default, and where values come from.
+"""Settings: every name, every default, and the sources of values.
 
 Later sources win: the defaults here, ``[tool.crawler]`` in ``pyproject.toml``, class attributes
-of the spider, ``-s NAME=VALUE`` on the command line. A name that does not exist is an error.
+of the spider, ``-s NAME=VALUE`` on the command line. An unknown name is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSION = "0.1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a job runs. Times are in seconds, sizes in bytes, ``None`` means no limit."""
+    """How a job runs. Times are in seconds, sizes in bytes; ``None`` means no limit."""
 
     # Politeness
     delay: float = 1.0
@@ -32,9 +32,9 @@ class Settings:
     concurrency_per_host: int = 1
     """Requests at one host at the same time."""
     obey_robots: bool = True
-    """Ask robots.txt first and keep to it, its crawl-delay included."""
+    """Read robots.txt first and obey it, its crawl-delay included."""
     user_agent: str = f"crawler/{VERSION} (a web crawler in Python)"
-    """Sent with every request; its first word is the name that robots.txt rules are matched by."""
+    """Sent with every request; its first word selects the rules in robots.txt."""
 
     # Size of the crawl
     concurrency: int = 128
@@ -44,23 +44,23 @@ class Settings:
     max_pages: int | None = None
     """Stop after this many pages."""
     max_pages_per_host: int | None = 1_000_000
-    """Requests that are made at one host, those that fail included."""
+    """Requests to one host, failed ones included."""
     max_depth: int | None = 10_000
-    """Links to follow from a seed; 0 fetches the seeds alone."""
+    """Links to follow from a seed; 0 fetches only the seeds."""
     max_requests_per_page: int | None = 50_000
-    """New requests that one page may lead to."""
+    """New requests from one page."""
     max_url_length: int | None = 2_048
-    """Characters of a URL that is found."""
+    """Characters of a URL, seeds excepted."""
     max_repeated_segments: int | None = 3
-    """How often the same segment may stand in the path of a URL that is found."""
+    """How often the same segment may occur in the path of a URL, seeds excepted."""
     allow_private: bool = False
-    """Ask hosts at private, loopback and other local addresses that no seed names."""
+    """Send requests to private, loopback and other local addresses that are not seeds."""
 
-    # What is left alone in a job that logs in
+    # Unsafe links in a job that logs in
     follow_logout: bool = False
-    """Follow links that look as if they logged out."""
+    """Follow links that seem to log out."""
     follow_destructive: bool = False
-    """Follow links that look as if they deleted or ended something."""
+    """Follow links that seem to delete or end something."""
 
     # One fetch
     timeout: float = 60.0
@@ -68,25 +68,25 @@ class Settings:
     connect_timeout: float = 10.0
     """To open a connection."""
     read_timeout: float = 30.0
-    """Between two pieces of a response."""
+    """Between two parts of a response."""
     max_body: int = 32 * 1024 * 1024
-    """Size of a response's body, decoded; a longer one fails its request."""
+    """Size of a response's body, decoded; a larger one fails its request."""
     max_redirects: int = 20
-    """Redirects in a row until a request fails."""
+    """Redirects in a row before a request fails."""
     accept_status: tuple[int, ...] = ()
     """Status codes of 400 and above whose responses go to the callback instead of failing."""
 
-    # Trying again
+    # Retries
     retries: int = 3
-    """Further tries after a timeout, a broken connection or a status in ``retry_status``."""
+    """Retries after a timeout, a broken connection or a status in ``retry_status``."""
     retry_status: tuple[int, ...] = (408, 413, 429, 500, 502, 503, 504, 522, 524)
-    """Status codes that are tried again."""
+    """Status codes that are retried."""
     retry_wait: float = 1.0
-    """Wait before the second try; doubles with each further one."""
+    """Wait before the first retry; doubles with each further one."""
     robots_wait: float | None = 300.0
-    """How long a run with nothing else to do waits for a robots.txt that cannot be had."""
+    """How long an otherwise idle run waits for an unavailable robots.txt."""
     max_retry_wait: float = 21_600.0
-    """Longest wait that a server's Retry-After is granted."""
+    """Longest wait that a server may ask for with Retry-After."""
 
     # Running
     commit_interval: float = 0.2
@@ -94,9 +94,9 @@ class Settings:
     stop_timeout: float = 10.0
     """How long a stop waits for the requests in flight."""
     callback_timeout: float | None = 600.0
-    """How long a callback may take until its worker is ended and the page is failed."""
+    """How long a callback may take before its worker is ended and the page is failed."""
     worker_max_memory: int | None = 2 * 1024**3
-    """Memory of a worker process, above which it ends what it runs and is replaced (Linux)."""
+    """Memory of a worker process; a larger one finishes its requests and is replaced (Linux)."""
 
     def __post_init__(self) -> None:
         for name, least in _AT_LEAST.items():
@@ -111,7 +111,7 @@ class Settings:
 
     @property
     def worker_count(self) -> int:
-        """Worker processes to start: ``workers``, or one per core that this process may use."""
+        """Worker processes to start: ``workers``, or one for each core of this process."""
         return usable_cores() if self.workers is None else self.workers
 
 
@@ -153,19 +153,19 @@ NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Settin
 
 
 def ca_bundle() -> str | bool:
-    """The certificate authorities that the environment names, as requests reads it, or True."""
+    """Return the certificate authorities that the environment names, as requests does, or True."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def from_pyproject(path: Path) -> dict[str, Any]:
-    """The ``[tool.crawler]`` table of a ``pyproject.toml``, or nothing where there is none."""
+    """Return the table ``[tool.crawler]`` of a ``pyproject.toml``; empty if there is none."""
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)
@@ -180,16 +180,16 @@ def from_pyproject(path: Path) -> dict[str, Any]:
 
 
 def from_spider(spider: type) -> dict[str, Any]:
-    """The settings that a spider class declares as attributes.
+    """Return the settings that a spider class declares as attributes.
 
-    An attribute that is no setting is the spider's own, unless it looks like a misspelt one:
-    a setting that silently means nothing would be worse than a rename.
+    Another attribute is the spider's own, unless it looks like a misspelt setting: that is an
+    error, since the setting would silently be ignored.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for base in reversed(spider.__mro__):
         for name, value in vars(base).items():
             if name in NAMES:
-                found[name] = value
+                values[name] = value
             elif _looks_misspelt(name, value):
                 near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.87)
                 if near and name != near[0] + "s":
@@ -197,23 +197,23 @@ def from_spider(spider: type) -> dict[str, Any]:
                         f"{spider.__name__}.{name} is no setting: did you mean {near[0]}? "
                         "(If it is the spider's own attribute, give it another name.)"
                     )
-    return check(found, where=f"spider {spider.__name__}")
+    return check(values, where=f"spider {spider.__name__}")
 
 
 def _looks_misspelt(name: str, value: object) -> bool:
-    plain = isinstance(value, (bool, int, float, str, tuple, list)) or value is None
-    return plain and not name.startswith("_")
+    is_plain = isinstance(value, (bool, int, float, str, tuple, list)) or value is None
+    return is_plain and not name.startswith("_")
 
 
 def from_assignments(pairs: Mapping[str, str]) -> dict[str, Any]:
-    """Settings given as text on the command line (``-s NAME=VALUE``)."""
+    """Return the settings of the command line (``-s NAME=VALUE``)."""
     return check(pairs, where="-s")
 
 
 def check(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """``values`` with every name known and every value of its setting's type.
+    """Return ``values`` converted to the types of their settings.
 
-    Text is converted (``"0.5"``, ``"true"``, ``"none"``). Raises SettingsError naming ``where``.
+    Text is parsed (``"0.5"``, ``"true"``, ``"none"``). Raises SettingsError, which names ``where``.
     """
     checked: dict[str, Any] = {}
     for name, value in values.items():
@@ -226,22 +226,22 @@ def check(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, where: str) -> Any:
-    wanted = _TYPES[name]
+    kind = _TYPES[name]
     if isinstance(value, str):
         if value.strip().lower() in {"none", "null"}:
             value = None
-        elif "tuple" in str(wanted):
+        elif "tuple" in str(kind):
             value = [part.strip() for part in value.split(",") if part.strip()]
     try:
-        return msgspec.convert(value, wanted, strict=not isinstance(value, (str, list)))
+        return msgspec.convert(value, kind, strict=not isinstance(value, (str, list)))
     except msgspec.ValidationError:
         raise SettingsError(
-            f"{where}: setting {name} cannot be {value!r}; it is {_DESCRIPTIONS[wanted]}"
+            f"{where}: setting {name} cannot be {value!r}; it is {_DESCRIPTIONS[kind]}"
         ) from None
 
 
 def resolve(*sources: Mapping[str, Any]) -> Settings:
-    """One ``Settings`` from checked sources; the later ones win."""
+    """Merge checked sources to ``Settings``; the later ones win."""
     merged: dict[str, Any] = {}
     for source in sources:
         merged.update(source)

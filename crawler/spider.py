@@ -1,4 +1,4 @@
-"""Spider: where to start, how to log in, how to parse. The one base class that users extend."""
+"""The base class of all spiders: where to start, how to log in, how to parse."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ RetryRule = stop_base | wait_base | retry_base
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a request came to nothing, as ``Spider.failed`` gets it.
+    """A request that failed, and why, as ``Spider.failed`` receives it.
 
-    ``cause`` is the short word under which the failure is counted (``http 404``, ``timeout``,
-    ``disallowed by robots.txt``); ``message`` says it in a sentence; ``response`` is there when
-    one came.
+    ``cause`` is the short text under which the failure is counted (``http 404``, ``timeout``,
+    ``disallowed by robots.txt``); ``message`` explains it in a sentence; ``response`` is that of
+    an error status, else None.
     """
 
     request: Request
@@ -43,26 +43,26 @@ class Spider:
     ``-a NAME=VALUE`` reach the constructor as keywords; by default they become attributes.
 
     Each worker process makes one instance. Callbacks of one instance never run at the same time;
-    instances share nothing, so what must survive belongs in items and requests.
+    instances share nothing, so lasting data belongs in items and requests.
     """
 
     name: ClassVar[str] = ""
-    """What the job and its folder are called; by default the class's name in lower case."""
+    """The name of the job and its folder; by default the class's name in lower case."""
     start_urls: Sequence[str] = ()
-    """Where to start, unless seeds are given."""
+    """URLs to start from, unless seeds are given."""
     allowed_domains: Sequence[str] = ()
     """Domains to stay on, subdomains included; by default the seeds' own hosts. ``"*"``: all."""
     accounts: Sequence[Any] = ()
-    """Who logs in; by default one account that ``login`` knows by itself."""
+    """The accounts that log in; by default one whose credentials ``login`` finds by itself."""
     shares_requests: ClassVar[bool] = False
-    """Requests of an account that is no longer given may be asked by the others."""
+    """Requests of an account that is no longer given go to the other accounts."""
     item_type: ClassVar[Any] = None
-    """What every item must be; one that does not fit goes to ``rejected.jsonl``."""
+    """The type of all items; an item that does not fit goes to ``rejected.jsonl``."""
     logout_urls: Sequence[str | re.Pattern[str]] = ()
-    """Further links that log out: text that stands in the URL, or ``re.compile(…)``."""
+    """Further links that log out: text that occurs in the URL, or ``re.compile(…)``."""
     retry: RetryRule | Sequence[RetryRule] = ()
-    """When failed requests are tried again, as tenacity says it: ``stop_after_attempt(5)``, or a
-    tuple of a ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings say what it omits."""
+    """When failed requests are retried, in rules of tenacity: ``stop_after_attempt(5)``, or a tuple
+    of a ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings count for those it omits."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,7 +74,7 @@ class Spider:
             setattr(self, name, value)
 
     def start(self) -> Iterable[Request | str]:
-        """The first requests; by default one for each of ``start_urls``."""
+        """Yield the first requests; by default one for each of ``start_urls``."""
         return list(self.start_urls)
 
     def parse(self, response: Response, *args: Any, **kwargs: Any) -> Any:
@@ -84,14 +84,14 @@ class Spider:
     def prepare(self, session: Session) -> None:
         """Set up each new session: headers, auth, proxies, certificates, adapters, hooks.
 
-        It is called once for a session in each worker, before the first request, and again after
-        a restart. It sends nothing: that is what ``login`` is for.
+        Called once for a session in each worker, before the first request, and again after a
+        restart. It sends nothing; ``login`` does.
         """
 
     def login(self, session: Session, *args: Any) -> None:
         """Log in through ``session``, a ``requests.Session``. Not called unless overridden.
 
-        It may be written as ``login(self, session, account)`` to be told whose login it is.
+        Write it as ``login(self, session, account)`` to receive the account.
 
         It runs before the session's first request, and again when the site has ended the session.
         Cookies, headers set here and ``session.state`` survive a restart.
@@ -99,24 +99,24 @@ class Spider:
         raise NotImplementedError
 
     def is_logged_out(self, response: Response) -> bool:
-        """True when ``response`` shows that the site has ended the session.
+        """Return True if ``response`` shows that the site has ended the session.
 
-        By default: it was redirected to a page that a form of the login stood on, or has the
-        status 401, or 403 as long as a new login may change that.
+        By default: it was redirected to a page that had a form of the login, or has the status
+        401, or 403 as long as a new login may change that.
         """
         session = response.session
         return isinstance(session, Session) and session.progress.looks_logged_out(response)
 
     def failed(self, failure: Failure) -> Any:
-        """Called for a request that failed for good; may yield items and requests."""
+        """Handle a request that failed for good; may yield items and requests."""
         return None
 
     def closed(self, stats: dict[str, Any]) -> None:
-        """Called once when a run ends, with the job's counters."""
+        """Handle the end of a run, with the job's counters; called once."""
 
     @classmethod
     def logs_in(cls) -> bool:
-        """True when the spider has a ``login`` of its own."""
+        """Return True if the spider has a ``login`` of its own."""
         return cls.login is not Spider.login
 
 
@@ -126,7 +126,7 @@ def has_own_logout_check(spider: Spider) -> bool:
 
 
 def callback_signature(spider: Spider, name: str) -> inspect.Signature:
-    """How the callback is called. Raises SpiderError when the spider has no such method."""
+    """Return the signature of a callback. Raises SpiderError if the spider has no such method."""
     method: Any = getattr(spider, name, None)
     if not callable(method) or name.startswith("__"):
         raise SpiderError(
@@ -137,9 +137,9 @@ def callback_signature(spider: Spider, name: str) -> inspect.Signature:
 
 
 def check_arguments(signature: inspect.Signature, name: str, cb_kwargs: dict[str, Any]) -> None:
-    """Raises SpiderError when the callback does not take a response and ``cb_kwargs``."""
+    """Raise SpiderError if the callback does not take a response and ``cb_kwargs``."""
     try:
         signature.bind(None, **cb_kwargs)
     except TypeError as error:
-        given = ", ".join(cb_kwargs) or "a response alone"
-        raise SpiderError(f"callback {name}() cannot be called with {given}: {error}") from None
+        arguments = ", ".join(cb_kwargs) or "a response alone"
+        raise SpiderError(f"callback {name}() cannot be called with {arguments}: {error}") from None

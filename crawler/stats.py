@@ -1,4 +1,4 @@
-"""A job's counters: what is committed with the pages, shown as progress, and told at the end."""
+"""The counters of a job: committed with the pages, shown as progress and in the summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = Literal["running", "stopped", "finished"]
 
 
 class Counters(msgspec.Struct):
-    """What a job has done so far, over all its runs; kept in the store with each commit."""
+    """The work of a job so far, over all its runs; saved with each commit."""
 
     done: int = 0
     """Requests whose pages were handled."""
@@ -27,19 +27,19 @@ class Counters(msgspec.Struct):
     rejected: int = 0
     """Items that did not fit ``item_type`` or JSON."""
     skipped_unsafe: int = 0
-    """Links not followed, as they look as if they logged out or deleted something."""
+    """Links not followed, as they seem to log out or delete something."""
     skipped_by_limit: dict[str, int] = {}
-    """Requests that were not made, by the name of the limit that was against them."""
+    """Requests that were not made, by the name of the limit that excludes them."""
     fetched: int = 0
-    """Responses that came, those of redirects, further tries and robots.txt included."""
+    """Responses received, those of redirects, retries and robots.txt included."""
     bytes: int = 0
     """Size of all responses' bodies, decoded."""
     retried: int = 0
-    """Requests that were put off to be asked again."""
+    """Requests that were rescheduled."""
     redirected: int = 0
     """Hops of redirects."""
     logins: int = 0
-    """Logins that succeeded, those by hand left out."""
+    """Logins that succeeded, without those by ``crawl login``."""
     seconds: float = 0.0
     """Time spent running."""
     started: float = 0.0
@@ -48,25 +48,25 @@ class Counters(msgspec.Struct):
     reason: str = ""
     """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``robots``, ``login``."""
     sequence: int = 0
-    """The last number given to a request."""
+    """The last number assigned to a request."""
     output_length: int = 0
     """Bytes of the output that are committed."""
     rejected_length: int = 0
 
 
 class Snapshot(msgspec.Struct):
-    """A moment of a running job, for progress displays."""
+    """The state of a running job at one moment, for progress displays."""
 
     spider: str
     counters: Counters
     hosts: int
-    """Hosts at work."""
+    """Active hosts."""
     in_flight: int
     stopping: bool
     done_before: int
-    """Pages that earlier runs had done."""
+    """Pages of earlier runs."""
     waits_for: str = ""
-    """The hosts whose robots.txt cannot be had, each with its cause."""
+    """The hosts whose robots.txt is unavailable, each with its cause."""
 
 
 class Summary(msgspec.Struct):
@@ -83,15 +83,15 @@ class Summary(msgspec.Struct):
     bad_seeds: int
     new_seeds: int
     already_finished: bool
-    """The job had nothing to do: it was finished before."""
+    """The job had nothing to do: an earlier run had finished it."""
     waits_for: str = ""
-    """The hosts whose robots.txt could not be had, each with its cause."""
+    """The hosts whose robots.txt is unavailable, each with its cause."""
     last_failure: str = ""
-    """Why the last page that failed did so, in a sentence."""
+    """The reason of the last failure, in a sentence."""
 
     @property
     def has_nothing(self) -> bool:
-        """True when all pages have failed and nothing came of that."""
+        """True if all pages have failed, without any item."""
         counters = self.counters
         return bool(counters.failed) and not counters.done and not counters.items
 
@@ -106,8 +106,10 @@ class Summary(msgspec.Struct):
 def status(
     state: State, counters: Counters, hosts: int, output: Path, spider: str
 ) -> dict[str, Any]:
-    """What ``crawl status --json`` prints: counts, ``bytes``, ``started`` (ISO 8601 is made by
-    the caller; here seconds since the epoch), ``seconds`` of running, and the output's path."""
+    """Return the fields of ``crawl status --json``.
+
+    ``started`` is in seconds since the epoch; the caller writes it in ISO 8601.
+    """
     return {
         "spider": spider,
         "state": state,
@@ -128,8 +130,8 @@ def status(
     }
 
 
-def unruled(summary: Summary) -> str:
-    """What became of requests whose host's robots.txt could not be had, and how to go on."""
+def robots_message(summary: Summary) -> str:
+    """Say how many requests are pending without a robots.txt, and how to go on."""
     return (
         f"{count(summary.counters.pending, 'request')} pending, as robots.txt is unavailable at "
         f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"

@@ -1,4 +1,4 @@
-"""The spider that ``crawl new`` writes: seven lines that run, for the user to change."""
+"""Write the first spider of ``crawl new``: seven lines that run, for the user to change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class {class_name}(Spider):
 
 
 def write_spider(name: str, url: str = START, folder: Path = FOLDER) -> Path:
-    """Write ``folder/NAME.py``. Raises SpiderError for a bad name or URL, or if it is there."""
+    """Write ``folder/NAME.py``. Raises SpiderError for a bad name or URL, or if it exists."""
     _check_name(name)
     start = urls.normalise(url)
     if start is None:
@@ -39,8 +39,10 @@ def write_spider(name: str, url: str = START, folder: Path = FOLDER) -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        where = path if path.exists() else folder
-        raise SpiderError(f"{display_path(where)} is there already: choose another name") from None
+        existing = path if path.exists() else folder
+        raise SpiderError(
+            f"{display_path(existing)} is there already: choose another name"
+        ) from None
     except OSError as error:
         raise SpiderError(f"cannot write {display_path(path)}: {error.strerror}") from None
     return path
@@ -58,5 +60,5 @@ def _check_name(name: str) -> None:
 
 
 def _class_name(name: str) -> str:
-    """``my_shop`` becomes ``MyShop``."""
+    """Return the name of the class: ``MyShop`` for ``my_shop``."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

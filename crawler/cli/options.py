@@ -1,4 +1,4 @@
-"""Options of the command that several of its subcommands share: which job, and how it is set up."""
+"""The options that several subcommands share: the job, and its configuration."""
 
 from __future__ import annotations
 

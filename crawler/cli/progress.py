@@ -1,4 +1,4 @@
-"""Progress of a run on standard error, live on a terminal, and the summary at its end."""
+"""Show the progress of a run on standard error, live on a terminal, and then its summary."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 LIVE_EVERY = 0.25
-"""Seconds between two pictures on a terminal."""
+"""Seconds between two updates on a terminal."""
 PLAIN_EVERY = 10.0
 """Seconds between two lines elsewhere."""
 WINDOW = 10.0
 """Seconds over which the pages per second are counted."""
 MOST_BAD_SEEDS = 20
-"""Bad seeds that are told one by one; the others are only counted."""
-FULL = 100
+"""Bad seeds that are shown; further ones are only counted."""
+MAX_WIDTH = 100
 """Columns of the display at most."""
 
 
 class Progress:
-    """Shows how a run goes: give it each snapshot, and the bad seeds.
+    """Shows the snapshots of a run, and its bad seeds.
 
-    A context manager, which leaves the terminal in good order whatever happens. ``limit`` is the
-    job's ``max_pages``. ``stream`` is standard error unless given.
+    A context manager, which restores the terminal whatever happens. ``limit`` is the job's
+    ``max_pages``. ``stream`` is standard error unless given.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Progress:
         self._live: Live | None = None
 
     def update(self, snapshot: Snapshot) -> None:
-        """Show ``snapshot`` if it is time to; returns at once if not."""
+        """Show ``snapshot`` if an update is due."""
         now = self._clock()
         if now < self._next and snapshot.stopping == self._stopping:
             return
@@ -72,7 +72,7 @@ class Progress:
             self._print(f"{snapshot.spider}: goes on after {count(snapshot.done_before, 'page')}")
 
     def bad_seed(self, seed: BadSeed) -> None:
-        """Tell of a seed that cannot be crawled."""
+        """Show a seed that cannot be crawled."""
         self._bad_seeds += 1
         if self._bad_seeds <= MOST_BAD_SEEDS:
             self._print(f"bad seed {seed}")
@@ -108,10 +108,10 @@ class Progress:
     def _draw(self, snapshot: Snapshot, console: Console) -> None:
         if self._live is None:
             self._live = _start_live(console)
-        width = min(console.width, FULL)
-        known = snapshot.counters.done + snapshot.counters.failed + self._left(snapshot)
-        picture = _picture(snapshot, self._facts(snapshot), known, width)
-        self._live.update(picture, refresh=True)
+        width = min(console.width, MAX_WIDTH)
+        total = snapshot.counters.done + snapshot.counters.failed + self._left(snapshot)
+        display = _display(snapshot, self._facts(snapshot), total, width)
+        self._live.update(display, refresh=True)
 
     def _facts(self, snapshot: Snapshot) -> list[str]:
         counters = snapshot.counters
@@ -135,7 +135,7 @@ class Progress:
         return facts
 
     def _left(self, snapshot: Snapshot) -> int:
-        """Pages that are still to come, as far as anybody knows."""
+        """Return the number of known pages that are still to be fetched."""
         counters = snapshot.counters
         if self._limit is None:
             return counters.pending
@@ -146,15 +146,15 @@ class Rate:
     """Pages per second over the last ``WINDOW`` seconds."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, int]] = deque()
         self.per_second = 0.0
 
     def add(self, now: float, pages: int) -> None:
-        """``pages`` have been handled at the time ``now``."""
-        while len(self._seen) > 1 and self._seen[1][0] <= now - WINDOW:
-            self._seen.popleft()
-        self._seen.append((now, pages))
-        since, before = self._seen[0]
+        """Record that ``pages`` have been handled at the time ``now``."""
+        while len(self._samples) > 1 and self._samples[1][0] <= now - WINDOW:
+            self._samples.popleft()
+        self._samples.append((now, pages))
+        since, before = self._samples[0]
         self.per_second = (pages - before) / (now - since) if now > since else 0.0
 
 
@@ -162,10 +162,10 @@ class Rate:
 
 
 def _console(stream: IO[str]) -> Console | None:
-    """A console for a stream that is a terminal which can redraw a line; else None."""
+    """Return a console if the stream is a terminal that can redraw a line; else None."""
     if not stream.isatty():
         return None
-    from rich.console import Console  # takes longer to import than a short crawl may last
+    from rich.console import Console  # its import may take longer than a short crawl
 
     console = Console(file=stream, highlight=False)
     return console if console.is_terminal and not console.is_dumb_terminal else None
@@ -174,16 +174,16 @@ def _console(stream: IO[str]) -> Console | None:
 def _start_live(console: Console) -> Live:
     from rich.live import Live
 
-    # What goes to a file must not come to the terminal because another stream is one.
+    # Output that goes to a file must not be redirected to the terminal.
     redirect = sys.stdout.isatty()
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=redirect)
     live.start()
-    console.show_cursor(True)  # whoever kills the crawl wants to have it afterwards
+    console.show_cursor(True)  # a killed crawl cannot restore it
     return live
 
 
-def _picture(snapshot: Snapshot, facts: list[str], known: int, width: int) -> RenderableType:
-    """A bar of what is done of what is known, and the facts in as many lines as they need."""
+def _display(snapshot: Snapshot, facts: list[str], total: int, width: int) -> RenderableType:
+    """Return a bar of the done part of all known pages, and the facts below it."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -192,16 +192,16 @@ def _picture(snapshot: Snapshot, facts: list[str], known: int, width: int) -> Re
     head = Table.grid(expand=False, padding=(0, 1))
     done = snapshot.counters.done + snapshot.counters.failed
     bar = ProgressBar(
-        total=max(known, 1), completed=done, width=max(10, width - 24), complete_style="cyan"
+        total=max(total, 1), completed=done, width=max(10, width - 24), complete_style="cyan"
     )
     name = Text(snapshot.spider, style="bold", overflow="ellipsis", no_wrap=True)
     head.add_column(max_width=16)
-    head.add_row(name, bar, f"{100 * done // max(known, 1)}%")
+    head.add_row(name, bar, f"{100 * done // max(total, 1)}%")
     return Group(head, *map(Text, packed(facts, width)))
 
 
 def packed(facts: list[str], width: int) -> list[str]:
-    """``facts`` in lines of at most ``width`` columns, none of them broken unless it must be."""
+    """Join ``facts`` to lines of at most ``width`` columns, without breaking a fact."""
     lines: list[str] = []
     for fact in facts:
         if lines and len(lines[-1]) + 3 + len(fact) <= width:

@@ -1,4 +1,4 @@
-"""Reports for people: the summary of a run, the status of a job, the list of spiders."""
+"""Write reports: the summary of a run, the status of a job, its sessions, the list of spiders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from crawler.job.folder import LOG
 from crawler.job.session_admin import SessionInfo
 from crawler.job.spider_loader import Listing
 from crawler.records import FailureReport
-from crawler.stats import Counters, Summary, unruled
+from crawler.stats import Counters, Summary, robots_message
 from crawler.text import count, display_path
 
 
 def summary_text(summary: Summary) -> str:
-    """How a run ended, in a few lines: what there is, where it is, and how to go on."""
+    """Return the summary of a run: how it ended, its results, their files, and how to go on."""
     counters = summary.counters
     lines = [f"crawl: {_how_it_ended(summary)}"]
     facts = {
@@ -44,8 +44,8 @@ def summary_text(summary: Summary) -> str:
 
 
 def _left_out(by_limit: dict[str, int]) -> str:
-    """Links that limits were against, the most frequent limit first."""
-    ordered = sorted(by_limit.items(), key=lambda one: (-one[1], one[0]))
+    """Count the links that limits excluded, the most frequent limit first."""
+    ordered = sorted(by_limit.items(), key=lambda item: (-item[1], item[0]))
     return f"{count(sum(by_limit.values()), 'link')}: " + ", ".join(
         f"{number:,} {name}" for name, number in ordered
     )
@@ -68,7 +68,7 @@ def _how_it_ended(summary: Summary) -> str:
     if counters.finished:
         return f"{name} finished"
     if counters.reason == "robots":
-        return f"{name} stopped, {unruled(summary)}"
+        return f"{name} stopped, {robots_message(summary)}"
     return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
 
 
@@ -77,7 +77,7 @@ def _per_second(counters: Counters) -> str:
 
 
 def status_text(status: Mapping[str, Any], folder: Path) -> str:
-    """A job as ``crawl status`` shows it; ``status`` is that of ``job_status``."""
+    """Return the text of ``crawl status``; ``status`` is that of ``job_status``."""
     failed = f"{status['failed']:,}"
     if status["failures"]:
         failed += f": {_causes(status['failures'])}"
@@ -101,15 +101,15 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
     lines = [f"{display_path(folder)} is {status['state']}", *_aligned(facts)]
     if status["state"] != "running":
         lines += [
-            line for why in _why_it_ended(status, folder) for line in _aligned({"ended": why})
+            line for reason in _end_reasons(status, folder) for line in _aligned({"ended": reason})
         ]
     if status["state"] == "stopped":
         lines += _aligned({"to go on": command("crawl", "resume", display_path(folder))})
     return "\n".join(lines)
 
 
-def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
-    """Why the last run of a job came to an end, unless it had nothing left to do."""
+def _end_reasons(status: Mapping[str, Any], folder: Path) -> list[str]:
+    """Return why the last run of a job ended, unless it had nothing left to do."""
     if status["waiting"]:
         login = ("crawl", "login", _spec(status["spider"]), "--job", display_path(folder))
         return [
@@ -119,28 +119,28 @@ def _why_it_ended(status: Mapping[str, Any], folder: Path) -> list[str]:
         ]
     if status["state"] == "stopped" and not status["reason"] and status["seconds"]:
         return [f"it was killed, or ended with an error, see {display_path(folder / LOG)}"]
-    why = {
+    reasons = {
         "login": "a login failed; the next run tries it again",
         "max_pages": "it had the pages that max_pages allows",
         "robots": "a robots.txt is unavailable; the next run requests it again",
         "stopped": "it was stopped",
     }
-    return [why[status["reason"]]] if status["reason"] in why else []
+    return [reasons[status["reason"]]] if status["reason"] in reasons else []
 
 
 def status_json(status: Mapping[str, Any], folder: Path) -> str:
-    """The same for programs: one JSON object, with ``started`` in ISO 8601 (UTC)."""
+    """Return the same for programs: a JSON object, with ``started`` in ISO 8601 (UTC)."""
     started = datetime.fromtimestamp(status["started"], UTC).isoformat(timespec="seconds")
     return json.dumps({**status, "started": started, "job": str(folder.absolute())}, indent=2)
 
 
 def failures_text(reports: Sequence[FailureReport]) -> str:
-    """The failed pages by cause, the most frequent cause first, each with its last traceback."""
+    """Return the failed pages by cause, the most frequent first, each with its last traceback."""
     by_cause: dict[str, list[FailureReport]] = {}
     for report in reports:
         by_cause.setdefault(report.cause, []).append(report)
     parts = []
-    for cause, failed in sorted(by_cause.items(), key=lambda found: -len(found[1])):
+    for cause, failed in sorted(by_cause.items(), key=lambda item: -len(item[1])):
         messages = [textwrap.indent(report.message, "  ") for report in failed]
         parts += [f"{len(failed):,} {cause}", *messages]
         if failed[0].traceback:
@@ -149,7 +149,7 @@ def failures_text(reports: Sequence[FailureReport]) -> str:
 
 
 def list_text(listings: Sequence[Listing], folder: Path) -> str:
-    """What ``crawl list`` shows: a line for each spider, and for each file that is broken."""
+    """Return the text of ``crawl list``: a line for each spider, and for each broken file."""
     if not listings:
         return f"no spiders in {display_path(folder)}/; to begin with one: crawl new books"
     rows = [
@@ -167,56 +167,56 @@ def list_text(listings: Sequence[Listing], folder: Path) -> str:
     return "\n".join([*lines, *(listing.error for listing in listings if listing.error)])
 
 
-def sessions_text(found: Sequence[SessionInfo], folder: Path) -> str:
-    """The sessions of a job as ``crawl sessions`` shows them: a line for each, under a header."""
-    if not found:
+def sessions_text(infos: Sequence[SessionInfo], folder: Path) -> str:
+    """Return the text of ``crawl sessions``: a line for each session, under a header."""
+    if not infos:
         return f"{display_path(folder)} has no sessions"
     rows = [("session", "hosts", "logged in", "first expiry", "pages", "logins", "logged out")]
-    rows += [_session_row(one) for one in found]
+    rows += [_session_row(info) for info in infos]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    waiting = [f"{_whose(one)} needs {one.waiting}" for one in found if one.waiting]
+    waiting = [f"{_label(info)} needs {info.waiting}" for info in infos if info.waiting]
     return "\n".join([*lines, *waiting])
 
 
-def _session_row(one: SessionInfo) -> tuple[str, str, str, str, str, str, str]:
-    more = f" and {len(one.hosts) - 2:,} more" if len(one.hosts) > 2 else ""
+def _session_row(info: SessionInfo) -> tuple[str, str, str, str, str, str, str]:
+    more = f" and {len(info.hosts) - 2:,} more" if len(info.hosts) > 2 else ""
     return (
-        _whose(one),
-        (", ".join(one.hosts[:2]) + more) or "-",
-        _when(one.logged_in_at) if one.is_account else "-",
-        _when(one.first_expiry),
-        f"{one.pages:,}" if one.is_account else "-",
-        f"{one.logins:,}" if one.is_account else "-",
-        _when(one.logged_out_at),
+        _label(info),
+        (", ".join(info.hosts[:2]) + more) or "-",
+        _time(info.logged_in_at) if info.is_account else "-",
+        _time(info.first_expiry),
+        f"{info.pages:,}" if info.is_account else "-",
+        f"{info.logins:,}" if info.is_account else "-",
+        _time(info.logged_out_at),
     )
 
 
-def _whose(one: SessionInfo) -> str:
-    return one.name or "account"
+def _label(info: SessionInfo) -> str:
+    return info.name or "account"
 
 
-def _when(seconds: float | None) -> str:
+def _time(seconds: float | None) -> str:
     return "-" if seconds is None else _local(seconds)
 
 
-def sessions_json(found: Sequence[SessionInfo]) -> str:
-    """The same for programs: a JSON list of objects, with times in ISO 8601 (UTC)."""
-    return json.dumps([_session_fields(one) for one in found], indent=2)
+def sessions_json(infos: Sequence[SessionInfo]) -> str:
+    """Return the same for programs: a JSON list of objects, with times in ISO 8601 (UTC)."""
+    return json.dumps([_session_fields(info) for info in infos], indent=2)
 
 
-def _session_fields(one: SessionInfo) -> dict[str, Any]:
+def _session_fields(info: SessionInfo) -> dict[str, Any]:
     return {
-        "session": one.key,
-        "account": one.name if one.is_account and one.name else None,
-        "hosts": one.hosts,
-        "cookies": one.cookies,
-        "logged_in": _iso(one.logged_in_at) if one.is_account else None,
-        "first_expiry": _iso(one.first_expiry),
-        "pages": one.pages,
-        "logins": one.logins,
-        "logged_out": _iso(one.logged_out_at),
-        "waiting": one.waiting or None,
+        "session": info.key,
+        "account": info.name if info.is_account and info.name else None,
+        "hosts": info.hosts,
+        "cookies": info.cookies,
+        "logged_in": _iso(info.logged_in_at) if info.is_account else None,
+        "first_expiry": _iso(info.first_expiry),
+        "pages": info.pages,
+        "logins": info.logins,
+        "logged_out": _iso(info.logged_out_at),
+        "waiting": info.waiting or None,
     }
 
 
@@ -226,11 +226,11 @@ def _iso(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-# In words
+# Formatting
 
 
 def command(*words: str) -> str:
-    """A command as it can be typed."""
+    """Return a command as a user can type it."""
     return shlex.join(words)
 
 
@@ -243,7 +243,7 @@ def _causes(failures: Mapping[str, int]) -> str:
 
 
 def _spec(spec: str) -> str:
-    """A spider's spec as people want to read it."""
+    """Return a spider's spec with a short path."""
     path, mark, name = spec.rpartition(":")
     return f"{display_path(Path(path))}{mark}{name}" if path.endswith(".py") else spec
 
@@ -253,7 +253,7 @@ def _local(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it, of two units at most: ``45 s``, ``3 min 20 s``, ``2 d 5 h``."""
+    """Return a time in two units at most: ``45 s``, ``3 min 20 s``, ``2 d 5 h``."""
     if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -264,7 +264,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: float) -> str:
-    """A number of bytes as people say it: ``900 bytes``, ``1.5 MB``."""
+    """Return a number of bytes in a suitable unit: ``900 bytes``, ``1.5 MB``."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"

@@ -65,7 +65,7 @@ def login(
 
 
 def _import(config: RunConfig, account: Account | None, path: Path, name: str) -> None:
-    cookies = cookie_files.read(_text(path), display_path(path))
+    cookies = cookie_files.read(_read_text(path), display_path(path))
     number = manual_login.take_cookies(config, account, cookies)
     click.echo(f"crawl: {name} has {count(number, 'cookie')} of {display_path(path)}", err=True)
     spider = config.source.load()
@@ -77,7 +77,7 @@ def _import(config: RunConfig, account: Account | None, path: Path, name: str) -
         )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
