@@ -1,4 +1,4 @@
-"""URLs as browsers read them: resolved, in one form, compared, taken apart.
+"""Resolve, normalise, compare and split URLs as browsers do.
 
 Parsing and joining follow the WHATWG URL standard, by the ada library. A *normalised* URL is an
 absolute http or https URL as ``resolve`` and ``normalise`` give it: host in lower case and

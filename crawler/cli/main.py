@@ -38,7 +38,7 @@ from crawler.system_errors import to_crawler_error
 from crawler.text import display_path, one_line, printable
 
 INTERRUPTED = 130
-"""What shells say of a command that Ctrl-C has ended."""
+"""The status that shells give a command that Ctrl-C has ended."""
 
 
 def main() -> None:

@@ -24,14 +24,14 @@ ROOT = Path(__file__).parents[2]
 CRAWL = (sys.executable, "-m", "crawler")
 LOOK_EVERY = 0.05  # seconds
 
-# Our own server on our own machine, which nobody else waits for; elsewhere leave the defaults.
+# For our own server on our own machine; for other sites keep the defaults.
 SETTINGS = ("-s", "delay=0.01", "-s", "concurrency_per_host=4")
 
 console = Console(highlight=False)
 
 
 class Crawl:
-    """The crawl of ``server``'s shop into the folder ``job``, run as anybody would run it."""
+    """The crawl of ``server``'s shop into the folder ``job``, run as a user would run it."""
 
     def __init__(self, server: DemoServer, job: Path) -> None:
         self.job = job
@@ -44,11 +44,11 @@ class Crawl:
         }
 
     def run(self, until: Callable[[], bool] | None = None) -> int:
-        """Run to the end, or ``until`` says to kill it hard. Returns the exit status.
+        """Run to the end, or kill it when ``until`` returns True. Returns the exit status.
 
         That of a killed crawl is negative, as in ``subprocess``.
         """
-        # In a session of its own, so that its workers can be killed with it.
+        # In a process group of its own, so that its workers can be killed with it.
         process = subprocess.Popen(
             (*CRAWL, *self.arguments), cwd=ROOT, env=self._environment, start_new_session=True
         )
@@ -61,29 +61,29 @@ class Crawl:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-                console.show_cursor()  # which the live progress had no chance to bring back
+                console.show_cursor()  # which the killed progress display has hidden
         return process.returncode
 
     def pages_done(self) -> int:
-        """What ``crawl status`` says; 0 as long as there is no job."""
+        """Return the number of pages in ``crawl status``; 0 as long as there is no job."""
         command = (*CRAWL, "status", str(self.job), "--json")
         status = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
         return int(json.loads(status.stdout)["done"]) if status.returncode == 0 else 0
 
     def items(self) -> list[dict[str, Any]]:
-        """The output, line by line."""
+        """Return the items of the output."""
         with self.output.open(encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
 
     @property
     def output(self) -> Path:
-        """Where the items are."""
+        """The file of the items."""
         return self.job / "items.jsonl"
 
 
 @dataclass(frozen=True)
 class Findings:
-    """How an output compares with what the shop has."""
+    """The comparison of an output with the content of the shop."""
 
     items: Counter[str]
     duplicates: int
@@ -91,19 +91,19 @@ class Findings:
     wrong: int
 
     @classmethod
-    def of(cls, found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> Findings:
-        """Compare in any order; an item counts as found only if every field is right."""
-        there, wanted = _counted(found), _counted(expected)
+    def of(cls, items: list[dict[str, Any]], expected: list[dict[str, Any]]) -> Findings:
+        """Compare in any order; an item is right only if all its fields are."""
+        actual, wanted = _counted(items), _counted(expected)
         return cls(
-            items=Counter(item.get("kind", "?") for item in found),
-            duplicates=len(found) - len(there),
-            missing=len(wanted.keys() - there.keys()),
-            wrong=len(there.keys() - wanted.keys()),
+            items=Counter(item.get("kind", "?") for item in items),
+            duplicates=len(items) - len(actual),
+            missing=len(wanted.keys() - actual.keys()),
+            wrong=len(actual.keys() - wanted.keys()),
         )
 
     @property
     def are_right(self) -> bool:
-        """True if every item is there once, and nothing else is."""
+        """True if every item is there exactly once, and no other item."""
         return self.duplicates == self.missing == self.wrong == 0
 
 
@@ -112,7 +112,7 @@ def _counted(items: Iterable[dict[str, Any]]) -> Counter[str]:
 
 
 def main(shop: Shop | None = None) -> int:
-    """The tour. Returns 0 if the crawl kept its promises, 1 if not."""
+    """Run the tour. Returns 0 if the crawl kept its promises, else 1."""
     job = Path(tempfile.mkdtemp(prefix="crawl-demo-")) / "bookshop"
     with DemoServer(shop) as server:
         crawl = Crawl(server, job)
@@ -152,21 +152,21 @@ def _explain_kill(crawl: Crawl, pages: int) -> None:
 
 def _explain_end(server: DemoServer, crawl: Crawl) -> int:
     shop = server.shop
-    found = Findings.of(crawl.items(), shop.expected_books(server.url) + shop.expected_orders())
+    findings = Findings.of(crawl.items(), shop.expected_books(server.url) + shop.expected_orders())
     console.print()
     console.rule("3. The output, compared with the shop's own books", align="left")
     for name, value in {
-        "books": f"{found.items['book']} of {len(shop.books)}",
-        "orders": f"{found.items['order']} of {len(shop.orders)}",
-        "duplicates": found.duplicates,
-        "missing": found.missing,
-        "wrong": found.wrong,
+        "books": f"{findings.items['book']} of {len(shop.books)}",
+        "orders": f"{findings.items['order']} of {len(shop.orders)}",
+        "duplicates": findings.duplicates,
+        "missing": findings.missing,
+        "wrong": findings.wrong,
         "logins": f"{server.counters.logins}, by the shop's count",
         "fetched twice": f"{_fetched_twice(server)} pages, under way when the crawl was killed",
         "output": crawl.output,
     }.items():
         console.print(f"  [bold]{name:14}[/]{value}", soft_wrap=True)
-    if found.are_right:
+    if findings.are_right:
         console.print("\nNothing lost, nothing twice, and still logged in after the kill.")
         return 0
     console.print("\nThis is not what the shop has: a promise is broken.", style="bold red")

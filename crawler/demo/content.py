@@ -1,4 +1,4 @@
-"""What the shop sells and has sold: books and orders, invented from a seed."""
+"""The books and orders of the shop, invented from a seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIRST_DAY = date(2024, 1, 8)
 
 @dataclass(frozen=True)
 class Book:
-    """One title. ``price`` is in cents, ``stock`` in copies."""
+    """A title. ``price`` is in cents, ``stock`` in copies."""
 
     title: str
     category: str
@@ -30,13 +30,13 @@ class Book:
 
     @cached_property
     def slug(self) -> str:
-        """The book's own part of its path, unique in a shop."""
+        """The part of its path that is unique in a shop."""
         return slug(self.title)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of an order: some copies of one book."""
+    """A row of an order: some copies of one book."""
 
     book: Book
     quantity: int
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """What the reader bought on one day; a book stands in it once."""
+    """The purchases of the reader on one day; each book occurs once."""
 
     number: int
     day: date
@@ -63,24 +63,24 @@ class Order:
 
 
 def money(cents: int) -> str:
-    """``1240`` as ``€12.40``."""
+    """Format an amount: ``1240`` as ``€12.40``."""
     return f"€{cents // 100}.{cents % 100:02}"
 
 
 def slug(text: str) -> str:
-    """``text`` as part of a path: ``The Bells of Île-Claire`` is ``the-bells-of-ile-claire``."""
+    """Return ``text`` as part of a path: ``the-bells-of-ile`` for ``The Bells of Île``."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
 
 
 def make_books(random: Random, count: int) -> list[Book]:
-    """``count`` books with different slugs; fewer are the beginning of more."""
-    taken: Counter[str] = Counter()
-    return [_make_book(random, taken) for _ in range(count)]
+    """Return ``count`` books with different slugs; a larger ``count`` begins with the same ones."""
+    uses: Counter[str] = Counter()
+    return [_make_book(random, uses) for _ in range(count)]
 
 
 def make_orders(random: Random, books: Sequence[Book], count: int) -> list[Order]:
-    """``count`` orders of one to five ``books`` each, the oldest first."""
+    """Return ``count`` orders of one to five ``books`` each, the oldest first."""
     orders = []
     day = FIRST_DAY
     for number in range(FIRST_ORDER, FIRST_ORDER + count):
@@ -92,9 +92,9 @@ def make_orders(random: Random, books: Sequence[Book], count: int) -> list[Order
     return orders
 
 
-def _make_book(random: Random, taken: Counter[str]) -> Book:
+def _make_book(random: Random, uses: Counter[str]) -> Book:
     category = random.choice(sorted(TITLES))
-    title = _new_title(random, TITLES[category], taken)
+    title = _new_title(random, TITLES[category], uses)
     return Book(
         title=title,
         category=category,
@@ -105,14 +105,14 @@ def _make_book(random: Random, taken: Counter[str]) -> Book:
     )
 
 
-def _new_title(random: Random, patterns: Sequence[str], taken: Counter[str]) -> str:
-    """A title that is not taken; a shop that runs out of titles sells second volumes."""
+def _new_title(random: Random, patterns: Sequence[str], uses: Counter[str]) -> str:
+    """Return a new title; if it is hard to find, a second volume of a used one."""
     for _ in range(20):
         title = _fill(random.choice(patterns), _draw(random))
-        if title not in taken:
+        if title not in uses:
             break
-    taken[title] += 1
-    return title if taken[title] == 1 else f"{title}, Volume {taken[title]}"
+    uses[title] += 1
+    return title if uses[title] == 1 else f"{title}, Volume {uses[title]}"
 
 
 def _describe(random: Random) -> str:
@@ -125,7 +125,7 @@ def _describe(random: Random) -> str:
 
 
 def _draw(random: Random) -> dict[str, str]:
-    """One word of each kind."""
+    """Draw one word of each kind."""
     return {kind: random.choice(words) for kind, words in WORDS.items()}
 
 

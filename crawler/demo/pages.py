@@ -1,4 +1,4 @@
-"""Pages: what the shop has to show, as HTML. Pure functions from content to text."""
+"""The pages of the shop in HTML. Pure functions from content to text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ICON = (
 
 
 def document(title: str, body: str, user: str | None) -> str:
-    """A whole page around ``body``, as ``user`` sees it; ``None`` is a visitor."""
+    """Return a whole page around ``body``, as ``user`` sees it; ``None`` is a visitor."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -49,7 +49,7 @@ def document(title: str, body: str, user: str | None) -> str:
 
 
 def home(shop: Shop) -> str:
-    """The front page: a welcome, the categories and the newest books."""
+    """Return the front page: a welcome, the categories and the newest books."""
     shelf = "\n".join(_card(book) for book in shop.books[-10:])
     return f"""<h1>Books for patient readers</h1>
 <p class="lead">{len(shop.books)} titles, all in print, none of them real.
@@ -62,7 +62,7 @@ Come in; the kettle is on.</p>
 
 
 def books(page: Page[Book], path: str, heading: str) -> str:
-    """A page of books; ``path`` is where the list starts."""
+    """Return a page of books; ``path`` is that of the list."""
     shelf = "\n".join(_card(book) for book in page.entries)
     return f"""<h1>{escape(heading)}</h1>
 <h2 class="soft">Page {page.number} of {page.last}, {page.total} books</h2>
@@ -73,7 +73,7 @@ def books(page: Page[Book], path: str, heading: str) -> str:
 
 
 def book(book: Book) -> str:
-    """Everything about one book."""
+    """Return the page of a book."""
     category = f'<a href="/categories/{slug(book.category)}">{escape(book.category)}</a>'
     stock = f"{book.stock} in stock" if book.stock else "sold out, more on the way"
     return f"""<p class="crumbs"><a href="/books/">Books</a> &rsaquo; {category}</p>
@@ -94,7 +94,7 @@ def book(book: Book) -> str:
 
 
 def login(csrf: str, following: str, error: str | None = None) -> str:
-    """The form to log in with; ``following`` is the path to go on to."""
+    """Return the login form; ``following`` is the path that follows the login."""
     message = f'<p class="error" role="alert">{escape(error)}</p>\n' if error else ""
     return f"""<div class="card">
 <h1>Log in</h1>
@@ -110,7 +110,7 @@ def login(csrf: str, following: str, error: str | None = None) -> str:
 
 
 def orders(page: Page[Order]) -> str:
-    """A page of the account's orders."""
+    """Return a page of the account's orders."""
     rows = "\n".join(_order_row(order) for order in page.entries)
     return f"""<h1>Your orders</h1>
 <p class="soft">Page {page.number} of {page.last}, {page.total} orders</p>
@@ -124,7 +124,7 @@ def orders(page: Page[Order]) -> str:
 
 
 def order(order: Order) -> str:
-    """One order with all its rows."""
+    """Return the page of an order with all its rows."""
     rows = "\n".join(_line_row(line) for line in order.lines)
     return f"""<p class="crumbs"><a href="/orders">Orders</a></p>
 <article class="order" data-id="{order.number}">
@@ -142,7 +142,7 @@ def order(order: Order) -> str:
 
 
 def message(heading: str, text: str) -> str:
-    """A page that says one thing."""
+    """Return a page with a single message."""
     return f"<h1>{escape(heading)}</h1>\n<p>{escape(text)}</p>"
 
 
@@ -195,7 +195,7 @@ def _line_row(line: Line) -> str:
 
 
 def _pager(page: Page[Book] | Page[Order], path: str) -> str:
-    """Links to the pages before and after; the first page is the list's plain path."""
+    """Return links to the previous and next page; the first page has the path of the list."""
     before = after = "<span></span>"
     if page.number > 1:
         href = path if page.number == 2 else f"{path}?page={page.number - 1}"

@@ -1,4 +1,4 @@
-"""Server: the shop over HTTP on loopback, with a log of every request that it has had."""
+"""Serve the shop over HTTP on loopback, with a log of all requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crawler.errors import UsageError
 
 
 class Visit(NamedTuple):
-    """One request that the server has had.
+    """A request that the server has received.
 
     The times are ``time.monotonic()``: when it had come, and when its answer was about to go.
     ``target`` is path and query; ``user`` is whom the shop took it to come from; ``cookie`` is
@@ -37,7 +37,7 @@ class Visit(NamedTuple):
 
 @dataclass
 class Counters:
-    """Sums over a server's life: requests by path (without query), and how many at once."""
+    """Totals of a server: requests by path (without query), and how many at the same time."""
 
     requests: Counter[str] = field(default_factory=Counter)
     logins: int = 0
@@ -83,11 +83,11 @@ class DemoServer:
 
     @property
     def url(self) -> str:
-        """Where the shop is, without a slash at the end; the port is known once it has started."""
+        """The address of the shop, without a final slash; the port is known after the start."""
         return f"http://{self.host}:{self.port}"
 
     def start(self) -> Self:
-        """Serve. After ``stop`` the shop comes back on its port, and its sessions are alive."""
+        """Serve. After ``stop`` the shop restarts on its port, with its sessions."""
         try:
             self._wire = WireServer((self.host, self.port), self._respond)
         except OSError as error:
@@ -113,7 +113,7 @@ class DemoServer:
         self.stop()
 
     def end_sessions(self) -> None:
-        """Log everybody out, as a site does that has been restarted."""
+        """Log all users out, as the restart of a site does."""
         self.sessions.close_all()
 
     def _respond(self, ask: Ask, connection: int) -> Answer:
@@ -171,7 +171,7 @@ It is your own, so it need not be asked slowly. Ctrl-C closes the shop."""
 
 
 def serve(host: str = "127.0.0.1", port: int = 8765) -> None:
-    """Serve the shop and say so, until Ctrl-C. Raises UsageError if the port is taken."""
+    """Serve the shop until Ctrl-C. Raises UsageError if the port is in use."""
     with DemoServer(host=host, port=port) as server, suppress(KeyboardInterrupt):
         shop = server.shop
         print(

@@ -1,4 +1,4 @@
-"""Sessions: which cookie belongs to whom, until when. Kept in memory, for all threads."""
+"""The sessions of the shop's visitors, in memory, for all threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _token() -> str:
 
 @dataclass
 class Session:
-    """One browser, known by its cookie's ``token``; ``user`` is ``None`` until it logs in."""
+    """A browser, identified by its cookie's ``token``; ``user`` is ``None`` until it logs in."""
 
     user: str | None = None
     token: str = field(default_factory=_token)
@@ -25,12 +25,12 @@ class Session:
 
 
 class Sessions:
-    """Every session that is alive.
+    """All active sessions.
 
     A session ends after ``max_requests`` requests or ``max_seconds``, whichever comes first;
     ``None`` is never. With ``rotate`` every request of a logged-in session gets a new token. The
-    one before is good until the new one has been used, so that no answer that got lost on its way
-    logs anybody out; older ones are worth nothing.
+    previous token is valid until the new one has been used, so that a lost response logs nobody
+    out; older ones are invalid.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def find(self, token: str | None) -> Session | None:
-        """The session of one arriving request; ``None`` if the token is unknown or has ended."""
+        """Return the session of a request; ``None`` if it is unknown or has ended."""
         with self._lock:
             session = self._by_token.get(token or "")
             if session is None:
@@ -61,22 +61,22 @@ class Sessions:
             return session
 
     def open(self) -> Session:
-        """A new session of nobody yet, such as a log-in form needs."""
+        """Return a new session without a user, as a login form needs it."""
         return self._add(Session())
 
     def log_in(self, session: Session, user: str) -> Session:
-        """The session of ``user`` that takes the place of ``session``, with a token of its own."""
+        """Replace ``session`` by a session of ``user``, with a new token."""
         self.close(session)
         self.logins += 1
         return self._add(Session(user))
 
     def close(self, session: Session) -> None:
-        """End one session."""
+        """End a session."""
         with self._lock:
             self._forget(session)
 
     def close_all(self) -> None:
-        """End every session: what a site does when it restarts."""
+        """End every session, as the restart of a site does."""
         with self._lock:
             self._by_token.clear()
 

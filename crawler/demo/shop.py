@@ -1,4 +1,4 @@
-"""Shop: everything there is to sell and to see, and what a crawl of it must find."""
+"""The whole catalogue of the shop, and the items that a crawl of it must find."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from crawler.demo.content import Book, Order, make_books, make_orders, money, slug
 
 URL = "http://127.0.0.1:8765"
-"""Where ``crawl demo`` serves the shop by default, and where the example spiders look for it."""
+"""The default address of ``crawl demo``, which the example spiders use."""
 
 BOOKS_PER_PAGE = 20
 ORDERS_PER_PAGE = 10
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a longer list; ``number`` counts from 1 to ``last``."""
+    """A page of a longer list; ``number`` counts from 1 to ``last``."""
 
     entries: Sequence[T]
     number: int
@@ -30,9 +30,9 @@ class Page(Generic[T]):
 
 
 class Shop:
-    """A bookshop made from ``seed``: the same seed is the same shop, byte for byte.
+    """A bookshop generated from ``seed``: the same seed gives the same shop, byte for byte.
 
-    Its one account is ``user`` with ``password``; all orders are theirs.
+    Its only account is ``user`` with ``password``, which has all orders.
     """
 
     user = "reader"
@@ -49,39 +49,39 @@ class Shop:
         return {slug(name): name for name in sorted({book.category for book in self.books})}
 
     def book(self, slug: str) -> Book | None:
-        """The book with that slug, if there is one."""
+        """Return the book with that slug, if there is one."""
         return self._books_by_slug.get(slug)
 
     def order(self, number: str) -> Order | None:
-        """The order with that number, if there is one."""
+        """Return the order with that number, if there is one."""
         return self._orders_by_number.get(number)
 
     def page_of_books(self, number: int, category: str | None = None) -> Page[Book] | None:
-        """A page of all books or of one category's; ``None`` where the list does not reach."""
+        """Return a page of all books or of a category; ``None`` beyond the last page."""
         books = [book for book in self.books if category in (None, book.category)]
         return _page(books, number, BOOKS_PER_PAGE)
 
     def page_of_orders(self, number: int) -> Page[Order] | None:
-        """A page of the orders, the newest first; ``None`` where the list does not reach."""
+        """Return a page of the orders, the newest first; ``None`` beyond the last page."""
         return _page(self.orders, number, ORDERS_PER_PAGE)
 
     def public_paths(self) -> list[str]:
-        """Every path that the sitemap names: what a visitor may see without an account."""
+        """Return every path of the sitemap: the pages that need no account."""
         categories = [f"/categories/{name}" for name in self.categories]
         return ["/", *self.book_paths(), *categories]
 
     def book_paths(self) -> list[str]:
-        """The pages of the list of books, and every book."""
+        """Return the paths of the list of books, and of every book."""
         lists = _list_paths("/books/", len(self.books), BOOKS_PER_PAGE)
         return lists + [f"/books/{book.slug}" for book in self.books]
 
     def order_paths(self) -> list[str]:
-        """The pages of the list of orders, and every order: what needs the account."""
+        """Return the paths of the list of orders, and of every order; they need the account."""
         lists = _list_paths("/orders", len(self.orders), ORDERS_PER_PAGE)
         return lists + [f"/orders/{order.number}" for order in self.orders]
 
     def expected_books(self, url: str = URL) -> list[dict[str, Any]]:
-        """The items for books that ``spiders/bookshop.py`` yields from the shop at ``url``."""
+        """Return the items of books that ``spiders/bookshop.py`` yields at ``url``."""
         return [
             {
                 "kind": "book",
@@ -94,7 +94,7 @@ class Shop:
         ]
 
     def expected_orders(self) -> list[dict[str, Any]]:
-        """The items for orders that ``spiders/bookshop.py`` yields."""
+        """Return the items of orders that ``spiders/bookshop.py`` yields."""
         return [
             {
                 "kind": "order",
@@ -134,5 +134,5 @@ def _list_paths(path: str, entries: int, size: int) -> list[str]:
 
 
 def _pages(entries: int, size: int) -> int:
-    """How many pages a list needs; an empty one still has its first."""
+    """Return the number of pages of a list; an empty list has one."""
     return max(1, -(-entries // size))

@@ -1,4 +1,4 @@
-"""Site: which answer a request gets. Everything that the shop does, short of HTTP itself."""
+"""The response to each request: everything that the shop does, except HTTP itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sitemap: {url}/sitemap.xml
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """What a browser asks for; ``target`` is path and query as they were sent.
+    """A request of a browser; ``target`` is path and query as they were sent.
 
     ``token`` is what the cookie says, ``session`` whom the shop knows by it.
     """
@@ -42,24 +42,24 @@ class Ask:
 
     @property
     def query(self) -> dict[str, str]:
-        """The fields behind the ``?``; of those given twice, the last."""
+        """The fields after the ``?``; the last value of each."""
         return dict(parse_qsl(self.target.partition("?")[2]))
 
     @property
     def page(self) -> int:
-        """The number in ``?page=``: 1 without one, 0 for one that no list has."""
+        """The number in ``?page=``: 1 if there is none, 0 if it is no valid number."""
         number = self.query.get("page", "1")
         return int(number) if re.fullmatch("[0-9]{1,8}", number) else 0
 
     @property
     def user(self) -> str | None:
-        """Who asks, if they are logged in."""
+        """The logged-in user, if there is one."""
         return self.session.user if self.session else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a browser gets. ``token`` is for its cookie: ``""`` deletes it, ``None`` leaves it."""
+    """The response. ``token`` is for its cookie: ``""`` deletes it, ``None`` leaves it."""
 
     body: str = ""
     status: int = 200
@@ -69,7 +69,7 @@ class Answer:
 
 
 class Site:
-    """The shop as paths, at ``url``. Nothing changes but ``sessions``."""
+    """The paths of the shop at ``url``. Only ``sessions`` changes."""
 
     def __init__(self, shop: Shop, sessions: Sessions, url: str) -> None:
         self.shop = shop
@@ -77,7 +77,7 @@ class Site:
         self.url = url
 
     def answer(self, ask: Ask) -> Answer:
-        """The answer to any request; what the shop does not have is a 404."""
+        """Return the response to any request; 404 for an unknown path."""
         answer = self._route(ask)
         if answer.token is None and ask.session is not None and ask.session.token != ask.token:
             return replace(answer, token=ask.session.token)
@@ -196,7 +196,7 @@ def _to_login(ask: Ask) -> Answer:
 
 
 def _local(path: str) -> str | None:
-    """``path`` if it leads nowhere but into the shop; a log-in must not send people elsewhere."""
+    """Return ``path`` if it stays in the shop: a login must not redirect to another site."""
     is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return quote(path, safe="/?=&%") if is_local else None
 

@@ -1,4 +1,4 @@
-"""How the shop looks: one style sheet, which every page carries inside."""
+"""The style sheet of the shop, which every page contains."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ tfoot td { font-weight: bold; border-bottom: 0; }
 
 
 def cover(slug: str) -> str:
-    """The colours of a book's cover, always the same ones for the same book."""
+    """Return the colours of a book's cover, always the same for the same book."""
     hue = sum(slug.encode()) * 47 % 360
     return f"background:linear-gradient(150deg,hsl({hue} 38% 52%),hsl({(hue + 35) % 360} 45% 30%))"

@@ -1,4 +1,4 @@
-"""Wire: HTTP/1.1 with connections that stay open, from ``Ask`` to ``Answer`` and back."""
+"""HTTP/1.1 with persistent connections: read an ``Ask``, write an ``Answer``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FORM = 64 * 1024  # bytes
 
 
 class WireServer(ThreadingHTTPServer):
-    """Listens on ``address`` and answers with ``respond(ask, connection)``.
+    """A server that listens on ``address`` and answers with ``respond(ask, connection)``.
 
     Connections count from 1. ``respond`` is called in the connection's own thread.
     """
@@ -39,7 +39,7 @@ class WireServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no more, close every connection and wait until their threads are done."""
+        """Stop listening, close every connection and wait for their threads."""
         self.shutdown()
         self.server_close()
         with self._changed:
@@ -49,7 +49,7 @@ class WireServer(ThreadingHTTPServer):
             self._changed.wait_for(lambda: not self._open, timeout=5.0)
 
     def number_of(self, connection: socket.socket) -> int:
-        """Which connection this is, in the order of their coming."""
+        """Return the number of a connection, in the order of their start."""
         return self._open[connection]
 
     def server_bind(self) -> None:
@@ -77,7 +77,7 @@ class WireServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection: reads its requests one after another."""
+    """A connection: reads its requests one after another."""
 
     server: WireServer
     protocol_version = "HTTP/1.1"
@@ -94,13 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MAX_FORM:
-            # What follows cannot be told from the next request: answer, then hang up.
+            # The rest of the body would be read as the next request: answer, then hang up.
             self.send_error(413 if length.isdecimal() else 411)
             return
         self._handle("POST", dict(parse_qsl(self.rfile.read(int(length)).decode(errors="replace"))))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: DemoServer keeps the log."""
+        """Log nothing: DemoServer keeps the log."""
 
     def _handle(self, method: str, form: Mapping[str, str] = {}, body_wanted: bool = True) -> None:
         ask = Ask(method=method, target=self.path, form=form, token=self._token())

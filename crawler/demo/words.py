@@ -1,4 +1,4 @@
-"""The words that titles and descriptions are made of. No title, place or person is real."""
+"""The words of titles and descriptions. No title, place or person is real."""
 
 from __future__ import annotations
 

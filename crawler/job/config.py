@@ -23,8 +23,8 @@ from crawler.text import display_path
 class RunConfig:
     """One run as the user asked for it.
 
-    The first six fields are also kept in the job's store, as a JobRecord, which says how a job was
-    started: ``crawl resume`` makes a RunConfig of it again.
+    The store of the job keeps the source, the seeds, the arguments, the overrides, the output and
+    the accounts file as a JobRecord, of which ``crawl resume`` builds a RunConfig again.
     """
 
     source: SpiderSource
@@ -109,7 +109,7 @@ class RunConfig:
 
     @property
     def output_path(self) -> Path:
-        """Where the items of a new job go."""
+        """The path of the output of a new job."""
         return (self.output or self.folder / ITEMS).absolute()
 
     def ask_passwords(self) -> None:

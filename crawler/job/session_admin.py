@@ -28,7 +28,7 @@ class SessionInfo(msgspec.Struct):
     cookies: int
     logged_in_at: float | None
     first_expiry: float | None
-    """When the first of its cookies expires; None when none does by time."""
+    """The time at which the first of its cookies expires; None if none does."""
     pages: int
     logins: int
     logged_out_at: float | None
