@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -34,7 +33,7 @@ from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
 from crawler.stats import Counters
-from crawler.store.sqlite.store import SQLiteStore
+from tests.memory_store import MemoryStore
 from tests.pools import FakeWorkerPool
 
 NOW = 1000.0
@@ -43,9 +42,9 @@ NOW = 1000.0
 class Desk:
     """An outcome handler with all that it works on; one host has ten pages in its queue."""
 
-    def __init__(self, folder: Path, *, delay: float = 0.0, concurrency: int = 1) -> None:
+    def __init__(self, *, delay: float = 0.0, concurrency: int = 1) -> None:
         settings = Settings(delay=delay)
-        store = self.store = SQLiteStore(folder / "job.db")
+        store = self.store = MemoryStore()
         scheduler = Scheduler(workers=1, threads=4)
         sessions = SessionRegistry()
         self.frontier = Frontier(store, scheduler, settings, sessions, logs_in=False)
@@ -83,16 +82,16 @@ def page(assignment: Assignment) -> QueuedRequest:
     return assignment.queued
 
 
-def test_what_was_never_sent_costs_its_host_no_wait(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, delay=5.0)
+def test_what_was_never_sent_costs_its_host_no_wait() -> None:
+    desk = Desk(delay=5.0)
     (first,) = desk.feed(NOW)
     desk.take(first, Returned(), NOW + 1)
     assert list(map(page, desk.feed(NOW + 1))) == [page(first)]
 
 
-def test_requests_given_back_do_not_shorten_a_retry_after(tmp_path: Path) -> None:
+def test_requests_given_back_do_not_shorten_a_retry_after() -> None:
     """The page that was answered 429 comes first, then all that its worker had not started."""
-    desk = Desk(tmp_path)
+    desk = Desk()
     first, *others = desk.feed(NOW)
     assert len(others) == 9
     desk.take(first, Retry(None, 60.0), NOW + 1, started=NOW, host_wait=60.0)
@@ -104,8 +103,8 @@ def test_requests_given_back_do_not_shorten_a_retry_after(tmp_path: Path) -> Non
     assert desk.feed(NOW + 61)
 
 
-def test_requests_given_back_say_nothing_of_the_host_s_health(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+def test_requests_given_back_say_nothing_of_the_host_s_health() -> None:
+    desk = Desk()
     first, *others = desk.feed(NOW)
     desk.take(first, Retry(None, 60.0), NOW + 1, started=NOW, host_wait=0.0)
     back_off = desk.clock.back_off
@@ -115,9 +114,9 @@ def test_requests_given_back_say_nothing_of_the_host_s_health(tmp_path: Path) ->
     assert desk.clock.back_off == back_off
 
 
-def test_a_page_that_cannot_be_asked_for_gives_back_its_turn_alone(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_asked_for_gives_back_its_turn_alone() -> None:
     """robots.txt disallows one page while another one of the same host is on its way."""
-    desk = Desk(tmp_path, delay=5.0, concurrency=2)
+    desk = Desk(delay=5.0, concurrency=2)
     (sent,) = desk.feed(NOW)
     (disallowed,) = desk.feed(NOW + 5)
     desk.take(sent, Done(), NOW + 6, started=NOW)
@@ -125,8 +124,8 @@ def test_a_page_that_cannot_be_asked_for_gives_back_its_turn_alone(tmp_path: Pat
     assert desk.clock.ready_at == NOW + 5
 
 
-def test_the_wait_of_a_page_that_was_sent_later_stays(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, delay=5.0, concurrency=2)
+def test_the_wait_of_a_page_that_was_sent_later_stays() -> None:
+    desk = Desk(delay=5.0, concurrency=2)
     (returned,) = desk.feed(NOW)
     (sent,) = desk.feed(NOW + 5)
     desk.take(sent, Done(), NOW + 6, started=NOW + 5)
@@ -140,9 +139,9 @@ BROKEN = RobotsFile(b"", None, "http 500", "https://a.example/robots.txt: the se
 NOBODY = RobotsFile(b"", None, "dns", "https://a.example/robots.txt: does not resolve")
 
 
-def without_rules(folder: Path) -> Desk:
+def without_rules() -> Desk:
     """A desk whose host is in the store, and has not been asked for its rules."""
-    desk = Desk(folder)
+    desk = Desk()
     with desk.store.transaction():
         row = desk.store.hosts.add("https://a.example")
     desk.frontier._rows[row.id] = row
@@ -150,8 +149,8 @@ def without_rules(folder: Path) -> Desk:
     return desk
 
 
-def test_nothing_but_robots_txt_is_asked_for_until_it_comes(tmp_path: Path) -> None:
-    desk = without_rules(tmp_path)
+def test_nothing_but_robots_txt_is_asked_for_until_it_comes() -> None:
+    desk = without_rules()
     for tries in range(10):
         now = NOW + 100 * tries
         (robots,) = desk.feed(now)
@@ -164,8 +163,8 @@ def test_nothing_but_robots_txt_is_asked_for_until_it_comes(tmp_path: Path) -> N
     assert desk.unreachable.description == ""
 
 
-def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
-    desk = without_rules(tmp_path)
+def test_rules_that_cannot_be_read_again_are_kept() -> None:
+    desk = without_rules()
     (robots,) = desk.feed(NOW)
     rules = RobotsFile(b"User-agent: *\nDisallow: /no")
     desk.take(robots, RobotsFetched(rules), NOW + 1, started=NOW)
@@ -178,8 +177,8 @@ def test_rules_that_cannot_be_read_again_are_kept(tmp_path: Path) -> None:
     assert desk.unreachable.description == ""
 
 
-def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> None:
-    desk = without_rules(tmp_path)
+def test_requests_of_a_host_that_is_nowhere_go_out_to_fail() -> None:
+    desk = without_rules()
     desk.unreachable.answered()
     for tries in range(4):
         now = NOW + 100 * tries
@@ -189,8 +188,8 @@ def test_requests_of_a_host_that_is_nowhere_go_out_to_fail(tmp_path: Path) -> No
     assert desk.host.robots_until == now + ROBOTS_MAX_WAIT
 
 
-def test_no_file_handle_is_no_try_of_robots_txt(tmp_path: Path) -> None:
-    desk = without_rules(tmp_path)
+def test_no_file_handle_is_no_try_of_robots_txt() -> None:
+    desk = without_rules()
     (robots,) = desk.feed(NOW)
     desk.take_robots(robots, Starved("no handles", 1.0), NOW)
     assert (desk.unreachable.tries(1), desk.unreachable.description) == (0, "")

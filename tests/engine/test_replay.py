@@ -14,18 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from crawler import Request, Spider
 from crawler.engine.committer import Committer
 from crawler.errors import FetchError
 from crawler.http.redirects import redirected
-from crawler.records import Delivery, Key, NewRequest, QueuedRequest
+from crawler.records import Delivery, QueuedRequest
 from crawler.scheduling.host_queue import PREFETCH
 from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
-from crawler.store.sqlite.store import SQLiteStore
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
 from tests.scheduling.test_scheduler import a_host, a_scheduler, page
@@ -329,53 +327,6 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     while made.next(NOW):
         more += 1
     assert more == 4 <= PREFETCH
-
-
-def found(once: bool) -> NewRequest:
-    return NewRequest(b"x" * 16, "https://x.example", 0, "parse", msgspec.Raw(b"r"), once=once)
-
-
-def test_the_store_keeps_what_was_sent(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "job.db")
-    key = Key(0, 1)
-
-    def state() -> int:
-        (queued,) = store.queue.next_requests(host, None, 9)
-        return queued.delivery
-
-    with contextlib.closing(store):
-        with store.transaction():
-            host = store.hosts.add("https://x.example").id
-            store.queue.add([(host, found(once=True))], 1)
-        assert state() == Delivery.AT_MOST_ONCE
-        with store.transaction(synced=True):
-            store.queue.set_delivery(host, key, Delivery.MAYBE_SENT)
-        assert state() == Delivery.MAYBE_SENT
-        with store.transaction():
-            store.queue.replace(host, key, b"again", 5.0)
-        with store.transaction():
-            again = QueuedRequest(*key, b"again", Delivery.AT_MOST_ONCE)
-            assert store.queue.release_due(host, 6.0) == [again]
-        with store.transaction():
-            store.queue.set_delivery(host, key, Delivery.MAYBE_SENT)
-            store.queue.move(host, key, host, b"moved", once=True)
-        assert state() == Delivery.AT_MOST_ONCE
-        with store.transaction():
-            store.queue.move(host, key, host, b"moved")
-        assert state() == 0
-
-
-def test_that_it_will_be_sent_is_synced(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "job.db")
-    said: list[str] = []
-    with contextlib.closing(store):
-        store._db.set_trace_callback(said.append)
-        with store.transaction(synced=True):
-            store.meta.set("x", 1)
-        with store.transaction():
-            store.meta.set("x", 2)
-    assert said[:2] == ["PRAGMA synchronous = FULL", "BEGIN IMMEDIATE"]
-    assert said[3:6] == ["COMMIT", "PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE"]
 
 
 def test_ordinary_requests_cost_no_commit(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,7 +29,8 @@ from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
-from crawler.store.sqlite.store import SQLiteStore
+from crawler.store.protocols import Store
+from tests.memory_store import MemoryStore
 
 A, B = "https://a.example", "https://b.example"
 
@@ -39,7 +38,7 @@ A, B = "https://a.example", "https://b.example"
 class Bench:
     """A store and a frontier on it; ``now`` is the monotonic clock, ``wall`` the other one."""
 
-    def __init__(self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = store
         self.now, self.wall = 100.0, 1_700_000_000.0
         monkeypatch.setattr(time, "time", lambda: self.wall)
@@ -121,9 +120,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    with closing(SQLiteStore(tmp_path / "job.db")) as store:
-        yield Bench(store, monkeypatch)
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(MemoryStore(), monkeypatch)
 
 
 # Requests come in
