@@ -1,7 +1,8 @@
-"""Coordinate the fetches of one session: in parallel, or one by one while its cookies change.
+"""The order of a session's fetches: at the same time, or in series while its cookies change.
 
-Where each page brings another cookie and the one before is refused, two fetches at a time would
-log each other out.
+``FetchCoordinator`` decides which; a ``ReadWriteLock`` holds fetches to it: those at the same time
+are its readers, a fetch in series and a login are its writers. Where each page sets another cookie
+and the cookie before is refused, two fetches at a time would log each other out.
 """
 
 from __future__ import annotations
@@ -12,135 +13,139 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 
 class ReadWriteLock:
-    """Who wants to be alone waits for those inside, and those who come later wait for it."""
+    """A read-write lock. A waiting writer blocks new readers."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._inside = 0
-        self._waiting = 0
-        self._alone = False
+        self._readers = 0
+        self._waiting_writers = 0
+        self._writing = False
 
     @contextmanager
     def read(self) -> Iterator[None]:
-        """Hold the gate shared: other ``read`` blocks may run too."""
+        """Hold the lock shared: other ``read`` blocks may run too."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._alone and not self._waiting)
-            self._inside += 1
+            self._changed.wait_for(lambda: not self._writing and not self._waiting_writers)
+            self._readers += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
+                self._readers -= 1
                 self._changed.notify_all()
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """Hold it exclusively: wait until everybody has left, and keep others out."""
+        """Hold the lock exclusively: wait until all blocks have ended, and let no other begin."""
         with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._alone and not self._inside)
-            self._waiting -= 1
-            self._alone = True
+            self._waiting_writers += 1
+            self._changed.wait_for(lambda: not self._writing and not self._readers)
+            self._waiting_writers -= 1
+            self._writing = True
         try:
             yield
         finally:
             with self._changed:
-                self._alone = False
+                self._writing = False
                 self._changed.notify_all()
 
 
-CALM = 10
-"""Pages in a row that change no cookie, after which fetches go side by side.
+STABLE_PAGES = 10
+"""Pages in a row that change no cookie, after which fetches run at the same time.
 
-One is not enough: where each page changes the cookie, an error page may not.
+A single page is not enough: where each page changes the cookie, an error page may not.
 """
 
 
 class FetchTurn:
-    """One fetch: what its answer is taken for, and whether that has changed a cookie."""
+    """One fetch: the meaning of its response, and whether that has changed a cookie."""
 
-    def __init__(self, place: ExitStack, changes: int, *, alone: bool) -> None:
-        self.place = place
+    def __init__(self, lock: ExitStack, changes: int, *, exclusive: bool) -> None:
+        self.lock = lock
         self.changes = changes
-        self.alone = alone
+        """Cookie changes of the session before this fetch."""
+        self.exclusive = exclusive
         self.changed = False
-        self.worked = False
-        """It was a page."""
-        self.refused = False
-        """Nobody is logged in. A cookie for nobody says nothing of how those of a login change."""
+        self.accepted = False
+        """The response is a page of a logged-in session."""
+        self.logged_out = False
+        """The response was for an anonymous session; ignore its cookies when judging rotation."""
 
 
 class FetchCoordinator:
-    """Whose turn it is. Sessions that do not log in need none."""
+    """Decides for one session which fetches may run at the same time.
+
+    Sessions that do not log in need none.
+    """
 
     def __init__(self) -> None:
-        self._gate = ReadWriteLock()
-        self._side = ReadWriteLock()
+        self._pages = ReadWriteLock()
+        self._other = ReadWriteLock()  # for robots.txt and the like, which only a login excludes
         self._lock = threading.Lock()
-        self._calm = 0
+        self._stable_pages = 0
         self._changes = 0
-        self._for_good = False
-        self._mine = threading.local()
+        self._always_in_series = False
+        self._local = threading.local()
 
     @property
-    def one_by_one(self) -> bool:
-        """True while pages may come with another cookie each, so that one must follow the other."""
-        return self._for_good or self._calm < CALM
+    def in_series(self) -> bool:
+        """True while each page may set another cookie, so that fetches must run in series."""
+        return self._always_in_series or self._stable_pages < STABLE_PAGES
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nothing else is fetched within, and what was has been judged: a login may begin."""
-        with self._side.write(), self._gate.write():
+    def login(self) -> Iterator[None]:
+        """Exclude all other fetches: wait until they are judged, and let none begin."""
+        with self._other.write(), self._pages.write():
             yield
 
-    def aside(self) -> AbstractContextManager[None]:
-        """What is no page is fetched within: beside any page, but not during a login."""
-        return self._side.read()
+    def no_login(self) -> AbstractContextManager[None]:
+        """Exclude only a login, for a fetch that is no page: pages may be fetched meanwhile."""
+        return self._other.read()
 
     @contextmanager
-    def next(self) -> Iterator[FetchTurn]:
-        """One fetch is made within, and judged, so that the next one knows what came of it."""
-        with ExitStack() as place:
-            turn = FetchTurn(place, alone=self._enter(place), changes=self._changes)
-            self._mine.turn = turn
+    def page(self) -> Iterator[FetchTurn]:
+        """Fetch and judge one page in the block; the next fetch depends on the result."""
+        with ExitStack() as lock:
+            turn = FetchTurn(lock, exclusive=self._acquire(lock), changes=self._changes)
+            self._local.turn = turn
             try:
                 yield turn
             finally:
-                self._mine.turn = None
-                self._learn(turn)
+                self._local.turn = None
+                self._record(turn)
 
-    def _enter(self, place: ExitStack) -> bool:
+    def _acquire(self, lock: ExitStack) -> bool:
         while True:
-            alone = self.one_by_one
-            place.enter_context(self._gate.write() if alone else self._gate.read())
-            if alone or not self.one_by_one:
-                return alone
-            place.close()  # a cookie has changed while this one waited
+            exclusive = self.in_series
+            lock.enter_context(self._pages.write() if exclusive else self._pages.read())
+            if exclusive or not self.in_series:
+                return exclusive
+            lock.close()  # a cookie has changed while this fetch waited
 
-    def note(self, *, changed: bool) -> None:
-        """An answer has come in this thread; ``changed`` says that a cookie is another by it."""
-        turn: FetchTurn | None = getattr(self._mine, "turn", None)
+    def cookies_received(self, *, changed: bool) -> None:
+        """Record that this thread has received a response; ``changed`` if it changed a cookie."""
+        turn: FetchTurn | None = getattr(self._local, "turn", None)
         if turn is not None:
             turn.changed = turn.changed or changed
 
-    def _learn(self, turn: FetchTurn) -> None:
+    def _record(self, turn: FetchTurn) -> None:
         with self._lock:
-            if turn.changed and not turn.refused:
-                self._calm = 0
+            if turn.changed and not turn.logged_out:
+                self._stable_pages = 0
                 self._changes += 1
-            elif turn.worked:
-                self._calm += 1
+            elif turn.accepted:
+                self._stable_pages += 1
 
-    def settle(self, turn: FetchTurn) -> bool:
-        """Wait until all that was sent beside ``turn`` is judged; True if that changed a cookie.
+    def finish_others(self, turn: FetchTurn) -> bool:
+        """Wait until all fetches beside ``turn`` are judged; return True if they changed a cookie.
 
-        Then what ``turn`` was sent with may have died on its way. Where it was refused it has: from
-        then on fetches go one by one.
+        Then the cookie that ``turn`` was sent with may have been replaced on its way. If the
+        response was for an anonymous session, it has been: from then on fetches run in series.
         """
-        if not turn.alone:
-            turn.place.close()
-            turn.place.enter_context(self._gate.write())
-            turn.alone = True
+        if not turn.exclusive:
+            turn.lock.close()
+            turn.lock.enter_context(self._pages.write())
+            turn.exclusive = True
         is_late = self._changes != turn.changes
-        self._for_good = self._for_good or (is_late and turn.refused)
+        self._always_in_series = self._always_in_series or (is_late and turn.logged_out)
         return is_late

@@ -120,7 +120,7 @@ class Login:
     def _logged_in(self, session: Session) -> Iterator[FetchTurn]:
         while True:
             self.ensure(session)
-            with session.turns.next() as turn:
+            with session.turns.page() as turn:
                 if session.progress.logged_in_at is not None:
                     yield turn
                     return
@@ -128,7 +128,7 @@ class Login:
     def ensure(self, session: Session) -> None:
         """Log in unless that has been done. Raises LoginError, also for each later request."""
         if session.progress.logged_in_at is None:
-            with session.turns.alone():
+            with session.turns.login():
                 if session.progress.logged_in_at is None:
                     self._log_in(session)
 
@@ -238,16 +238,16 @@ class LoginTurn:
     def _verdict(self, response: Response) -> Verdict:
         target = _redirect_target(response)
         if target is None:
-            self._turn.refused = self._login.is_logged_out(response)
+            self._turn.logged_out = self._login.is_logged_out(response)
         else:
-            self._turn.refused = self._progress.is_login_page(target)
-        if not self._turn.refused and response.status not in (401, 403):
+            self._turn.logged_out = self._progress.is_login_page(target)
+        if not self._turn.logged_out and response.status not in (401, 403):
             return Verdict.ACCEPTED
         # A request sent beside this one may have changed the cookie, or led to a login.
-        is_late = self._session.turns.settle(self._turn)
+        is_late = self._session.turns.finish_others(self._turn)
         if is_late or not self._progress.is_current(self._request):
             return Verdict.RETRY
-        if not self._turn.refused or (target and self._login.wants_to_see(target)):
+        if not self._turn.logged_out or (target and self._login.wants_to_see(target)):
             return Verdict.ACCEPTED
         if self._progress.probe.saw_end_at(self._request) and self._probe_succeeds():
             return Verdict.FORBIDDEN
@@ -258,8 +258,8 @@ class LoginTurn:
         session, request = self._session, self._request
         match verdict:
             case Verdict.ACCEPTED:
-                if not self._turn.refused and not is_redirect(response.status, response.headers):
-                    self._turn.worked = True
+                if not self._turn.logged_out and not is_redirect(response.status, response.headers):
+                    self._turn.accepted = True
                     self._login.proven.add(session.key)
                     # The probe goes out with the session's credentials, so to its own sites only.
                     may_probe = not session.home or urls.site(request.url) in session.home

@@ -188,7 +188,7 @@ class Session(Transport):
 
     def cookies_received(self, *, changed: bool) -> None:
         """Tell the other fetches of this session whether a cookie has a new value."""
-        self.turns.note(changed=changed)
+        self.turns.cookies_received(changed=changed)
 
     @contextlib.contextmanager
     def user_urls_allowed(self) -> Iterator[None]:

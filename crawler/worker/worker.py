@@ -254,7 +254,7 @@ class Worker:
     # robots.txt
 
     def _fetch_robots(self, request: Request, session: Session, fetch: FetchStats) -> RobotsFetched:
-        with session.turns.aside(), _timing(fetch) as context:
+        with session.turns.no_login(), _timing(fetch) as context:
             fetch.status, body = self._fetcher.fetch_robots(request, session, context)
         rules = Robots.of_response(fetch.status, body)
         delay = rules.crawl_delay(self._settings.user_agent)
