@@ -1,4 +1,4 @@
-"""Signing in by hand: a session gets into a job from a terminal, or from a browser's cookies."""
+"""Log in at a terminal, or import a browser's cookies, and store the session in a job."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from crawler.store.protocols import Store
 
 
 def the_account(config: RunConfig, name: str | None) -> Account | None:
-    """The account that is meant; None where the spider has only one, which it knows by itself.
+    """Return the account called ``name``; None for a spider without accounts.
 
-    Raises AccountError for a name that there is not, or where one must be given.
+    Raises AccountError for an unknown name, and without a name if there are several accounts.
     """
     names = [account.name for account in config.accounts]
     if name is None and len(names) <= 1:
         return config.accounts[0] if config.accounts else None
     if name in names:
         return config.accounts[names.index(name)]
-    known = ", ".join(names)
+    listing = ", ".join(names)
     if name is None:
-        raise AccountError(f"there are several accounts: say which with --account ({known})")
-    known = f" (there are {known})" if names else ", and no others: give --accounts FILE"
-    raise AccountError(f"there is no account {name!r}{known}")
+        raise AccountError(f"there are several accounts: say which with --account ({listing})")
+    hint = f" (there are {listing})" if names else ", and no others: give --accounts FILE"
+    raise AccountError(f"there is no account {name!r}{hint}")
 
 
-def log_in(config: RunConfig, account: Account | None, person: Prompt) -> None:
-    """Log in, with what ``person`` answers, and keep the session in the job; nothing else.
+def log_in(config: RunConfig, account: Account | None, prompt: Prompt) -> None:
+    """Log in, with answers from ``prompt``, and store the session in the job; fetch no page.
 
-    Raises LoginError, after which the job is as it was, and UsageError.
+    Raises UsageError, and LoginError, after which the job is as before.
     """
     spider = config.spider
     if not spider.logs_in():
@@ -69,7 +69,7 @@ def log_in(config: RunConfig, account: Account | None, person: Prompt) -> None:
         with (
             contextlib.closing(Watchdog()) as watchdog,
             Session(
-                record.key, config.settings, adapter, config.mask, watchdog, prompt=person
+                record.key, config.settings, adapter, config.mask, watchdog, prompt=prompt
             ) as session,
         ):
             session.account = account
@@ -86,32 +86,31 @@ def log_in(config: RunConfig, account: Account | None, person: Prompt) -> None:
                 has_own_check=has_own_logout_check(spider),
             )
             login.ensure(session)
-            _keep(job.store, record, session.pop_changes())
+            _save(job.store, record, session.pop_changes())
 
 
 def take_cookies(config: RunConfig, account: Account | None, cookies: Iterable[Cookie]) -> int:
-    """Keep the cookies of a browser that has logged in; returns how many there are.
+    """Store the cookies of a browser that has logged in, except expired ones; return their number.
 
-    Those that have expired are left out. They are the account's, or those of the site that each is
-    for where the spider does not log in. Raises UsageError.
+    They go into the session of the account; if the spider does not log in, each goes into that of
+    its site. Raises UsageError.
     """
     now = time.time()
-    good = [cookie for cookie in cookies if cookie.expires is None or cookie.expires > now]
-    if not good:
+    valid = [cookie for cookie in cookies if cookie.expires is None or cookie.expires > now]
+    if not valid:
         raise CookieFileError("all of the cookies have expired: export them again")
     has_accounts = account is not None or config.source.load().logs_in()
     by_key: dict[str, list[Cookie]] = {}
-    for cookie in good:
+    for cookie in valid:
         key = _key(account) if has_accounts else str(SessionKey.of_site(_site(cookie)))
         by_key.setdefault(key, []).append(cookie)
     with _job(config) as job, job.store.transaction():
         for key, group in by_key.items():
             record = _record(job.store, key)
-            known = {cookie.key: cookie for cookie in (*record.cookies, *group)}
+            merged = {cookie.key: cookie for cookie in (*record.cookies, *group)}
             login = replace(record.login, at=now, waiting="")
-            cookies = list(known.values())
-            job.store.sessions.save(record._replace(cookies=cookies, login=login))
-    return len(good)
+            job.store.sessions.save(record._replace(cookies=list(merged.values()), login=login))
+    return len(valid)
 
 
 @contextlib.contextmanager
@@ -123,7 +122,7 @@ def _job(config: RunConfig) -> Iterator[Job]:
         yield job
 
 
-def _keep(store: Store, record: SessionRecord, change: SessionChange | None) -> None:
+def _save(store: Store, record: SessionRecord, change: SessionChange | None) -> None:
     sessions = SessionRegistry()
     sessions.load(record)
     if change is not None:

@@ -1,4 +1,4 @@
-"""Accounts: the credentials that sessions log in with, and how each may be used."""
+"""Accounts: the credentials that sessions log in with, and the limits of their use."""
 
 from __future__ import annotations
 

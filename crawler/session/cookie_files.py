@@ -1,7 +1,7 @@
-"""Cookie files: what browsers and their extensions export, read and written as text.
+"""Cookie files: read and write the exports of browsers and their extensions, as text.
 
-Two formats: Netscape's ``cookies.txt``, a line a cookie, and the JSON of browser extensions (a
-list of objects, or the ``cookies`` of a Playwright state).
+Two formats: Netscape's ``cookies.txt``, with a line for each cookie, and the JSON of browser
+extensions (a list of objects, or the ``cookies`` of a Playwright state).
 """
 
 from __future__ import annotations
@@ -20,61 +20,61 @@ HTTP_ONLY = "#HttpOnly_"
 
 
 def read(text: str, name: str) -> list[Cookie]:
-    """The cookies in a file's text, those without a name left out; ``name`` is for messages.
+    """Return the cookies in a file's text, except those without a name.
 
-    Raises CookieFileError for what is neither of the two formats, with the place.
+    ``name`` is the file's, for messages. Raises CookieFileError for a text of neither format.
     """
     text = text.removeprefix("\ufeff")
     if text.lstrip()[:1] in {"[", "{"}:
-        found = _of_json(text, name)
+        cookies = _from_json(text, name)
     else:
-        found = _of_netscape(text, name)
-    if not found:
+        cookies = _from_netscape(text, name)
+    if not cookies:
         raise CookieFileError(f"{name} holds no cookies")
-    return found
+    return cookies
 
 
 def netscape(cookies: Iterable[Cookie]) -> str:
-    """The cookies as ``cookies.txt``. A cookie that has no expiry gets the time 0."""
+    """Return the cookies as ``cookies.txt``. A cookie without expiry gets the time 0."""
     lines = [HEADER, *map(_line, cookies)]
     return "".join(f"{line}\n" for line in lines)
 
 
 def as_json(cookies: Iterable[Cookie]) -> str:
-    """The cookies as browser extensions write and read them."""
+    """Return the cookies as browser extensions write and read them."""
     return json.dumps(list(map(_entry, cookies)), indent=2) + "\n"
 
 
 def domain_of(cookie: Cookie) -> str:
-    """The domain of a cookie as browsers have it; with a dot before it, of all hosts below."""
+    """Return the domain of a cookie as browsers have it; with a dot, for all hosts below it."""
     return cookie.domain.removesuffix(DOTLESS) if cookie.host_only else cookie.domain
 
 
 # Netscape
 
 
-def _of_netscape(text: str, name: str) -> list[Cookie]:
-    found = []
+def _from_netscape(text: str, name: str) -> list[Cookie]:
+    cookies = []
     for number, line in enumerate(text.split("\n"), 1):
         line = line.rstrip("\r")
         if line.strip() and (not line.startswith("#") or line.startswith(HTTP_ONLY)):
-            cookie = _of_line(line, f"{name}:{number}")
-            found += [cookie] if cookie.name else []
-    return found
+            cookie = _from_line(line, f"{name}:{number}")
+            cookies += [cookie] if cookie.name else []
+    return cookies
 
 
-def _of_line(line: str, where: str) -> Cookie:
+def _from_line(line: str, location: str) -> Cookie:
     fields = line.removeprefix(HTTP_ONLY).split("\t", 6)
-    if len(fields) == 6:  # an empty value, and an editor that cuts off what cannot be seen
+    if len(fields) == 6:  # an empty value, and an editor that strips white space
         fields.append("")
     if len(fields) != 7:
         raise CookieFileError(
-            f"{where} is no cookie: seven fields with tabs between them, as in a browser's "
+            f"{location} is no cookie: seven fields with tabs between them, as in a browser's "
             "cookies.txt, or a JSON export"
         )
     domain, subdomains, path, secure, expires, name, value = fields
     return _cookie(
-        where,
+        location,
         name=name,
         value=value,
         domain=domain,
@@ -106,28 +106,28 @@ def _flag(value: bool) -> str:
 # JSON
 
 
-def _of_json(text: str, name: str) -> list[Cookie]:
+def _from_json(text: str, name: str) -> list[Cookie]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CookieFileError(f"{name} is not valid JSON: {error}") from None
-    if isinstance(found, dict):
-        found = found.get("cookies")
-    if not isinstance(found, list):
+    if isinstance(document, dict):
+        document = document.get("cookies")
+    if not isinstance(document, list):
         raise CookieFileError(f"{name} is no list of cookies, as a browser's extension exports it")
-    entries = enumerate(found, 1)
-    cookies = [_of_entry(entry, f"{name}, cookie {number}") for number, entry in entries]
+    entries = enumerate(document, 1)
+    cookies = [_from_entry(entry, f"{name}, cookie {number}") for number, entry in entries]
     return [cookie for cookie in cookies if cookie.name]
 
 
-def _of_entry(entry: Any, where: str) -> Cookie:
+def _from_entry(entry: Any, location: str) -> Cookie:
     if not isinstance(entry, dict) or not {"name", "value", "domain"} <= entry.keys():
-        raise CookieFileError(f"{where} is no object with name, value and domain")
+        raise CookieFileError(f"{location} is no object with name, value and domain")
     domain = entry["domain"]
     dotted = isinstance(domain, str) and domain.startswith(".")
     host_only = entry.get("hostOnly")
     return _cookie(
-        where,
+        location,
         name=entry["name"],
         value=entry["value"],
         domain=domain,
@@ -158,23 +158,23 @@ def _entry(cookie: Cookie) -> dict[str, Any]:
 # Both
 
 
-def _cookie(where: str, *, expires: Any, host_only: bool, **fields: Any) -> Cookie:
-    """The cookie of these fields. Raises CookieFileError for one that could not be sent."""
+def _cookie(location: str, *, expires: Any, host_only: bool, **fields: Any) -> Cookie:
+    """Return the cookie of these fields. Raises CookieFileError if it could not be sent."""
     for key in ("name", "value", "domain", "path"):
         value = fields[key]
         if not isinstance(value, str) or any(ord(c) < 32 and c != "\t" for c in value):
-            raise CookieFileError(f"{where}: its {key} must be text of one line")
+            raise CookieFileError(f"{location}: its {key} must be text of one line")
     bare = fields["domain"].strip().lstrip(".").lower()
     if not bare:
-        raise CookieFileError(f"{where}: its domain is empty")
+        raise CookieFileError(f"{location}: its domain is empty")
     if bare.split() != [bare]:
-        raise CookieFileError(f"{where}: its domain has white space in it")
-    fields["domain"], host_only = _domain_inside(bare, host_only)
-    return Cookie(expires=_time(expires, where), host_only=host_only, **fields)
+        raise CookieFileError(f"{location}: its domain has white space in it")
+    fields["domain"], host_only = _jar_domain(bare, host_only)
+    return Cookie(expires=_time(expires, location), host_only=host_only, **fields)
 
 
-def _domain_inside(bare: str, host_only: bool) -> tuple[str, bool]:
-    """A domain as cookie jars have it, and whether it is that host alone."""
+def _jar_domain(bare: str, host_only: bool) -> tuple[str, bool]:
+    """Return a domain as cookie jars have it, and whether it is for that host alone."""
     if _is_address(bare):
         return bare, True
     if "." not in bare:
@@ -190,14 +190,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _time(value: Any, where: str) -> float | None:
-    """Seconds since the epoch; None for a cookie of as long as the browser is open."""
+def _time(value: Any, location: str) -> float | None:
+    """Return seconds since the epoch; None for a cookie that ends with the browser."""
     try:
         seconds = float(value or 0)
         if seconds != seconds or abs(seconds) == float("inf"):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise CookieFileError(
-            f"{where}: its expiry must be in seconds since 1970, not {value!r:.40}"
+            f"{location}: its expiry must be in seconds since 1970, not {value!r:.40}"
         ) from None
     return seconds if seconds > 0 else None

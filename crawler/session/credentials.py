@@ -1,9 +1,9 @@
-"""Passwords: where one comes from, and that it shows nowhere else.
+"""Credentials: look secrets up where a reference says, and show them nowhere.
 
-A reference says where: ``{"env": "SHOP_PASSWORD"}``, ``{"file": "shop.secret"}`` (mode 0600),
-``{"keyring": "shop.example"}`` or ``{"prompt": True}``. This is the one module below the settings
-that reads the environment: the variables that the user has named for it, and those that are
-called as secrets are, so that they can be masked.
+A reference is ``{"env": "SHOP_PASSWORD"}``, ``{"file": "shop.secret"}`` (mode 0600),
+``{"keyring": "shop.example"}`` or ``{"prompt": True}``. This is the only module below the settings
+that reads the environment: the variables that references name, and those whose names say that they
+are secret, so that they can be masked.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ SECRET_WORDS = frozenset(
     | {"secret", "secrets", "token"}
 )
 FOLDERS = frozenset({"PWD", "OLDPWD"})
-"""Where the shell is and was; their stars would hide every path."""
-SHORTEST_GUESS = 6
-"""Characters; what is shorter may be a ``true`` or a number that is no secret."""
+"""Variables with the shell's working directories; masking those would hide every path."""
+MIN_GUESS = 6
+"""Characters of a variable that is taken for a secret by its name; shorter may be ``true``."""
 
 
 class Secret:
-    """A text that must not be seen, and where it is. Neither ``repr`` nor a pickle shows it.
+    """A secret text, and where it is. Neither ``repr`` nor a pickle shows it.
 
-    In a pickle only that travels which the other process cannot look up itself: what a person
-    has typed, or what the spider's code has given.
+    A pickle contains only a text that another process cannot look up: one typed at the terminal,
+    or given by the spider's code.
     """
 
-    __slots__ = ("_may_ask", "_value", "kind", "place", "user", "what")
+    __slots__ = ("_may_ask", "_value", "kind", "label", "place", "user")
 
-    def __init__(self, kind: str, place: str, what: str, user: str = "") -> None:
-        """``what`` says in messages what it is; ``user`` is whose, in the keyring."""
+    def __init__(self, kind: str, place: str, label: str, user: str = "") -> None:
+        """``label`` names it in messages; ``user`` is its user in the keyring."""
         self.kind = kind
         self.place = place
-        self.what = what
+        self.label = label
         self.user = user
         self._value: str | None = None
         self._may_ask = True
 
     def reveal(self) -> str:
-        """The text; looked up when first asked. Raises AccountError where it cannot be had."""
+        """Return the text, looked up when first used. Raises AccountError if unavailable."""
         if self._value is None:
             if self.kind == "prompt" and not self._may_ask:
-                raise AccountError(f"{self.what} was not asked for before the workers started")
+                raise AccountError(f"{self.label} was not asked for before the workers started")
             value = READERS[self.kind](self)
             if not value:
-                raise AccountError(f"{self.what} is empty in {self.source}")
+                raise AccountError(f"{self.label} is empty in {self.source}")
             self._value = value
         return self._value
 
     def known(self) -> str | None:
-        """The text if it can be had without asking a person or the keyring, else None."""
+        """Return the text if neither the terminal nor the keyring is needed for it, else None."""
         if self._value is None and self.kind in {"env", "file"}:
             try:
                 return self.reveal()
@@ -70,34 +70,36 @@ class Secret:
         return self._value
 
     def check(self) -> None:
-        """Raises AccountError for what is wrong with the reference without asking anybody."""
+        """Raise AccountError for a reference to a variable or file that cannot be read."""
         if self.kind in {"env", "file"}:
             self.reveal()
 
     @property
     def source(self) -> str:
-        """Where it comes from, for messages."""
+        """The place that it comes from, for messages."""
         return SOURCES[self.kind].format(self.place)
 
     def __repr__(self) -> str:
-        return f"<{self.what}, from {self.source}>"
+        return f"<{self.label}, from {self.source}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        travels = self._value if self.kind in {"prompt", "given"} else None
-        return _restored, (self.kind, self.place, self.what, self.user, travels)
+        value = self._value if self.kind in {"prompt", "given"} else None
+        return _restored, (self.kind, self.place, self.label, self.user, value)
 
 
 def in_environment() -> list[Secret]:
-    """The environment variables whose names say that they are secret, but for very short ones."""
-    named = [name for name in os.environ if _is_called_secret(name) and name not in FOLDERS]
-    long = [name for name in named if len(os.environ[name]) >= SHORTEST_GUESS]
-    return [Secret("env", name, name) for name in long]
+    """Return the environment variables whose names say that they are secret."""
+    return [
+        Secret("env", name, name)
+        for name, value in os.environ.items()
+        if _is_called_secret(name) and name not in FOLDERS and len(value) >= MIN_GUESS
+    ]
 
 
 def refuse_in_arguments(names: Iterable[str]) -> None:
-    """Raises AccountError where an argument of the spider is called as a secret would be.
+    """Raise AccountError if the name of a spider's argument says that it is secret.
 
-    Arguments are kept in the job, and shown with it.
+    Arguments are recorded in the job, and shown with it.
     """
     for name in names:
         if _is_called_secret(name):
@@ -113,7 +115,7 @@ def _is_called_secret(name: str) -> bool:
 
 
 def unset_variable(error: Exception) -> str:
-    """What is to be said of a KeyError that comes from ``os.environ[…]``; of others nothing."""
+    """Return a message for a KeyError of ``os.environ[…]``; empty for other errors."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -123,98 +125,99 @@ def unset_variable(error: Exception) -> str:
     return f"the environment variable {error.args[0]} is not set"
 
 
-def given(value: str, what: str) -> Secret:
-    """A secret whose text is at hand."""
-    secret = Secret("given", "", what)
+def given(value: str, label: str) -> Secret:
+    """Return the secret with the text ``value``."""
+    secret = Secret("given", "", label)
     secret._value = value
     return secret
 
 
 def parse_reference(
-    reference: Mapping[str, Any], what: str, user: str = "", folder: Path | None = None
+    reference: Mapping[str, Any], label: str, user: str = "", folder: Path | None = None
 ) -> Secret:
-    """The secret that ``reference`` says; a file's name is relative to ``folder``.
+    """Return the secret of ``reference``; a file's name is relative to ``folder``.
 
-    Raises AccountError for a reference that means nothing.
+    Raises AccountError for a reference of another form.
     """
     kind, place = next(iter(reference.items()), ("", None))
     if len(reference) != 1 or kind not in REFERENCES:
-        near = difflib.get_close_matches(str(kind), REFERENCES, n=1)
-        hint = f": did you mean {near[0]}?" if len(reference) == 1 and near else ""
+        similar = difflib.get_close_matches(str(kind), REFERENCES, n=1)
+        hint = f": did you mean {similar[0]}?" if len(reference) == 1 and similar else ""
         ways = 'env = "NAME", file = "FILE", keyring = "SERVICE" or prompt = true'
-        raise AccountError(f"{what} must be a table of one of {ways}{hint}")
+        raise AccountError(f"{label} must be a table of one of {ways}{hint}")
     if kind == "prompt":
         if place is not True:
-            raise AccountError(f"{what} is asked for with prompt = true, not {place!r}")
-        return Secret(kind, "", what, user)
+            raise AccountError(f"{label} is asked for with prompt = true, not {place!r}")
+        return Secret(kind, "", label, user)
     if not isinstance(place, str) or not place:
-        raise AccountError(f"{what}: {kind} must name something, in text, and not be {place!r}")
+        raise AccountError(f"{label}: {kind} must name something, in text, and not be {place!r}")
     if kind == "file":
         place = str(((folder or Path()) / Path(place).expanduser()).absolute())
-    return Secret(kind, place, what, user)
+    return Secret(kind, place, label, user)
 
 
-def check_private(path: Path, what: str) -> None:
-    """Raises AccountError for a file that others than its owner may read."""
+def check_private(path: Path, label: str) -> None:
+    """Raise AccountError for a file that others than its owner may read."""
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         command = shlex.join(["chmod", "600", str(path)])
-        raise AccountError(f"{path} holds {what}, but others can read it: {command}")
+        raise AccountError(f"{path} holds {label}, but others can read it: {command}")
 
 
-def from_keyring(service: str, user: str, what: str) -> str | None:
-    """What the system's keyring keeps for ``user``; None where it keeps nothing.
+def from_keyring(service: str, user: str, label: str) -> str | None:
+    """Return the password of ``user`` in the system's keyring; None if it has none.
 
-    Raises AccountError where there is no keyring.
+    Raises AccountError if there is no keyring.
     """
     try:
         import keyring  # optional, and slow to import
         import keyring.errors
     except ImportError:
         raise AccountError(
-            f"{what} is in the keyring, which needs the keyring library: pip install keyring"
+            f"{label} is in the keyring, which needs the keyring library: pip install keyring"
         ) from None
     try:
-        found: str | None = keyring.get_password(service, user)
+        password: str | None = keyring.get_password(service, user)
     except keyring.errors.KeyringError as error:
-        raise AccountError(f"{what} is in the keyring, which cannot be read: {error}") from None
-    return found
+        raise AccountError(f"{label} is in the keyring, which cannot be read: {error}") from None
+    return password
 
 
 def _environment(secret: Secret) -> str:
     value = os.environ.get(secret.place)
     if value is None:
-        raise AccountError(f"{secret.what} is in no environment variable {secret.place}: set it")
+        raise AccountError(f"{secret.label} is in no environment variable {secret.place}: set it")
     return value
 
 
 def _file(secret: Secret) -> str:
     path = Path(secret.place)
     try:
-        check_private(path, secret.what)
+        check_private(path, secret.label)
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise AccountError(f"{secret.what} cannot be read from {path}: {why}") from None
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise AccountError(f"{secret.label} cannot be read from {path}: {reason}") from None
 
 
 def _keyring(secret: Secret) -> str:
-    found = from_keyring(secret.place, secret.user, secret.what)
-    if found is None:
+    password = from_keyring(secret.place, secret.user, secret.label)
+    if password is None:
         command = shlex.join(["keyring", "set", secret.place, secret.user])
         raise AccountError(
-            f"{secret.what} is not in the keyring under {secret.place}: put it there with {command}"
+            f"{secret.label} is not in the keyring under {secret.place}: "
+            f"put it there with {command}"
         )
-    return found
+    return password
 
 
 def _prompt(secret: Secret) -> str:
     if not sys.stdin.isatty():
-        raise AccountError(f"{secret.what} is asked for at the terminal, and there is none")
-    return getpass.getpass(f"{secret.what[0].upper()}{secret.what[1:]}: ")
+        raise AccountError(f"{secret.label} is asked for at the terminal, and there is none")
+    return getpass.getpass(f"{secret.label[0].upper()}{secret.label[1:]}: ")
 
 
-def _restored(kind: str, place: str, what: str, user: str, value: str | None) -> Secret:
-    secret = Secret(kind, place, what, user)
+def _restored(kind: str, place: str, label: str, user: str, value: str | None) -> Secret:
+    secret = Secret(kind, place, label, user)
     secret._value, secret._may_ask = value, False
     return secret
 
@@ -236,17 +239,17 @@ REFERENCES = tuple(READERS)
 
 
 def encryption_key() -> str | None:
-    """What sessions are to be encrypted with: the text in CRAWL_KEY, or None.
+    """Return the text in CRAWL_KEY, by which sessions are encrypted, or None.
 
     ``CRAWL_KEY=keyring`` takes it from the system's keyring. Raises SettingsError for an empty key.
     """
-    found = os.environ.get("CRAWL_KEY")
-    if found == "keyring":
-        found = from_keyring("crawler", "CRAWL_KEY", "CRAWL_KEY")
-        if found is None:
+    key = os.environ.get("CRAWL_KEY")
+    if key == "keyring":
+        key = from_keyring("crawler", "CRAWL_KEY", "CRAWL_KEY")
+        if key is None:
             raise SettingsError(
                 "CRAWL_KEY is not in the keyring: put it there with keyring set crawler CRAWL_KEY"
             )
-    if found is not None and not found.strip():
+    if key is not None and not key.strip():
         raise SettingsError("CRAWL_KEY is empty: give it a text, or unset it")
-    return found
+    return key

@@ -1,7 +1,7 @@
-"""The key of a session: whose it is, an account's or that of an anonymous visitor to one site.
+"""The key of a session, which belongs to an account or, as an anonymous session, to a site.
 
-As text it is ``account`` (the only account), ``account:NAME`` or ``site:DOMAIN``; so it stands in
-the store and in messages.
+As text, in the store and in messages, it is ``account`` (the only account), ``account:NAME`` or
+``site:DOMAIN``.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ _SITE = "site"
 
 
 class SessionKey(NamedTuple):
-    """Whose session it is; ``name`` is the account's, or the site's of an anonymous session."""
+    """The owner of a session; ``name`` is the account's, or the site's of an anonymous session."""
 
     is_account: bool
     name: str = ""
 
     @classmethod
     def of_account(cls, name: str = "") -> SessionKey:
-        """The key of an account's session; the only account of a spider has no name."""
+        """Return the key of an account's session; the only account of a spider has no name."""
         return cls(True, name)
 
     @classmethod
     def of_site(cls, site: str) -> SessionKey:
-        """The key of the anonymous session at one site."""
+        """Return the key of the anonymous session at a site."""
         return cls(False, site)
 
     @classmethod

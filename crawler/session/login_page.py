@@ -1,4 +1,4 @@
-"""The page that a login has come to: does it ask for the password again, what is it, keep it."""
+"""The page at which a login has ended: detect its form, describe the page, save it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ log = logging.getLogger(__name__)
 
 
 def asks_again(session: Session, page: Response) -> bool:
-    """True when ``page`` is the login's form once more, as sites answer to a wrong password.
+    """Return True if ``page`` is the login's form once more, as after a wrong password.
 
-    That is one with a field for a password, where the form stood, or which the form itself was
-    answered with. Who is let in is sent on to another page.
+    That is a form with a password field, either at a login page or in direct response to the form.
+    After a login that works, sites redirect to another page.
     """
-    is_answer = page.request.method == "POST" and not page.history
-    if not page.is_html or not (is_answer or session.progress.is_login_page(page.url)):
+    is_direct = page.request.method == "POST" and not page.history
+    if not page.is_html or not (is_direct or session.progress.is_login_page(page.url)):
         return False
     return bool(page.xpath("//form//input[@type='password']"))
 
 
 def facts(page: Response) -> list[str]:
-    """A page by its address, status and title."""
+    """Describe a page by its address, status and title."""
     title = " ".join((page.css("title::text").get() or "").split()) if page.is_html else ""
-    told = [f"at {urls.redacted(page.url)}", f"status {page.status}"]
-    return [*told, f"{title!r}"] if title else told
+    address = [f"at {urls.redacted(page.url)}", f"status {page.status}"]
+    return [*address, f"{title!r}"] if title else address
 
 
 def save(session: Session, page: Response, folder: Path) -> list[str]:
-    """Keep the page for a look, without what was typed into password fields; says where."""
+    """Save the page, with secrets masked; return where, for a message."""
     path = folder / f"login-{re.sub(r'[^A-Za-z0-9_.-]', '_', session.key)}.html"
     body = session.mask.page(page.body)
     try:

@@ -1,4 +1,4 @@
-"""Masking: no known secret gets into what is written down."""
+"""Masking: replace known secrets in logs, messages and saved pages by stars."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from urllib.parse import quote, quote_plus
 from crawler.session.credentials import Secret
 
 MASK = "*****"
-SHORTEST = 3
-"""Shorter texts are not masked: they are in half of all words, and no secret to anybody."""
+MIN_LENGTH = 3
+"""Shorter texts are not masked: they are part of half of all words, and hardly secret."""
 ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
-"""Of pages that are kept for a look."""
+"""Encodings in which a saved page may contain a secret."""
 
 
 class Mask(logging.Filter):
-    """Puts stars in the place of secrets: the accounts', and what was typed into a form.
+    """Replaces secrets by stars: those of accounts, and text typed into password fields.
 
-    As a filter of a log's handler it changes the records, so that handlers after it see the stars
-    as well. In a pickle it takes the accounts' secrets along, as those travel.
+    As a filter of a log's handler it changes the records, so that later handlers get the stars as
+    well. A pickle contains the accounts' secrets, in so far as a Secret's own does.
     """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         super().__init__()
         self._watched = list(secrets)
         self._typed: set[str] = set()
-        self._made: tuple[frozenset[str], re.Pattern[str] | None] = (frozenset(), None)
+        self._cache: tuple[frozenset[str], re.Pattern[str] | None] = (frozenset(), None)
 
     def watch(self, secrets: Iterable[Secret]) -> None:
-        """Mask these too, each as soon as it can be known."""
-        known = set(map(id, self._watched))
-        self._watched += [secret for secret in secrets if id(secret) not in known]
+        """Mask these too, each as soon as its text is known."""
+        watched = set(map(id, self._watched))
+        self._watched += [secret for secret in secrets if id(secret) not in watched]
 
     def add(self, secret: str) -> None:
         """Mask this text from now on."""
-        if len(secret) >= SHORTEST:
+        if len(secret) >= MIN_LENGTH:
             self._typed.add(secret)
 
     def __call__(self, text: str) -> str:
-        """``text`` with stars."""
+        """Return ``text`` with stars."""
         pattern = self._current_pattern()
         return text if pattern is None else pattern.sub(MASK, text)
 
     def page(self, body: bytes) -> bytes:
-        """The body of a page with stars, whatever its encoding may be."""
-        for form in _forms(self._known()):
+        """Return the body of a page with stars, in any encoding."""
+        for spelling in _spellings(self._texts()):
             for encoding in ENCODINGS:
-                found = form.encode(encoding, "ignore")
-                if len(found) >= SHORTEST:
-                    body = body.replace(found, MASK.encode(encoding))
+                data = spelling.encode(encoding, "ignore")
+                if len(data) >= MIN_LENGTH:
+                    body = body.replace(data, MASK.encode(encoding))
         return body
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -65,32 +65,34 @@ class Mask(logging.Filter):
         record.stack_info = record.stack_info and self(record.stack_info)
         return True
 
-    def _known(self) -> frozenset[str]:
+    def _texts(self) -> frozenset[str]:
         watched = (secret.known() or "" for secret in tuple(self._watched))
-        return frozenset(s for s in (*watched, *tuple(self._typed)) if len(s) >= SHORTEST)
+        texts = (*watched, *tuple(self._typed))
+        return frozenset(text for text in texts if len(text) >= MIN_LENGTH)
 
     def _current_pattern(self) -> re.Pattern[str] | None:
-        known = self._known()
-        made_for, pattern = self._made
-        if known != made_for:
-            pattern = re.compile("|".join(map(re.escape, _forms(known))))
-            self._made = known, pattern
+        texts = self._texts()
+        cached_texts, pattern = self._cache
+        if texts != cached_texts:
+            pattern = re.compile("|".join(map(re.escape, _spellings(texts))))
+            self._cache = texts, pattern
         return pattern
 
     def __reduce__(self) -> tuple[type[Mask], tuple[list[Secret]]]:
         return Mask, (self._watched,)
 
 
-def _forms(secrets: Iterable[str]) -> list[str]:
-    """Every secret as it may be written in a message, a URL, JSON, Python or HTML; long ones first,
+def _spellings(secrets: Iterable[str]) -> list[str]:
+    """Return every secret as it may be spelt in a message, a URL, JSON, Python or HTML.
 
-    as a secret may be the beginning of another.
+    Long spellings come first, as a secret may be the beginning of another.
     """
-    found: set[str] = set()
+    spellings: set[str] = set()
     for text in secrets:
         quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
-        quoted |= {re.sub("%..", lambda code: code[0].lower(), one) for one in quoted}
-        written = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-        written |= {repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode())[2:-1]}
-        found |= {text, html.escape(text), html.escape(text, quote=False), *quoted, *written}
-    return sorted(found, key=lambda form: (-len(form), form))
+        quoted |= {re.sub("%..", lambda code: code[0].lower(), url) for url in quoted}
+        literals = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+        literals |= {repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode())[2:-1]}
+        markup = {html.escape(text), html.escape(text, quote=False)}
+        spellings |= {text, *quoted, *literals, *markup}
+    return sorted(spellings, key=lambda spelling: (-len(spelling), spelling))

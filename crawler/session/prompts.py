@@ -1,4 +1,4 @@
-"""A person: who answers what a login asks, at the terminal, or nobody."""
+"""Prompts: answer what a login asks, at the terminal or not at all."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from crawler.errors import InputRequiredError
 from crawler.text import printable
 
 Prompt = Callable[[str, bool], str]
-"""Answers a question; the second argument says that nobody may see the answer."""
+"""A function that answers a question; the second argument says whether to hide the answer."""
 
 
 def no_prompt(question: str, hidden: bool) -> NoReturn:
-    """Nobody is there to be asked. Raises InputRequiredError."""
+    """Raise InputRequiredError: there is no terminal."""
     raise InputRequiredError(question)
 
 
 def terminal_prompt(question: str, hidden: bool) -> str:
-    """What is typed on standard input, asked for until it is something.
+    """Return the text typed on standard input, and ask again until it is not empty.
 
     Raises InputRequiredError when the input ends before.
     """
@@ -34,7 +34,7 @@ def terminal_prompt(question: str, hidden: bool) -> str:
 
 
 def _line(prompt: str) -> str:
-    """A line with its end; empty at the end of the input."""
+    """Return a line with its end; empty at the end of the input."""
     sys.stderr.write(prompt)
     sys.stderr.flush()
     answer = sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""Session: a ``requests.Session`` whose cookies and login state can be kept as data."""
+"""Session: a ``requests.Session`` whose cookies and login state can be stored as data."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class Throttle:
         self._last_at = time.monotonic()
 
 
-MOST_OF_REDIRECT = 64 * 1024
-"""Bytes of a redirect's own body that are read; nobody looks at it."""
+MAX_REDIRECT_BODY = 64 * 1024
+"""Bytes that are read of a redirect's own body, which nothing uses."""
 
 
 class Session(Transport):
-    """One identity: cookies, headers, auth and pooled connections, as in ``requests``.
+    """An identity at a site: cookies, headers, auth and pooled connections, as in ``requests``.
 
-    What the documentation of ``requests.Session`` says holds here: ``headers``, ``auth``,
-    ``proxies``, ``verify``, ``cert``, ``hooks``, ``mount``. ``key`` names the session in the
-    store. Proxies, ``netrc`` and certificate authorities of the environment are looked up once a
-    host, unless ``trust_env`` is False.
+    ``headers``, ``auth``, ``proxies``, ``verify``, ``cert``, ``hooks`` and ``mount`` work as the
+    documentation of ``requests.Session`` says. ``key`` names the session in the store. Proxies,
+    ``netrc`` and certificate authorities of the environment are looked up once a host, unless
+    ``trust_env`` is False.
 
-    What must survive a restart besides cookies: headers that ``login`` sets, and ``state``, a
-    small dict of plain data that is the spider's own. Both are kept with the cookies.
+    Besides cookies, these survive a restart: headers that ``login`` sets, and ``state``, a small
+    dict of plain data for the spider's own use.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Session(Transport):
         self._settings = settings
         self._watchdog = watchdog
         self._prompt = prompt
-        self._trusts: int | None = threading.get_ident()
+        self._user_thread: int | None = threading.get_ident()
         self._plain_headers: dict[str, str] = {}
-        self._kept = LoginState()
+        self._stored_login = LoginState()
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -103,7 +103,7 @@ class Session(Transport):
     # What a spider's login uses
 
     def open(self, url: str, **kwargs: Any) -> Response:
-        """GET ``url`` as a person would open it, redirects followed, as a Response."""
+        """GET ``url``, follow redirects and return the page, as a browser opens it."""
         return self._visit("GET", url, **kwargs)
 
     def submit(
@@ -115,7 +115,7 @@ class Session(Transport):
         click: Any = None,
         **fields: Any,
     ) -> Response:
-        """Send ``form`` with its own values and ``fields`` in place of some of them.
+        """Send ``form`` with its own values, some replaced by ``fields``; return the page.
 
         ``data`` is for names that are no Python identifiers; ``click`` names the button.
         """
@@ -130,10 +130,10 @@ class Session(Transport):
         )
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
-        """What a person answers to ``question`` on the terminal of ``crawl login``.
+        """Return the answer to ``question`` on the terminal of ``crawl login``.
 
-        ``hidden`` does not show the answer, there or anywhere else. Raises InputRequiredError where
-        nobody is there to be asked: the account waits until somebody is.
+        ``hidden`` does not show the answer, there or anywhere else. Raises InputRequiredError in a
+        run, which has no terminal: the account waits until ``crawl login`` asks.
         """
         answer = self._prompt(question, hidden)
         if hidden:
@@ -157,29 +157,29 @@ class Session(Transport):
         return self._watchdog.enforce(context, self._settings.timeout, urls.redacted(url))
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in requests, with a timeout even where none is given."""
-        named = urls.normalise(str(url)) or ""
-        if self._trusts == threading.get_ident():
-            self.home.add(urls.site(named))
-            adapter = self.get_adapter(named) if named else None
+        """Send as requests does, with a timeout even if none is given."""
+        target = urls.normalise(str(url)) or ""
+        if self._user_thread == threading.get_ident():
+            self.home.add(urls.site(target))
+            adapter = self.get_adapter(target) if target else None
             if isinstance(adapter, PoolAdapter):
-                adapter.addresses.permit(named)
+                adapter.addresses.permit(target)
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
 
     def send(self, request: Any, **kwargs: Any) -> requests.Response:
-        """As in requests, at the crawl's pace, which redirects keep to as well."""
+        """Send as requests does, with the crawl's delay before it, also for redirects."""
         with (of_thread() or FetchContext()).paused():
             self.throttle.wait()
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """As in requests, which then reads the redirect's own body; here no more than its start."""
+        """Return what requests does, which then reads the redirect's own body; limit that here."""
         target: str | None = super().get_redirect_target(resp)
         if target is not None and not getattr(resp, "_content_consumed", False):
             try:
-                resp._content = read(resp, resp.url, MOST_OF_REDIRECT, cut=True)
-            except (FetchError, HTTPError, HTTPException, OSError):  # nobody will miss it
+                resp._content = read(resp, resp.url, MAX_REDIRECT_BODY, cut=True)
+            except (FetchError, HTTPError, HTTPException, OSError):  # nothing uses it
                 resp._content = b""
             resp._content_consumed = True  # type: ignore[attr-defined]
         return target
@@ -187,25 +187,25 @@ class Session(Transport):
     # What the crawler uses
 
     def cookies_received(self, *, changed: bool) -> None:
-        """Tell the other fetches of this session whether a cookie has a new value."""
+        """Let the other fetches of this session wait if a cookie has another value now."""
         self.turns.cookies_received(changed=changed)
 
     @contextlib.contextmanager
     def user_urls_allowed(self) -> Iterator[None]:
-        """What this thread asks for by URL is the user's own word, and may be a local address.
+        """Take URLs that this thread requests for the user's own, which may be local addresses.
 
-        In ``login`` it is. In a callback it may be what a page has said.
+        In ``login`` they are. In a callback they may come from a page.
         """
-        self._trusts = threading.get_ident()
+        self._user_thread = threading.get_ident()
         try:
             yield
         finally:
-            self._trusts = None
+            self._user_thread = None
 
     def as_response(
         self, raw: requests.Response | RawResponse, body: bytes, request: Request
     ) -> Response:
-        """What spiders see of ``raw``."""
+        """Return the Response that spiders get for ``raw``."""
         hops = [Hop(hop.url, hop.status_code) for hop in raw.history]
         return Response(
             raw.url,
@@ -218,8 +218,8 @@ class Session(Transport):
         )
 
     def freeze_defaults(self) -> None:
-        """The spider has prepared the session: headers from now on are those of a login."""
-        self._trusts = None
+        """Take headers that are set from now on for those of a login: ``prepare`` is done."""
+        self._user_thread = None
         self._plain_headers = self._text_headers()
         self.hide_credentials()
 
@@ -231,29 +231,31 @@ class Session(Transport):
             if isinstance(password, str):
                 self.mask.add(password)
 
-    def load(self, news: SessionUpdate, *, now: float = math.inf) -> None:
+    def load(self, update: SessionUpdate, *, now: float = math.inf) -> None:
         """Take over cookies and login state from the store; ``now`` is the wall-clock time."""
-        self.cookies.load(news.cookies, acked=news.heard)
-        self._kept = news.login
-        self.progress.restore(news.login, now)
-        self.headers.update(news.login.headers)
-        self.state = copy.deepcopy(news.login.state)
-        self.home = set(news.login.sites)
+        self.cookies.load(update.cookies, acked=update.heard)
+        self._stored_login = update.login
+        self.progress.restore(update.login, now)
+        self.headers.update(update.login.headers)
+        self.state = copy.deepcopy(update.login.state)
+        self.home = set(update.login.sites)
 
     def pop_changes(self) -> SessionChange | None:
-        """What changed since the last call, or None; part of the next outcome's commit."""
+        """Return what changed since the last call, or None; part of the next outcome's commit."""
         cookies = self.cookies.pop_changes()
-        now = self._login_state()
-        changed = now != self._kept
+        login = self._login_state()
+        changed = login != self._stored_login
         if changed:
-            self._kept = now
+            self._stored_login = login
         if not cookies and not changed:
             return None
-        return SessionChange(self.key, cookies, now if changed else None)
+        return SessionChange(self.key, cookies, login if changed else None)
 
     def _login_state(self) -> LoginState:
         plain = self._plain_headers
-        headers = {k: v for k, v in self._text_headers().items() if plain.get(k) != v}
+        headers = {
+            name: value for name, value in self._text_headers().items() if plain.get(name) != value
+        }
         return LoginState(
             self.progress.logged_in_at,
             headers,
@@ -265,7 +267,7 @@ class Session(Transport):
 
     def _text_headers(self) -> dict[str, str]:
         return {
-            k: v if isinstance(v, str) else v.decode("latin-1")
-            for k, v in self.headers.items()
-            if v is not None  # which leaves a header out
+            name: value if isinstance(value, str) else value.decode("latin-1")
+            for name, value in self.headers.items()
+            if value is not None  # requests omits such a header
         }
