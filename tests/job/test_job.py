@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import signal
@@ -17,55 +16,16 @@ from typing import Any
 
 import pytest
 
-from crawler import Request, Spider
+from crawler import Request
 from crawler.errors import JobError, JobLockedError
-from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOCK, LOG, REJECTED, STORE
-from crawler.job.job import Job
 from crawler.job.lookup import job_status
 from crawler.job.record import read_record
-from crawler.job.spider_loader import of_class
-from crawler.settings import Settings
 from crawler.stats import Counters
 from crawler.store.sqlite import checkpoints
 from crawler.store.sqlite.checkpoints import Checkpoints
-from crawler.store.sqlite.store import SQLiteStore
 from crawler.worker.request_filter import encoded
-
-
-class Books(Spider):
-    pass
-
-
-class Films(Spider):
-    pass
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "jobs" / "books"
-
-
-def a_plan(folder: Path, spider: type[Spider] = Books, **fields: Any) -> RunConfig:
-    return RunConfig(source=of_class(spider), settings=Settings(), folder=folder, **fields)
-
-
-def a_job(folder: Path, spider: type[Spider] = Books, **fields: Any) -> Job:
-    return Job(a_plan(folder, spider, **fields))
-
-
-def add(job: Job, line: bytes = b"{}\n") -> None:
-    """A commit with one request and one line."""
-    job.items.append(line)
-    job.counters.sequence += 1
-    job.counters.items += 1
-    with job.store.transaction():
-        job.save_counters()
-
-
-def files(folder: Path) -> set[str]:
-    return {file.name for file in folder.iterdir()}
-
+from tests.job.making import Films, a_job, add, files
 
 # Opening and closing
 
@@ -245,28 +205,6 @@ def test_an_output_in_the_folder_moves_with_it(folder: Path) -> None:
         shutil.rmtree(moved)
 
 
-def keep_as_before(folder: Path, output: Path) -> None:
-    """As an older version has kept where the output is."""
-    with closing(SQLiteStore(folder / STORE)) as store, store.transaction():
-        record = store.meta.get("record")
-        del record["is_relative"]
-        store.meta.set("record", {**record, "output": str(output)})
-
-
-def test_an_older_job_may_be_moved_too(folder: Path) -> None:
-    with a_job(folder) as job:
-        add(job)
-    keep_as_before(folder, folder / ITEMS)
-    (folder / "job.stamp").unlink()
-    moved = folder.rename(folder.with_name("moved"))
-    for _ in range(2):
-        with a_job(moved) as job:
-            assert job.output == moved / ITEMS
-            job.begin()
-            job.end()
-    assert read_record(moved).output == ITEMS
-
-
 def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
     """Its store is looked at before it is brought to this version."""
     with a_job(folder) as job, job.store.transaction():
@@ -280,16 +218,6 @@ def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
     (folder / "job.stamp").unlink()
     with a_job(folder) as job:
         assert len(list(job.store.queue.requests())) == 3
-
-
-def test_an_older_job_writes_where_it_was_told_to(folder: Path) -> None:
-    output = folder.parent / ITEMS
-    with a_job(folder, output=output) as job:
-        add(job)
-    keep_as_before(folder, output)
-    (folder / "job.stamp").unlink()
-    with a_job(folder) as job:
-        assert job.output == output
 
 
 def test_an_output_may_have_the_name_of_the_rejected_items_elsewhere(folder: Path) -> None:
@@ -320,50 +248,6 @@ def test_an_output_is_no_other_file_of_the_job(folder: Path, name: str) -> None:
         with pytest.raises(JobError, match=why):
             a_job(folder, output=folder / name, fresh=fresh, overwrite=fresh)
     assert files(folder) == {LOCK}
-
-
-# Other commands must not get into a job by mistake
-
-
-def test_another_output_is_refused(folder: Path) -> None:
-    with a_job(folder, output=folder / "mine.jsonl") as job:
-        add(job)
-    with pytest.raises(JobError, match=r"writes to .*mine\.jsonl, not to .*other\.jsonl"):
-        a_job(folder, output=folder / "other.jsonl")
-    for same in (None, folder / "mine.jsonl"):
-        with a_job(folder, output=same) as job:
-            assert job.output == folder / "mine.jsonl"
-
-
-def test_other_arguments_are_refused(folder: Path) -> None:
-    with a_job(folder, arguments={"shelf": "1"}) as job:
-        add(job)
-    with pytest.raises(JobError, match=r"started with -a shelf=1, not with -a shelf=2"):
-        a_job(folder, arguments={"shelf": "2"})
-    with pytest.raises(JobError, match=r"started with -a shelf=1, not with no -a"):
-        a_job(folder)
-
-
-def test_another_spider_is_refused(folder: Path) -> None:
-    with a_job(folder) as job:
-        add(job)
-    with pytest.raises(JobError, match=r"is one of \S*Books, not of \S*Films"):
-        a_job(folder, Films)
-
-
-def test_a_job_of_which_nothing_has_come_takes_another_command(folder: Path) -> None:
-    a_job(folder, arguments={"shelf": "1"}, seeds=("nonsense",)).close()
-    a_job(folder, Films, arguments={"shelf": "2"}, output=folder / "other.jsonl").close()
-    assert read_record(folder).output == "other.jsonl"
-
-
-def test_new_seeds_and_settings_are_what_a_resume_repeats(folder: Path) -> None:
-    for seeds, overrides in ((("a",), {"delay": "1"}), (("b",), {}), ((), {"delay": "2"})):
-        with a_job(folder, seeds=seeds, overrides=overrides) as job:
-            job.begin()
-            add(job)
-    assert read_record(folder).seeds == ["b"]
-    assert read_record(folder).overrides == {"delay": "2"}
 
 
 # Outputs that hold something already
@@ -458,53 +342,7 @@ def test_fresh_helps_where_the_store_is_damaged(folder: Path) -> None:
     a_job(folder, fresh=True).close()
 
 
-# Status
-
-
-def test_status_of_a_job(folder: Path) -> None:
-    with a_job(folder) as job:
-        job.begin()
-        add(job)
-        job.counters.pending, job.counters.in_flight, job.counters.bytes = 3, 2, 100
-        with job.store.transaction():
-            job.store.hosts.add("https://a.example")
-            job.save_counters()
-        running = job_status(folder)
-        assert running["state"] == "running"
-        assert running["in_flight"] == 2
-    stopped = job_status(folder)
-    assert stopped["state"] == "stopped"
-    assert stopped["in_flight"] == 0
-    assert {"pending": 3, "items": 1, "bytes": 100, "hosts": 1}.items() <= stopped.items()
-    assert stopped["output"] == str(folder / ITEMS)
-    with a_job(folder) as job:
-        job.counters.finished = True
-        job.end()
-    assert job_status(folder)["state"] == "finished"
-
-
-def test_status_disturbs_nobody(folder: Path) -> None:
-    a_job(folder).close()
-    before = (folder / STORE).read_bytes()
-    for _ in range(3):
-        job_status(folder)
-        a_job(folder).close()
-    assert (folder / STORE).stat().st_size == len(before)
-
-
-@pytest.mark.parametrize("ask", [job_status, read_record])
-def test_a_folder_without_a_job_is_named(folder: Path, ask: Any) -> None:
-    with pytest.raises(JobError, match=rf"^{folder} holds no job; `crawl run` starts one"):
-        ask(folder)
-    assert not folder.exists()
-
-
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JobError, match=r"cannot use .*file as a job's folder"):
         a_job(tmp_path / "file")
-
-
-def test_plans_cannot_be_changed(folder: Path) -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        a_plan(folder).fresh = True  # type: ignore[misc]
