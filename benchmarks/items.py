@@ -59,7 +59,7 @@ class Difference:
 
     def __str__(self) -> str:
         return (
-            f"{self.lost} lost, {self.twice} twice, {self.foreign} that should not be there, "
+            f"{self.lost} lost, {self.twice} twice, {self.foreign} unexpected, "
             f"{self.torn} torn lines"
         )
 
