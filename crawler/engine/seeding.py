@@ -33,7 +33,7 @@ MOST_HELD = 32_000_000
 
 
 class Seeder:
-    """Adds the seeds of a plan to its job and says what the workers need to start.
+    """Adds the seeds of a run to its job and says what the workers need to start.
 
     Afterwards ``new`` and ``bad`` count the seeds that were new and those that were no seeds.
     """
@@ -62,7 +62,7 @@ class Seeder:
         self.bad = 0
 
     def add_seeds(self) -> None:
-        """Add what the plan starts from. Raises SeedError when there is nothing to start from."""
+        """Add the seeds of the run. Raises SeedError if there are none."""
         config, store = self._job.config, self._job.store
         identity = seeds.identity(config.seeds) if config.seeds else None
         if identity is not None and identity == store.meta.get("seeds"):
