@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from crawler.parsing import html_tree as tree
+from crawler.parsing import fast_parsel
 from crawler.parsing.fast_parsel import Selector
+from crawler.parsing.html_tree import parse
 from crawler.parsing.response import Response
 
 PAGE = b"""<!DOCTYPE html><html><head><title>A &amp; B</title></head><body>
@@ -38,13 +39,16 @@ QUERIES = [
 
 
 def root() -> Any:
-    return tree.parse(PAGE)
+    return parse(PAGE)
 
 
-def said(selectors: Any) -> list[tuple[Any, ...]]:
+def results(selectors: Any) -> list[tuple[Any, ...]]:
+    """Return all that users can see of each selector."""
     return [
-        (one.get(), one.type, one.attrib if hasattr(one.root, "attrib") else None, one._expr)
-        for one in selectors
+        (match.get(), match.type, match.attrib, match._expr)
+        if hasattr(match.root, "attrib")
+        else (match.get(), match.type, match._expr)
+        for match in selectors
     ]
 
 
@@ -52,9 +56,9 @@ def said(selectors: Any) -> list[tuple[Any, ...]]:
 def test_an_expression_matches_what_it_does_in_parsel(query: str) -> None:
     page = root()
     ours, theirs = Selector(root=page, type="html"), parsel.Selector(root=page, type="html")
-    assert said(ours.xpath(query, n=1)) == said(theirs.xpath(query, n=1))
+    assert results(ours.xpath(query, n=1)) == results(theirs.xpath(query, n=1))
     nodes = zip(ours.xpath("//*"), theirs.xpath("//*"), strict=True)
-    assert all(said(a.xpath(query, n=2)) == said(b.xpath(query, n=2)) for a, b in nodes)
+    assert all(results(a.xpath(query, n=2)) == results(b.xpath(query, n=2)) for a, b in nodes)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_an_expression_matches_what_it_does_in_parsel(query: str) -> None:
 def test_css_too(query: str) -> None:
     page = root()
     ours, theirs = Selector(root=page, type="html"), parsel.Selector(root=page, type="html")
-    assert said(ours.css(query)) == said(theirs.css(query))
+    assert results(ours.css(query)) == results(theirs.css(query))
     assert ours.css(query).getall() == theirs.css(query).getall()
     assert ours.css(query).re(r"\w+") == theirs.css(query).re(r"\w+")
 
@@ -71,12 +75,12 @@ def test_css_too(query: str) -> None:
 @pytest.mark.parametrize("query", ["//[", "", "//a[$missing]", "nope:a", "//a[f()]", 7])
 def test_mistakes_are_those_of_parsel(query: Any) -> None:
     page = root()
-    seen = []
+    errors = []
     for kind in (Selector, parsel.Selector):
         with pytest.raises((ValueError, TypeError)) as caught:
             kind(root=page, type="html").xpath(query)
-        seen.append((caught.type, str(caught.value)))
-    assert seen[0] == seen[1]
+        errors.append((caught.type, str(caught.value)))
+    assert errors[0] == errors[1]
 
 
 def test_what_matched_is_asked_further() -> None:
@@ -88,7 +92,7 @@ def test_what_matched_is_asked_further() -> None:
 
 
 def test_namespaces_are_registered_for_one_selector_and_what_it_matches() -> None:
-    page = tree.parse(b'<r xmlns:v="urn:v"><v:a><v:b/></v:a><v:a/></r>', xml=True)
+    page = parse(b'<r xmlns:v="urn:v"><v:a><v:b/></v:a><v:a/></r>', xml=True)
     selector = Selector(root=page, type="xml")
     first, second = selector.xpath("*")
     first.register_namespace("w", "urn:v")
@@ -116,7 +120,51 @@ def test_text_and_json_are_parsels_business() -> None:
     st.text(alphabet="<>abc/='\" \n&;!-", max_size=60), st.sampled_from(["//a", "//@*", "//text()"])
 )
 def test_broken_pages(text: str, query: str) -> None:
-    page = tree.parse(text.encode())
+    page = parse(text.encode())
     if isinstance(page, etree._Element):
         ours, theirs = Selector(root=page, type="html"), parsel.Selector(root=page, type="html")
-        assert said(ours.xpath(query)) == said(theirs.xpath(query))
+        assert results(ours.xpath(query)) == results(theirs.xpath(query))
+
+
+# The check of the installed parsel
+
+
+def test_the_installed_parsel_is_as_expected() -> None:
+    assert fast_parsel.FAST
+
+
+def test_with_another_parsel_it_makes_all_selectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_parsel, "FAST", False)
+    monkeypatch.setattr(fast_parsel, "_new", None)
+    page = root()
+    ours, theirs = Selector(root=page, type="html"), parsel.Selector(root=page, type="html")
+    for query in QUERIES:
+        assert results(ours.xpath(query, n=1)) == results(theirs.xpath(query, n=1))
+    assert isinstance(ours.css("li")[0], Selector)
+
+
+class Renamed(parsel.Selector):
+    """A parsel whose constructor sets an attribute that ``Selector.xpath`` does not know."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.new_attribute = True
+
+
+class Slotted(parsel.Selector):
+    __slots__ = ("new_attribute",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.new_attribute = True
+
+
+class Failing(parsel.Selector):
+    def get(self) -> Any:
+        raise AttributeError("new_attribute")
+
+
+@pytest.mark.parametrize("kind", [Renamed, Slotted, Failing])
+def test_a_change_of_parsel_is_noticed(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsel, "Selector", kind)
+    assert not fast_parsel._parsel_is_as_expected()
