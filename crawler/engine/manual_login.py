@@ -69,7 +69,13 @@ def log_in(config: RunConfig, account: Account | None, prompt: Prompt) -> None:
         with (
             contextlib.closing(Watchdog()) as watchdog,
             Session(
-                record.key, config.settings, adapter, config.mask, watchdog, prompt=prompt
+                record.key,
+                config.settings,
+                adapter,
+                config.mask,
+                watchdog,
+                prompt=prompt,
+                wall=job.clock.wall,
             ) as session,
         ):
             session.account = account
@@ -84,6 +90,7 @@ def log_in(config: RunConfig, account: Account | None, prompt: Prompt) -> None:
                 Lock(),
                 job.folder / PAGES,
                 has_own_check=has_own_logout_check(spider),
+                wall=job.clock.wall,
             )
             login.ensure(session)
             _save(job.store, record, session.pop_changes())

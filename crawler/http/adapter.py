@@ -1,4 +1,4 @@
-"""Pools: connections that stay open for the next request."""
+"""The adapter of sessions for requests: pools of connections that keep to the address policy."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from crawler.http.connections import pools
 
 
 class PoolAdapter(HTTPAdapter):
-    """Connections that stay open for the next request and that a deadline can cut.
+    """Keeps connections open for the next request; a deadline can cut them.
 
-    New ones go where ``addresses`` lets them, by default anywhere.
+    New connections go where ``addresses`` allows it, by default anywhere.
     """
 
     def __init__(self, *args: Any, addresses: AddressPolicy | None = None, **kwargs: Any) -> None:
@@ -46,7 +46,7 @@ class PoolAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """As in requests. Raises FetchError where a proxy would be asked for a local address."""
+        """Send as requests does. Raises FetchError for a request to a local address by a proxy."""
         if proxies and select_proxy(request.url, proxies):
             self.addresses.check(request.url)
         return super().send(request, stream, timeout, verify, cert, proxies)
@@ -54,7 +54,7 @@ class PoolAdapter(HTTPAdapter):
     def pool(
         self, url: str, *, host: dict[str, Any], of_tls: dict[str, Any], verify: Any, cert: Any
     ) -> Any:
-        """The pool that ``send`` would take for ``url``; ``host`` and ``of_tls`` are its key."""
+        """Return the pool that ``send`` uses for ``url``; ``host`` and ``of_tls`` are its key."""
         pool: Any = self.poolmanager.connection_from_host(**host, pool_kwargs=of_tls)
         if pool not in self._verified:
             self.cert_verify(pool, url, verify, cert)
@@ -62,9 +62,9 @@ class PoolAdapter(HTTPAdapter):
         return pool
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Raises FetchError where ``verify`` or ``cert`` name a file that is not there.
+        """Raise FetchError if a file that ``verify`` or ``cert`` names is missing.
 
-        ``requests`` raises an OSError, as for a connection that fails, which would be tried again.
+        requests raises an OSError, as for a connection that fails, which would be tried again.
         """
         try:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
@@ -74,6 +74,6 @@ class PoolAdapter(HTTPAdapter):
     def close(self) -> None:
         """Close the connections now; urllib3 would leave that to the garbage collector."""
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 (it is no dict, and cannot be iterated)
+            for key in manager.pools.keys():  # noqa: SIM118 (no dict: it cannot be iterated)
                 manager.pools[key].close()
         super().close()

@@ -1,8 +1,8 @@
-"""Addresses: where a connection may lead. The page that names a host does not decide that.
+"""SSRF protection: decides to which addresses a connection may go.
 
-A link, a redirect or a name server can say ``127.0.0.1``, and then the crawler would ask what only
-this machine, or only the network around it, should be asked. So each new connection looks at the
-address that it really goes to, and a local one needs the user's word: a seed at that host.
+A link, a redirect or a name server can name ``127.0.0.1``, and then the crawler would send requests
+that only this machine, or only the network around it, should get. So each new connection checks the
+address that it really goes to. A local one is allowed only if the user has named it by a seed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from crawler.errors import FetchError
 
 _UNICAST = (ip_network("2000::/3"),)
 _NAT64 = (ip_network("64:ff9b::/96"),)
-# Where clouds tell a machine its secrets. Some of these are within what is otherwise public, or
-# what a network of one's own may use.
+# Services at which clouds give a machine its secrets. Some of these addresses are in ranges that
+# are otherwise public, or that a private network may use.
 _METADATA = frozenset(
     map(
         ip_address,
@@ -28,11 +28,11 @@ _METADATA = frozenset(
 
 
 def is_public(text: str) -> bool:
-    """True for an address of the public internet, as IANA's registries of special ones have it.
+    """Return True for an address of the public internet, by IANA's registries of special ones.
 
-    False for loopback, private use, link-local, shared (CGNAT), multicast, reserved, documentation
-    and unspecified addresses, also where an IPv6 address carries an IPv4 one, and for the metadata
-    services of clouds. ``text`` is numeric, as ``getaddrinfo`` gives it.
+    Return False for loopback, private use, link-local, shared (CGNAT), multicast, reserved,
+    documentation and unspecified addresses, also if an IPv6 address contains an IPv4 one, and for
+    the metadata services of clouds. ``text`` is numeric, in the form of ``getaddrinfo``.
     """
     address = _parsed(text)
     return _is_public_4(address) if isinstance(address, IPv4Address) else _is_public_6(address)
@@ -57,17 +57,17 @@ def _is_public_6(address: IPv6Address) -> bool:
 
 
 def _needs_its_number(text: str) -> bool:
-    """True for addresses that no real site has (link-local, multicast, cloud metadata).
+    """Return True for addresses that no real site has (link-local, multicast, cloud metadata).
 
     They are allowed only when a seed spells the number itself.
     """
     address = _parsed(text)
-    of_a_kind = address.is_link_local or address.is_multicast or address.is_unspecified
-    return of_a_kind or address in _METADATA
+    is_special = address.is_link_local or address.is_multicast or address.is_unspecified
+    return is_special or address in _METADATA
 
 
 class AddressPolicy:
-    """Decides for one worker. ``anywhere`` allows everything."""
+    """The permissions of one worker. ``anywhere`` allows everything."""
 
     def __init__(self, *, anywhere: bool = False) -> None:
         self._anywhere = anywhere
@@ -75,41 +75,45 @@ class AddressPolicy:
         self._known_public: set[str] = set()
 
     def permit(self, url: str) -> None:
-        """The host of ``url`` (http and https alike, on this port) may be at a local address."""
-        self._permitted[_place(urls.netloc(url))] += 1
+        """Allow a local address to the host of ``url`` (http and https alike, on this port)."""
+        self._permitted[_host_and_port(urls.netloc(url))] += 1
 
     def forbid(self, url: str) -> None:
-        """Take a permission back; where several were given, the others stay."""
-        place = _place(urls.netloc(url))
-        self._permitted[place] -= 1
-        if not self._permitted[place]:
-            del self._permitted[place]
-            self._known_public.discard(place)
+        """Withdraw a permission; a host that was permitted several times stays permitted."""
+        netloc = _host_and_port(urls.netloc(url))
+        self._permitted[netloc] -= 1
+        if not self._permitted[netloc]:
+            del self._permitted[netloc]
+            self._known_public.discard(netloc)
 
-    def choose(self, host: str, port: int, found: list[Any]) -> list[Any]:
-        """Those of ``found``, as ``getaddrinfo`` gives it, that a connection may go to.
+    def choose(self, host: str, port: int, addresses: list[Any]) -> list[Any]:
+        """Return those of ``addresses``, in the form of ``getaddrinfo``, that are allowed.
 
-        A name that has a public address is public, now and later: its local ones are not used, so
-        that a name server cannot lead the crawler inside by changing its mind. Raises FetchError
-        where none is left.
+        A name that has a public address is public from then on: its local addresses are refused,
+        so that a name server cannot lead the crawler inside later. Raises FetchError if no address
+        is allowed.
         """
         if self._anywhere:
-            return found
-        place = _place(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        public = [one for one in found if is_public(one[4][0])]
-        permitted = place in self._permitted
+            return addresses
+        netloc = _host_and_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        public = [address for address in addresses if is_public(address[4][0])]
+        permitted = netloc in self._permitted
         if public:
             if permitted:
-                self._known_public.add(place)
+                self._known_public.add(netloc)
             return public
-        if permitted and place not in self._known_public:
-            named = [one for one in found if one[4][0] == host or not _needs_its_number(one[4][0])]
-            if named:
-                return named
-        raise _refusal(host, found)
+        if permitted and netloc not in self._known_public:
+            local = [
+                address
+                for address in addresses
+                if address[4][0] == host or not _needs_its_number(address[4][0])
+            ]
+            if local:
+                return local
+        raise _refusal(host, addresses)
 
     def check(self, url: str) -> None:
-        """As ``choose``, for what a proxy will look up: only a numeric host can be told here."""
+        """Check the host of ``url`` before a proxy looks it up: here only a numeric one shows."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         try:
@@ -120,8 +124,8 @@ class AddressPolicy:
         self.choose(host, port, [(None, None, None, "", (host, port))])
 
 
-def _place(netloc: str) -> str:
-    """Name and port; the default ports of http and https count as one."""
+def _host_and_port(netloc: str) -> str:
+    """Return host and port in one form; the default ports of http and https are the same."""
     for port in (":80", ":443"):
         if netloc.endswith(port):
             netloc = netloc[: -len(port)]
@@ -132,10 +136,10 @@ def _place(netloc: str) -> str:
     return f"{name.rstrip('.')}{colon}{port}"
 
 
-def _refusal(host: str, found: list[Any]) -> FetchError:
-    at = ", ".join(dict.fromkeys(one[4][0] for one in found))
-    where = "a local address" if at == host else f"at {at}, a local address"
+def _refusal(host: str, addresses: list[Any]) -> FetchError:
+    listing = ", ".join(dict.fromkeys(address[4][0] for address in addresses))
+    location = "a local address" if listing == host else f"at {listing}, a local address"
     return FetchError(
         "private address",
-        f"{host} is {where}, and no seed is there: make it a seed, or set allow_private",
+        f"{host} is {location}, and no seed is there: make it a seed, or set allow_private",
     )

@@ -1,4 +1,4 @@
-"""Bodies: read to their end, decoded, and no further than a limit."""
+"""Read the body of a response: decoded, to its end, up to a limit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from crawler.errors import FetchError
 from crawler.http.http1 import RawResponse
 
 _BLOCK = 64 * 1024
+"""Bytes that are read at a time."""
 
 
-def read(raw: requests.Response | RawResponse, url: str, limit: int, *, cut: bool = False) -> bytes:
-    """The decoded body; no more than ``limit`` bytes and a block are ever held.
+def read_body(
+    raw: requests.Response | RawResponse, url: str, limit: int, *, cut: bool = False
+) -> bytes:
+    """Return the decoded body; at most ``limit`` bytes and a block are in memory.
 
-    One that is longer is ``cut`` there, or an error. A body read to its end gives the connection
-    back to its pool; one that was not is no longer of use, so its connection is closed. Raises
-    FetchError, and what a connection and ``urllib3`` raise. ``url`` is for messages.
+    A longer body is ``cut`` there, or an error. After the end of the body the connection returns to
+    its pool; before, it is closed, as it cannot be used again. Raises FetchError, and the errors of
+    connections and ``urllib3``. ``url`` is for messages.
     """
     blocks: list[bytes] = []
     size = 0
@@ -47,19 +50,19 @@ def read(raw: requests.Response | RawResponse, url: str, limit: int, *, cut: boo
 
 
 def _is_cut_short(raw: Any) -> bool:
-    """True when a compressed body ended in the middle; urllib3 takes what there is for all of it.
+    """Return True if a compressed body has ended early, which urllib3 does not notice.
 
-    Its decoders, of which there may be several, each keep one of a library in ``_obj``, which knows
-    whether it has seen the end. One that keeps none is taken at its word.
+    Each of its decoders has that of a library in ``_obj``, which knows whether it has seen the end.
+    A decoder without ``_obj`` is assumed to have.
     """
     decoder = getattr(raw, "_decoder", None)
-    if decoder is None or not raw.tell():  # nothing at all is a body too: that of a redirect, often
+    if decoder is None or not raw.tell():  # an empty body is complete, and usual for a redirect
         return False
-    several = getattr(decoder, "_decoders", (decoder,))
-    return not all(_has_seen_its_end(getattr(one, "_obj", None)) for one in several)
+    decoders = getattr(decoder, "_decoders", (decoder,))
+    return not all(_is_at_end(getattr(decoder, "_obj", None)) for decoder in decoders)
 
 
-def _has_seen_its_end(decompressor: Any) -> bool:
+def _is_at_end(decompressor: Any) -> bool:
     if hasattr(decompressor, "is_finished"):  # brotli
         return bool(decompressor.is_finished())
     return bool(getattr(decompressor, "eof", True))

@@ -1,4 +1,4 @@
-"""Connections: opened to addresses that may be asked, cut by a deadline, read with suspicion."""
+"""Connections of urllib3 that check addresses, can be cut by a deadline, and read strictly."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from urllib3.util.connection import allowed_gai_family
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import FetchContext, of_thread
 
-MOST_TRAILERS = 64 * 1024
-"""Bytes of what may come behind the last chunk of a body."""
-_LONGEST_SIZE = 4096
+MAX_TRAILERS = 64 * 1024
+"""Bytes of the trailer section after the last chunk of a body."""
+_MAX_SIZE_LINE = 4096
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*")
 
 
 class _WholeLines:
-    """The headers of a response: the end of the connection is no end of them."""
+    """Reads the headers of a response. The end of the connection does not end them."""
 
     def __init__(self, fp: Any) -> None:
         self._fp = fp
         self.close = fp.close
 
     def readline(self, limit: int) -> bytes:
-        """The next line. Raises RemoteDisconnected when there is no whole one."""
+        """Return the next line. Raises RemoteDisconnected if it is not whole."""
         line: bytes = self._fp.readline(limit)
         if len(line) < limit and not line.endswith(b"\n"):
             raise http.client.RemoteDisconnected("the connection ended before the headers did")
@@ -44,14 +44,14 @@ class _WholeLines:
 
 
 class StrictHTTPResponse(http.client.HTTPResponse):
-    """A response whose chunks are what RFC 9112, section 7.1 says that they are, and no more.
+    """A response that reads chunks by RFC 9112, section 7.1.
 
-    Its base class takes ``-1`` for the size of a chunk, and would read without end, into memory;
-    and it reads trailers as long as they come.
+    Its base class accepts ``-1`` as the size of a chunk, and would read into memory without end;
+    and it reads trailers without end.
     """
 
     def begin(self) -> None:
-        """Read up to the body. Raises HTTPException for headers that end in the middle, too."""
+        """Read up to the body. Raises HTTPException, also for headers that end early."""
         lines: Any = _WholeLines(self.fp)
         self.fp, fp = lines, self.fp
         try:
@@ -61,25 +61,25 @@ class StrictHTTPResponse(http.client.HTTPResponse):
                 self.fp = fp
 
     def _read_next_chunk_size(self) -> int:
-        line = self.fp.readline(_LONGEST_SIZE + 1)
+        line = self.fp.readline(_MAX_SIZE_LINE + 1)
         size = line.partition(b";")[0].rstrip(b"\r\n")
-        if not line.endswith(b"\n") or not _SIZE.fullmatch(size):  # 1 may be the half of 10
+        if not line.endswith(b"\n") or not _SIZE.fullmatch(size):  # 1 may be the beginning of 10
             self.close()
             raise ValueError("the size of a chunk is no number")
         return int(size, 16)
 
     def _read_and_discard_trailer(self) -> None:
-        room = MOST_TRAILERS
-        while (line := self.fp.readline(room + 1)) not in (b"\r\n", b"\n", b""):
-            room -= len(line)
-            if room <= 0:
+        left = MAX_TRAILERS
+        while (line := self.fp.readline(left + 1)) not in (b"\r\n", b"\n", b""):
+            left -= len(line)
+            if left <= 0:
                 raise http.client.LineTooLong("trailer")
 
 
 class _GuardedConnection:
-    """Asks ``addresses`` where it may go, and tells the deadline of the thread what it uses.
+    """Goes to addresses that ``addresses`` allows, and lets the deadline of its fetch cut it.
 
-    A connection to a proxy goes where the user has said; what the proxy asks is not seen here.
+    A connection to a proxy goes where the user wants it; the proxy's own are not checked here.
     """
 
     response_class: Any = StrictHTTPResponse
@@ -110,17 +110,17 @@ class _GuardedConnection:
         except UnicodeError:
             raise LocationParseError(f"{host!r}, label empty or too long") from None
         try:
-            found = socket.getaddrinfo(
+            addresses = socket.getaddrinfo(
                 host.strip("[]"), this.port, allowed_gai_family(), socket.SOCK_STREAM
             )
         except socket.gaierror as error:
             raise NameResolutionError(this.host, this, error) from error
         if self._addresses is not None and this.proxy is None:
-            found = self._addresses.choose(this.host.strip("[]"), this.port, found)
+            addresses = self._addresses.choose(this.host.strip("[]"), this.port, addresses)
         try:
             times = [limit for limit in (timeout, context.time_left()) if limit is not None]
             end = time.monotonic() + min(times) if times else None
-            sock = _connected(found, end, timeout, this.socket_options, this.source_address)
+            sock = _connected(addresses, end, timeout, this.socket_options, this.source_address)
         except TimeoutError as error:
             message = f"Connection to {this.host} timed out. (connect timeout={timeout})"
             raise ConnectTimeoutError(this, message) from error
@@ -142,7 +142,7 @@ class _GuardedConnection:
 
 
 def _connected(
-    found: list[Any], end: float | None, timeout: float | None, options: Any, source: Any
+    addresses: list[Any], end: float | None, timeout: float | None, options: Any, source: Any
 ) -> socket.socket:
     """Return a socket connected to the first address that answers before ``end``.
 
@@ -150,8 +150,8 @@ def _connected(
     that of the socket afterwards.
     """
     failure: OSError = OSError("the name has no address")
-    for number, (family, kind, proto, _, address) in enumerate(found):
-        share = None if end is None else (end - time.monotonic()) / (len(found) - number)
+    for number, (family, kind, proto, _, address) in enumerate(addresses):
+        share = None if end is None else (end - time.monotonic()) / (len(addresses) - number)
         if share is not None and share <= 0:
             raise TimeoutError
         sock = socket.socket(family, kind, proto)
@@ -194,7 +194,7 @@ class GuardedHTTPSConnectionPool(HTTPSConnectionPool):
 
 
 def pools(addresses: AddressPolicy) -> dict[str, Any]:
-    """The classes of pools by scheme, for ``urllib3``, whose connections ask ``addresses``."""
+    """Return urllib3's pools by scheme, whose connections keep to ``addresses``."""
 
     def plain(host: str, port: int | None = None, **options: Any) -> HTTPConnectionPool:
         return GuardedHTTPConnectionPool(host, port, addresses=addresses, **options)

@@ -1,8 +1,8 @@
 """A time limit for a whole response, whatever the server does.
 
-Socket timeouts bound the silence between two pieces; a server that drips one byte a second never
-trips them. Here a watchdog thread shuts the socket of a fetch that is over its time, which makes
-the blocked read return at once.
+A socket's timeout limits each read; a server that sends a byte each second never exceeds it. Here a
+watchdog thread shuts down the socket of a fetch that takes too long, so that a blocked read returns
+at once.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from crawler.errors import FetchError
 
 
 class Deadline:
-    """One fetch's limit: the connection that it uses, and whether it was cut.
+    """The limit of a fetch: its time, the connection to cut, and whether it was cut.
 
-    ``sock`` is kept beside the connection, which forgets it as soon as the headers of an answer
-    say that its end is the end of the connection; the body still comes through it.
+    ``sock`` is stored beside the connection, which drops it when the headers say that the body ends
+    with the connection; the body is still read from it.
     """
 
     __slots__ = ("at", "connection", "passed", "sock")
@@ -36,7 +36,7 @@ class Deadline:
         self.passed = False
 
     def cut(self) -> None:
-        """End the fetch: its blocked read sees the end of the stream."""
+        """End the fetch: a blocked read gets the end of the stream."""
         self.passed = True
         sock = self.sock or getattr(self.connection, "sock", None)
         if sock is not None:
@@ -45,9 +45,10 @@ class Deadline:
 
 
 class FetchContext:
-    """A fetch, as its connection sees it: ``deadline`` is its limit, if any.
+    """The state that a fetch shares with its connection: ``deadline`` is its limit, if any.
 
-    ``sent_at`` is when its last request had gone out, whole, on the monotonic clock; 0 before.
+    ``sent_at`` is the time when its last request had been sent completely, by the monotonic clock;
+    0 before.
     """
 
     __slots__ = ("deadline", "sent_at")
@@ -62,11 +63,11 @@ class FetchContext:
             self.deadline.connection, self.deadline.sock = connection, connection.sock
 
     def mark_sent(self) -> None:
-        """The request has gone out, whole."""
+        """Record that the request has been sent completely."""
         self.sent_at = time.monotonic()
 
     def time_left(self) -> float | None:
-        """Seconds until the deadline; None without one."""
+        """Return seconds until the deadline; None without a deadline."""
         deadline = self.deadline
         return None if deadline is None else max(0.0, deadline.at - time.monotonic())
 
@@ -85,7 +86,7 @@ class FetchContext:
 
 
 class Watchdog:
-    """Cuts what is over its time. One for a worker process; looks twice a second."""
+    """Cuts fetches that take too long; a worker process has one. It checks twice a second."""
 
     def __init__(self, tick: float = 0.5) -> None:
         self._tick = tick
@@ -95,7 +96,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def limit(self, context: FetchContext, seconds: float) -> Iterator[Deadline]:
-        """Cut what is fetched in ``context`` within the block after ``seconds``."""
+        """Cut a fetch of ``context`` within the block after ``seconds``."""
         if self._thread is None:
             self._start()
         deadline = Deadline(time.monotonic() + seconds)
@@ -110,7 +111,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def enforce(self, context: FetchContext, seconds: float, url: str) -> Iterator[None]:
-        """As ``limit``. Raises FetchError when that was too short; ``url`` is for its message."""
+        """Limit as ``limit``, and raise FetchError after a cut; ``url`` is for its message."""
         error = FetchError(
             "timeout",
             f"{url}: the response took longer than timeout, {seconds:g} s",
@@ -127,7 +128,7 @@ class Watchdog:
                 raise error
 
     def close(self) -> None:
-        """End the watchdog's thread, and with it what is still being fetched."""
+        """End the watchdog's thread, and cut all fetches."""
         self._closed.set()
         for deadline in list(self._running.values()):
             deadline.cut()
@@ -153,8 +154,8 @@ _thread = threading.local()
 def on_thread(context: FetchContext) -> Iterator[None]:
     """Let connections that ``requests`` uses in this thread, within the block, find ``context``.
 
-    Between a call of ``requests`` and the connection lie methods of requests and urllib3 that pass
-    nothing on. Where our own code calls a connection, it passes the context.
+    Methods of requests and urllib3 lie between our call and the connection, and pass nothing on.
+    Code of ours that calls a connection itself passes the context.
     """
     outer = of_thread()
     _thread.context = context

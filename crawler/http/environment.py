@@ -1,4 +1,4 @@
-"""Environment: what the user's surroundings say of proxies, credentials and certificates."""
+"""Environment: proxies, ``netrc`` credentials and certificate authorities of the user's system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crawler import settings, urls
 
 
 class EnvironmentConfig(NamedTuple):
-    """What the environment says for one host."""
+    """The environment's settings for a host."""
 
     proxies: dict[str, str]
     auth: tuple[str, str] | None
@@ -20,51 +20,52 @@ class EnvironmentConfig(NamedTuple):
 
 
 class Environment:
-    """Proxies, ``netrc`` and certificate authorities, as ``requests`` reads them, once a host.
+    """Reads proxies, ``netrc`` and certificate authorities as ``requests`` does, once a host.
 
-    It would look them up for each request, which takes longer than to prepare it. And there the
-    environment wins over the session, for proxies and ``verify``; here the session does.
+    requests reads them for each request, which takes longer than to prepare it. And it prefers the
+    environment's proxies and ``verify`` to the session's; here the session's are preferred.
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, EnvironmentConfig] = {}
+        self._configs: dict[str, EnvironmentConfig] = {}
 
     def merge(
         self, session: requests.Session, url: str, proxies: Any = None, verify: Any = None
     ) -> tuple[dict[str, str], Any]:
-        """Proxies and ``verify`` for ``url``: what was given, then the session's, then these."""
+        """Return proxies and ``verify`` for ``url``: given, else the session's, else these."""
         chosen = {**session.proxies, **(proxies or {})}
         verify = session.verify if verify in (None, True) else verify
         if session.trust_env:
-            found = self._of(url)
-            if not chosen.keys() & _names(url):
-                chosen = {**found.proxies, **chosen}
-            verify = found.verify if verify is True else verify
+            config = self._config(url)
+            if not chosen.keys() & _proxy_keys(url):
+                chosen = {**config.proxies, **chosen}
+            verify = config.verify if verify is True else verify
         return chosen, verify
 
     def auth(self, session: requests.Session, url: str) -> Any:
-        """The credentials for ``url`` that ``netrc`` has, where the session has none."""
+        """Return the credentials for ``url`` in ``netrc``, unless the session has its own."""
         if session.auth or not session.trust_env:
             return None
-        return self._of(url).auth or (None if "@" in url else _no_auth)
+        return self._config(url).auth or (None if "@" in url else _no_auth)
 
-    def _of(self, url: str) -> EnvironmentConfig:
+    def _config(self, url: str) -> EnvironmentConfig:
         origin = urls.origin(url)
-        found = self._found.get(origin)
-        if found is None:
-            found = EnvironmentConfig(
+        config = self._configs.get(origin)
+        if config is None:
+            config = EnvironmentConfig(
                 get_environ_proxies(url), get_netrc_auth(url), settings.ca_bundle()
             )
-            self._found[origin] = found
-        return found
+            self._configs[origin] = config
+        return config
 
 
-def _names(url: str) -> set[str]:
-    """The names under which ``requests`` looks for the proxy of ``url``."""
+def _proxy_keys(url: str) -> set[str]:
+    """Return the keys under which ``requests`` looks for the proxy of ``url``."""
     parts = urlsplit(url)
-    return {name for kind in (parts.scheme, "all") for name in (kind, f"{kind}://{parts.hostname}")}
+    schemes = (parts.scheme, "all")
+    return {key for scheme in schemes for key in (scheme, f"{scheme}://{parts.hostname}")}
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Credentials that are none; without them ``requests`` would ask ``netrc`` each time."""
+    """Add no credentials. Without an auth, ``requests`` would read ``netrc`` each time."""
     return request

@@ -1,8 +1,8 @@
-"""Direct: the usual request, over a pooled connection and past the general machinery.
+"""The fast path: send the usual request over a pooled connection, without requests.
 
-Most requests are a GET that their URL says all about, in a session without proxy, auth, hook or
-adapter of its own. What goes over the wire for them is the same here as by ``requests``, for a
-tenth of the processor time. Everything else goes the general way, ``Session.send_once``.
+Most requests are a GET that the URL describes completely, in a session without proxy, auth, hook or
+adapter of its own. For these the same bytes go over the wire as by requests, in a tenth of the
+processor time. Any other request goes through requests, by ``Transport.send_once``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crawler.http.environment import Environment
 from crawler.http.http1 import RawResponse, exchange
 from crawler.request import Request
 
-# What requests and urllib3 send as it stands: no character that they would encode, no escape that
+# URLs that requests and urllib3 send unchanged: no character that they would encode, no escape that
 # they would decode or write in upper case, no empty query.
 _CHARACTER = (
     r"[A-Za-z0-9_.~!$&'()*+,;=:@/-]"
@@ -30,7 +30,7 @@ _CHARACTER = (
 _TARGET = re.compile(rf"https?://[a-z0-9_.:-]+(/(?:{_CHARACTER})*(?:\?(?:{_CHARACTER}|\?)+)?)")
 _FIELD = re.compile(r"[^\s:][^:\r\n]*", re.ASCII)
 _VALUE = re.compile(r"\S?[^\r\n]*")
-_OF_THE_WIRE = {"host", "content-length", "transfer-encoding"}
+_SET_BY_HTTP = {"host", "content-length", "transfer-encoding"}
 
 
 class FastPath:
@@ -50,10 +50,10 @@ class FastPath:
         timeout: tuple[float, float],
         context: FetchContext,
     ) -> RawResponse | None:
-        """What comes back for ``request``, its body not read yet; None if it is not a usual one.
+        """Return the response to ``request``, its body not read; None if it is no usual request.
 
-        ``timeout`` is that to connect and that for each piece to come, seconds. Raises what a
-        connection and ``http.client`` raise.
+        ``timeout`` is that to connect and that of each read, seconds. Raises the errors of
+        connections and ``http.client``.
         """
         match = _TARGET.fullmatch(request.url)
         if match is None or not request.is_plain or request.history:
@@ -72,7 +72,7 @@ class FastPath:
         return exchange(pool, b"".join(parts), request.url, timeout, context)
 
     def _pool(self, url: str) -> Any:
-        """The pool of connections to the host; None where the session goes another way."""
+        """Return the pool of connections to the host; None if the session needs requests."""
         session = self._session
         adapter = session.get_adapter(url)
         if type(adapter) is not PoolAdapter:
@@ -82,14 +82,14 @@ class FastPath:
             tuple(session.proxies.items()),
         )
         origin = urls.origin(url)
-        known, place = self._routes.get(origin, (None, None))
-        if known != settings:
-            place = self._place(adapter, url)
-            self._routes[origin] = settings, place
-        return None if place is None else adapter.pool(url, **place)
+        route_settings, key = self._routes.get(origin, (None, None))
+        if route_settings != settings:
+            key = self._pool_key(adapter, url)
+            self._routes[origin] = settings, key
+        return None if key is None else adapter.pool(url, **key)
 
-    def _place(self, adapter: PoolAdapter, url: str) -> dict[str, Any] | None:
-        """What finds the pool; None behind a proxy, with credentials of ``netrc``, unverified."""
+    def _pool_key(self, adapter: PoolAdapter, url: str) -> dict[str, Any] | None:
+        """Return the key of the pool; None for a proxy, ``netrc`` credentials, or no verify."""
         proxies, verify = self._environment.merge(self._session, url)
         if (
             select_proxy(url, proxies)
@@ -105,7 +105,7 @@ class FastPath:
         return {"host": host, "of_tls": of_tls, "verify": verify, "cert": self._session.cert}
 
     def _fixed_head(self) -> bytes | None:
-        """The session's own headers as they are sent; None if they are out of the ordinary."""
+        """Return the session's own headers as they are sent; None if they need requests."""
         fields = tuple(self._session.headers.items())
         if fields != self._fields:
             self._fields, self._head = fields, _encoded(fields)
@@ -122,7 +122,7 @@ def _encoded(fields: tuple[tuple[str, Any], ...]) -> bytes | None:
             and isinstance(value, str)
             and _FIELD.fullmatch(name)
             and _VALUE.fullmatch(value)
-            and name.lower() not in _OF_THE_WIRE
+            and name.lower() not in _SET_BY_HTTP
         ):
             return None
         lines.append(f"{name}: {value}")

@@ -1,7 +1,7 @@
-"""Exchange: bytes go out over a pooled connection, and a reply comes back, its body to be read.
+"""HTTP/1.1: send bytes over a pooled connection and read a response up to its body.
 
-``http.client`` reads headers as if they were those of a mail; here they are read for what they
-are. Bodies it reads well, in one piece or in chunks, and ``urllib3`` decodes them.
+``http.client`` parses headers as those of a mail; here they are parsed as HTTP. It reads bodies
+well, in a piece or in chunks, and ``urllib3`` decodes them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from crawler.errors import FetchError
 from crawler.http.connections import StrictHTTPResponse
 from crawler.http.deadline import FetchContext
 
-MOST_HEADERS = 256 * 1024
-"""Bytes of all headers of a response; browsers stop there too."""
+MAX_HEADERS = 256 * 1024
+"""Bytes of all headers of a response; browsers have the same limit."""
 
 
 class Body(Protocol):
     """The rest of a response, still to be read; ``urllib3.HTTPResponse`` is one."""
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """At most ``amt`` bytes of it; none are left when there are none."""
+        """Return at most ``amt`` bytes; none at the end."""
 
     def close(self) -> None:
-        """It is not wanted, and its connection is of no more use."""
+        """Close the connection, before the end of the body."""
 
     def release_conn(self) -> None:
-        """It has been read: the connection is free for the next request."""
+        """Return the connection to its pool, after the end of the body."""
 
 
 class RawResponse:
@@ -63,12 +63,12 @@ class RawResponse:
 def exchange(
     pool: Any, message: bytes, url: str, timeout: tuple[float, float], context: FetchContext
 ) -> RawResponse:
-    """Send ``message`` and read up to the body. Raises what a connection and ``http.client`` raise.
+    """Send ``message`` and read up to the body. Raises the errors of ``http.client`` and sockets.
 
-    ``timeout`` is that to connect and that for each piece to come, seconds.
+    ``timeout`` is that to connect and that of each read, seconds.
     """
     connection = pool._get_conn()
-    answer = None
+    response = None
     try:
         context.track(connection)
         if connection.sock is None:
@@ -78,41 +78,41 @@ def exchange(
         connection.sock.settimeout(timeout[1])
         connection.sock.sendall(message)
         context.mark_sent()
-        answer = _ResponseHead(connection.sock, url)
-        answer.begin()
+        response = _ResponseHead(connection.sock, url)
+        response.begin()
     except BaseException:
-        if answer is not None:
-            answer.close()
+        if response is not None:
+            response.close()
         connection.close()
         pool._put_conn(connection)
         raise
-    headers = answer.fields
+    headers = response.fields
     body: Body
     if "content-encoding" in headers:
         body = HTTPResponse(
-            body=answer,
+            body=response,
             headers=HTTPHeaderDict(headers.items()),
-            status=answer.status,
+            status=response.status,
             preload_content=False,
-            original_response=answer,
+            original_response=response,
             pool=pool,
             connection=connection,
             request_method="GET",
         )
-        if answer.will_close:
-            connection.close()  # what has come stays readable
+        if response.will_close:
+            connection.close()  # the body stays readable
     else:
-        body = _IdentityBody(answer, connection, pool)
-    return RawResponse(url, answer.status, headers, body, answer.set_cookies)
+        body = _IdentityBody(response, connection, pool)
+    return RawResponse(url, response.status, headers, body, response.set_cookies)
 
 
 class _IdentityBody:
-    """A body as it came, without content-encoding."""
+    """A body without content-encoding."""
 
     __slots__ = ("_connection", "_pool", "_response")
 
-    def __init__(self, answer: _ResponseHead, connection: Any, pool: Any) -> None:
-        self._response = answer
+    def __init__(self, response: _ResponseHead, connection: Any, pool: Any) -> None:
+        self._response = response
         self._connection = connection
         self._pool = pool
 
@@ -125,23 +125,23 @@ class _IdentityBody:
     def close(self) -> None:
         self._response.close()
         self._connection.close()
-        self._give_back()
+        self._put_back()
 
     def release_conn(self) -> None:
         if self._response.will_close:
             self._connection.close()
-        self._give_back()
+        self._put_back()
 
-    def _give_back(self) -> None:
+    def _put_back(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool._put_conn(self._connection)
 
 
 class _ResponseHead(StrictHTTPResponse):
-    """A response whose headers are read in a tenth of the time; bodies are read as by its base.
+    """A response whose headers are read in a tenth of the time of its base class.
 
-    The base class reads headers as those of a mail, and stops at the first that is not well made.
+    That one reads them as those of a mail, and stops at the first malformed one.
     """
 
     def __init__(self, sock: Any, url: str) -> None:
@@ -153,12 +153,12 @@ class _ResponseHead(StrictHTTPResponse):
     set_cookies: list[str]
 
     def begin(self) -> None:
-        """Read up to the body. Raises HTTPException for what is no HTTP."""
-        self._room = MOST_HEADERS
+        """Read up to the body. Raises HTTPException for anything but HTTP."""
+        self._bytes_left = MAX_HEADERS
         while True:
             major, self.status = self._first_line()
             self.fields = self._read_fields()
-            if not 100 <= self.status < 200:  # RFC 9110, section 15.2: more is to come
+            if not 100 <= self.status < 200:  # RFC 9110, section 15.2: another head follows
                 break
         get = self.fields.get
         self.version = major
@@ -169,8 +169,8 @@ class _ResponseHead(StrictHTTPResponse):
         if self.status in (204, 304):
             self.length = 0
         options = get("connection", "").lower()
-        stays = "close" not in options if major == 11 else "keep-alive" in options
-        self.will_close = not stays or (not self.chunked and self.length is None)
+        is_kept = "close" not in options if major == 11 else "keep-alive" in options
+        self.will_close = not is_kept or (not self.chunked and self.length is None)
 
     def _first_line(self) -> tuple[int, int]:
         line = self._line()
@@ -182,13 +182,13 @@ class _ResponseHead(StrictHTTPResponse):
         return (10 if version == "HTTP/1.0" else 11), int(status)
 
     def _read_fields(self) -> CaseInsensitiveDict[str]:
-        """Headers; those of one name put together, as ``requests`` has them."""
+        """Read the headers and join those of the same name, as ``requests`` does."""
         fields: CaseInsensitiveDict[str] = CaseInsensitiveDict()
         self.set_cookies = []
         name = ""
         while (line := self._line()) not in _BLANK:
             text = line.decode("latin-1").rstrip("\r\n")
-            if text.startswith((" ", "\t")) and name:  # RFC 9112, section 5.2: a value goes on
+            if text.startswith((" ", "\t")) and name:  # RFC 9112, section 5.2: the value continues
                 fields[name] += " " + text.strip()
                 continue
             name, colon, value = text.partition(":")
@@ -202,12 +202,12 @@ class _ResponseHead(StrictHTTPResponse):
         return fields
 
     def _line(self) -> bytes:
-        line: bytes = self.fp.readline(self._room)
-        self._room -= len(line)
-        if self._room <= 0:
+        line: bytes = self.fp.readline(self._bytes_left)
+        self._bytes_left -= len(line)
+        if self._bytes_left <= 0:
             raise FetchError(
                 "headers too large",
-                f"{self._url}: the headers are longer than {MOST_HEADERS:,} bytes",
+                f"{self._url}: the headers are longer than {MAX_HEADERS:,} bytes",
             )
         if not line.endswith(b"\n"):
             raise http.client.RemoteDisconnected("the connection ended before the headers did")

@@ -1,4 +1,4 @@
-"""Redirects: where one leads, and what is sent there. Pure."""
+"""Redirects: the request that follows a response. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _ABOUT_A_BODY = frozenset(
 
 
 def is_redirect(status: int, headers: Mapping[str, str]) -> bool:
-    """True when a response sends its reader elsewhere."""
+    """Return True for a response that redirects."""
     return status in STATUSES and "location" in headers
 
 
-def redirected(request: Request, status: int, location: str, most: int) -> Request:
-    """The request that follows a redirect, as RFC 9110, section 15.4 and the Fetch standard say.
+def redirected(request: Request, status: int, location: str, limit: int) -> Request:
+    """Return the request that follows, by RFC 9110, section 15.4 and the Fetch standard.
 
     301 and 302 turn POST into GET, 303 turns all but HEAD into GET, 307 and 308 change nothing.
-    Credentials given as headers or cookies of the request stay with the origin that they were
-    meant for. Raises FetchError for a location that cannot be asked, and after ``most`` hops.
+    Credentials in headers or cookies of the request are not sent to another origin. Raises
+    FetchError for a location that is no http(s) URL, and after ``limit`` hops.
     """
-    if len(request.history) >= most:
+    if len(request.history) >= limit:
         raise FetchError(
             "too many redirects",
-            f"{urls.redacted(request.url)}: more than max_redirects, {most}, redirects in a row",
+            f"{urls.redacted(request.url)}: more than max_redirects, {limit}, redirects in a row",
         )
     target = leads_to(request.url, location)
     if target is None:
@@ -46,7 +46,7 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
         request,
         url=target,
         history=[*request.history, Hop(request.url, status)],
-        first=request.first or (packed(request) if _is_worth_keeping(request) else None),
+        first=request.first or (packed(request) if _must_be_stored(request) else None),
     )
     if _becomes_get(request.method, status):
         changed = _without_body(changed)
@@ -55,13 +55,13 @@ def redirected(request: Request, status: int, location: str, most: int) -> Reque
     return changed
 
 
-def _is_worth_keeping(request: Request) -> bool:
-    """True when the URL alone would not ask for the same once more, and it may be asked again."""
+def _must_be_stored(request: Request) -> bool:
+    """Return True if ``request`` may be sent again and is more than its URL."""
     return request.replay and not request.is_plain
 
 
 def leads_to(url: str, location: str) -> str | None:
-    """The URL that a page at ``url`` sends its reader to; None if it is no http(s) URL."""
+    """Return the URL of ``location``, relative to ``url``; None if it is no http(s) URL."""
     return urls.resolve(url, _as_text(location))
 
 
@@ -70,7 +70,7 @@ def _becomes_get(method: str, status: int) -> bool:
 
 
 def _as_text(location: str) -> str:
-    """Header bytes reach us as latin-1; a location with other letters is meant as UTF-8."""
+    """Decode as UTF-8 if possible: headers are Latin-1 here, and servers send other letters so."""
     try:
         return location.encode("latin-1").decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):
@@ -79,7 +79,7 @@ def _as_text(location: str) -> str:
 
 def _without_body(request: Request) -> Request:
     headers = _without(request.headers, _ABOUT_A_BODY)
-    # What came of a POST may be read twice, but a GET that must not be sent twice stays one.
+    # The GET after a POST may be sent twice; the one after a GET with replay=False may not.
     replay = request.replay or request.method != "GET"
     return replace(request, method="GET", data=None, json=None, headers=headers, replay=replay)
 
@@ -94,8 +94,8 @@ def _without(headers: dict[str, str] | None, names: frozenset[str]) -> dict[str,
     return {name: value for name, value in headers.items() if name.lower() not in names} or None
 
 
-def says_no_more(request: Request) -> bool:
-    """True when a page reached by redirects says no more than the same page asked directly."""
-    page = urls.canonical(request.url)  # many a redirect only leads to another spelling
-    been_there = any(urls.canonical(hop.url) == page for hop in request.history)
-    return request.is_plain and not (been_there or request.dont_filter or request.cb_kwargs)
+def is_same_when_direct(request: Request) -> bool:
+    """Return True if fetching the final URL directly would give the same page."""
+    page = urls.canonical(request.url)  # many redirects only lead to another spelling
+    is_loop = any(urls.canonical(hop.url) == page for hop in request.history)
+    return request.is_plain and not (is_loop or request.dont_filter or request.cb_kwargs)

@@ -1,4 +1,4 @@
-"""Transport: a ``requests.Session`` that sends one request at a time, and shields credentials."""
+"""Transport: a ``requests.Session`` that sends a request at a time and protects credentials."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from crawler.request import Request
 
 
 class Transport(requests.Session):
-    """How requests of a session go out.
+    """Sends the requests of a session.
 
     Proxies, ``netrc`` and certificate authorities of the environment are looked up once a host,
-    unless ``trust_env`` is False. ``home`` are the sites that the login has visited: its
-    credentials go to no other.
+    unless ``trust_env`` is False. ``home`` is the set of sites that the login has visited: its
+    credentials are sent to no other.
     """
 
     cookies: ChangeTrackingCookieJar
@@ -38,15 +38,15 @@ class Transport(requests.Session):
         self.cookies = ChangeTrackingCookieJar(wall=wall)
         self.home: set[str] = set()
         self._environment = Environment()
-        self._direct = FastPath(self, self._environment)
+        self._fast_path = FastPath(self, self._environment)
 
     def cookies_received(self, *, changed: bool) -> None:
-        """Called when the cookies of a response are stored; ``changed`` if one has a new value."""
+        """Called when the cookies of a response are stored; ``changed`` if one is another now."""
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
-        """As in requests, but what is set on the session wins over the environment."""
+        """Merge as requests does, but prefer the session's settings to the environment's."""
         proxies, verify = self._environment.merge(self, url, proxies, verify)
         return {
             "proxies": proxies,
@@ -56,13 +56,13 @@ class Transport(requests.Session):
         }
 
     def rebuild_auth(self, prepared_request: Any, response: requests.Response) -> None:
-        """As in requests, and no answer to a stranger's challenge, and no cookie to plain http."""
+        """Remove credentials as requests does, also answers to challenges of another host."""
         hops = [hop.url for hop in (*response.history, response)]
-        self._shield(prepared_request, hops)
+        self._remove_credentials(prepared_request, hops)
         super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
 
-    def _shield(self, prepared: requests.PreparedRequest, hops: list[str]) -> None:
-        """Keep credentials off other hosts, and off http after https, where ``hops`` lead there."""
+    def _remove_credentials(self, prepared: requests.PreparedRequest, hops: list[str]) -> None:
+        """Send no credentials to another host than that of ``hops``, nor to http after https."""
         url = prepared.url or ""
         if self.should_strip_auth(hops[0], url):  # type: ignore[no-untyped-call]
             prepared.headers.pop("Authorization", None)
@@ -74,21 +74,21 @@ class Transport(requests.Session):
     def fetch(
         self, request: Request, timeout: tuple[float, float], context: FetchContext
     ) -> requests.Response | RawResponse:
-        """Send ``request`` and follow nothing; the body is not read yet.
+        """Send ``request`` and follow no redirect; the body is not read yet.
 
-        ``timeout`` is that to connect and that for each piece to come, seconds.
+        ``timeout`` is that to connect and that of each read, seconds.
         """
         if not self.home or urls.site(request.url) in self.home:
-            reply = self._direct.send(request, self.cookies, timeout, context)
-            if reply is not None:
-                lines = reply.set_cookies
-                changed = bool(lines) and self.cookies.store_from(reply.url, lines)
+            response = self._fast_path.send(request, self.cookies, timeout, context)
+            if response is not None:
+                lines = response.set_cookies
+                changed = bool(lines) and self.cookies.store_from(response.url, lines)
                 self.cookies_received(changed=changed)
-                return reply
+                return response
         return self.send_once(self.prepare(request), timeout, context)
 
     def prepare(self, request: Request) -> requests.PreparedRequest:
-        """``request`` with this session's headers, cookies and auth, ready to be sent."""
+        """Return ``request`` with this session's headers, cookies and auth."""
         auth = self._environment.auth(self, request.url)
         prepared = self.prepare_request(
             requests.Request(
@@ -102,14 +102,14 @@ class Transport(requests.Session):
             )
         )
         if request.history:
-            self._shield(prepared, [hop.url for hop in request.history])
+            self._remove_credentials(prepared, [hop.url for hop in request.history])
             prepared.prepare_auth(auth)
         if self.home and urls.site(request.url) not in self.home:
-            self._shield(prepared, [f"https://{min(self.home)}/"])
+            self._remove_credentials(prepared, [f"https://{min(self.home)}/"])
         return prepared
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """As in requests, and its cookies are chosen by this session's jar, not by a plain one."""
+        """Prepare as requests does, but let this session's jar choose the cookies."""
         prepared = super().prepare_request(request)
         given = CaseInsensitiveDict({**self.headers, **(request.headers or {})})
         if given.get("Cookie") is None:
@@ -127,7 +127,7 @@ class Transport(requests.Session):
         timeout: tuple[float, float],
         context: FetchContext,
     ) -> requests.Response:
-        """Send one request and follow nothing; the body is not read yet.
+        """Send a request through requests and follow no redirect; the body is not read yet.
 
         ``requests.Session.send`` would read a redirect's body whatever its size.
         """
@@ -152,5 +152,5 @@ class Transport(requests.Session):
 
 
 def _is_of_auth(hook: Any) -> bool:
-    """True for what Digest sets up to answer a challenge."""
+    """Return True for the hook by which Digest answers a challenge."""
     return isinstance(getattr(hook, "__self__", None), AuthBase)

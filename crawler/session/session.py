@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.adapter import PoolAdapter
-from crawler.http.body import read
+from crawler.http.body import read_body
 from crawler.http.deadline import FetchContext, Watchdog, of_thread, on_thread
 from crawler.http.http1 import RawResponse
 from crawler.http.transport import Transport
@@ -147,7 +147,7 @@ class Session(Transport):
         context = of_thread() or FetchContext()
         with on_thread(context), self._limited(context, url):
             raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
-            body = read(raw, urls.redacted(raw.url), self._settings.max_body)
+            body = read_body(raw, urls.redacted(raw.url), self._settings.max_body)
         page = self.progress.page = self.as_response(raw, body, Request(url, method=method))
         return page
 
@@ -178,7 +178,7 @@ class Session(Transport):
         target: str | None = super().get_redirect_target(resp)
         if target is not None and not getattr(resp, "_content_consumed", False):
             try:
-                resp._content = read(resp, resp.url, MAX_REDIRECT_BODY, cut=True)
+                resp._content = read_body(resp, resp.url, MAX_REDIRECT_BODY, cut=True)
             except (FetchError, HTTPError, HTTPException, OSError):  # nothing uses it
                 resp._content = b""
             resp._content_consumed = True  # type: ignore[attr-defined]

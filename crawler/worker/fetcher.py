@@ -11,7 +11,7 @@ import urllib3.exceptions as lower
 
 from crawler import urls
 from crawler.errors import FetchError, SystemResourceError
-from crawler.http.body import read
+from crawler.http.body import read_body
 from crawler.http.deadline import FetchContext, Watchdog
 from crawler.http.redirects import is_redirect, redirected
 from crawler.parsing.response import Response
@@ -53,7 +53,7 @@ class Fetcher:
         with self._watchdog.enforce(context, self._settings.timeout, url):
             try:
                 raw = session.fetch(request, self._timeout, context)
-                body = read(raw, url, limit, cut=cut)
+                body = read_body(raw, url, limit, cut=cut)
             except FetchError:
                 raise
             except _ERRORS as error:

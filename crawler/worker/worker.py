@@ -20,7 +20,7 @@ from crawler.gc_tuning import collect_garbage
 from crawler.http.adapter import PoolAdapter
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import FetchContext, Watchdog, on_thread
-from crawler.http.redirects import is_redirect, redirected, says_no_more
+from crawler.http.redirects import is_redirect, is_same_when_direct, redirected
 from crawler.messages import (
     Done,
     Failed,
@@ -227,7 +227,7 @@ class Worker:
         new_request = encoded(target)
         # A page of the login may be known, but what leads there may have to be asked once more.
         is_login = session.progress.is_login_page(target.url)
-        new_request.dont_filter = is_login or not says_no_more(target)
+        new_request.dont_filter = is_login or not is_same_when_direct(target)
         return Redirected(new_request)
 
     def _parse(self, request: Request, response: Response, fetch: FetchStats) -> Done:
@@ -236,7 +236,7 @@ class Worker:
             collect_garbage()
             result = callback(response, **(request.cb_kwargs or {}))
             output = self._collector.collect(result, request)
-            if not (request.history and says_no_more(request)):
+            if not (request.history and is_same_when_direct(request)):
                 return Done(output)
             self._collector.forget()  # if the final page is known, this output is dropped
             return Done(output, encoded(request))

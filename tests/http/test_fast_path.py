@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.deadline import FetchContext, Watchdog
-from crawler.http.http1 import MOST_HEADERS, RawResponse
+from crawler.http.http1 import MAX_HEADERS, RawResponse
 from crawler.parsing.response import Response
 from crawler.records import Cookie
 from crawler.request import Hop, Request
@@ -103,7 +103,7 @@ def session_of(**changes: Any) -> Session:
     return session
 
 
-def is_direct(session: Session, request: Request) -> bool:
+def is_on_fast_path(session: Session, request: Request) -> bool:
     raw = session.fetch(request, (5.0, 5.0), FetchContext())
     try:
         return isinstance(raw, RawResponse)
@@ -257,24 +257,24 @@ def test_hooks_and_adapters_of_the_spider_are_used(tape: Tape) -> None:
     from requests.adapters import HTTPAdapter
 
     session = session_of()
-    assert is_direct(session, Request(f"{tape.url}/"))
+    assert is_on_fast_path(session, Request(f"{tape.url}/"))
     session.mount(f"{tape.url}/api/", HTTPAdapter())
-    assert not is_direct(session, Request(f"{tape.url}/api/1"))
-    assert is_direct(session, Request(f"{tape.url}/"))
+    assert not is_on_fast_path(session, Request(f"{tape.url}/api/1"))
+    assert is_on_fast_path(session, Request(f"{tape.url}/"))
     session.hooks["response"].append(lambda response, **options: response)
-    assert not is_direct(session, Request(f"{tape.url}/"))
+    assert not is_on_fast_path(session, Request(f"{tape.url}/"))
 
 
 def test_a_site_that_the_login_has_not_visited_goes_the_guarded_way(tape: Tape) -> None:
     session = session_of(home={"shop.test"})
-    assert not is_direct(session, Request(f"{tape.url}/"))
+    assert not is_on_fast_path(session, Request(f"{tape.url}/"))
 
 
 def test_the_environment_is_heard(tape: Tape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("http_proxy", tape.url)
     session = session_of()
-    assert not is_direct(session, Request("http://elsewhere.test/"))
+    assert not is_on_fast_path(session, Request("http://elsewhere.test/"))
     assert tape.heard[-1].startswith(b"GET http://elsewhere.test/ ")
 
 
@@ -362,7 +362,7 @@ def test_a_thousand_cookies_are_read_and_as_many_kept_as_by_a_browser() -> None:
     assert [cookie.name for cookie in session.cookies] == [f"c{n}" for n in range(820, 1000)]
 
 
-@pytest.mark.parametrize("line", [b"X: " + b"y" * MOST_HEADERS, b"X: y\r\n" * (MOST_HEADERS // 6)])
+@pytest.mark.parametrize("line", [b"X: " + b"y" * MAX_HEADERS, b"X: y\r\n" * (MAX_HEADERS // 6)])
 def test_headers_without_end_are_an_error(line: bytes) -> None:
     with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + line + b"\r\n\r\n") as tape:
         error = fetch(f"{tape.url}/")
