@@ -9,9 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from email.message import Message
-from email.utils import format_datetime
 from typing import Any, NamedTuple
 from urllib.request import Request as UrllibRequest
 
@@ -25,10 +23,10 @@ from requests.cookies import RequestsCookieJar, merge_cookies
 from urllib3.connection import HTTPConnection
 
 from crawler import urls
-from crawler.http import cookie_jar as cookies
+from crawler.http import cookie_jar
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.deadline import FetchContext
-from crawler.http.set_cookie import CookieOrigin, parse_date, parse_line
+from crawler.http.set_cookie import CookieOrigin, parse_line
 from crawler.records import Cookie
 from crawler.request import Request
 from crawler.session.session import Session
@@ -239,7 +237,7 @@ def test_own_changes_that_nobody_has_heard_of_stay() -> None:
 
 def during_a_load(jar: ChangeTrackingCookieJar, what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do ``what`` in another thread when a load is half way through."""
-    as_cookie = cookies._as_cookie
+    as_cookie = cookie_jar._as_cookie
     threads: list[threading.Thread] = []
 
     def half_way(cookie: Cookie) -> http.cookiejar.Cookie:
@@ -249,7 +247,7 @@ def during_a_load(jar: ChangeTrackingCookieJar, what: Any, monkeypatch: pytest.M
             threads[0].join(0.2)  # it should have to wait, and must get its turn afterwards
         return as_cookie(cookie)
 
-    monkeypatch.setattr(cookies, "_as_cookie", half_way)
+    monkeypatch.setattr(cookie_jar, "_as_cookie", half_way)
     jar.load([Cookie(name, "1", "shop.example", "/") for name in "abc"])
     threads[0].join()
 
@@ -357,9 +355,11 @@ TestTwoSides = TwoSides.TestCase
 def test_many_cookies_are_as_many_as_a_browser_keeps() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "login=1; HttpOnly", *(f"c{n}={n}" for n in range(10_000)))
-    assert len(list(jar)) == cookies.MAX_OF_DOMAIN
+    assert len(list(jar)) == cookie_jar.MAX_OF_DOMAIN
     assert {"login", "c9999", "c9821"} <= sent(jar).keys(), "what keeps the login and the newest"
-    assert len(applied(jar.pop_changes())) == cookies.MAX_OF_DOMAIN, "what was given up is a change"
+    assert len(applied(jar.pop_changes())) == cookie_jar.MAX_OF_DOMAIN, (
+        "what was given up is a change"
+    )
 
 
 def test_a_jar_of_many_domains_has_an_end() -> None:
@@ -367,7 +367,7 @@ def test_a_jar_of_many_domains_has_an_end() -> None:
     for host in range(30):
         lines = (f"c{n}={n}" for n in range(150))
         receive(jar, *lines, url=f"https://h{host}.shop.example/")
-    assert len(list(jar)) == cookies.MAX_COOKIES
+    assert len(list(jar)) == cookie_jar.MAX_COOKIES
     assert sent(jar, "https://h0.shop.example/") == {}
     assert len(sent(jar, "https://h29.shop.example/")) == 150
 
@@ -507,34 +507,6 @@ def test_the_header_of_a_request_for_itself_wins() -> None:
     request.headers = {"cookie": "own=1"}
     assert session.prepare_request(request).headers["Cookie"] == "own=1"
     assert len(session.cookies) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Thu, 01 Jan 1970 00:00:10 GMT", 10),
-        ("Thursday, 01-Jan-70 00:00:10 GMT", 10),
-        ("Thu Jan  1 00:00:10 1970", 10),
-        ("1970 january 1th 00:00:10utc", 10),
-        ("10 Feb 2000 8:4:9", 950169849),
-        ("Fri, 07 Aug 69 08:04:19 GMT", 3143088259),
-        ("Fri, 07 Aug 1600 08:04:19 GMT", None),
-        ("Fri, 31 Feb 2020 08:04:19 GMT", None),
-        ("Fri, 07 Aug 2020 24:04:19 GMT", None),
-        ("Fri, 07 Aug 2020", None),
-        ("07 2020 08:04:19", None),
-        ("Fri, 007 Aug 2020 08:04:19", None),
-        ("", None),
-    ],
-)
-def test_dates_are_read_by_their_parts(text: str, expected: float | None) -> None:
-    assert parse_date(text) == expected
-
-
-@given(st.integers(-11644473600, 253402300799))
-def test_the_date_of_a_server_is_read(at: int) -> None:
-    date = datetime.fromtimestamp(0, UTC) + timedelta(seconds=at)
-    assert parse_date(format_datetime(date, usegmt=True)) == at
 
 
 HOSTS = st.sampled_from(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import logging
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -15,35 +13,20 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 import pytest
 
-from crawler import Account, crawl
 from crawler.cli import main as cli
 from crawler.demo.server import DemoServer
 from crawler.demo.shop import Shop
 from crawler.demo.site import Answer, Ask
-from crawler.errors import AccountError
-from crawler.session import credentials
-from crawler.session.masking import MASK, Mask
+from crawler.session.masking import MASK
 from tests.commands import wait_until_gone
 from tests.conftest import wait_until
-from tests.jobs import Title
+from tests.secret import PASSWORD, SPELLINGS
 from tests.sites import PATIENCE
 
-PASSWORD = "p&ss \"w<rd>'ü\\!"
 KEY = "a key that nobody knows"
-FORMS = {
-    PASSWORD,
-    html.escape(PASSWORD),
-    html.escape(PASSWORD, quote=False),
-    quote(PASSWORD),
-    quote_plus(PASSWORD),
-    repr(PASSWORD)[1:-1],
-    ascii(PASSWORD)[1:-1],
-    PASSWORD.replace("\\", "\\\\").replace('"', '\\"'),
-}
 
 ORDERS = """
     import logging
@@ -169,7 +152,9 @@ def leaks(*said: str) -> dict[str, str]:
     texts = left_behind()
     texts["said"] = "".join([*said, asked_about()]).encode()
     assert any(name.endswith("job.db") for name in texts)
-    return {name: form for name, data in texts.items() for form in FORMS if form.encode() in data}
+    return {
+        name: form for name, data in texts.items() for form in SPELLINGS if form.encode() in data
+    }
 
 
 # Real crawls
@@ -252,7 +237,7 @@ def test_a_spider_that_cannot_begin(shop: DemoServer, where: str) -> None:
     assert ended.status in (1, 2)
     assert f"ValueError: {MASK}" in ended.said
     texts = [ended.said.encode(), *left_behind().values()]
-    assert not [form for form in FORMS for text in texts if form.encode() in text]
+    assert not [form for form in SPELLINGS for text in texts if form.encode() in text]
 
 
 # Encrypted sessions
@@ -282,92 +267,3 @@ def test_with_a_key_the_cookies_are_secret_too(
 
 def cookies_in(files: dict[str, bytes], cookies: set[str]) -> list[str]:
     return [name for name, data in files.items() for one in cookies if one.encode() in data]
-
-
-# Arguments
-
-
-@pytest.mark.parametrize("name", ["password", "shop_password", "api-key", "authToken", "SECRET"])
-def test_secrets_are_no_arguments(
-    shop: DemoServer, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(shop.url)
-    assert cli.execute(["run", "orders", "-a", f"{name}=hunter2"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"crawl: -a {name}=… would be recorded in the job: give secrets in")
-    assert "--accounts" in said
-    assert "hunter2" not in said
-    assert not Path("data").exists()
-
-
-@pytest.mark.parametrize("name", ["tokens", "passport", "keyword", "secretary", "compass"])
-def test_other_words_are_arguments(name: str) -> None:
-    credentials.refuse_in_arguments([name])
-
-
-def test_secrets_are_no_arguments_of_a_function() -> None:
-    with pytest.raises(AccountError, match="-a token=… would be recorded"):
-        list(crawl(Title, arguments={"token": "hunter2"}))
-
-
-# The mask
-
-
-def test_what_is_masked() -> None:
-    mask = Mask()
-    assert mask(PASSWORD) == PASSWORD
-    mask.add(PASSWORD)
-    for form in FORMS:
-        assert mask(f"<{form}>") == f"<{MASK}>"
-    mask.add(PASSWORD + "!!")
-    assert mask(f"<{PASSWORD}!!>") == f"<{MASK}>"
-
-
-def test_what_is_in_half_of_all_words_is_not() -> None:
-    mask = Mask()
-    mask.add("")
-    mask.add("ab")
-    assert mask("about") == "about"
-
-
-def test_secrets_of_accounts_are_masked_as_soon_as_they_are_known() -> None:
-    account = Account(name="alice", password={"env": "ALICE_PASSWORD"}, fields={"pin": "123"})
-    mask = Mask(account.secrets)
-    there = pickle.loads(pickle.dumps(mask))
-    assert mask(PASSWORD) == there(PASSWORD) == MASK
-    assert mask("pin 123") == "pin 123"  # plain data
-
-
-def test_variables_that_are_called_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTHER_API_KEY", "hunter2")
-    monkeypatch.setenv("A_TOKEN", "true")
-    monkeypatch.setenv("PWD", "/srv/crawls")
-    mask = Mask(credentials.in_environment())
-    assert mask(f"{PASSWORD} hunter2 true") == f"{MASK} {MASK} true"
-    assert mask("/srv/crawls/spider.py") == "/srv/crawls/spider.py"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
-def test_a_page_in_any_encoding(encoding: str) -> None:
-    mask = Mask()
-    mask.add(PASSWORD)
-    body = f"<p>{PASSWORD} {html.escape(PASSWORD)}</p>".encode(encoding)
-    assert mask.page(body).decode(encoding) == f"<p>{MASK} {MASK}</p>"
-
-
-def test_the_log_and_whoever_listens_after_it(caplog: pytest.LogCaptureFixture) -> None:
-    mask = Mask()
-    mask.add(PASSWORD)
-    log = logging.getLogger("tests.secrets")
-    handler = logging.StreamHandler(io.StringIO())
-    handler.addFilter(mask)
-    log.addHandler(handler)
-    try:
-        raise ValueError(PASSWORD)
-    except ValueError:
-        log.exception("it was %s", PASSWORD, stack_info=True)
-    finally:
-        log.removeHandler(handler)
-    assert f"it was {MASK}" in caplog.text
-    assert f"ValueError: {MASK}" in caplog.text
-    assert PASSWORD not in caplog.text

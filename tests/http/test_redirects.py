@@ -1,4 +1,4 @@
-"""What is asked after a redirect, by the public vectors; ``test_redirects`` follows real ones."""
+"""The request after a redirect, by the public vectors; ``test_redirects_followed`` has crawls."""
 
 from __future__ import annotations
 

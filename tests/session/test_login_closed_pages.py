@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from crawler import Request, Response, Session, Settings, Spider
-from crawler.session.login_page import asks_again
+from crawler import Spider
 from tests.jobs import failures, items, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 
@@ -156,19 +155,3 @@ def test_a_login_that_is_answered_with_the_form_has_failed(tmp_path: Path, site:
     assert club.logins == 1
     assert items(tmp_path) == []
     assert summary.counters.pending == 1
-
-
-def page(body: str, url: str = "http://club.example/login", method: str = "POST") -> Response:
-    headers = {"Content-Type": "text/html"}
-    return Response(url, body.encode(), headers=headers, request=Request(url, method=method))
-
-
-def test_what_asks_again() -> None:
-    with Session("account", Settings()) as session:
-        session.progress.add_login_page("http://club.example/login?next=/")
-        assert asks_again(session, page(FORM))
-        assert asks_again(session, page(FORM, method="GET"))
-        assert asks_again(session, page(FORM, "http://club.example/session"))
-        assert not asks_again(session, page("hello"))
-        assert not asks_again(session, page("<form><input name=q></form>"))
-        assert not asks_again(session, page(FORM, "http://club.example/account", "GET"))
