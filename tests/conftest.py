@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import multiprocessing
 import os
@@ -42,6 +43,24 @@ def pytest_runtest_call(item: pytest.Item) -> None:
             item.obj()  # type: ignore[attr-defined]  # as pytest keeps the errors of a TestCase
         else:
             item.runtest()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the code once, as pip does with what it installs.
+
+    Tests start hundreds of interpreters. Where Python may not write bytecode, each of them would
+    compile a checkout again.
+    """
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(config.rootpath / "crawler", quiet=1)
+        compileall.compile_dir(config.rootpath / "tests", maxlevels=1, quiet=1)
+        compileall.compile_dir(config.rootpath / "benchmarks", maxlevels=0, quiet=1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests wait a lot."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:

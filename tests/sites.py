@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,6 +83,8 @@ class Site:
     def __post_init__(self) -> None:
         self.log: list[Visit] = []
         self.connections = 0
+        self.wrong: list[AssertionError] = []
+        """What pages found wrong; the site raises the first of it in the end."""
         self._ids = itertools.count(1)
         self._changed = threading.Condition()
         self._open: set[socket.socket] = set()
@@ -100,6 +102,8 @@ class Site:
         self._server.shutdown()
         self._server.server_close()
         self.cut()
+        if self.wrong and exc[:1] in {(), (None,)}:
+            raise self.wrong[0]
 
     def cut(self) -> None:
         """Break all connections."""
@@ -161,8 +165,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        if _SO_TIMESTAMPNS is not None:  # connections inherit it
-            self.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        stamp_arrivals(self.socket)
         super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -192,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the site keeps its own log."""
 
     def handle_one_request(self) -> None:
-        self.came = _arrival(self.connection)
+        self.came = arrival(self.connection)
         super().handle_one_request()
 
     def _serve(self) -> None:
@@ -202,6 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.site._came(visit)
         try:
             reply = self.site._answer(visit)
+        except AssertionError as error:  # which the client sees as a broken connection
+            self.site.wrong.append(error)
+            raise
         finally:
             visit.left = time.monotonic()  # before anything is sent: nobody can be quicker
         if reply.raw is not None:
@@ -227,7 +233,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
 
 
-def _arrival(connection: socket.socket) -> float:
+def stamp_arrivals(listener: socket.socket) -> None:
+    """Let the kernel note when it receives something for connections of ``listener``."""
+    if _SO_TIMESTAMPNS is not None:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
+def arrival(connection: socket.socket) -> float:
     """Wait for a request, and return when the kernel received it; 0 where it does not say."""
     if _SO_TIMESTAMPNS is None or isinstance(connection, ssl.SSLSocket):
         return 0.0
@@ -242,6 +254,15 @@ def _arrival(connection: socket.socket) -> float:
 
 def _robots(visit: Visit) -> bool:
     return visit.path == "/robots.txt"
+
+
+@contextlib.contextmanager
+def closed_port(port: int = 0, address: str = "127.0.0.1") -> Iterator[int]:
+    """Hold a port at which nothing listens, so that nothing else gets it meanwhile."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((address, port))
+        yield held.getsockname()[1]
 
 
 def links(*targets: str) -> str:

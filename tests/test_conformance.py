@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -82,21 +83,22 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-written = st.lists(st.dictionaries(st.text(), json_values))
+written = st.lists(st.dictionaries(st.text(), json_values), max_size=5)
 
 
 @given(committed=written, lost=written, cut=st.integers(0, 200))
 def test_items_cut_anywhere_are_as_they_were_committed(
-    tmp_path_factory: pytest.TempPathFactory, committed: list[Any], lost: list[Any], cut: int
+    committed: list[Any], lost: list[Any], cut: int
 ) -> None:
-    path = tmp_path_factory.mktemp("job") / "items.jsonl"
-    writer = ItemWriter()
-    with JSONLines(path, 0) as sink:
-        sink.append(b"".join(map(writer.line, committed)))
-        length = sink.length
-        sink.append(b"".join(map(writer.line, lost))[:cut])
-    JSONLines(path, length).close()
-    assert read_strictly(path.read_bytes()) == committed
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "items.jsonl")
+        writer = ItemWriter()
+        with JSONLines(path, 0) as sink:
+            sink.append(b"".join(map(writer.line, committed)))
+            length = sink.length
+            sink.append(b"".join(map(writer.line, lost))[:cut])
+        JSONLines(path, length).close()
+        assert read_strictly(path.read_bytes()) == committed
 
 
 # The page

@@ -19,8 +19,8 @@ SPIDERS = Path(__file__).with_name("visitors.py")
 
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoServer]:
-    """A shop with 330 pages behind its login, and rotating cookies."""
-    with DemoServer(Shop(orders=300), latency=0.005, rotate_cookies=True) as server:
+    """A shop with 165 pages behind its login, and rotating cookies."""
+    with DemoServer(Shop(orders=150), latency=0.005, rotate_cookies=True) as server:
         monkeypatch.setenv("APP_URL", server.url)
         monkeypatch.setenv("APP_USER", server.shop.user)
         monkeypatch.setenv("APP_PASSWORD", server.shop.password)
@@ -42,7 +42,7 @@ def check_whole(shop: DemoServer, folder: Path, last: Command) -> None:
     """Every page behind the login is in the output once."""
     assert last.wait() == 0, last.said
     pages = sorted(shop.url + path for path in shop.shop.order_paths())
-    assert len(pages) == 330
+    assert len(pages) == 165
     assert values(items(folder)) == pages
     assert rows(folder, "SELECT url, cause FROM failed") == []
 
@@ -60,8 +60,8 @@ def test_a_site_with_rotating_cookies_is_crawled_whole(
 def test_a_site_that_ends_its_sessions_as_well(
     tmp_path: Path, shop: DemoServer, concurrency: int
 ) -> None:
-    """A session is good for the page that its login leads to, and for 99 more."""
-    shop.sessions.max_requests = 100
+    """A session is good for the page that its login leads to, and for 49 more."""
+    shop.sessions.max_requests = 50
     command = crawl(shop, tmp_path / "job", concurrency)
     check_whole(shop, tmp_path / "job", command)
     assert shop.counters.logins == 4

@@ -27,6 +27,7 @@ from crawler.errors import UsageError
 from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.spider import Spider
+from tests.sites import PATIENCE
 
 SPIDERS = Path(__file__).parents[2] / "spiders"
 
@@ -353,7 +354,7 @@ def test_the_log(server: DemoServer, browser: requests.Session) -> None:
 
 
 def test_most_at_once(shop: Shop) -> None:
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=PATIENCE)
 
     def wait_for_all(ask: Ask) -> None:
         together.wait()

@@ -44,7 +44,7 @@ def slowed(site: Site, seconds: float) -> None:
 
 
 def test_all_processes_killed_at_random_instants(tmp_path: Path, site: Site, other: Site) -> None:
-    urls = web([site, other], 220)
+    urls = web([site, other], 120)
     slowed(site, 0.03)
     slowed(other, 0.03)
     folder = tmp_path / "job"
@@ -146,7 +146,7 @@ def test_a_page_is_not_given_up_because_kills_cost_its_session(tmp_path: Path, s
     folder = tmp_path / "job"
     commands: list[Command] = []
     cookies = [""]
-    others = [f"/{number}" for number in range(300)]
+    others = [f"/{number}" for number in range(80)]
 
     def log_in(visit: Visit) -> Reply:
         if visit.method == "GET":

@@ -232,14 +232,14 @@ def test_what_robots_txt_disallows_is_not_asked(tmp_path: Path, site: Site) -> N
 
 
 def test_a_disallowed_page_costs_no_delay(tmp_path: Path, site: Site) -> None:
-    site.pages["/robots.txt"] = "User-agent: *\nDisallow: /no\nCrawl-delay: 0.3"
+    """With the delay after each of them it would take longer than any test waits."""
+    site.pages["/robots.txt"] = "User-agent: *\nDisallow: /no\nCrawl-delay: 0.5"
     site.pages["/"] = links(*(f"/no/{n}" for n in range(50)), "/yes")
     site.pages["/yes"] = "x"
-    began = time.monotonic()
     run_job(Title, tmp_path, site.url + "/")
     assert len(failures(tmp_path)) == 50
-    assert site.least_gap >= 0.3 - JITTER
-    assert time.monotonic() - began < 50 * 0.3  # and that is all that is asked of a loaded machine
+    assert site.least_gap >= 0.5 - JITTER
+    assert site.visits("/yes")[0].came - site.visits("/")[0].came < 50 * 0.5
 
 
 def test_obey_robots_false_does_not_ask(tmp_path: Path, site: Site) -> None:

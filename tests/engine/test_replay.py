@@ -27,7 +27,7 @@ from crawler.settings import Settings
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
 from tests.scheduling.test_scheduler import a_host, a_scheduler, page
-from tests.sites import PATIENCE, Reply, Site, Visit, redirect
+from tests.sites import PATIENCE, Reply, Site, Visit, closed_port, redirect
 
 ONCE_PY = Path(__file__).parents[1] / "once.py"
 NOW = 1.0
@@ -193,10 +193,6 @@ def test_stopped_in_flight_is_not_sent_again(tmp_path: Path, site: Site) -> None
 
 
 def test_refused_is_tried_again(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-
     class Later(Buyer):
         def start(self) -> Iterator[Any]:
             url = f"http://127.0.0.1:{port}/buy"
@@ -205,7 +201,8 @@ def test_refused_is_tried_again(tmp_path: Path) -> None:
         def bought(self, response: Any) -> Iterator[Any]:
             yield {"bought": response.url}
 
-    run_job(Later, tmp_path / "never", obey_robots=False, retries=2)
+    with closed_port() as port:
+        run_job(Later, tmp_path / "never", obey_robots=False, retries=2)
     assert failures(tmp_path / "never") == {"/buy": "refused"}
     assert rows(tmp_path / "never", "SELECT count(*) FROM pending") == [(0,)]
     with Site(port=port) as site:

@@ -23,7 +23,14 @@ from tests.jobs import Title, failures, items, rows, run_job, values
 from tests.sites import Site, Visit, links, redirect
 
 BY_NAME = {behaviour.name: behaviour for behaviour in ALL}
-pytestmark = pytest.mark.usefixtures("no_leaks")
+BACK_OFF = 0.4
+"""Seconds; a second in fact, which is long for a test."""
+pytestmark = pytest.mark.usefixtures("no_leaks", "back_off")
+
+
+@pytest.fixture
+def back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.scheduling.politeness.FIRST_BACK_OFF", BACK_OFF)
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +43,16 @@ def each(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("behaviour", chosen, ids=[one.name for one in chosen])
 
 
+_crawled: dict[str, tuple[Ending, Web]] = {}
+
+
 def crawled(behaviour: Behaviour, folder: Path, certificates: Certificates) -> tuple[Ending, Web]:
-    with Web([behaviour], certificates) as web:
-        ending = crawl(behaviour, web.url(behaviour), folder, str(certificates.known.bundle))
-        return ending, web
+    """Crawl a behaviour, once in a process: several tests look at the same crawl."""
+    if behaviour.name not in _crawled:
+        with Web([behaviour], certificates) as web:
+            url, bundle = web.url(behaviour), str(certificates.known.bundle)
+            _crawled[behaviour.name] = crawl(behaviour, url, folder, bundle), web
+    return _crawled[behaviour.name]
 
 
 @each(*BY_NAME)
@@ -63,6 +76,15 @@ def test_it_ends_as_the_table_says(
     assert "Traceback" not in ending.log
     if behaviour.tries:
         assert web.asked[behaviour.name, path] == behaviour.tries
+    if behaviour.name.startswith("retry-after"):
+        check_wait(behaviour, web)
+
+
+def check_wait(behaviour: Behaviour, web: Web) -> None:
+    """A wait that can be granted is kept."""
+    first, second = web.times[behaviour.name, "/"]
+    is_granted = "31536000" in behaviour.name or "9999 " in behaviour.name
+    assert second - first >= (GRANTED if is_granted else BACK_OFF) - sites.JITTER
 
 
 def items_of(name: str, folder: Path, certificates: Certificates) -> list[dict[str, Any]]:
@@ -156,17 +178,6 @@ def test_where_rules_cannot_be_had_nothing_is_asked(
 ) -> None:
     _, web = crawled(BY_NAME[name], tmp_path, certificates)
     assert {path for _, path in web.asked} == {"/robots.txt"}
-
-
-@pytest.mark.parametrize("name", [name for name in BY_NAME if name.startswith("retry-after")])
-def test_a_wait_that_can_be_granted_is_kept(
-    name: str, tmp_path: Path, certificates: Certificates
-) -> None:
-    behaviour = BY_NAME[name]
-    _, web = crawled(behaviour, tmp_path, certificates)
-    first, second = web.times[name, "/"]
-    is_granted = "31536000" in name or "9999 " in name
-    assert second - first >= (GRANTED if is_granted else 1.0) - sites.JITTER
 
 
 # What limits leave out is told

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from tests.sites import arrival, stamp_arrivals
+
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 BLOCK = b"x" * 65536
 
@@ -165,6 +167,7 @@ class Web:
 
     def _listen(self, behaviour: Behaviour | None) -> int:
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        stamp_arrivals(listener)
         self._listeners.append(listener)
         self._selector.register(listener, selectors.EVENT_READ, behaviour)
         port: int = listener.getsockname()[1]
@@ -199,6 +202,7 @@ class Web:
         self._open.discard(sock)
 
     def _answer(self, sock: socket.socket, lines: Any, behaviour: Behaviour, secure: bool) -> bool:
+        came = arrival(sock)
         request = lines.readline().decode("latin-1").split(" ")
         if len(request) < 2:
             return False
@@ -208,7 +212,7 @@ class Web:
             fields[name.lower()] = value.strip()
         wire = Wire(sock, request[1], fields.get("host", ""), self, secure, fields)
         self.asked[behaviour.name, wire.path] += 1
-        self.times[behaviour.name, wire.path].append(time.monotonic())
+        self.times[behaviour.name, wire.path].append(came or time.monotonic())
         serve = behaviour.robots if wire.path == "/robots.txt" else behaviour.serve
         return serve(wire) is True
 

@@ -124,6 +124,6 @@ def test_valid_utf8_is_not_copied() -> None:
     "piece", [b"<", b"<!--", b"<a ", b"<meta ", b"<a b=", b"<a b='", b'<a "', b"</", b"<!", b"a="]
 )
 def test_a_monster_is_scanned_in_linear_time(piece: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     encoding.declared(b"charset" + piece * (encoding.LATE // len(piece)))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

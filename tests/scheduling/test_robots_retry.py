@@ -17,7 +17,7 @@ from crawler.scheduling.robots_retry import UnreachableRobots
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, failures, items, rows, run_job, values
-from tests.sites import JITTER, Reply, Site, links, web
+from tests.sites import JITTER, Reply, Site, closed_port, links, web
 
 A = "https://a.example"
 BROKEN = Reply("broken", 500)
@@ -186,7 +186,8 @@ def test_nothing_is_lost_while_this_machine_has_no_network(tmp_path: Path) -> No
     """Or while the only server is down, which looks the same."""
     with Site() as site:
         seeds = [f"{site.url}/{n}" for n in range(50)]
-    summary = run_job(Title, tmp_path, *seeds, retries=1)
+    with closed_port(site.port):
+        summary = run_job(Title, tmp_path, *seeds, retries=1)
     assert summary.waits_for == f"{site.url} (refused)"
     assert (summary.counters.failed, summary.counters.pending) == (0, 50)
     with Site(port=site.port) as back:

@@ -36,18 +36,19 @@ class Member(Spider):
 
 
 class Club:
-    """Twelve pages for members, of which some are ``closed``: ``no`` says so to anybody.
+    """A few pages for members, of which some are ``closed``: ``no`` says so to anybody.
 
     All sessions end at the pages ``ends``, once each.
     """
 
-    def __init__(self, site: Site, *closed: str, no: Reply | None = None) -> None:
+    def __init__(self, site: Site, *closed: str, no: Reply | None = None, pages: int = 12) -> None:
+        self.pages = pages
         self.closed = set(closed)
         self.no = no or Reply("no", 403)
         self.ends: set[str] = set()
         self.logins = 0
         self.banned = False
-        self._page = links(*(f"/{number}" for number in range(12)))
+        self._page = links(*(f"/{number}" for number in range(pages)))
         self._sid = ""
         self.home = site.url
         site.pages["/login"] = self.log_in
@@ -74,7 +75,7 @@ class Club:
         return run_job(Member, folder, f"{self.home}/0", arguments={"home": self.home}, **settings)
 
     def open_pages(self) -> list[str]:
-        paths = {f"/{number}" for number in range(12)} - self.closed
+        paths = {f"/{number}" for number in range(self.pages)} - self.closed
         return sorted(self.home + path for path in paths)
 
 
@@ -127,7 +128,7 @@ def test_an_account_that_is_banned_loses_no_page(tmp_path: Path, site: Site) -> 
 
 
 def test_the_look_at_another_page_keeps_the_delay(tmp_path: Path, site: Site) -> None:
-    club = Club(site, "/2")
+    club = Club(site, "/2", pages=4)
     club.crawl(tmp_path, delay=0.2)
     assert failures(tmp_path) == {"/2": "http 403"}
     assert site.least_gap >= 0.2 - JITTER

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from crawler import Request, Spider
+from crawler.session.concurrency import CALM
 from tests.conftest import wait_until
 from tests.jobs import items, rows, run_job, values
 from tests.sites import PATIENCE, Reply, Site, Visit, links, redirect
@@ -112,12 +113,14 @@ def test_an_answer_from_before_a_login_does_not_take_its_cookies_away(
     tmp_path: Path, site: Site
 ) -> None:
     """It may bring a cookie for nobody: if it is the last to come, nobody is who asks next."""
-    new_session_in_use = threading.Event()
-    club = Club(site, "/late", "/ends", "/1", "/2")
+    new_session_in_use, side_by_side = threading.Event(), threading.Event()
+    paths = [*(f"/calm/{n}" for n in range(CALM)), "/late", "/ends", "/1", "/2"]
+    club = Club(site, *paths)
 
     def before(visit: Visit) -> None:
         if visit.path == "/ends" and club.logins == 1:
             site.wait_for("/late")
+            side_by_side.set()
             club.member = ""
         elif visit.path == "/late" and club.logins == 1:
             site.wait_for("/ends")
@@ -126,7 +129,8 @@ def test_an_answer_from_before_a_login_does_not_take_its_cookies_away(
             new_session_in_use.set()
 
     club.before = before
-    crawl(site, tmp_path, "/late", "/ends", "/1", "/2", concurrency_per_host=2)
+    crawl(site, tmp_path, *paths, concurrency_per_host=2)
+    assert side_by_side.is_set()
     assert club.logins == 2
 
 

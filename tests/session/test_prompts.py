@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -9,6 +10,8 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -89,6 +92,7 @@ class Bank:
 def bank(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:
     monkeypatch.chdir(tmp_path)
     write_spider(site)
+    Path("pyproject.toml").write_text("[tool.crawler]\ndelay = 0\n")  # `crawl login` keeps it too
     Path("accounts.toml").write_text(textwrap.dedent(ACCOUNTS))
     return Bank(site)
 
@@ -99,17 +103,28 @@ def write_spider(site: Site, *, hidden: bool = False) -> None:
     Path("spiders/bank.py").write_text(text)
 
 
-def crawl(*words: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
-    """The command, with ``typed`` on its standard input."""
-    return subprocess.run(
-        [sys.executable, "-m", "crawler", *words],
-        input=typed or "",
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 2,
-        env=ENVIRONMENT,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Crawl = Callable[..., Ended]
+
+
+@pytest.fixture
+def crawl(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Crawl:
+    """The command, in this process, with ``typed`` on its standard input."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def crawl(*words: str, typed: str = "") -> Ended:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        return Ended(cli.execute(words), *capsys.readouterr())
+
+    return crawl
 
 
 def items() -> list[dict[str, Any]]:
@@ -123,10 +138,10 @@ def items() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("key", ["", "a key"])
 def test_a_code_is_waited_for_and_answered_later(
-    bank: Bank, workers: int, key: str, monkeypatch: pytest.MonkeyPatch
+    crawl: Crawl, bank: Bank, workers: int, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if key:
-        monkeypatch.setitem(ENVIRONMENT, "CRAWL_KEY", key)
+        monkeypatch.setenv("CRAWL_KEY", key)
     options = ("-s", f"workers={workers}", *QUICK[2:])
     run = crawl("run", "bank", *options)
     assert run.returncode == 4, run.stderr
@@ -145,9 +160,9 @@ def test_a_code_is_waited_for_and_answered_later(
     found = json.loads(crawl("status", "--json").stdout)
     assert (found["reason"], found["waiting"]) == ("login", {"": "code"})
     if key:
-        monkeypatch.delitem(ENVIRONMENT, "CRAWL_KEY")
+        monkeypatch.delenv("CRAWL_KEY")
         assert "  ended      a login failed; " in crawl("status").stdout
-        monkeypatch.setitem(ENVIRONMENT, "CRAWL_KEY", key)
+        monkeypatch.setenv("CRAWL_KEY", key)
 
     again = crawl("run", "bank", *options)
     assert again.returncode == 4
@@ -164,7 +179,7 @@ def test_a_code_is_waited_for_and_answered_later(
     assert len(bank.sent) == 2
 
 
-def test_others_are_crawled_first(bank: Bank) -> None:
+def test_others_are_crawled_first(crawl: Crawl, bank: Bank) -> None:
     run = crawl("run", "bank", "--accounts", "accounts.toml", *QUICK)
     assert run.returncode == 4
     assert "login of bank as ann needs code" in run.stderr
@@ -178,7 +193,7 @@ def test_others_are_crawled_first(bank: Bank) -> None:
     assert len(bank.sent) == 2
 
 
-def test_a_session_that_ends_waits_too(bank: Bank) -> None:
+def test_a_session_that_ends_waits_too(crawl: Crawl, bank: Bank) -> None:
     assert crawl("login", "bank", typed="7391\n").returncode == 0
     assert crawl("run", "bank", "-s", "max_pages=5", *QUICK).returncode == 0
     bank.over.add("ann")
@@ -190,14 +205,14 @@ def test_a_session_that_ends_waits_too(bank: Bank) -> None:
     assert len(items()) == 19
 
 
-def test_a_login_before_the_first_run(bank: Bank) -> None:
+def test_a_login_before_the_first_run(crawl: Crawl, bank: Bank) -> None:
     assert crawl("login", "bank", typed="7391\n").returncode == 0
     assert crawl("run", "bank", *QUICK).returncode == 0
     assert len(bank.sent) == 1
     assert len(items()) == 19
 
 
-def test_a_wrong_code_changes_nothing(bank: Bank) -> None:
+def test_a_wrong_code_changes_nothing(crawl: Crawl, bank: Bank) -> None:
     crawl("run", "bank", *QUICK)
     login = crawl("login", "bank", typed="0000\n")
     assert login.returncode == 4
@@ -208,7 +223,7 @@ def test_a_wrong_code_changes_nothing(bank: Bank) -> None:
     assert len(bank.sent) == 2
 
 
-def test_nobody_answers(bank: Bank) -> None:
+def test_nobody_answers(crawl: Crawl, bank: Bank) -> None:
     login = crawl("login", "bank", typed="\n")
     assert login.returncode == 4
     assert "crawl: login of bank needs code (at" in login.stderr
@@ -259,7 +274,7 @@ def at_terminal(typed: str, *words: str) -> str:
     return said.decode()
 
 
-def test_a_captcha_is_told_like_a_code(site: Site, bank: Bank) -> None:
+def test_a_captcha_is_told_like_a_code(crawl: Crawl, site: Site, bank: Bank) -> None:
     spider = Path("spiders/bank.py")
     text = spider.read_text().replace('"code",', '"the letters in the picture",')
     spider.write_text(text)
@@ -268,7 +283,7 @@ def test_a_captcha_is_told_like_a_code(site: Site, bank: Bank) -> None:
     assert "login of bank needs the letters in the picture (at" in run.stderr
 
 
-def test_a_job_elsewhere_is_named(bank: Bank, tmp_path: Path) -> None:
+def test_a_job_elsewhere_is_named(crawl: Crawl, bank: Bank, tmp_path: Path) -> None:
     run = crawl("run", "spiders/bank.py", "--job", "my job", *QUICK)
     assert "run crawl login bank --job 'my job';" in run.stderr
 

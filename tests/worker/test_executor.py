@@ -108,7 +108,7 @@ def test_a_host_that_hangs_never_holds_up_another_while_there_are_threads(
 ) -> None:
     """Not even when the thread that takes it has not come so far as to say that it is busy."""
     monkeypatch.setattr("crawler.worker.executor.SimpleQueue", Sluggish)
-    both = threading.Barrier(2, timeout=2)
+    both = threading.Barrier(2, timeout=PATIENCE)
 
     def meet(task: Task) -> Outcome:
         if task.id:

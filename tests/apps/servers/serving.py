@@ -21,7 +21,7 @@ FOLDER = Path(sys.argv[1])
 LATENCY = float(os.environ.get("LATENCY", "0"))
 SESSION_SECONDS = float(os.environ.get("SESSION_SECONDS", "3600"))
 USER, PASSWORD = os.environ["APP_USER"], os.environ["APP_PASSWORD"]
-BOOKS = 303
+BOOKS = 153
 WORDS = ["Heron", "Saltmere", "Größe", "Teacups & Mole", "<i>Fog</i>", '"Quoted"', "Łódź", "of"]
 
 
