@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crawler import Request, Spider
-from crawler.session.concurrency import CALM
+from crawler.session.concurrency import STABLE_PAGES
 from tests.conftest import wait_until
 from tests.jobs import items, rows, run_job, values
 from tests.sites import PATIENCE, Reply, Site, Visit, links, redirect
@@ -114,7 +114,7 @@ def test_an_answer_from_before_a_login_does_not_take_its_cookies_away(
 ) -> None:
     """It may bring a cookie for nobody: if it is the last to come, nobody is who asks next."""
     new_session_in_use, side_by_side = threading.Event(), threading.Event()
-    paths = [*(f"/calm/{n}" for n in range(CALM)), "/late", "/ends", "/1", "/2"]
+    paths = [*(f"/stable/{n}" for n in range(STABLE_PAGES)), "/late", "/ends", "/1", "/2"]
     club = Club(site, *paths)
 
     def before(visit: Visit) -> None:
