@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,7 +54,7 @@ def test_the_output_is_valid_whatever_stood_behind_the_last_commit(
     path = tmp_path / "items.jsonl"
     lines = b"".join(map(ItemWriter().line, row.get("values", [{"a": "é\u2028\n"}])))
     path.write_bytes(lines + bytes_of(row))
-    with JSONLines(path, len(lines)) as sink:
+    with closing(JSONLines(path, len(lines))) as sink:
         sink.append(lines)
     values = row.get("values", [{"a": "é\u2028\n"}])
     assert read_strictly(path.read_bytes()) == values * 2
@@ -93,7 +94,7 @@ def test_items_cut_anywhere_are_as_they_were_committed(
     with TemporaryDirectory() as folder:
         path = Path(folder, "items.jsonl")
         writer = ItemWriter()
-        with JSONLines(path, 0) as sink:
+        with closing(JSONLines(path, 0)) as sink:
             sink.append(b"".join(map(writer.line, committed)))
             length = sink.length
             sink.append(b"".join(map(writer.line, lost))[:cut])

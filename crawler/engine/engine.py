@@ -242,7 +242,7 @@ class Engine:
             spider=self._job.name,
             counters=self._job.counters,
             output=self._job.output,
-            rejected=self._job.rejected.path,
+            rejected=self._job.rejected_output,
             log=self._job.log,
             failures=failures.by_cause(),
             login_errors=self._outcomes.login_errors,

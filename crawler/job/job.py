@@ -19,6 +19,7 @@ from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, LOG, PAGES, REJECTED, STORE, is_in, refuse_own_file
 from crawler.job.record import JobRecord, read_record, reader
 from crawler.output.jsonlines import JSONLines, refuse_foreign, refuse_written
+from crawler.output.sink import Sink
 from crawler.stats import Counters
 from crawler.store.errors import corrupt_store, translating_errors
 from crawler.store.opening import open_for_run, open_writer, remove_store
@@ -36,6 +37,7 @@ class Job:
         self.config = config
         self.folder = config.folder
         self.log = config.folder / LOG
+        self.rejected_output = config.folder / REJECTED
         self.name = config.source.load().name
         self.clock = WallClock()
         with contextlib.ExitStack() as stack, translating_errors(self.folder / STORE):
@@ -89,7 +91,7 @@ class Job:
             open_for_run(
                 self.folder / STORE,
                 self.config.key,
-                outputs=(self.folder / ITEMS, self.folder / REJECTED),
+                outputs=(self.folder / ITEMS, self.rejected_output),
                 before_creation=lambda: refuse_foreign(self.config.output_path),
             )
         )
@@ -137,14 +139,16 @@ class Job:
     def _open_sinks(self, stack: contextlib.ExitStack) -> None:
         checksums = self.store.meta.get("checksums", {})
 
-        def sink(role: str, path: Path, committed: int) -> JSONLines:
-            lines = JSONLines(path, committed, mark=checksums.get(role), may_cut=self.was_killed)
+        def sink(role: str, path: Path, committed: int) -> Sink:
+            lines = JSONLines(
+                path, committed, expected=checksums.get(role), may_cut=self.was_killed
+            )
             stack.callback(lines.close)
             return lines
 
         self.items = sink("items", self.output, self.counters.output_length)
         rejected_length = self.counters.rejected_length
-        self.rejected = sink("rejected", self.folder / REJECTED, rejected_length)
+        self.rejected = sink("rejected", self.rejected_output, rejected_length)
 
     # Running
 
@@ -177,7 +181,8 @@ class Job:
         self.counters.rejected_length = self.rejected.length
         self.store.meta.set("counters", msgspec.to_builtins(self.counters))
         self.store.meta.set("at", self.clock.wall())
-        self.store.meta.set("checksums", {"items": self.items.mark, "rejected": self.rejected.mark})
+        checksums = {"items": self.items.checksum, "rejected": self.rejected.checksum}
+        self.store.meta.set("checksums", checksums)
 
     def close(self) -> None:
         """Close the store and the files, and release the lock."""

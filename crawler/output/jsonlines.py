@@ -1,6 +1,7 @@
-"""JSON lines: appended and synced before each commit, cut back to the committed byte on start.
+"""The sink in a file of JSON lines: synced before each commit, truncated to it on opening.
 
-What is cut off is kept in a file beside the output, for it may not be ours: see decision 18.
+Bytes that are removed are saved in a file beside the output, since they may belong to another
+program: see decision 18.
 """
 
 from __future__ import annotations
@@ -12,48 +13,44 @@ import re
 import stat
 import zlib
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from crawler.errors import CrawlerError, JobError
 from crawler.output.file_lock import lock
-from crawler.store import checksum
+from crawler.output.sink import Sink
+from crawler.store import checksum as crc
 from crawler.system_errors import to_crawler_error
 
 log = logging.getLogger(__name__)
 
 CUT = ".cut"
-"""The ending of the file beside an output that keeps what was cut off it."""
+"""The ending of the file beside an output that holds the bytes removed from it."""
 TAIL = 4096
-"""Bytes at the end of a large file by which it is known again."""
+"""Bytes at the end of a large file that its checksum is made of."""
+
+_BLOCK = 1024 * 1024
+_BINARY = getattr(os, "O_BINARY", 0)
+# What a shell or the system has opened has no path of its own by which it can be opened again.
+_OPENED_BY_OTHERS = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
 
 
-class JSONLines:
-    """One output file. What stands behind ``committed`` bytes on opening is moved to ``kept``.
+class JSONLines(Sink):
+    """The file ``path``, of which ``committed`` bytes belong to commits.
 
-    The store knows how many bytes belong to commits; whatever a killed process wrote after its
-    last commit will be written again, so it goes. It may as well be somebody else's, so it is not
-    lost. Where nobody was killed (``may_cut`` false), it surely is, and is left alone. ``mark`` is
-    what ``mark`` was at that commit, or None for a file that was written before there were such
-    marks.
+    ``expected`` is the checksum at the last commit; None for a file that is older than checksums.
+    Bytes behind ``committed`` were written by a killed run, which writes them again, or by another
+    program: they are moved to the file ``saved``. If no run was killed (``may_cut`` is false), they
+    belong to another program for certain, and the file is refused.
 
-    Raises JobError when the file cannot be written, or is not as it was committed: somebody
-    changed it, and nothing here can put that right. Raises JobLockedError while another process
-    writes it, and SystemResourceError when the disk is full.
+    Raises JobError if the file cannot be written or is not as it was committed, JobLockedError
+    while another process writes it, and SystemResourceError if the disk is full.
     """
 
     def __init__(
-        self,
-        path: Path,
-        committed: int,
-        *,
-        mode: int = 0o644,
-        mark: int | None = None,
-        may_cut: bool = True,
+        self, path: Path, committed: int, *, expected: int | None = None, may_cut: bool = True
     ) -> None:
         self.path = path
-        self.kept = path.with_name(path.name + CUT)
-        self.length = committed
+        self.saved = path.with_name(path.name + CUT)
+        self._length = committed
         self._cut = 0
         self._sum = 0
         self._tail = b""
@@ -65,28 +62,26 @@ class JSONLines:
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, mode)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
         except OSError as error:
             raise _not_writable(path, error) from None
-        with contextlib.ExitStack() as opened:
-            opened.callback(self.close)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)
             lock(self._file, path)
-            self._check(committed, mark, may_cut=may_cut)
+            self._restore(expected, may_cut=may_cut)
             if is_new:
                 _sync_folder(path.parent)
-            opened.pop_all()
+            stack.pop_all()
 
     @property
-    def mark(self) -> int:
-        """What the file is known by: the CRC-32 of all lines, or of the last if they are many."""
-        return zlib.crc32(self._tail) if self.length > checksum.READ_ALL else self._sum
+    def length(self) -> int:
+        return self._length
+
+    @property
+    def checksum(self) -> int:
+        return zlib.crc32(self._tail) if self._length > crc.READ_ALL else self._sum
 
     def append(self, lines: bytes) -> None:
-        """Write whole lines and sync them to the disk; ``length`` grows by their bytes.
-
-        Raises SystemResourceError if the disk is full, and JobError if the file was moved, deleted
-        or changed meanwhile. Then it has none of the lines.
-        """
         if not lines:
             return
         self.check()
@@ -95,124 +90,103 @@ class JSONLines:
             os.fsync(self._file)
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self.length)
+                os.ftruncate(self._file, self._length)
             raise to_crawler_error(error, self.path) or error from error
-        self.length += len(lines)
+        self._length += len(lines)
         self._sum = zlib.crc32(lines, self._sum)
         self._tail = (self._tail + lines[-TAIL:])[-TAIL:]
 
     def check(self) -> None:
-        """Raises JobError when the file is not where it was, or not as long as it was."""
-        ours = os.fstat(self._file)
+        file = os.fstat(self._file)
         try:
-            there = self.path.stat()
+            named = self.path.stat()
         except OSError:
-            there = None
+            named = None
         way_out = "put it back as it was, then repeat the command"
-        if there is None or (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+        if named is None or (file.st_dev, file.st_ino) != (named.st_dev, named.st_ino):
             raise JobError(
                 f"{self.path} was moved, deleted or replaced while the job was running, and has "
                 f"no line more than it had then: {way_out}, or start again with --fresh"
             )
-        if ours.st_size != self.length:
+        if file.st_size != self._length:
             raise JobError(
-                f"{self.path} was changed while the job was running: it has {ours.st_size:,} "
-                f"bytes, where {self.length:,} had been written; {way_out}, "
+                f"{self.path} was changed while the job was running: it has {file.st_size:,} "
+                f"bytes, where {self._length:,} had been written; {way_out}, "
                 "or start again with --fresh"
             )
 
     def log_cut(self) -> None:
-        """Tell the log what was cut off, which is open only when the job is."""
         if self._cut:
             log.warning(
                 "%s had %s bytes behind the last commit, as a kill leaves them: they are in %s "
                 "now, and what this job wrote of them is written again",
                 self.path,
                 f"{self._cut:,}",
-                self.kept,
+                self.saved,
             )
 
     def close(self) -> None:
-        """Close the file and let others write it."""
         os.close(self._file)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _check(self, committed: int, mark: int | None, *, may_cut: bool) -> None:
-        """Is the file what it should be? Then cut off what a kill has left behind its end."""
-        found = os.fstat(self._file).st_size
-        if found < committed:
+    def _restore(self, expected: int | None, *, may_cut: bool) -> None:
+        """Refuse the file if its committed bytes have changed, then remove all other bytes."""
+        size = os.fstat(self._file).st_size
+        if size < self._length:
             raise JobError(
-                f"{self.path} has {found:,} bytes, but {committed:,} had been written and "
+                f"{self.path} has {size:,} bytes, but {self._length:,} had been written and "
                 "committed: put the file back, or start again with --fresh"
             )
-        self._read(committed)
-        if mark is not None and mark != self.mark:
+        self._read_checksum()
+        if expected is not None and expected != self.checksum:
             raise JobError(
                 f"{self.path} is not as the job left it, its lines are others: put it back "
                 "as it was, or start again with --fresh"
             )
-        if found > committed:
+        if size > self._length:
             if not may_cut:
                 raise JobError(
-                    f"{self.path} has {found - committed:,} bytes more than the job has written: "
-                    "take out what was added to it, or start again with --fresh"
+                    f"{self.path} has {size - self._length:,} bytes more than the job has "
+                    "written: take out what was added to it, or start again with --fresh"
                 )
-            self._keep_tail(committed)
-            os.ftruncate(self._file, committed)
-            self._cut = found - committed
+            self._save_rest()
+            os.ftruncate(self._file, self._length)
+            self._cut = size - self._length
 
-    def _keep_tail(self, committed: int) -> None:
-        """It is on the disk before it is cut off; a kill in between keeps it twice."""
+    def _read_checksum(self) -> None:
+        if self._length <= crc.READ_ALL:
+            self._sum = crc.of_part(self._file, 0, self._length)
+        start = max(0, self._length - TAIL)
+        os.lseek(self._file, start, os.SEEK_SET)
+        self._tail = os.read(self._file, self._length - start)
+
+    def _save_rest(self) -> None:
+        """Save the bytes to be removed, on the disk; a kill before the removal saves them twice."""
         mode = stat.S_IMODE(os.fstat(self._file).st_mode)
         try:
-            kept = os.open(self.kept, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, mode)
+            saved = os.open(self.saved, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, mode)
         except OSError as error:
-            raise _not_writable(self.kept, error) from None
+            raise _not_writable(self.saved, error) from None
         try:
-            os.lseek(self._file, committed, os.SEEK_SET)
+            os.lseek(self._file, self._length, os.SEEK_SET)
             last = b""
             while block := os.read(self._file, _BLOCK):
-                _write(kept, block)
+                _write(saved, block)
                 last = block[-1:]
             if last != b"\n":
-                _write(kept, b"\n")  # what comes next is on a line of its own
-            os.fsync(kept)
+                _write(saved, b"\n")  # so that the bytes of the next kill begin a line
+            os.fsync(saved)
         except OSError as error:
-            raise to_crawler_error(error, self.kept) or error from error
+            raise to_crawler_error(error, self.saved) or error from error
         finally:
-            os.close(kept)
-        _sync_folder(self.kept.parent)
-
-    def _read(self, committed: int) -> None:
-        """Read what the file is known by."""
-        if committed <= checksum.READ_ALL:
-            self._sum = checksum.of_part(self._file, 0, committed)
-        start = max(0, committed - TAIL)
-        os.lseek(self._file, start, os.SEEK_SET)
-        self._tail = os.read(self._file, committed - start)
-
-
-_BLOCK = 1024 * 1024
-_BINARY = getattr(os, "O_BINARY", 0)
-# What a shell or the system has opened for us: it has no place of its own to be found at again.
-_OPENED_FOR_US = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
+            os.close(saved)
+        _sync_folder(self.saved.parent)
 
 
 def refuse_written(output: Path) -> None:
-    """Raises JobLockedError for an output that another process writes just now."""
+    """Raise JobLockedError for an output that another process is writing."""
     if not _exists(output):
         return
-    with contextlib.suppress(PermissionError):  # whoever opens it to write will be told
+    with contextlib.suppress(PermissionError):  # opening it for writing raises the error
         file = os.open(output, os.O_RDONLY | _BINARY)
         try:
             lock(file, output)
@@ -221,7 +195,7 @@ def refuse_written(output: Path) -> None:
 
 
 def refuse_foreign(output: Path) -> None:
-    """Raises JobError for an output that a job may not begin with."""
+    """Raise JobError for an output that a new job may not begin with, since it has content."""
     refuse_written(output)
     if _exists(output) and output.stat().st_size:
         raise JobError(
@@ -231,14 +205,14 @@ def refuse_foreign(output: Path) -> None:
 
 
 def _write(file: int, data: bytes) -> None:
-    """All of it, however little the system takes at once."""
+    """Write all of ``data``; the system may write less at once."""
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
 
 
 def _exists(path: Path) -> bool:
-    """Raises JobError for what is no file."""
+    """Return True if there is such a file. Raises JobError if it is not a regular one."""
     try:
         kind = path.stat().st_mode
     except FileNotFoundError:
@@ -247,24 +221,24 @@ def _exists(path: Path) -> bool:
         raise _not_writable(path, error) from None
     if stat.S_ISDIR(kind):
         raise JobError(f"cannot write to {path}: it is a folder; give another file with -o")
-    if not stat.S_ISREG(kind) or _OPENED_FOR_US.fullmatch(str(path)):
+    if not stat.S_ISREG(kind) or _OPENED_BY_OTHERS.fullmatch(str(path)):
         raise JobError(
-            f"cannot write to {path}: a job goes on by cutting its output back to the last "
-            "committed line, which only files let it do; give a file with -o, and read it with "
-            "tail -f while it grows"
+            f"cannot write to {path}: a job resumes by truncating its output to the last "
+            "committed line, which only regular files allow; give a file with -o, and read it "
+            "with tail -f while it grows"
         )
     return True
 
 
 def _not_writable(path: Path, error: OSError) -> CrawlerError:
-    found = to_crawler_error(error, path)
-    if found is None or isinstance(found, JobError):
+    translated = to_crawler_error(error, path)
+    if translated is None or isinstance(translated, JobError):
         return JobError(f"cannot write to {path}: {error.strerror}; give another file with -o")
-    return found
+    return translated
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file survives a power cut only when its folder is synced too."""
+    """Sync a folder, without which a new file in it does not survive a loss of power."""
     with contextlib.suppress(OSError):  # not possible on Windows
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -32,7 +32,7 @@ def _cut_late(opened: Callable[..., None], most: int) -> Any:
 
     def cut_late(self: JSONLines, path: Path, committed: int, **how: Any) -> None:
         more = min(most, path.stat().st_size - committed) if path.exists() else 0
-        opened(self, path, committed + more, **{**how, **({"mark": None} if more else {})})
+        opened(self, path, committed + more, **{**how, **({"expected": None} if more else {})})
 
     return cut_late
 

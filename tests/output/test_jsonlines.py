@@ -1,24 +1,23 @@
-"""JSON lines, cut back to the committed byte."""
+"""The file of JSON lines: what the contract of a sink does not say."""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crawler.errors import JobError, SystemResourceError
 from crawler.output.jsonlines import JSONLines
-from crawler.store import checksum
+from crawler.store import checksum as crc
 
 
-def test_lines_are_appended_and_counted(tmp_path: Path) -> None:
+def test_the_folder_is_created_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "items.jsonl"
-    with JSONLines(path, 0) as sink:
+    with closing(JSONLines(path, 0)) as sink:
         assert path.read_bytes() == b""
         sink.append(b'{"a":1}\n')
         sink.append(b"")
@@ -27,22 +26,13 @@ def test_lines_are_appended_and_counted(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == '{"a":1}\n{"b":"ö"}\n{}\n'
 
 
-def test_what_was_not_committed_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "items.jsonl"
-    path.write_bytes(b"{}\n{}\n" + b'{"half')
-    with JSONLines(path, 3) as sink:
-        assert path.read_bytes() == b"{}\n"
-        sink.append(b"[]\n")
-    assert path.read_bytes() == b"{}\n[]\n"
-
-
-def test_what_is_cut_off_is_kept_line_by_line_and_told(
+def test_removed_bytes_are_saved_line_by_line_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "items.jsonl"
     for tail in (b'{"a', b"[1]\n[2]\n", b""):
         path.write_bytes(b"{}\n" + tail)
-        with JSONLines(path, 3) as sink:
+        with closing(JSONLines(path, 3)) as sink:
             sink.log_cut()
             assert path.read_bytes() == b"{}\n"
     assert (tmp_path / "items.jsonl.cut").read_bytes() == b'{"a\n[1]\n[2]\n'
@@ -51,7 +41,7 @@ def test_what_is_cut_off_is_kept_line_by_line_and_told(
     ]
 
 
-def test_what_is_cut_off_is_on_the_disk_before(
+def test_removed_bytes_are_on_the_disk_before_they_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "items.jsonl"
@@ -73,7 +63,7 @@ def test_what_is_cut_off_is_on_the_disk_before(
     assert calls == ["write", "fsync", "fsync", "ftruncate"]  # the file, its folder
 
 
-def test_what_cannot_be_kept_is_not_cut_off(tmp_path: Path) -> None:
+def test_bytes_that_cannot_be_saved_are_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl"
     path.write_bytes(b"{}\n[1]\n")
     (tmp_path / "items.jsonl.cut").mkdir()
@@ -82,7 +72,7 @@ def test_what_cannot_be_kept_is_not_cut_off(tmp_path: Path) -> None:
     assert path.read_bytes() == b"{}\n[1]\n"
 
 
-def test_what_is_cut_off_can_be_read_by_whom_the_output_can(tmp_path: Path) -> None:
+def test_saved_bytes_have_the_mode_of_the_output(tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl"
     path.write_bytes(b"{}\n")
     path.chmod(0o600)
@@ -105,7 +95,7 @@ def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["folder", "file/below"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> None:
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     path = tmp_path / where
@@ -113,13 +103,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, where: str) -> 
         JSONLines(path, 0)
 
 
-def test_a_partial_write_goes_on_where_it_stopped(
+def test_a_partial_write_continues_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:3]))
     path = tmp_path / "items.jsonl"
-    with JSONLines(path, 0) as sink:
+    with closing(JSONLines(path, 0)) as sink:
         sink.append(b'{"title":"Emma"}\n')
     assert path.read_bytes() == b'{"title":"Emma"}\n'
 
@@ -127,7 +117,7 @@ def test_a_partial_write_goes_on_where_it_stopped(
 def test_lines_are_synced_before_they_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with JSONLines(tmp_path / "items.jsonl", 0) as sink:
+    with closing(JSONLines(tmp_path / "items.jsonl", 0)) as sink:
         seen = []
         monkeypatch.setattr(os, "fsync", lambda file: seen.append(sink.length))
         sink.append(b"{}\n")
@@ -137,7 +127,7 @@ def test_lines_are_synced_before_they_count(
 
 def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "items.jsonl"
-    with JSONLines(path, 0) as sink:
+    with closing(JSONLines(path, 0)) as sink:
         sink.append(b"{}\n")
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", _no_space)
@@ -147,7 +137,7 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
                 sink.append(b"[1]\n")
         assert sink.length == 3
         assert path.read_bytes() == b"{}\n"
-    with JSONLines(path, 3):
+    with closing(JSONLines(path, 3)):
         assert path.read_bytes() == b"{}\n"
 
 
@@ -165,26 +155,7 @@ def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-@given(
-    st.lists(st.tuples(st.lists(st.binary(max_size=9), max_size=3), st.integers(0, 20)), max_size=5)
-)
-def test_however_often_it_is_killed_the_file_holds_what_was_committed(
-    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[list[bytes], int]]
-) -> None:
-    """Each run commits some lines and is killed when it has written a part of the next ones."""
-    path = tmp_path_factory.mktemp("sink") / "items.jsonl"
-    committed = b""
-    for lines, more in runs:
-        with JSONLines(path, len(committed)) as sink:
-            assert path.read_bytes() == committed
-            for line in lines:
-                sink.append(line + b"\n")
-                committed += line + b"\n"
-            assert sink.length == len(committed)
-            sink.append(b"x" * more)
-
-
-# What a file is known by
+# The checksum
 
 
 @pytest.fixture
@@ -192,12 +163,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "items.jsonl"
 
 
-def written(path: Path, *lines: bytes, mark: int | None = None) -> int:
-    """Append ``lines`` to what is there; returns the file's mark."""
-    with JSONLines(path, path.stat().st_size if path.exists() else 0, mark=mark) as sink:
+def written(path: Path, *lines: bytes, expected: int | None = None) -> int:
+    """Append ``lines`` to the file; return its checksum."""
+    committed = path.stat().st_size if path.exists() else 0
+    with closing(JSONLines(path, committed, expected=expected)) as sink:
         for line in lines:
             sink.append(line)
-        return sink.mark
+        return sink.checksum
 
 
 def change(path: Path, at: int) -> None:
@@ -210,11 +182,13 @@ MANY = [b'{"number":%d}\n' % number for number in range(1_000)]
 
 
 @pytest.mark.parametrize("limit", [0, 3_000, 10**9], ids=["large", "grows large", "small"])
-def test_a_file_is_known_again(path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr(checksum, "READ_ALL", limit)
-    mark = written(path, *MANY)
-    mark = written(path, *MANY, mark=mark)
-    assert written(path, mark=mark) == mark
+def test_an_unchanged_file_is_accepted(
+    path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(crc, "READ_ALL", limit)
+    checksum = written(path, *MANY)
+    checksum = written(path, *MANY, expected=checksum)
+    assert written(path, expected=checksum) == checksum
     assert path.read_bytes() == b"".join(MANY + MANY)
 
 
@@ -222,27 +196,27 @@ def test_a_file_is_known_again(path: Path, monkeypatch: pytest.MonkeyPatch, limi
 def test_a_change_of_the_same_length_is_noticed(
     path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, at: int
 ) -> None:
-    monkeypatch.setattr(checksum, "READ_ALL", limit)
-    mark = written(path, *MANY, *MANY)
+    monkeypatch.setattr(crc, "READ_ALL", limit)
+    checksum = written(path, *MANY, *MANY)
     change(path, at)
     changed = path.read_bytes()
     with pytest.raises(JobError, match=r"is not as the job left it"):
-        written(path, b"{}\n", mark=mark)
+        written(path, b"{}\n", expected=checksum)
     assert path.read_bytes() == changed
 
 
 def test_of_a_large_file_only_the_end_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checksum, "READ_ALL", 0)
-    mark = written(path, *MANY)
+    monkeypatch.setattr(crc, "READ_ALL", 0)
+    checksum = written(path, *MANY)
     change(path, 5)
-    assert written(path, mark=mark) == mark
+    assert written(path, expected=checksum) == checksum
 
 
-def test_what_a_kill_left_behind_the_end_is_no_part_of_it(path: Path) -> None:
-    mark = written(path, *MANY)
+def test_bytes_behind_the_last_commit_are_not_in_the_checksum(path: Path) -> None:
+    checksum = written(path, *MANY)
     committed = path.stat().st_size
     with path.open("ab") as file:
         file.write(b'{"half')
-    with JSONLines(path, committed, mark=mark) as sink:
-        assert sink.mark == mark
+    with closing(JSONLines(path, committed, expected=checksum)) as sink:
+        assert sink.checksum == checksum
     assert path.stat().st_size == committed

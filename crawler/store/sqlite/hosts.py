@@ -25,7 +25,7 @@ SAVE = "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ? WHE
 HAS_WORK = f"EXISTS (SELECT 1 FROM pending WHERE host = hosts.id AND {NOT_DONE})"
 WITH_WORK = f"{HOST} WHERE {HAS_WORK} ORDER BY next_at, id"
 ACCOUNTS = f"SELECT DISTINCT account FROM hosts WHERE {HAS_WORK} ORDER BY account"
-OF_ACCOUNT = "SELECT id, origin FROM hosts WHERE account = ?"
+OF_ACCOUNT = "SELECT id, origin FROM hosts WHERE account = ? ORDER BY id"
 REASSIGN = "UPDATE pending SET host = ? WHERE host = ?"
 
 

@@ -1,0 +1,95 @@
+"""The lines of the output and the rows of the store come together, or neither comes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import cast
+
+import msgspec
+import pytest
+
+from crawler.clock import WallClock
+from crawler.engine.committer import Committer
+from crawler.errors import SystemResourceError
+from crawler.job.job import Job
+from crawler.messages import Done, Output
+from crawler.records import NewRequest
+from crawler.scheduling.frontier import Frontier
+from crawler.scheduling.host_queue import PageAssignment
+from crawler.scheduling.scheduler import Scheduler
+from crawler.scheduling.session_registry import SessionRegistry
+from crawler.settings import Settings
+from crawler.stats import Counters
+from tests.memory_sink import MemorySink
+from tests.memory_store import MemoryStore
+
+NOW = 1000.0
+A = "https://a.example"
+
+
+class Bench:
+    """A committer, and the result of a page that gave an item and a link."""
+
+    def __init__(self) -> None:
+        store = self.store = MemoryStore()
+        scheduler, sessions = Scheduler(workers=1, threads=1), SessionRegistry()
+        with store.transaction():
+            host_id = store.hosts.add(A).id
+            store.queue.add([(host_id, new_request("first"))], 1)
+        settings = Settings(delay=0.0, obey_robots=False)
+        frontier = Frontier(store, scheduler, settings, sessions, logs_in=False)
+        frontier.load(NOW, was_killed=False)
+        (assignment,) = frontier.take_ready(NOW)
+        self.items = MemorySink()
+        job = SimpleNamespace(
+            store=store,
+            items=self.items,
+            rejected=MemorySink(),
+            counters=Counters(sequence=1),
+            clock=WallClock(),
+            save_counters=lambda: store.meta.set("length", self.items.length),
+        )
+        self.committer = Committer(cast(Job, job), frontier, sessions)
+        output = Output(items=b"{}\n", item_count=1, requests=[new_request("second")])
+        assert isinstance(assignment, PageAssignment)
+        self.committer.add(assignment, Done(output), NOW)
+
+
+def new_request(name: str) -> NewRequest:
+    request = msgspec.Raw(msgspec.msgpack.encode(name))
+    return NewRequest(name.encode().ljust(16), A, 0, "parse", request)
+
+
+def test_lines_rows_and_the_length_of_the_output_are_committed_together() -> None:
+    bench = Bench()
+    assert bench.committer.commit(NOW) == b"{}\n"
+    assert bytes(bench.items.file.content) == b"{}\n"
+    assert bench.store.meta.get("length") == 3
+    assert list(bench.store.queue.requests()) == [bytes(new_request("second").request)]
+
+
+def test_when_the_lines_cannot_be_written_the_store_stays_as_it_was() -> None:
+    bench = Bench()
+    bench.items.file.is_full = True
+    with pytest.raises(SystemResourceError):
+        bench.committer.commit(NOW)
+    assert bench.store.meta.get("length") is None
+    assert list(bench.store.queue.requests()) == [bytes(new_request("first").request)]
+    assert not bench.store.seen.contains(new_request("second"))
+
+
+def test_when_the_store_cannot_commit_the_lines_are_behind_the_last_commit() -> None:
+    """Opened with the length of that commit, the output is without them."""
+    bench = Bench()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    bench.committer._job.save_counters = fail  # type: ignore[method-assign]
+    with suppress(ZeroDivisionError):
+        bench.committer.commit(NOW)
+    assert list(bench.store.queue.requests()) == [bytes(new_request("first").request)]
+    bench.items.close()
+    committed = bench.store.meta.get("length", 0)
+    assert bytes(MemorySink(bench.items.file, committed).file.content) == b""
