@@ -1,10 +1,9 @@
-"""How the bytes of a page are to be read: as what, and in which encoding.
+"""Decide the encoding of a page and whether it is HTML or XML, and decode its bytes.
 
-The encoding is decided as browsers decide it: the byte order mark, the charset of the HTTP header,
-what the page itself declares (WHATWG's prescan: ``<meta charset>``, ``<meta http-equiv>``, the XML
-declaration), UTF-8 if the bytes are valid UTF-8, and windows-1252 for the rest. Labels mean what
-the WHATWG Encoding Standard says that they mean: ``latin-1`` is windows-1252, ``gb2312`` is
-gb18030.
+The encoding is decided as in browsers: by the byte order mark, the charset of the HTTP header, the
+page's own declaration (WHATWG's prescan: ``<meta charset>``, ``<meta http-equiv>``, the XML
+declaration), UTF-8 if the bytes are valid UTF-8, else windows-1252. Labels have the meanings of the
+WHATWG Encoding Standard: ``latin-1`` is windows-1252, ``gb2312`` is gb18030.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from functools import lru_cache
 from w3lib.encoding import to_unicode
 
 PRESCAN = 1024
-"""Bytes in which browsers look for a declaration before they parse."""
+"""Bytes that browsers search for a declaration before they parse."""
 _SHORTEST_SNIFFED = 30
 LATE = 64 * 1024
-"""Bytes in which a declaration still counts if the page is not UTF-8: browsers start again."""
+"""Bytes in which a later declaration counts too: browsers start again when they read one."""
 
 # Every label of the Encoding Standard (https://encoding.spec.whatwg.org/#names-and-labels) that
 # Python can decode, by the codec that decodes it. The standard's "replacement" labels are left
@@ -106,18 +105,18 @@ _ATTRIBUTES = re.compile(_ATTRIBUTE)
 
 
 def detect(body: bytes, content_type: str | None = None) -> str:
-    """The name of the Python codec that ``body`` is to be decoded with.
+    """Return the name of the Python codec that decodes ``body``. Never raises.
 
-    ``content_type`` is the HTTP header's value. Never raises; every codec named decodes text.
+    ``content_type`` is the value of the HTTP header.
     """
     for bom, codec in _BOMS:
         if body.startswith(bom):
             return codec
     if content_type:
-        named = _HTTP_CHARSET.search(content_type)
-        codec_named = named and lookup(named[1])
-        if codec_named:
-            return codec_named
+        charset = _HTTP_CHARSET.search(content_type)
+        codec_of_header = charset and lookup(charset[1])
+        if codec_of_header:
+            return codec_of_header
     return declared(body[:PRESCAN]) or _undeclared(body)
 
 
@@ -129,9 +128,9 @@ def _undeclared(body: bytes) -> str:
 
 
 def _without_mark(head: bytes) -> str | None:
-    """The codec of UTF-16 without a byte order mark, as far as it is all in ASCII.
+    """Recognise ASCII text in UTF-16 without a byte order mark.
 
-    As Firefox does it (``SniffBOMlessUTF16BasicLatin``): each second byte is zero, no other is.
+    As in Firefox (``SniffBOMlessUTF16BasicLatin``): every second byte is zero, and no other.
     """
     if len(head) < _SHORTEST_SNIFFED:
         return None
@@ -150,16 +149,16 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def decode(body: bytes, encoding: str) -> str:
-    """``body`` as text without its byte order mark; what cannot be decoded becomes U+FFFD."""
+    """Decode ``body`` without its byte order mark; invalid bytes become U+FFFD."""
     return to_unicode(_without_bom(body, encoding), encoding)
 
 
 def as_utf8(body: bytes, encoding: str) -> bytes:
-    """``body`` as valid UTF-8 without a byte order mark; ``body`` itself if it is that already."""
+    """Convert ``body`` to valid UTF-8 without a byte order mark, if it is not that already."""
     body = _without_bom(body, encoding)
     if encoding == "utf-8" and _is_utf8(body):
         return body
-    # Some codecs give half a surrogate pair for broken input; UTF-8 has none.
+    # Some codecs decode broken input to half a surrogate pair, which UTF-8 cannot express.
     return to_unicode(body, encoding).encode("utf-8", "replace")
 
 
@@ -172,12 +171,12 @@ def _without_bom(body: bytes, encoding: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def lookup(label: str) -> str | None:
-    """The Python codec for an encoding's label, or None for a label that browsers do not know."""
+    """Return the Python codec for an encoding's label, or None for an unknown label."""
     return _CODECS.get(label.strip("\t\n\f\r ").lower())
 
 
 def declared(head: bytes) -> str | None:
-    """The codec that the first bytes of a page declare, or None: WHATWG's prescan.
+    """Return the codec that the first bytes of a page declare, or None: WHATWG's prescan.
 
     A tag that is cut off declares nothing.
     """
@@ -186,7 +185,7 @@ def declared(head: bytes) -> str | None:
     if head.startswith(b"\0<\0?\0x"):
         return "utf-16-be"
     head = head.lower()
-    # Without the word there is nothing to find: most pages name their charset in HTTP only.
+    # The word is rare: most pages name their charset in HTTP only.
     if b"charset" in head:
         for markup in _MARKUP.finditer(head):
             if markup["cut"]:
@@ -206,23 +205,25 @@ def _meta_codec(text: bytes) -> str | None:
         return _in_ascii(lookup(attributes[b"charset"].decode("latin-1")))
     if attributes.get(b"http-equiv") != b"content-type":
         return None
-    named = _CONTENT_CHARSET.search(attributes.get(b"content", b""))
-    return _in_ascii(lookup(b"".join(named.groups(b"")).decode("latin-1"))) if named else None
+    charset = _CONTENT_CHARSET.search(attributes.get(b"content", b""))
+    if charset is None:
+        return None
+    return _in_ascii(lookup(b"".join(charset.groups(b"")).decode("latin-1")))
 
 
 def _in_ascii(codec: str | None) -> str | None:
-    """A page whose declaration could be read as ASCII is not in UTF-16, whatever it says."""
+    """Replace UTF-16 by UTF-8: a declaration that was read as ASCII is not in UTF-16."""
     return "utf-8" if codec is not None and codec.startswith("utf-16") else codec
 
 
-# What it is
+# Types of content
 
 _HTML = {"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"}
 _XML = {"text/xml", "application/xml"}
 
 
 def kind(body: bytes, content_type: str | None = None) -> str:
-    """``html`` (XHTML too), ``xml`` or ``other``: what the header says, else as ``body`` looks."""
+    """Return ``html`` (XHTML too), ``xml`` or ``other``, by the header, else by the first bytes."""
     if content_type:
         name = content_type.partition(";")[0].strip().lower()
         if name in _HTML:

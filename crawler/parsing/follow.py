@@ -1,4 +1,4 @@
-"""What ``follow`` takes, and the URL in it."""
+"""The targets of ``Response.follow``, and the URL in each."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from crawler.errors import SpiderError
 from crawler.parsing.links import Link
 
 FollowTarget = str | Link | Tag | Selector
-"""What ``follow`` takes: a URL as it stands in the page, or the element that has it."""
+"""A URL as the page has it, or the element that has it."""
 
 LINKING = {"a", "area", "audio", "embed", "frame", "iframe", "img", "link", "script", "video"}
-"""Elements that may well lack href and src: named anchors, inline scripts."""
+"""Elements that link, but may lack href and src: named anchors, inline scripts."""
 
 _ELEMENTS = (Tag, etree._Element)
 
 
 def reference_of(target: FollowTarget) -> str | None:
-    """The URL in ``target`` as it is written there, or None."""
+    """Return the URL in ``target`` as the page has it, or None."""
     if isinstance(target, str):
         return target
     if isinstance(target, Link):
@@ -32,12 +32,12 @@ def reference_of(target: FollowTarget) -> str | None:
         return element
     if not isinstance(element, _ELEMENTS):
         return None
-    found = element.get("href") or element.get("src")
-    return found if isinstance(found, str) else None
+    reference = element.get("href") or element.get("src")
+    return reference if isinstance(reference, str) else None
 
 
 def needed_reference(target: FollowTarget, page: str) -> str:
-    """The URL in ``target``, found at the URL ``page``. Raises SpiderError if there is none."""
+    """Return the URL in ``target``, on the page at ``page``. Raises SpiderError if it has none."""
     reference = reference_of(target)
     if reference is None:
         raise SpiderError(
@@ -48,7 +48,7 @@ def needed_reference(target: FollowTarget, page: str) -> str:
 
 
 def check_link(target: FollowTarget, css: str, page: str) -> None:
-    """Raise SpiderError if what ``css`` matches at the URL ``page`` is nothing that links."""
+    """Raise SpiderError if ``target``, which ``css`` matches at ``page``, is no link."""
     name = _element_name(target)
     if name is not None and name not in LINKING and reference_of(target) is None:
         raise SpiderError(
@@ -58,7 +58,7 @@ def check_link(target: FollowTarget, css: str, page: str) -> None:
 
 
 def _element_name(target: object) -> str | None:
-    """What kind of element ``target`` is, or is a selector of; None if it is none."""
+    """Return the name of the element that ``target`` is or selects; None if it is no element."""
     element = target.root if isinstance(target, Selector) else target
     if isinstance(element, etree._Element):
         return str(element.tag)
@@ -66,6 +66,6 @@ def _element_name(target: object) -> str | None:
 
 
 def _shown(target: object) -> str:
-    """``target`` as messages name it."""
+    """Name ``target`` in a message."""
     name = _element_name(target)
     return f"a {type(target).__name__}" if name is None else f"a <{name}>"

@@ -1,4 +1,4 @@
-"""A page's lxml tree: parsed once, and shared by css, xpath, links and forms."""
+"""Parse a page into the lxml tree that css, xpath, links and forms share."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lxml import html as lxml_html
 log = logging.getLogger(__name__)
 
 DEEPEST = 2048
-"""Elements within each other that are read; browsers stop at 512."""
+"""The deepest nesting of elements that is read; browsers stop at 512."""
 TOO_DEEP = f"%s is nested deeper than {DEEPEST:,} elements: the rest of the page is left out"
 
 
 class _Parsers(threading.local):
-    """One parser of each kind a thread: lxml lets only one thread at a time use a parser."""
+    """An HTML and an XML parser for each thread: in lxml, a parser serves one thread at a time."""
 
     def __init__(self) -> None:
-        # Without huge_tree lxml drops, silently, what is nested deeper than 256.
+        # Without huge_tree lxml silently drops elements that are nested deeper than 256.
         self.html = etree.HTMLParser(encoding="utf-8", recover=True, huge_tree=True)
-        # Decided in C; lxml's own HTML lookup calls back into Python for every element.
+        # This lookup is in C; lxml's own HTML lookup calls back into Python for every element.
         self.html.set_element_class_lookup(
             etree.ElementDefaultClassLookup(
                 element=lxml_html.HtmlElement,
@@ -46,15 +46,15 @@ _parsers = _Parsers()
 
 
 def _is_cut(parser: Any) -> bool:
-    """True when the parser has stopped at ``DEEPEST``, its own limit."""
+    """True if the parser has stopped at ``DEEPEST``, which is its own limit."""
     return any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log)
 
 
-def parse(markup: bytes, *, xml: bool = False, where: str = "") -> Any:
-    """The outermost lxml element of ``markup``, which is UTF-8; None if there is none.
+def parse(markup: bytes, *, xml: bool = False, url: str = "") -> Any:
+    """Return the outermost lxml element of ``markup``, which is UTF-8; None if it has no element.
 
-    HTML elements are ``lxml.html.HtmlElement``. What stands after ``</html>`` is in the body. What
-    is nested deeper than ``DEEPEST`` is left out, and the log says so of the page ``where``.
+    HTML elements are ``lxml.html.HtmlElement``. Elements after ``</html>`` are moved into the body.
+    Elements that are nested deeper than ``DEEPEST`` are omitted, with a warning that names ``url``.
     """
     parser = _parsers.xml if xml else _parsers.html
     try:
@@ -62,16 +62,16 @@ def parse(markup: bytes, *, xml: bool = False, where: str = "") -> Any:
     except etree.XMLSyntaxError:
         return None
     if markup.count(b"<") >= DEEPEST and _is_cut(parser):
-        log.warning(TOO_DEEP, where)
+        log.warning(TOO_DEEP, url)
     if root is not None and root.getnext() is not None and not xml:
-        _gather(root)
+        _merge_pages(root)
     return root
 
 
-def _gather(root: Any) -> None:
-    """Move what stands after ``</html>`` into the body, as browsers do.
+def _merge_pages(root: Any) -> None:
+    """Move the elements after ``</html>`` into the body, as browsers do.
 
-    lxml puts it into more elements ``html`` beside the root, where nobody looks.
+    lxml puts them into further ``html`` elements beside the root, which no query searches.
     """
     body = root.find("body")
     if body is None:
@@ -99,5 +99,5 @@ def _add_text(element: Any, text: str | None) -> None:
         element.text = _SETTABLE("", (element.text or "") + text)
 
 
-# lxml reads control characters but refuses to have them set.
+# lxml reads control characters, but does not let them be set.
 _SETTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]").sub

@@ -1,7 +1,7 @@
-"""Links: what a page points to.
+"""Extract the links of a page, and the base URL that they are resolved against.
 
-``extract`` finds them in an lxml tree; the names and meanings of its filters are those of Scrapy's
-``LinkExtractor``, so that rules can be moved over as they are.
+``extract`` searches an lxml tree; its filters have the names and meanings of Scrapy's
+``LinkExtractor``, so that its rules can be used unchanged.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.scope import Scope
 
-LONGEST = 8192
-"""Characters of a ``<base href>`` that counts: each link of its page would be as long."""
+LONGEST_BASE = 8192
+"""Characters of a base URL; a longer one is ignored, since it would lengthen every link."""
 
 
 def base_url(root: etree._Element, url: str) -> str:
-    """The URL that references on a page are resolved against; ``url`` is the page's own.
+    """Return the URL that references on a page are resolved against; ``url`` is the page's own.
 
-    The first ``<base href>`` counts, unless it means nothing that can be fetched (HTML standard,
-    4.2.3); later ones never do.
+    The first ``<base href>`` counts, unless its URL cannot be fetched (HTML standard, 4.2.3); later
+    ones never count.
     """
     for element in root.iter("{*}base"):
         reference = element.get("href")
         if reference is not None:
-            return resolved(url, reference)
+            return resolve_base(url, reference)
     return url
 
 
-def resolved(url: str, reference: str) -> str:
-    """What the first ``<base href>`` of the page at ``url`` means."""
+def resolve_base(url: str, reference: str) -> str:
+    """Return the base URL of the page at ``url`` whose first ``<base href>`` is ``reference``."""
     base = urls.resolve(url, reference) or url
-    return base if len(base) <= LONGEST else url
+    return base if len(base) <= LONGEST_BASE else url
 
 
 Pattern: TypeAlias = str | re.Pattern[str]
 Several: TypeAlias = str | Iterable[str]
-Reference: TypeAlias = tuple[str, str]  # "a", "area" or "base", and its href as it is written
+Reference: TypeAlias = tuple[str, str]  # "a", "area" or "base", and its href as in the page
 
 # fmt: off
 IGNORED_EXTENSIONS: tuple[str, ...] = (
@@ -56,14 +56,14 @@ IGNORED_EXTENSIONS: tuple[str, ...] = (
     "pptx", "xls", "xlsx",
     "bin", "cab", "class", "css", "deb", "eot", "js", "rpm", "rss", "ttf", "war", "woff", "woff2",
 )
-"""File name extensions that are seldom pages, for ``deny_extensions``."""
+"""File name extensions that are rarely pages, for ``deny_extensions``."""
 # fmt: on
 
 
 class Link:
-    """One link: its URL, and the element that it was found on.
+    """One link: its URL, and its element.
 
-    The element keeps its whole tree in memory, so keep the URL rather than the link.
+    The element keeps its whole tree in memory, so store the URL rather than the link.
     """
 
     __slots__ = ("_text", "element", "url")
@@ -75,7 +75,7 @@ class Link:
 
     @property
     def text(self) -> str:
-        """The text inside of the element, white space as a reader sees it."""
+        """The text inside the element, with runs of white space as single spaces."""
         if self._text is None:
             text = "" if self.element is None else str(_string(self.element))
             self._text = " ".join(text.split())
@@ -83,7 +83,7 @@ class Link:
 
     @property
     def nofollow(self) -> bool:
-        """True when the page asks crawlers not to follow the link (``rel="nofollow"``)."""
+        """True if the page asks crawlers not to follow the link (``rel="nofollow"``)."""
         rel = None if self.element is None else self.element.get("rel")
         return rel is not None and "nofollow" in rel.lower().split()
 
@@ -103,25 +103,28 @@ _string = etree.XPath("string()", smart_strings=False)
 
 
 def references(root: etree._Element | None) -> list[Reference]:
-    """What the links and bases of a page of HTML refer to."""
-    found = () if root is None else root.iter("a", "area", "base")
-    return [(one.tag, href) for one in found if (href := one.get("href")) is not None]
+    """Return the references of the links and bases of an HTML page."""
+    elements = () if root is None else root.iter("a", "area", "base")
+    return [
+        (element.tag, href) for element in elements if (href := element.get("href")) is not None
+    ]
 
 
-def addresses(found: list[Reference], url: str, *, encoding: str = "utf-8") -> list[str]:
-    """The URLs of ``extract`` with the page's base, for what is ``references(root)``."""
+def link_urls(references: list[Reference], url: str, *, encoding: str = "utf-8") -> list[str]:
+    """Return the URLs of the links that ``extract`` would return, for ``references(root)``."""
     base: str | None = None
-    wanted: dict[str, None] = {}
-    for name, reference in found:
+    distinct: dict[str, None] = {}
+    for name, reference in references:
         if name == "base":
             base = reference if base is None else base
         elif reference[:1] != "#":
-            # A space before the fragment belongs to the path; without one nothing depends on it.
+            # Cut fragments, so that each URL is resolved once; but a space before a fragment
+            # belongs to the path, and would be stripped at the end.
             end = reference.find("#")
             cut = end > 0 and reference[end - 1] > " "
-            wanted[reference[:end] if cut else reference] = None
-    join = _joiner(url if base is None else resolved(url, base), encoding)
-    return [one for one in dict.fromkeys(map(join, wanted)) if one is not None]
+            distinct[reference[:end] if cut else reference] = None
+    join = _joiner(url if base is None else resolve_base(url, base), encoding)
+    return [link for link in dict.fromkeys(map(join, distinct)) if link is not None]
 
 
 def extract(
@@ -141,30 +144,30 @@ def extract(
     unique: bool = True,
     encoding: str = "utf-8",
 ) -> list[Link]:
-    """The links in ``root``, in the order of the page.
+    """Return the links in ``root``, in the order of the page.
 
-    ``css`` and ``xpath`` choose elements; links are those elements and what is inside of them.
-    ``allow`` and ``deny`` are regular expressions searched for in the URL, ``restrict_text`` in
+    ``css`` and ``xpath`` select elements: links are these elements and the elements inside them.
+    ``allow`` and ``deny`` are regular expressions to search for in the URL, ``restrict_text`` in
     the link's text. ``unique`` keeps the first link to each URL. ``encoding`` is the page's, for
-    queries that are written with plain non-ASCII characters.
+    queries with unescaped non-ASCII characters.
 
-    References that are broken, not http(s), or only a fragment (``#top``) are no links. Nothing
-    is left out for its extension; ``deny_extensions=IGNORED_EXTENSIONS`` does that.
+    References that are broken, not http(s), or only a fragment (``#top``) are no links. By default
+    no extension is excluded; ``deny_extensions=IGNORED_EXTENSIONS`` excludes the usual ones.
     """
     join = _joiner(base, encoding)
     if css is None and xpath is None:
         elements: Iterable[etree._Element] = root.iter(*_wildcards(tags))
     else:
         elements = _chosen(root, css, xpath, _wildcards(tags))
-    found = _links(elements, _tuple(attrs), join)
+    links = _links(elements, _tuple(attrs), join)
     for keep in (
         *_url_filters(allow, deny, allow_domains, deny_domains, deny_extensions),
         *_text_filters(restrict_text),
     ):
-        found = filter(keep, found)
+        links = filter(keep, links)
     if unique:
-        return _first_of_each(found)
-    return list(found)
+        return _first_of_each(links)
+    return list(links)
 
 
 def _first_of_each(links: Iterator[Link]) -> list[Link]:
@@ -199,8 +202,8 @@ def _joiner(base: str, encoding: str) -> Callable[[str], str | None]:
 
 @lru_cache(maxsize=256)
 def css_path(css: str) -> etree.XPath:
-    """A compiled CSS selector. Raises SpiderError naming it if it is not one."""
-    # Imported late: only the spiders that use CSS on lxml trees need it.
+    """Compile a CSS selector. Raises SpiderError naming it if it is invalid."""
+    # A late import: only spiders that use CSS on lxml trees need it.
     from lxml.cssselect import CSSSelector
 
     try:
@@ -220,8 +223,8 @@ def _xpath(xpath: str) -> etree.XPath:
 def _chosen(
     root: etree._Element, css: Several | None, xpath: Several | None, tags: tuple[str, ...]
 ) -> Iterable[etree._Element]:
-    """The elements with one of ``tags`` inside of what the selectors choose, each one once."""
-    paths = [_xpath(one) for one in _tuple(xpath)] + [css_path(one) for one in _tuple(css)]
+    """Return the elements with one of ``tags`` that are selected or inside a selected element."""
+    paths = [*map(_xpath, _tuple(xpath)), *map(css_path, _tuple(css))]
     regions = (region for path in paths for region in path(root))
     return dict.fromkeys(
         element
@@ -232,7 +235,7 @@ def _chosen(
 
 
 def _wildcards(tags: Several) -> tuple[str, ...]:
-    """Tag names in any XML namespace, for XHTML. No tag at all must not mean all tags."""
+    """Return names that match in any XML namespace, for XHTML. No tags must not match all tags."""
     return tuple("{*}" + tag for tag in _tuple(tags)) or ("none",)
 
 
@@ -263,7 +266,7 @@ def _url_filters(
         outside = _scope(_tuple(deny_domains))
         yield lambda link: not outside.allows(link.url)
     if deny_extensions:
-        endings = tuple("." + one.lower().lstrip(".") for one in _tuple(deny_extensions))
+        endings = tuple("." + name.lower().lstrip(".") for name in _tuple(deny_extensions))
         yield lambda link: not link.url.partition("?")[0].lower().endswith(endings)
 
 
@@ -295,10 +298,10 @@ _REFRESH = re.compile(
 
 
 def meta_refresh(content: str) -> tuple[int, str] | None:
-    """Seconds and reference of ``<meta http-equiv="refresh" content="…">``; ``None`` if invalid.
+    """Return seconds and reference of ``<meta http-equiv="refresh" content="…">``.
 
-    An empty reference means the page itself. By the HTML standard, shared declarative refresh
-    steps (4.2.5.3).
+    ``None`` for invalid content. An empty reference is the page itself. By the HTML standard,
+    shared declarative refresh steps (4.2.5.3).
     """
     match = _REFRESH.match(content)
     if match is None:
@@ -306,5 +309,5 @@ def meta_refresh(content: str) -> tuple[int, str] | None:
     seconds, reference = match.groups()
     if reference[:1] in {"'", '"'}:
         reference = reference[1:].partition(reference[0])[0]
-    # Nine digits are thirty years; int() refuses thousands of them.
+    # Nine digits are thirty years; int() raises ValueError for thousands of digits.
     return int(seconds[:9] or 0), re.sub("[\t\n\r]", "", reference).strip()

@@ -1,4 +1,4 @@
-"""Response: what came back, and every way to read it."""
+"""Response: the answer to a request, and every way to read it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.errors import FetchError, SpiderError
-from crawler.parsing import encoding, forms, links
-from crawler.parsing import html_tree as tree
+from crawler.parsing import encoding, forms, html_tree, links
 from crawler.parsing.fast_parsel import Selector
 from crawler.parsing.follow import FollowTarget, check_link, needed_reference, reference_of
 from crawler.parsing.forms import Form
 from crawler.parsing.links import Link, Reference
-from crawler.parsing.soup import builder as soup
+from crawler.parsing.soup.builder import build as build_soup
 from crawler.parsing.soup.lazy_tags import Selection
 from crawler.request import Hop, Request
 
 
 class Response:
-    """What came back for a request.
+    """The answer to a request.
 
-    ``url`` is where it came from after redirects, ``history`` the redirects on the way, ``body``
-    the bytes without content-encoding, ``request`` the request that asked for it, and ``session``
-    the session that it came through. Everything else is worked out when it is first asked for;
-    nothing here fetches, and no page is too broken to be read.
+    ``url`` is the URL after redirects, ``history`` the redirects on the way, ``body`` the bytes
+    without content-encoding, ``request`` the request, and ``session`` the session that fetched it.
+    Everything else is computed on first use; nothing here fetches, and no page is too broken to be
+    read.
 
     ``Response("https://x.example/", b"<html>…")`` is enough for a test of a spider.
     """
@@ -89,39 +88,39 @@ class Response:
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.url}>"
 
-    # What it is
+    # Type and text
 
     @property
     def is_html(self) -> bool:
         """True for an HTML page, by its Content-Type or, without one, by its first bytes."""
-        return self._what() == "html"
+        return self._type_of_content() == "html"
 
     @property
     def is_xml(self) -> bool:
         """True for XML that is not XHTML: sitemaps and feeds, for instance."""
-        return self._what() == "xml"
+        return self._type_of_content() == "xml"
 
-    def _what(self) -> str:
+    def _type_of_content(self) -> str:
         if self._kind is None:
             self._kind = encoding.kind(self.body, self.headers.get("Content-Type"))
         return self._kind
 
     @property
     def encoding(self) -> str:
-        """The name of the Python codec that the body is in, decided as browsers decide it."""
+        """The name of the body's Python codec, decided as in browsers."""
         if self._encoding is None:
             self._encoding = encoding.detect(self.body, self.headers.get("Content-Type"))
         return self._encoding
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that the encoding does not have become U+FFFD."""
+        """The body as text; bytes that are invalid in the encoding become U+FFFD."""
         if self._text is None:
             self._text = encoding.decode(self.body, self.encoding)
         return self._text
 
     def json(self) -> Any:
-        """The body as JSON. Raises FetchError if it is something else."""
+        """Parse the body as JSON. Raises FetchError if it is not JSON."""
         try:
             return json.loads(self.text)
         except (ValueError, RecursionError) as error:  # nested deeper than Python can go
@@ -137,8 +136,9 @@ class Response:
         """The page as BeautifulSoup's lxml builder makes it, always the same object."""
         if self._soup is None:
             markup = encoding.as_utf8(self.body, self.encoding)
-            found = self._references
-            self._soup = soup.build(markup, self.encoding, xml=self.is_xml, references=found)
+            self._soup = build_soup(
+                markup, self.encoding, xml=self.is_xml, references=self._references
+            )
         return self._soup
 
     @property
@@ -149,23 +149,24 @@ class Response:
         """
         if self._root is _UNREAD:
             markup = encoding.as_utf8(self.body, self.encoding)
-            self._root = tree.parse(markup, xml=self.is_xml, where=self.url)
+            self._root = html_tree.parse(markup, xml=self.is_xml, url=self.url)
         return self._root
 
     def select(self, css: str) -> list[Tag]:
-        """The elements that match a CSS selector, as ``soup.select`` gives them.
+        """Return the elements that match a CSS selector, as ``soup.select`` does.
 
-        Until ``soup`` is asked for, only they are made, and nothing that stands around them.
+        Before the first use of ``soup``, only these elements are made, without those around them.
         """
-        found = self._selected(css)
-        return self.soup.select(css) if found is None else found
+        tags = self._selected(css)
+        return self.soup.select(css) if tags is None else tags
 
     def select_one(self, css: str) -> Tag | None:
-        """The first element that matches a CSS selector, or None; otherwise as ``select``."""
-        found = self._selected(css, first=True)
-        return self.soup.select_one(css) if found is None else next(iter(found), None)
+        """Return the first element that ``select`` would return, or None."""
+        tags = self._selected(css, first=True)
+        return self.soup.select_one(css) if tags is None else next(iter(tags), None)
 
     def _selected(self, css: str, *, first: bool = False) -> list[Tag] | None:
+        """Return matches without making the soup; None if the soup must match ``css``."""
         if self._soup is not None or self.is_xml:
             return None
         if self._selection is None:
@@ -174,33 +175,32 @@ class Response:
         return self._selection.select(css, first=first)
 
     def css(self, query: str) -> SelectorList[Selector]:
-        """What matches a CSS selector, as in parsel; ``::text`` and ``::attr(name)`` work."""
-        return self._parsel().css(query)
+        """Return the matches of a CSS selector, as in parsel, with ``::text`` and ``::attr()``."""
+        return self._root_selector().css(query)
 
     def xpath(self, query: str, **variables: Any) -> SelectorList[Selector]:
-        """What matches an XPath expression, as in parsel."""
-        return self._parsel().xpath(query, **variables)
+        """Return the matches of an XPath expression, as in parsel."""
+        return self._root_selector().xpath(query, **variables)
 
-    def _parsel(self) -> Selector:
+    def _root_selector(self) -> Selector:
         if self._selector is None:
             root = self.root if self.root is not None else lxml_html.Element("html")
             self._selector = Selector(root=root, type="xml" if self.is_xml else "html")
         return self._selector
 
-    # The way on
+    # Links, forms and further requests
 
     def links(self, **options: Any) -> list[Link]:
-        """The page's links that can be fetched; ``options`` are those of
-        ``crawler.parsing.links.extract``.
+        """Return the page's links that can be fetched; an empty list if it is no HTML or XML.
 
-        None for what is neither HTML nor XML.
+        ``options`` are those of ``crawler.parsing.links.extract``.
         """
-        if self._what() == "other" or self.root is None:
+        if self._type_of_content() == "other" or self.root is None:
             return []
         return links.extract(self.root, self._base(), encoding=self.encoding, **options)
 
     def form(self, css: str | None = None) -> Form:
-        """The first form that ``css`` matches, or the first of the page.
+        """Return the first form that ``css`` matches, or the first form of the page.
 
         Raises SpiderError naming the selector if there is none.
         """
@@ -214,11 +214,11 @@ class Response:
         callback: Callable[..., Any] | str | None = None,
         **request_options: Any,
     ) -> Request:
-        """A request for ``target``: a URL, a link, or an element with ``href`` or ``src``.
+        """Return a request for ``target``: a URL, a link, or an element with ``href`` or ``src``.
 
-        It is one deeper than this response's, and goes to ``callback``, by default ``parse``.
-        ``request_options`` are those of ``Request``. Raises SpiderError if ``target`` is nothing
-        that can be fetched.
+        Its depth is one more than this response's; its response goes to ``callback``, by default
+        ``parse``. ``request_options`` are those of ``Request``. Raises SpiderError if ``target``
+        has no URL that can be fetched.
         """
         reference = needed_reference(target, self.url)
         url = self._resolve(reference)
@@ -235,23 +235,24 @@ class Response:
         callback: Callable[..., Any] | str | None = None,
         **request_options: Any,
     ) -> Iterator[Request]:
-        """Requests for ``targets``: a CSS selector, what ``follow`` takes, or by default all links.
+        """Yield requests for ``targets``: a CSS selector, targets of ``follow``, or all links.
 
-        Leaves out what cannot be fetched (``mailto:``, ``javascript:``, broken URLs, an ``<a>``
-        without ``href``) and, unless ``dont_filter`` is set, what it has given before. Raises
-        SpiderError for a selector that matches what is no link, such as the ``<li>`` around one.
+        Omits targets that cannot be fetched (``mailto:``, ``javascript:``, broken URLs, an ``<a>``
+        without ``href``) and, unless ``dont_filter`` is set, repeated URLs. Raises SpiderError for
+        a selector that matches an element that is no link, such as the ``<li>`` around one.
         """
         if targets is None and self.is_html:
-            # Parsing a page again takes as long as all else that is done for its links.
+            # The soup has recorded the references; to parse the page again for them would take as
+            # long as everything else that is done for its links.
             references = links.references(self.root) if self._soup is None else self._references
-            for address in links.addresses(references, self.url, encoding=self.encoding):
-                yield self._request(address, callback, request_options)
+            for link_url in links.link_urls(references, self.url, encoding=self.encoding):
+                yield self._request(link_url, callback, request_options)
             return
         if targets is None:
             targets = self.links()
         elif isinstance(targets, str):
             targets = self._linked(targets)
-        # The frontier would drop what is repeated; pages repeat a lot.
+        # The frontier would drop repeated URLs too, but they would travel there first.
         followed: set[str] = set()
         repeat = bool(request_options.get("dont_filter"))
         for target in targets:
@@ -273,7 +274,7 @@ class Response:
             elements: list[Any] = links.css_path(css)(self.root)
             return elements
         except (SpiderError, RuntimeError) as error:
-            # BeautifulSoup knows more selectors, and takes ten times as long.
+            # BeautifulSoup supports more selectors, but takes ten times as long.
             try:
                 return self.select(css)
             except (soupsieve.SelectorSyntaxError, NotImplementedError):
@@ -292,10 +293,10 @@ class Response:
         return urls.resolve(self._base(), reference)
 
     def _base(self) -> str:
-        """The URL that the page's links start from, by its ``<base href>`` if it has one."""
+        """Return the URL that references are resolved against."""
         if self._base_url is None:
-            # Most pages have none, and looking costs less than parsing the page. The zero bytes
-            # are those of UTF-16.
+            # Most pages have no <base>, and this search costs less than to parse the page. The zero
+            # bytes are those of UTF-16.
             has_base = b"<base" in self.body.replace(b"\0", b"").lower() and self.is_html
             self._base_url = links.base_url(self.root, self.url) if has_base else self.url
         return self._base_url

@@ -1,8 +1,8 @@
-"""robots.txt: what a host asks of crawlers (RFC 9309). Pure: it never fetches.
+"""Parse robots.txt, the rules of a host for crawlers (RFC 9309). Pure: it never fetches.
 
-The Protego library matches paths against rules. Before it sees a file, each line is read here, so
-that what is not a rule cannot disturb what is (section 2.2.4), and groups are chosen here, so
-that a rule for ``crawl`` is no rule for ``crawler`` (section 2.2.1).
+The Protego library matches paths against rules. Before that, each line is parsed here, so that
+invalid lines cannot disturb the rules (section 2.2.4), and user agents are compared here, so that a
+rule for ``crawl`` does not apply to ``crawler`` (section 2.2.1).
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from protego import Protego
 from crawler import urls
 
 MAX_SIZE = 500 * 1024
-"""Bytes of a file that are read; a crawler must read at least that much (section 2.5)."""
+"""Bytes of a file that are parsed; a crawler must parse at least that much (section 2.5)."""
 MAX_REDIRECTS = 5
-"""Redirects to follow on the way to a file (section 2.3.1.2)."""
+"""Redirects to follow to a file (section 2.3.1.2)."""
 MAX_AGE = 24 * 60 * 60
-"""Seconds that a file may be used for without asking again (section 2.4)."""
+"""Seconds until a file must be fetched again (section 2.4)."""
 MAX_DELAY = 60 * 60
-"""Seconds of crawl-delay that are kept to; with more, a crawl would never end."""
+"""Seconds; a longer crawl-delay is shortened to this, or a crawl would never end."""
 
 
 def url_for(url: str) -> str:
-    """Where the robots.txt stands that speaks for a normalised URL."""
+    """Return the URL of the robots.txt that applies to a normalised URL."""
     return urls.origin(url) + "/robots.txt"
 
 
 class Robots:
     """The rules of one robots.txt.
 
-    ``body`` is what they come down to, for keeping; ``Robots(body)`` reads the same rules again.
-    ``sitemaps`` are the sitemap references of the file as they are written, each one once.
-    ``reachable`` is False when the host could not say what its rules are: nothing may be asked
-    of it then, and the file should be asked for again.
+    ``body`` has the rules in a short form, to be stored: ``Robots(body)`` has the same rules.
+    ``sitemaps`` are the distinct sitemap references, as in the file. ``reachable`` is False if the
+    file was unreachable: nothing may be fetched from the host then, and the file should be
+    fetched again.
     """
 
     __slots__ = ("_answer", "_names", "_rules", "body", "reachable", "sitemaps")
@@ -46,7 +46,7 @@ class Robots:
         self.body = "".join(f"{field}: {value}\n" for field, value in lines).encode()
         self._rules = Protego.parse("\n".join(_for_protego(lines)))
         self._names: dict[str, str] = {}
-        # Known before any question: there is nothing to match when there is no rule at all.
+        # Without rules everything is allowed, and nothing needs to be matched.
         has_rules = any(field in {"Allow", "Disallow"} for field, _ in lines)
         self._answer: bool | None = None if has_rules else True
         self.reachable = True
@@ -54,10 +54,10 @@ class Robots:
 
     @classmethod
     def of_response(cls, status: int | None, body: bytes) -> Robots:
-        """What an answer to the request for robots.txt means (sections 2.3.1.1 to 2.3.1.4).
+        """Interpret the response for robots.txt (sections 2.3.1.1 to 2.3.1.4).
 
-        Success: its rules. 4xx, 429 among them: there are none. Anything else (5xx, a redirect
-        that led nowhere, and ``None`` for no answer at all): nothing is allowed for now.
+        Success: its rules. 4xx, including 429: no rules. Anything else (5xx, a redirect without a
+        target, and ``None`` for no response): unreachable, and nothing is allowed for now.
         """
         if status is not None and 200 <= status < 300:
             return cls(body)
@@ -68,14 +68,14 @@ class Robots:
         return robots
 
     def allows(self, url: str, agent: str) -> bool:
-        """True when ``agent``, a user agent string or its product token, may ask for ``url``."""
+        """True if ``agent``, a user agent string or its product token, may fetch ``url``."""
         if self._answer is not None:
             return self._answer
         allowed: bool = self._rules.can_fetch(url, self._name(agent))
         return allowed
 
     def crawl_delay(self, agent: str) -> float | None:
-        """Seconds that ``agent`` is asked to leave between two requests, if it is."""
+        """Return the seconds that ``agent`` should wait between two requests, or None."""
         delay: float | None = self._rules.crawl_delay(self._name(agent))
         return None if delay is None else min(delay, MAX_DELAY)
 
@@ -87,24 +87,26 @@ class Robots:
 
 
 def product_token(agent: str) -> str:
-    """The name of a crawler in lower case: ``crawler`` of ``Crawler/0.1 (https://…)``.
+    """Return the name of a crawler in lower case: ``crawler`` for ``Crawler/0.1 (https://…)``.
 
-    That is its first word, or what a crawler that poses as a browser says it is:
+    It is the first word, or the word after ``compatible;`` in a browser-like user agent:
     ``Mozilla/5.0 (compatible; Crawler/0.1)``.
     """
-    posing = re.match(r"\s*mozilla/.*?\(compatible;\s*([^\s/;,)]+)", agent, re.IGNORECASE)
-    return (posing[1] if posing else re.split(r"[/\s(;,]", agent.strip(), maxsplit=1)[0]).lower()
+    compatible = re.match(r"\s*mozilla/.*?\(compatible;\s*([^\s/;,)]+)", agent, re.IGNORECASE)
+    return (
+        compatible[1] if compatible else re.split(r"[/\s(;,]", agent.strip(), maxsplit=1)[0]
+    ).lower()
 
 
 def _exactly(token: str) -> str:
-    """A name that Protego, which looks for names inside of others, finds in no other."""
+    """Wrap a name, since Protego matches names inside other names."""
     return f"[{token}]"
 
 
 def _decode(content: bytes | str) -> str:
     if isinstance(content, str):
         content = content.encode("utf-8", "replace")
-    if len(content) > MAX_SIZE:  # half a rule is another rule, so end after a whole line
+    if len(content) > MAX_SIZE:  # cut after a whole line: half a rule is another rule
         end = max(content.rfind(b"\n", 0, MAX_SIZE), content.rfind(b"\r", 0, MAX_SIZE))
         content = content[: end + 1]
     for mark in b"\xef\xbb\xbf":  # a byte order mark, or what is left of one
@@ -112,7 +114,7 @@ def _decode(content: bytes | str) -> str:
     return content.decode("utf-8", "replace")
 
 
-# One line. Misspellings that are common enough for others to accept them too.
+# One line, with the common misspellings that other parsers accept too.
 _LINE = re.compile(
     r"""\s*(?:
         (?P<agent>user[\s-]?agent)
@@ -130,14 +132,14 @@ _FIELDS = {
     "delay": "Crawl-delay",
     "sitemap": "Sitemap",
 }
-# HTML line breaks at the end, read backwards: forwards, each of many is tried as the first.
+# HTML line breaks at the end, on the reversed text: forwards, matching would be quadratic.
 _HTML_BREAKS = re.compile(r"(?:\s*+>/?\s*+rb<)*+", re.IGNORECASE)
-# Protego would take these for the ends of lines.
+# Protego would end lines at these.
 _OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
 def _lines(text: str) -> list[tuple[str, str]]:
-    """Field and value of each line that means something, fields in one way of writing them."""
+    """Return the field, in its standard spelling, and the value of each valid line."""
     lines: list[tuple[str, str]] = []
     for line in re.split(r"[\r\n]+", text):
         match = _LINE.match(line.partition("#")[0])
@@ -163,10 +165,10 @@ def _for_protego(lines: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _names(value: str) -> list[str]:
-    """The names that a user-agent line speaks to.
+    """Return the names of crawlers to which a user-agent line applies.
 
-    RFC 9309 has letters, ``-`` and ``_`` in them only, and what follows is no part of the name.
-    But a crawler that calls itself ``bot42`` should find the rules for ``bot42``: both count.
+    In RFC 9309 a name has only letters, ``-`` and ``_``, and ends before any other character. But
+    a crawler with the name ``bot42`` should find the rules for ``bot42``: both names count.
     """
     if re.match(r"\*(?![\w-])", value):
         return ["*"]

@@ -1,8 +1,8 @@
-"""Sitemaps: what a site says that it has, read piece by piece.
+"""Read sitemaps piece by piece.
 
 Sitemaps and their indexes (sitemaps.org), RSS and Atom feeds, plain lists of URLs and the Sitemap
-lines of a robots.txt; packed with gzip or not. Nothing is too broken to be read as far as it goes.
-No tree is built, no other file is read, and one that grows without end is left at a limit.
+lines of a robots.txt, all of them also compressed with gzip. A broken file is read up to the fault.
+No tree is built, no other file is read, and limits on entries and bytes stop an endless file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lxml import etree
 
 from crawler import urls
 from crawler.parsing import encoding
-from crawler.parsing.feed_entries import LONGEST_TEXT, Entry, Reader
+from crawler.parsing.feed_entries import LONGEST_TEXT, Entry, EntryReader
 from crawler.parsing.response import Response
 from crawler.parsing.robots import Robots
 
@@ -30,17 +30,17 @@ log = logging.getLogger(__name__)
 MOST_ENTRIES = 50_000
 """Entries of a sitemap (sitemaps.org)."""
 MOST_BYTES = 50 * 1024 * 1024
-"""Bytes of a sitemap, unpacked (sitemaps.org)."""
+"""Bytes of a sitemap, uncompressed (sitemaps.org)."""
 _PIECE = 64 * 1024
 
 
 class Sitemap:
-    """The sitemap that came back as ``response``; iterating over it yields each ``Entry``.
+    """The sitemap in ``response``; an iterable of each ``Entry``.
 
     ``kind`` is ``urlset``, ``index``, ``rss``, ``rdf`` (RSS 1.0), ``atom``, ``text``, ``robots``,
-    or empty when it is none of these: then there are no entries. Entries without a URL that could
-    be fetched are left out. Where more than ``most_entries`` or ``most_bytes`` (unpacked) come,
-    the rest is left out, and the log says so.
+    or empty for anything else, which has no entries. Entries without a URL that can be fetched are
+    omitted, and so is the rest after ``most_entries`` or ``most_bytes`` (uncompressed), with a
+    warning.
     """
 
     def __init__(
@@ -59,38 +59,40 @@ class Sitemap:
 
     @property
     def is_index(self) -> bool:
-        """True when the entries are sitemaps themselves."""
+        """True if the entries are sitemaps themselves."""
         return self.kind in {"index", "robots"}
 
     def __iter__(self) -> Iterator[Entry]:
         count = 0
-        for found in self._found():
-            url = self._resolve(found.url)
+        for entry in self._raw_entries():
+            url = self._resolve(entry.url)
             if url is None:
                 continue
             if count == self._most_entries:
                 self._warn(f"more than {count:,} entries")
                 return
             count += 1
-            others = tuple(
-                (lang, self._resolve(other) or other) for lang, other in found.alternates
+            alternates = tuple(
+                (lang, self._resolve(alternate) or alternate)
+                for lang, alternate in entry.alternates
             )
-            yield found._replace(url=url, alternates=others)
+            yield entry._replace(url=url, alternates=alternates)
 
     def _resolve(self, reference: str) -> str | None:
-        # Most are absolute, and each one stands there once: there is nothing to remember.
+        # Most are absolute and distinct, so the cache of urls.resolve would not help.
         if reference.startswith(("https://", "http://")):
             return urls.normalise(reference)
         return urls.resolve(self.url, reference)
 
-    def _found(self) -> Iterator[Entry]:
+    def _raw_entries(self) -> Iterator[Entry]:
+        """Yield entries with their URLs as in the file."""
         if self.kind == "robots":
             return map(Entry, Robots(self._body).sitemaps)
         if self.kind == "text":
-            return self._of_lines()
-        return self._of_xml() if self.kind else iter(())
+            return self._entries_of_lines()
+        return self._entries_of_xml() if self.kind else iter(())
 
-    def _of_lines(self) -> Iterator[Entry]:
+    def _entries_of_lines(self) -> Iterator[Entry]:
         rest = ""
         for text in self._texts():
             *lines, rest = (rest + text).splitlines(keepends=True) or [""]
@@ -99,14 +101,14 @@ class Sitemap:
         if _URL_LINE.match(rest.lstrip()):
             yield Entry(rest.strip())
 
-    def _of_xml(self) -> Iterator[Entry]:
-        reader = Reader(_RECORDS[self.kind])
-        # No entity leads to another file, and libxml2 limits what those in this one may grow to.
+    def _entries_of_xml(self) -> Iterator[Entry]:
+        reader = EntryReader(_RECORDS[self.kind])
+        # Entities cannot name other files, and libxml2 limits how far those in this one expand.
         parser = etree.XMLParser(
             target=reader, encoding="utf-8", recover=True, resolve_entities=False, no_network=True
         )
         text = ""
-        with suppress(etree.XMLSyntaxError):  # what it had before is good
+        with suppress(etree.XMLSyntaxError):  # the entries before the error count
             for text in self._texts():
                 parser.feed(text.encode("utf-8", "replace"))
                 yield from reader.drain()
@@ -115,12 +117,12 @@ class Sitemap:
         yield from reader.drain()
 
     def _texts(self) -> Iterator[str]:
-        """The text, piece by piece, without what stands before its first letter."""
+        """Yield the text piece by piece, without leading white space."""
         decoder = None
         started = False
         for piece in self._pieces():
             if decoder is None:
-                # A letter of UTF-8 may be cut in two at the end.
+                # A character of UTF-8 may be cut in two at the end.
                 head = piece.rstrip(_NOT_ASCII)
                 codec = encoding.detect(head or piece, self._content_type)
                 decoder = codecs.getincrementaldecoder(codec)("replace")
@@ -132,18 +134,19 @@ class Sitemap:
                 yield text
 
     def _pieces(self) -> Iterator[bytes]:
-        """The bytes, unpacked, piece by piece, up to the limit."""
-        room = self._most_bytes
-        for piece in _unpacked(self._body) if self._body.startswith(_GZIP) else _cut(self._body):
-            if len(piece) > room:
-                yield piece[:room]
+        """Yield the uncompressed bytes piece by piece, up to the limit."""
+        bytes_left = self._most_bytes
+        is_compressed = self._body.startswith(_GZIP)
+        for piece in _decompress(self._body) if is_compressed else _cut(self._body):
+            if len(piece) > bytes_left:
+                yield piece[:bytes_left]
                 self._warn(f"more than {self._most_bytes:,} bytes")
                 return
-            room -= len(piece)
+            bytes_left -= len(piece)
             yield piece
 
-    def _warn(self, why: str) -> None:
-        log.warning("%s is a sitemap of %s: the rest is left out", urls.redacted(self.url), why)
+    def _warn(self, excess: str) -> None:
+        log.warning("%s is a sitemap of %s: the rest is left out", urls.redacted(self.url), excess)
 
 
 _NOT_ASCII = bytes(range(0x80, 0x100))
@@ -155,19 +158,19 @@ def _cut(body: bytes) -> Iterator[bytes]:
         yield body[start : start + _PIECE]
 
 
-def _unpacked(body: bytes) -> Iterator[bytes]:
-    """What gzip has packed, however small; as far as it goes if it is broken or cut off."""
+def _decompress(body: bytes) -> Iterator[bytes]:
+    """Yield the content of a gzip file piece by piece, up to where it is broken or cut off."""
     with gzip.open(BytesIO(body)) as file, suppress(OSError, EOFError, zlib.error):
         while piece := file.read1(_PIECE):
             yield piece
 
 
-# What it is
+# Kinds of sitemaps
 
 _KINDS = {"urlset": "urlset", "sitemapindex": "index", "rss": "rss", "feed": "atom", "rdf": "rdf"}
 _RECORDS = {"urlset": "url", "index": "sitemap", "rss": "item", "rdf": "item", "atom": "entry"}
 _ROOT = re.compile(r"<(?:[\w.-]+:)?(\w+)[\s/>]")
-_DECLARED = re.compile(r"\]\s*>")
+_SUBSET_END = re.compile(r"\]\s*>")
 _SPACE = re.compile(r"\s*")
 _URL_LINE = re.compile(r"https?://\S+\s*(?:[\r\n]|$)", re.I)
 
@@ -182,7 +185,7 @@ def _kind(url: str, start: str) -> str:
 
 
 def _before_root(text: str) -> int:
-    """Where the first element begins, behind declarations and comments."""
+    """Return the position of the first element, after declarations and comments."""
     at = 0
     while True:
         if text.startswith("<!--", at):
@@ -192,8 +195,8 @@ def _before_root(text: str) -> int:
         elif text[at : at + 9].upper() == "<!DOCTYPE":
             end = text.find(">", at)
             if text.find("[", at, end) >= 0:
-                declared = _DECLARED.search(text, at)
-                end = declared.end() - 1 if declared else 0
+                subset = _SUBSET_END.search(text, at)
+                end = subset.end() - 1 if subset else 0
         else:
             return at
         if end <= at:

@@ -49,6 +49,6 @@ def test_tags_that_differ_are_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     page = tmp_path / "page.html"
     page.write_bytes(b"<h1>a</h1>")
     monkeypatch.setattr("crawler.parsing.soup.lazy_tags._tags", lambda *_: iter(()))
-    monkeypatch.setattr("crawler.parsing.soup.lazy_tags._unread", lambda *_: iter(()))
+    monkeypatch.setattr("crawler.parsing.soup.lazy_tags._lazy_tags", lambda *_: iter(()))
     with pytest.raises(trees.DifferentError, match=r"select\('h1, h2'\) gives other tags"):
         trees.check(page)

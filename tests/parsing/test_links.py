@@ -235,5 +235,5 @@ def test_addresses_are_the_links_of_a_page(page: list[tuple[str, str]], encoding
     root = tree(f"<html><body><p>{body}</body></html>".replace("\0", ""))
     url = "http://site.test/dir/page.html?q=1"
     extracted = links.extract(root, links.base_url(root, url), encoding=encoding)
-    found = links.addresses(links.references(root), url, encoding=encoding)
+    found = links.link_urls(links.references(root), url, encoding=encoding)
     assert found == [link.url for link in extracted]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -11,31 +9,9 @@ from requests.structures import CaseInsensitiveDict
 from crawler.errors import FetchError, SpiderError
 from crawler.parsing.response import Response
 from crawler.request import Hop, Request
+from tests.parsing.pages import PAGE, URL, page, urls_of
 
-URL = "https://shop.example/books/list?page=1"
-PAGE = b"""<!DOCTYPE html>
-<html><head><title>Books</title><link rel=next href="?page=2"></head><body>
-<ul>
-<li class="book"><a href="/b/1">One</a> <img src="1.png"></li>
-<li class="book"><a href="b/2#reviews" rel="nofollow">Two &amp; a half</a></li>
-<li><a href="mailto:x@shop.example">Mail</a> <a href="javascript:void(0)">Menu</a>
-<a name="top">Top</a> <a href="http://[broken/">Broken</a> <a href="https://other.example">Other</a></li>
-</ul>
-<form id="search" action="/search"><input name="q" value="x"><input type="submit"></form>
-</body></html>"""
-
-
-def page(body: bytes | str = PAGE, content_type: str | None = None, **options: Any) -> Response:
-    raw = body.encode() if isinstance(body, str) else body
-    headers = {"Content-Type": content_type} if content_type is not None else None
-    return Response(URL, raw, headers=headers, **options)
-
-
-def urls_of(requests: Any) -> list[str]:
-    return [request.url for request in requests]
-
-
-# What came back
+# Attributes
 
 
 def test_a_url_and_a_body_are_enough() -> None:
@@ -180,7 +156,7 @@ def test_nothing_is_too_broken(body: bytes, content_type: str | None) -> None:
         response.form("form")
 
 
-# The way on
+# Links and forms
 
 
 def test_links() -> None:
@@ -195,165 +171,6 @@ def test_links() -> None:
 
 def test_what_is_no_page_has_no_links() -> None:
     assert page(PAGE, "text/plain").links() == []
-
-
-def test_follow_takes_what_can_be_found_on_a_page() -> None:
-    response = page()
-    first = response.links()[0]
-    tag = response.select_one("li.book a")
-    image = response.select_one("img")
-    assert tag is not None
-    assert image is not None
-    targets: list[Any] = [
-        "/b/1",
-        " /b/1\n",
-        "https://shop.example/b/1#x",
-        first,
-        tag,
-        str(tag["href"]),
-        response.css("li.book a")[0],
-        response.css("li.book a::attr(href)")[0],
-        response.css("li.book a::attr(href)").get(),
-        response.root.find(".//a"),
-    ]
-    for target in targets:
-        assert response.follow(target) == Request("https://shop.example/b/1", depth=1)
-    assert response.follow(image).url == "https://shop.example/books/1.png"
-    assert response.follow(response.css("link")[0]).url == "https://shop.example/books/list?page=2"
-
-
-def test_follow_makes_the_request_that_was_asked_for() -> None:
-    def parse_book() -> None: ...
-
-    response = page(request=Request(URL, depth=4, priority=9, cb_kwargs={"a": 1}))
-    made = response.follow(
-        "/x", parse_book, priority=2, cb_kwargs={"b": 2}, method="POST", data=b""
-    )
-    assert made == Request(
-        "https://shop.example/x",
-        "parse_book",
-        depth=5,
-        priority=2,
-        cb_kwargs={"b": 2},
-        method="POST",
-        data=b"",
-    )
-    assert response.follow("/x", callback="parse_book").callback == "parse_book"
-    assert [r.callback for r in response.follow_all("li.book a", parse_book)] == ["parse_book"] * 2
-
-
-def test_urls_start_from_the_base() -> None:
-    response = page("<head><BASE href='https://cdn.example/a/'><body><a href=b>")
-    assert response.follow("b").url == "https://cdn.example/a/b"
-    assert urls_of(response.links()) == ["https://cdn.example/a/b"]
-    assert urls_of(response.follow_all("a")) == ["https://cdn.example/a/b"]
-
-
-def test_a_base_in_a_text_is_none() -> None:
-    response = page("<!-- <base href='https://cdn.example/'> --><a href=b>")
-    assert response.follow("b").url == "https://shop.example/books/b"
-
-
-def test_queries_are_in_the_encoding_of_the_page() -> None:
-    response = page("<a href='?q=é&r=%20'>é".encode("latin-1"), "text/html; charset=latin-1")
-    expected = "https://shop.example/books/list?q=%E9&r=%20"
-    assert urls_of(response.links()) == urls_of(response.follow_all("a")) == [expected]
-    assert response.follow("/é?q=é").url == "https://shop.example/%C3%A9?q=%E9"
-
-
-@pytest.mark.parametrize(
-    "target", ["mailto:x@shop.example", "javascript:void(0)", "http://[broken/", "data:,x"]
-)
-def test_follow_refuses_what_cannot_be_fetched(target: str) -> None:
-    with pytest.raises(SpiderError, match="http or https") as caught:
-        page().follow(target)
-    assert repr(target) in str(caught.value)
-
-
-@pytest.mark.parametrize("target", [None, 7, ["/x"]])
-def test_follow_refuses_what_is_no_target(target: Any) -> None:
-    with pytest.raises(SpiderError, match=r"follow\(\) was given a (NoneType|int|list)"):
-        page().follow(target)
-
-
-def test_follow_refuses_elements_without_a_url() -> None:
-    response = page()
-    targets: list[Any] = [
-        response.select_one("li"),
-        response.css("li")[0],
-        response.root.find(".//li"),
-    ]
-    for target in targets:
-        with pytest.raises(SpiderError, match="a <li>, which has no href or src"):
-            response.follow(target)
-    with pytest.raises(SpiderError, match="SelectorList"):
-        response.follow(response.css("a"))  # type: ignore[arg-type]
-
-
-def test_follow_all_follows_all_links() -> None:
-    expected = [
-        "https://shop.example/b/1",
-        "https://shop.example/books/b/2",
-        "https://other.example/",
-    ]
-    response = page()
-    assert urls_of(response.follow_all()) == expected
-    assert urls_of(response.follow_all("a")) == expected
-    assert urls_of(response.follow_all(response.select("a"))) == expected
-    assert urls_of(response.follow_all(response.css("a"))) == expected
-    assert urls_of(response.follow_all(response.links())) == expected
-    assert urls_of(response.follow_all("a::attr(href)")) == expected
-    assert urls_of(response.follow_all(["/b/1", "tel:1"])) == expected[:1]
-    assert {request.depth for request in response.follow_all()} == {1}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<base href=/dir/><a href=x#y>1</a><a href=x>2</a><area href='?q=\xc3\xa9'><a>3</a>",
-        b"<a href=x>1</a></body></html><a href=y>2</a> text <base href=/late/>",
-        b"text alone",
-        b"",
-    ],
-)
-def test_follow_all_after_soup_follows_the_same_without_another_parse(
-    body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read() -> Response:
-        return Response("https://x.example/a/", body, headers={"Content-Type": "text/html"})
-
-    expected = urls_of(read().follow_all())
-    response = read()
-    for tag in response.soup.find_all("a"):
-        tag.decompose()
-    monkeypatch.setattr("crawler.parsing.html_tree.parse", None)
-    assert urls_of(response.follow_all()) == expected
-    assert len(expected) == 2 * (b"<a" in body)
-
-
-def test_follow_all_gives_each_url_once() -> None:
-    targets = ["/x", "/x#top", "/y", "/x"]
-    made = page().follow_all(targets)
-    assert urls_of(made) == ["https://shop.example/x", "https://shop.example/y"]
-    assert len(list(page().follow_all(targets, dont_filter=True))) == 4
-
-
-def test_follow_all_of_a_selector_that_matches_no_links_is_an_error() -> None:
-    with pytest.raises(SpiderError, match=r"follow_all\('li.book'\).*<li>.*'li.book a'"):
-        list(page().follow_all("li.book"))
-
-
-def test_follow_all_knows_the_selectors_that_select_knows() -> None:
-    expected = ["https://shop.example/b/1"]
-    assert urls_of(page().follow_all("a:-soup-contains-own('One')")) == expected
-    assert urls_of(page().follow_all("li:first-child > a")) == expected
-    with pytest.raises(SpiderError, match="<li>"):
-        list(page().follow_all("li:-soup-contains('One')"))
-
-
-def test_follow_all_of_what_is_no_selector_is_an_error() -> None:
-    with pytest.raises(SpiderError, match=r"'a\[' is no CSS selector"):
-        list(page().follow_all("a["))
 
 
 def test_forms() -> None:

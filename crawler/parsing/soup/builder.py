@@ -1,6 +1,6 @@
 """A page's BeautifulSoup tree, built fast.
 
-The events of lxml's parser are those that BeautifulSoup's own builder gets, so the trees are the
+The builder receives the same events of lxml's parser as BeautifulSoup's own, so the trees are the
 same, for broken pages too; see ``crawler.parsing.soup.nodes``.
 """
 
@@ -26,11 +26,11 @@ from crawler.parsing.soup.nodes import REFERRING, TreeBuilderTarget
 
 log = logging.getLogger(__name__)
 
-MANY = 20_000
-"""Tags from which on a page may be nested too deep to be read at once in good time."""
+MANY_TAGS = 20_000
+"""A page with more ``<`` is fed in pieces: deep nesting could make it slow to parse at once."""
 _PIECE = 64 * 1024
 LARGE = 32 * 1024
-"""Bytes of markup from which on a tree is worth a look at what can be collected before."""
+"""Bytes of markup: for smaller trees the garbage collector is left alone."""
 
 
 def build(
@@ -40,15 +40,15 @@ def build(
     xml: bool = False,
     references: list[Reference] | None = None,
 ) -> BeautifulSoup:
-    """The tree that ``BeautifulSoup(markup, "lxml")`` makes (``"lxml-xml"`` for XML).
+    """Return the tree that ``BeautifulSoup(markup, "lxml")`` makes (``"lxml-xml"`` for XML).
 
-    ``markup`` is UTF-8; ``encoding`` is what it was in before, for ``original_encoding``. There
-    are no warnings about what the markup looks like. What the links and bases of a page of HTML
-    refer to is added to ``references``, in the order of the page.
+    ``markup`` is UTF-8; ``encoding`` is its former encoding, for ``original_encoding``. Warnings
+    about the look of the markup are omitted. The references of an HTML page's links and bases are
+    added to ``references``, in the order of the page.
     """
-    # A file, because BeautifulSoup would warn of short markup that looks like a file's name.
+    # A file object: BeautifulSoup warns about short markup that looks like a file's name.
     file: Any = BytesIO(markup)
-    with _uncollected(len(markup)):
+    with _without_collection(len(markup)):
         if xml:
             soup = BeautifulSoup(file, "lxml-xml", from_encoding="utf-8")
         elif FAST:
@@ -63,13 +63,13 @@ def build(
 
 
 @contextmanager
-def _uncollected(size: int) -> Iterator[None]:
-    """No search for cyclic garbage while a large tree is made, but one before.
+def _without_collection(size: int) -> Iterator[None]:
+    """Collect garbage before a large tree is built, and not while it is built.
 
-    All that a tree is made of stays, and at Python's own thresholds the collector would look at
-    it again and again, for longer than the tree takes. What it finds before is the tree of the
-    page before. Should another thread come here meanwhile, it finds collection off and leaves it
-    so. Where collections are rare (see ``crawler.gc_tuning``) there is nothing to do.
+    A new tree has no garbage, but at Python's own thresholds the collector would search it again
+    and again, which takes longer than to build it. The collection before frees the tree of the
+    previous page. A second thread finds collection disabled and leaves it so. Where collections
+    are rare (see ``crawler.gc_tuning``), nothing needs to be done.
     """
     if size < LARGE or not gc.isenabled() or gc.get_threshold()[0] > _RARE:
         yield
@@ -82,27 +82,28 @@ def _uncollected(size: int) -> Iterator[None]:
         gc.enable()
 
 
+# A threshold of young objects above Python's own, below that of ``crawler.gc_tuning``.
 _RARE = 50_000
 
 
 class _QuietBuilder(LXMLTreeBuilder):
-    """BeautifulSoup's own builder, for markup that is known to be UTF-8 and meant as HTML."""
+    """BeautifulSoup's own builder, for markup that is certainly UTF-8 and HTML: no warnings."""
 
     def prepare_markup(self, markup: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        # BeautifulSoup 4.13 sets it in the method that this one stands in for.
+        # BeautifulSoup 4.13 sets it in the method that is overridden here.
         self.processing_instruction_class = ProcessingInstruction
-        # libxml2 drops the mark too, but takes one with nothing behind it for text.
+        # libxml2 drops the byte order mark too, but reads a mark at the end as text.
         mark: Any = "\ufeff" if isinstance(markup, str) else codecs.BOM_UTF8
         yield markup.removeprefix(mark), "utf-8", None, False
 
 
-def builder() -> LXMLTreeBuilder:
-    """What decides, for tags made one by one, all that depends on how a page is parsed."""
+def quiet_builder() -> LXMLTreeBuilder:
+    """Return BeautifulSoup's own builder, for tags that are made one by one."""
     return _QuietBuilder()
 
 
 class _FastBuilder(_QuietBuilder):
-    """Its own builder with one step in place of the many."""
+    """BeautifulSoup's builder, with ``TreeBuilderTarget`` as the target of the parser's events."""
 
     def __init__(self, references: list[Reference] | None = None) -> None:
         super().__init__()
@@ -110,15 +111,13 @@ class _FastBuilder(_QuietBuilder):
 
     def feed(self, markup: Any) -> None:
         target = TreeBuilderTarget(self.soup, self, self._references)
-        # The list is of this page, not of what is parsed later for a copy of the soup.
+        # The list is for this page only: a copy of the soup uses its builder again.
         self._references = None
-        if (
-            markup.count("<" if isinstance(markup, str) else b"<") > MANY
-        ):  # those that are nested far too deep are among these
-            target = _Shallow(self.soup, self, target._references)
+        if markup.count("<" if isinstance(markup, str) else b"<") > MANY_TAGS:
+            target = _DepthLimitedTarget(self.soup, self, target._references)
         parser = etree.HTMLParser(target=target, encoding="utf-8", recover=True)
         try:
-            if isinstance(target, _Shallow):
+            if isinstance(target, _DepthLimitedTarget):
                 _feed_until_too_deep(parser, target, markup)
             else:
                 parser.feed(markup)
@@ -128,32 +127,32 @@ class _FastBuilder(_QuietBuilder):
 
 
 class _TooDeepError(Exception):
-    """More elements are within each other than are read."""
+    """Elements are nested deeper than ``DEEPEST``."""
 
 
-class _Shallow(TreeBuilderTarget):
-    """Ends where elements are nested deeper than ``DEEPEST``.
+class _DepthLimitedTarget(TreeBuilderTarget):
+    """A target that stops where elements are nested deeper than ``DEEPEST``.
 
-    lxml's parser goes through all open elements for each end tag that matches none: what is a
-    hundred thousand deep, with as many such tags, would take it half a minute.
+    For each end tag without a start tag, lxml's parser searches all open elements. A page that is
+    nested a hundred thousand deep, with as many such end tags, would take half a minute.
     """
 
     depth = 0
 
     def start(self, name: str, attributes: Any) -> Any:
-        """As in ``TreeBuilderTarget``. Raises _TooDeepError."""
+        """Open a tag. Raises _TooDeepError."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise _TooDeepError
         return super().start(name, attributes)
 
     def end(self, name: str) -> None:
-        """As in ``TreeBuilderTarget``."""
+        """Close the innermost tag."""
         self.depth -= 1
         super().end(name)
 
 
-def _feed_until_too_deep(parser: Any, target: _Shallow, markup: bytes) -> None:
+def _feed_until_too_deep(parser: Any, target: _DepthLimitedTarget, markup: bytes) -> None:
     try:
         for start in range(0, len(markup), _PIECE):
             parser.feed(markup[start : start + _PIECE])
@@ -164,7 +163,7 @@ def _feed_until_too_deep(parser: Any, target: _Shallow, markup: bytes) -> None:
 
 
 def _bs4_is_as_expected() -> bool:
-    """True if the installed BeautifulSoup builds nodes as ``TreeBuilderTarget`` does."""
+    """Compare a sample page's nodes with those that the installed BeautifulSoup makes."""
     sample = (
         b"<!DOCTYPE html><p class='a b'>x<br>\n<!-- y --><script>z</script><meta charset=utf-8>"
     )
@@ -172,14 +171,14 @@ def _bs4_is_as_expected() -> bool:
         theirs = BeautifulSoup(BytesIO(sample), builder=_QuietBuilder)
         ours = BeautifulSoup(BytesIO(sample), builder=_FastBuilder)
         nodes = zip(theirs.descendants, ours.descendants, strict=True)
-        return str(ours) == str(theirs) and all(_look(a) == _look(b) for a, b in nodes)
-    except Exception:  # whatever has changed, their own builder still works
+        return str(ours) == str(theirs) and all(_shape(a) == _shape(b) for a, b in nodes)
+    except Exception:  # whatever has changed, BeautifulSoup's own builder still works
         return False
 
 
-def _look(node: Any) -> Any:
+def _shape(node: Any) -> Any:
     return type(node), {name: type(value) for name, value in vars(node).items()}
 
 
 FAST = _bs4_is_as_expected()
-"""False where the installed BeautifulSoup has changed, and its own builder makes the trees."""
+"""False if the installed BeautifulSoup is not as expected: then its own builder makes the trees."""

@@ -1,6 +1,6 @@
-"""BeautifulSoup's tags of what a selector matches, without a tree of the rest of the page.
+"""Make BeautifulSoup's tags of the elements that match a selector, without the rest of the tree.
 
-The selector is matched in the page's lxml tree, and tags are made of the elements that match: the
+The selector is matched in the page's lxml tree, and tags are made of the matching elements: the
 same tags, in the same order, as ``soup.select`` gives. Pages and selectors for which that is not
 certain are left to BeautifulSoup.
 """
@@ -15,19 +15,18 @@ from bs4 import Tag
 from bs4.element import ResultSet
 from lxml import etree
 
-from crawler.parsing.soup import builder as soup
-from crawler.parsing.soup import css_to_xpath as selectors
+from crawler.parsing.soup import builder
+from crawler.parsing.soup.css_to_xpath import CompiledSelector, compiled
 from crawler.parsing.soup.nodes import AROUND, TreeBuilderTarget
 
 LARGEST = 9_000_000
-"""Bytes of markup up to which lxml keeps all that BeautifulSoup keeps, however it is nested."""
+"""Bytes of markup: of larger pages, lxml and BeautifulSoup may keep different parts."""
 
 
 class Selection:
-    """What ``select`` needs of one page of HTML.
+    """The elements of one HTML page, for ``select``.
 
-    ``root`` is its lxml tree, of ``crawler.parsing.html_tree.parse``, and ``markup`` what that
-    was made of.
+    ``root`` is the lxml tree that ``crawler.parsing.html_tree.parse`` makes of ``markup``.
     """
 
     def __init__(self, root: Any, markup: bytes) -> None:
@@ -38,30 +37,31 @@ class Selection:
         self._page = _Page(root, markup) if _has_all_elements(root, markup) else None
 
     def select(self, css: str, *, first: bool = False) -> ResultSet[Tag] | None:
-        """The tags that ``css`` matches, or the first one; None if BeautifulSoup must match it.
+        """Return the tags that ``css`` matches, or the first; None: BeautifulSoup must match it.
 
-        Each tag is as if it had been taken out of the page with ``extract()``. One that stands in
-        another one that matches is a part of it. What is in a tag is made when somebody looks.
+        Each tag is as if ``extract()`` had taken it out of the page. A match inside another match
+        is a part of it. The contents of a tag are made on first access.
         """
         if self._page is None:
             return None
-        path = selectors.compiled(css)
-        if path is None or not self._is_certain(path):
+        selector = compiled(css)
+        if selector is None or not self._is_certain(selector):
             return None
-        elements = (path.first if first else path.all)(self._root)
-        made = _tags if _are_nested(elements) else _unread
-        return ResultSet(None, list(made(elements, self._page)))
+        elements = (selector.first if first else selector.all)(self._root)
+        make_tags = _tags if _are_nested(elements) else _lazy_tags
+        return ResultSet(None, list(make_tags(elements, self._page)))
 
-    def _is_certain(self, path: selectors.CompiledSelector) -> bool:
-        if path.reads_attributes and self._has_plain_names is None:
+    def _is_certain(self, selector: CompiledSelector) -> bool:
+        """True if the page has no names or spaces that lxml and BeautifulSoup read differently."""
+        if selector.reads_attributes and self._has_plain_names is None:
             self._has_plain_names = not (_BRACES.search(self._markup) and _has_braces(self._root))
-        if path.splits and self._has_plain_spaces is None:
+        if selector.splits and self._has_plain_spaces is None:
             self._has_plain_spaces = not _ODD_SPACES.search(self._markup)
         names, spaces = self._has_plain_names, self._has_plain_spaces
-        return bool((names or not path.reads_attributes) and (spaces or not path.splits))
+        return bool((names or not selector.reads_attributes) and (spaces or not selector.splits))
 
 
-# BeautifulSoup takes such a name of an attribute for one in a namespace.
+# BeautifulSoup reads an attribute name such as ``{a}b`` as a name in a namespace.
 _BRACES = re.compile(rb"\{[^ \t\n\f\r=>/{}]*+\}[^ \t\n\f\r=>/]")
 _has_braces = etree.XPath("boolean(//@*[starts-with(name(), '{')])")
 
@@ -72,12 +72,13 @@ _ODD_SPACES = re.compile(
 
 
 def _has_all_elements(root: Any, markup: bytes) -> bool:
-    """True if lxml's tree has the elements that BeautifulSoup's has, in the same places.
+    """True if lxml's tree has the same elements as BeautifulSoup's, in the same places.
 
-    What follows the end of the page is elsewhere, text around a late doctype is in pieces, and
-    soupsieve does not look into templates. Since libxml2 2.14 there are no processing instructions.
+    The differences: elements after the end of the page are in other places, text around a late
+    doctype is in pieces, and soupsieve does not search templates. Since libxml2 2.14 HTML has no
+    processing instructions.
     """
-    if not soup.FAST or etree.LIBXML_VERSION < _AS_FED or root is None or len(markup) > LARGEST:
+    if not builder.FAST or etree.LIBXML_VERSION < _AS_FED or root is None or len(markup) > LARGEST:
         return False
     markup = markup.lower()
     end = markup.find(b"</html")
@@ -91,13 +92,13 @@ def _has_all_elements(root: Any, markup: bytes) -> bool:
 
 
 _AS_FED = (2, 14)
-"""The libxml2 since which a page that is fed, as BeautifulSoup does it, is read like any other."""
+"""Since this libxml2 a page gives the same tree if it is fed in pieces, as BeautifulSoup does."""
 
-# Comments that browsers, and libxml2, end in no other place.
-# HTML's white space has no vertical tab, which \s has: that begins another body.
+# White space and comments. Comments that browsers and BeautifulSoup may end at different places do
+# not match. HTML's white space has no vertical tab, which \s has: that begins another body.
 _GAP = rb"(?:[ \t\n\f\r]++|<!--(?!-?>)(?>(?:(?!--!>).)*?-->)%s)*+"
 _END = re.compile(rb"</html[ \t\n\f\r]*+>" + _GAP % b"", re.DOTALL)
-# ``<html/>`` ends the page too. A tag that only looks so is left to BeautifulSoup as well.
+# ``<html/>`` ends the page too. A tag that only looks similar is left to BeautifulSoup as well.
 _HTML = re.compile(rb"<html(?=[ \t\n\f\r/])")
 _HTML_TAG = re.compile(
     rb"<html(?:[ \t\n\f\r]++[^ \t\n\f\r\"'<>/=]++"
@@ -112,26 +113,27 @@ def _begins_at(doctype: int, markup: bytes) -> bool:
 
 
 class _Page:
-    """What the tags of a page are made with.
+    """The context in which the tags of a page are made.
 
-    lxml's tree and BeautifulSoup differ in ``<input disabled>``: the tree has ``disabled`` as its
-    value, as if it had been written there, and BeautifulSoup has an empty one.
+    lxml's tree and BeautifulSoup differ in ``<input disabled>``: the tree has the value
+    ``disabled``, as if the page had it, and BeautifulSoup has an empty value.
     """
 
     def __init__(self, root: Any, markup: bytes) -> None:
-        self.builder = soup.builder()
+        self.builder = builder.quiet_builder()
         self._root = root
         self._markup = markup
         self._values: dict[Any, dict[str, str]] | None = None
         self._has_values: bool | None = None
 
     def correct(self, element: Any, attributes: dict[str, str]) -> None:
-        """Empty the values of boolean attributes of ``element`` that the page does not write."""
+        """Empty those values of an element's boolean attributes that are not in the markup."""
         for name in BOOLEAN.intersection(attributes):
             if attributes[name] == name:
-                attributes[name] = self._written(element, name)
+                attributes[name] = self._value(element, name)
 
-    def _written(self, element: Any, name: str) -> str:
+    def _value(self, element: Any, name: str) -> str:
+        """Return the value that the markup has; parse it again if it has any such value."""
         if self._has_values is None:
             self._has_values = _BOOLEAN_WITH_VALUE.search(self._markup) is not None
         if not self._has_values:
@@ -174,14 +176,14 @@ _BOOLEAN_WITH_VALUE = re.compile(
 
 
 def _tags(elements: list[Any], page: _Page) -> Iterator[Tag]:
-    """The tags of ``elements``, which are in the order of the page."""
+    """Make the tags of ``elements``, which are in the order of the page."""
     target = TreeBuilderTarget(None, page.builder)
     start, data = target.start, target.data
     waiting = iter(elements)
     element = next(waiting, None)
     while element is not None:
         top = element
-        target.begin([one.tag for one in top.iterancestors(*AROUND)][::-1])
+        target.begin([around.tag for around in top.iterancestors(*AROUND)][::-1])
         for event, node in etree.iterwalk(top, events=("start", "end", "comment")):
             if event == "start":
                 attributes = dict(node.items())
@@ -206,11 +208,12 @@ def _tags(elements: list[Any], page: _Page) -> Iterator[Tag]:
 
 
 def _are_nested(elements: list[Any]) -> bool:
+    """True if an element may be inside of another."""
     if len(elements) < 2:
         return False
     matching = set(elements)
     names = {element.tag for element in elements}
-    # Asking for the names is quick: mostly there is no such ancestor.
+    # A search by names is quick: mostly there is no such ancestor.
     ancestors = (ancestor for element in elements for ancestor in element.iterancestors(*names))
     try:
         return any(ancestor in matching for ancestor in ancestors)
@@ -218,8 +221,8 @@ def _are_nested(elements: list[Any]) -> bool:
         return True
 
 
-def _unread(elements: list[Any], page: _Page) -> Iterator[Tag]:
-    """The tags of ``elements``, with all but their contents."""
+def _lazy_tags(elements: list[Any], page: _Page) -> Iterator[Tag]:
+    """Make the tags of ``elements`` without their contents."""
     target = TreeBuilderTarget(None, page.builder)
     for element in elements:
         target.begin(())
@@ -235,15 +238,15 @@ def _unread(elements: list[Any], page: _Page) -> Iterator[Tag]:
 
 
 class LazyTag(Tag):
-    """A tag whose contents are still lxml's: many a tag is only asked for an attribute.
+    """A tag whose contents are not made yet: spiders often need nothing but an attribute.
 
-    The first look at its contents makes them, and makes it a plain ``Tag``.
+    The first access to its contents makes them, and turns it into a plain ``Tag``.
     """
 
     _origin: tuple[Any, Any]
 
     def __getattr__(self, name: str) -> Any:
-        # Python comes here for what a tag does not have: children by their names, for example.
+        # Python calls this for missing attributes only, among them the names of children.
         if name in ("contents", "next_element"):
             return getattr(self._read(), name)
         return super().__getattr__(name)
@@ -255,14 +258,15 @@ class LazyTag(Tag):
         return self._read().__reduce_ex__(protocol)
 
     def _read(self) -> Tag:
+        """Make the contents."""
         tag: Any = self
         element, page = self._origin
-        (made,) = _tags([element], page)
-        tag.contents, tag.next_element = made.contents, made.next_element
-        for child in made.contents:
+        (complete,) = _tags([element], page)
+        tag.contents, tag.next_element = complete.contents, complete.next_element
+        for child in complete.contents:
             child.parent = tag
-        if made.contents:
-            made.contents[0].previous_element = tag
+        if complete.contents:
+            complete.contents[0].previous_element = tag
         del tag._origin
         tag.__class__ = Tag
         plain: Tag = tag

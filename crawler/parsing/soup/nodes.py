@@ -1,8 +1,8 @@
-"""The nodes of a BeautifulSoup tree, made in one step each.
+"""Make the nodes of a BeautifulSoup tree, each in one step.
 
 BeautifulSoup's lxml builder turns each event of the parser (start of a tag, text, …) into about
-ten calls of general methods. ``TreeBuilderTarget`` takes the same events, and makes the same
-objects and the same links between them.
+ten calls of general methods. ``TreeBuilderTarget`` receives the same events, and makes the same
+objects with the same links between them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _new_string: Any = str.__new__
 
 
 class TreeBuilderTarget:
-    """What lxml tells its events to: it makes the tree below ``soup``.
+    """The target of lxml's parser: make the tree below ``soup``.
 
     All attributes of a tag and all links to its neighbours are set here, in the order of the
     document, as ``Tag.__init__``, ``PageElement.setup`` and ``BeautifulSoup.object_was_parsed``
-    set them between them. What links and bases refer to is added to ``references``. Without a
-    ``soup`` it makes what stands nowhere, from ``begin`` to ``finish``.
+    set them. The references of links and bases are added to ``references``. Without a ``soup``,
+    single tags without parents are made: ``begin``, the tag's events, ``finish``.
     """
 
     def __init__(self, soup: Any, builder: Any, references: list[Reference] | None = None) -> None:
@@ -44,35 +44,36 @@ class TreeBuilderTarget:
         self._builder = builder
         self._references = references
         self._namespaces = builder.active_namespace_prefixes[-1]
-        # The innermost open tag, its contents, and the node made last.
+        # The innermost open tag, its contents, and the last node.
         self._parent = soup
         self._contents: list[Any] = [] if soup is None else soup.contents
         self._last: Any = None
-        # The class of strings here and whether white space counts; what they were further out.
+        # The class of strings here and whether white space counts; a stack of both for the
+        # tags around.
         self._strings: Any = NavigableString
         self._preserve = False
         self._outside: list[tuple[Any, bool]] = []
-        # Text comes in pieces; they are put together when something else comes.
+        # Text comes in pieces; the next other event joins them.
         self._pending: list[str] = []
         self.data = self._pending.append
 
-    def begin(self, within: Iterable[str]) -> None:
-        """A tag by itself comes. ``within`` names those of ``AROUND`` that are, outermost first."""
+    def begin(self, ancestors: Iterable[str]) -> None:
+        """Begin a single tag. ``ancestors``: those named in ``AROUND``, outermost first."""
         self._parent = self._last = None
         self._contents = []
         self._strings, self._preserve = NavigableString, False
-        for name in within:
+        for name in ancestors:
             self._strings = _CONTAINERS.get(name, self._strings)
             self._preserve = self._preserve or name in _PRESERVING
 
     def finish(self) -> None:
-        """The tag that came by itself ends."""
+        """End a single tag."""
         if self._pending:
             self._flush(None)
         self._outside.clear()
 
     def start(self, name: str, attributes: Any) -> Any:
-        """A tag opens. ``attributes`` is a dict that nobody else uses."""
+        """Open a tag, which takes over the dict ``attributes``."""
         can_be_empty, interesting, lists, refers, is_special = kinds[name]
         tag = _new(Tag)
         tag.parser_class = BeautifulSoup
@@ -126,7 +127,7 @@ class TreeBuilderTarget:
         return tag
 
     def end(self, name: str) -> None:
-        """The innermost tag closes: lxml closes all tags, in order."""
+        """Close the innermost tag: lxml closes all tags, in order."""
         if self._pending:
             self._flush(None)
         self._parent = parent = self._parent.parent
@@ -140,7 +141,7 @@ class TreeBuilderTarget:
         return self._add(text, self._strings, following)
 
     def _add(self, text: str, string_class: Any, following: Any = None) -> Any:
-        """Add a string, and say that ``following`` comes next."""
+        """Add a string, and link it to the ``following`` node."""
         if text != "\n" and not self._preserve and not text.strip(_SPACES):
             text = "\n" if "\n" in text else " "
         string = _new_string(string_class, text)
@@ -174,59 +175,63 @@ class TreeBuilderTarget:
         self._builder.set_up_substitutions(tag)
 
     def _with_namespaces(self, name: str, attributes: Any) -> Any:
-        """Attributes of which one is called ``{namespace}name``, as its own builder has them."""
-        named = {}
+        """Convert names such as ``{namespace}name``, as BeautifulSoup's own builder does."""
+        converted = {}
         for key, value in attributes.items():
             namespace, brace, local = key[1:].partition("}")
             if key[0] == "{" and brace:
                 prefix = self._builder._prefix_for_namespace(namespace)
-                named[NamespacedAttribute(prefix, local, namespace)] = value
+                converted[NamespacedAttribute(prefix, local, namespace)] = value
             else:
-                named[key] = value
-        return self._builder._replace_cdata_list_attribute_values(name, named)
+                converted[key] = value
+        return self._builder._replace_cdata_list_attribute_values(name, converted)
 
     def comment(self, text: str) -> None:
-        """A comment."""
-        self._other(text, Comment)
+        """Add a comment."""
+        self._add_special(text, Comment)
 
     def doctype(self, name: str, public: str, system: str) -> None:
-        """The document type."""
-        self._other(Doctype._string_for_name_and_ids(name, public, system), Doctype)
+        """Add the document type."""
+        self._add_special(Doctype._string_for_name_and_ids(name, public, system), Doctype)
 
     def pi(self, name: str, text: str) -> None:
-        """A processing instruction."""
-        self._other(f"{name} {text}", ProcessingInstruction)
+        """Add a processing instruction."""
+        self._add_special(f"{name} {text}", ProcessingInstruction)
 
-    def _other(self, text: str, string_class: Any) -> None:
+    def _add_special(self, text: str, string_class: Any) -> None:
         if self._pending:
             self._flush(None)
         self._add(text, string_class)
 
     def close(self) -> None:
-        """The document ends."""
+        """End the document."""
         self.finish()
         self._soup._most_recent_element = self._last
 
 
-# What BeautifulSoup decides about a tag by its name alone
+# Properties of tags that depend on their names alone
 
 _LISTS: Any = LXMLTreeBuilder.DEFAULT_CDATA_LIST_ATTRIBUTES
 _PRESERVING: Any = LXMLTreeBuilder.DEFAULT_PRESERVE_WHITESPACE_TAGS
 _CONTAINERS: Any = LXMLTreeBuilder.DEFAULT_STRING_CONTAINERS
 
 SPECIAL = {*_CONTAINERS, *_PRESERVING}
-"""Tags that change what the strings in them are."""
+"""Tags whose strings are of another class, or keep their white space."""
 
 AROUND = tuple(SPECIAL - {"script", "style", "textarea"})
-"""Those of them that have tags in them. In the others all is text."""
+"""Those special tags that can contain tags. The others contain text only."""
 
 REFERRING = ("a", "area", "base")
-"""Tags whose ``href`` links depend on."""
+"""Tags whose ``href`` is a reference of the page's links."""
 
 
 def _kind(name: str) -> tuple[bool, Any, frozenset[str], bool, bool]:
-    """May it be empty, what strings are of interest in it, which of its attributes are lists of
-    values, does it refer to something, is there anything special about it."""
+    """Return the properties of a tag.
+
+    They are: whether it may be empty, its interesting types of strings, its attributes that are
+    lists of values, whether it is in ``REFERRING``, and whether its strings or its attributes
+    need more work.
+    """
     return (
         LXMLTreeBuilder().can_be_empty_element(name),
         Tag.MAIN_CONTENT_STRING_TYPES,
@@ -237,13 +242,13 @@ def _kind(name: str) -> tuple[bool, Any, frozenset[str], bool, bool]:
 
 
 class _Kinds(dict[str, Any]):
-    """By name: what ``_kind`` says of it."""
+    """A cache of ``_kind`` by name."""
 
     MOST = 2000
 
     def __missing__(self, name: str) -> Any:
         kind = _kind(name)
-        # Pages may make up names without end; HTML has about 150.
+        # HTML has about 150 names, but a page may use any number.
         if len(self) < self.MOST:
             self[name] = kind
         return kind

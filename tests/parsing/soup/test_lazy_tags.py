@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from crawler import Response
 from crawler.parsing.html_tree import parse
-from crawler.parsing.soup import builder as soup
-from crawler.parsing.soup import css_to_xpath as selectors
+from crawler.parsing.soup import builder
 from crawler.parsing.soup.lazy_tags import Selection
+from tests.parsing.soup.selectors import SELECTORS, random_selectors
 from tests.trees import BROKEN, POSTGRES, PYTHON, looks, theirs
 
 
@@ -33,63 +33,6 @@ def assert_same_tags(markup: bytes, css: str, found: list[Tag]) -> None:
     for tag, other in zip(found, expected, strict=True):
         if tag.parent is None:
             assert looks(tag) == looks(other.extract())
-
-
-# Selectors
-
-KNOWN = """
-p | * | a.b | .a.b | #x | p#x.a | a[href] | [href="x"] | a[title=''] | [href^='h'] | [href$="l"]
-[href*=t] | [title~=y] | [title|=en] | div p | div > p | div>p>b | h1 + p | h1, h2 | .a .b , i
-li:first-child | li:last-child | li:only-child | p:first-of-type | p:last-of-type | b:only-of-type
-td:nth-child(2) | td:nth-last-child(1) | li:nth-of-type(3) | li:nth-last-of-type(2)
-a:not(.b) | :not(p) | a:not([href]) | b:not(p b) | p:not(:first-child) | DIV.a | A[HREF]
-html | body > * | head title | .größe | #été | [data-x="a'b"] | [data-x='a b'] | p > b + i
-a:not(.a):not(#x) | .a > .b:first-child | *:nth-child(1) | title
-""".replace("\n", "|")
-OTHERS = r"""
-p ~ b | a:nth-child(odd) | li:nth-child(2n+1) | a:-soup-contains("x") | :is(h1, h2) | p:has(b)
-:root | p:empty | a[rel=next] | [class="a b"] | input[type=TEXT] | [a=b i] | svg|a | .a\.b | a/**/b
-[href!=x] | [title^=''] | *:first-of-type | [title~='x y'] | a:link | :not(.a, .b) | é | [é]
-li:nth-child(0) | [a="'\""] | :nth-child(2 of .a)
-""".replace("\n", "|")
-
-
-def split(text: str) -> list[str]:
-    return [css.strip() for css in text.replace("svg|a", "svg¦a").replace("|=", "¦=").split("|")]
-
-
-SELECTORS = [css.replace("¦", "|") for css in split(KNOWN) if css]
-OTHER_SELECTORS = [css.replace("¦", "|") for css in split(OTHERS) if css]
-
-COMPOUNDS = st.sampled_from(
-    [
-        *("*", "p", "b", "i", "a", "div", "table", "tr", "td", "li", "html", "body", "title"),
-        *(".a", ".b", "div.a.b", "[href]", "[href=x]", "[href^=x]", "[class]", ":first-child"),
-        *("td:last-child", "b:nth-child(2)", "i:nth-of-type(2)", "li:only-child", "b:not(.a)"),
-        *("*:not(div)", "p:not(:last-child)", "b:last-of-type", "*:nth-last-child(2)", "option"),
-    ]
-)
-
-
-@st.composite
-def generated(draw: st.DrawFn) -> str:
-    def one() -> str:
-        css = draw(COMPOUNDS)
-        for combinator in draw(st.lists(st.sampled_from([" ", " > ", " + "]), max_size=2)):
-            css += combinator + draw(COMPOUNDS)
-        return css
-
-    return ", ".join([one() for _ in range(draw(st.integers(1, 2)))])
-
-
-@pytest.mark.parametrize("css", SELECTORS)
-def test_a_common_selector_needs_no_soup(css: str) -> None:
-    assert selectors.compiled(css) is not None
-
-
-@pytest.mark.parametrize("css", OTHER_SELECTORS)
-def test_what_xpath_cannot_say_is_left_to_beautifulsoup(css: str) -> None:
-    assert selectors.compiled(css) is None
 
 
 PAGE = """<!DOCTYPE html>
@@ -111,7 +54,7 @@ def test_tags_of_a_page_are_the_same(css: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(BROKEN, st.one_of(st.sampled_from(SELECTORS), generated()))
+@given(BROKEN, st.one_of(st.sampled_from(SELECTORS), random_selectors()))
 @example(["<div>", "<p>"] * 1200, "div > p")
 @example(["<p class='a\x0cb'>"], ".b")
 @example(["<p class='a&#12;b'>", "<p class='a&#x001F;b'>"], ".b")
@@ -159,7 +102,7 @@ def test_tags_of_real_pages_are_the_same(folder: Path, css: str) -> None:
         markup = page.read_bytes()
         found = own(markup, css)
         assert found is not None, page
-        expected = soup.build(markup).select(css)
+        expected = builder.build(markup).select(css)
         assert [str(tag) for tag in found] == [str(tag) for tag in expected], page
 
 
@@ -268,6 +211,6 @@ def test_pages_without_elements_and_xml() -> None:
 
 
 def test_with_another_beautifulsoup_it_matches_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soup, "FAST", False)
+    monkeypatch.setattr(builder, "FAST", False)
     assert own(PAGE, "p") is None
     assert [tag.text for tag in page().select("h1")] == ["One b"]
