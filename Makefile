@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 # same on every run: Hypothesis tries the same examples, sets have the same order. `make fuzz` is
 # where chance may find something. ARGS="-n 0 -x" has no second process and stops at an error.
 test: $(VENV)/.installed check
-	PYTHONHASHSEED=0 $(BIN)/pytest -n auto $(ARGS)
+	PYTHONHASHSEED=0 $(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

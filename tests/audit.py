@@ -1,7 +1,7 @@
-"""``make check`` asks an index whether a dependency that is installed has a known hole.
+"""``make check``: ask an index whether a dependency that is installed has a known hole.
 
-pip-audit asks PyPI. Where nobody answers, the reason is printed and the check goes on: a machine
-without a network can work. Exit status 1 only for a hole.
+pip-audit asks PyPI. Where PyPI does not answer, the reason is printed and the check goes on, so
+that the network decides nothing. The exit status is 1 for a hole alone.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ def main() -> int:
     try:
         run = subprocess.run(COMMAND, capture_output=True, text=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        told, status = f"not audited: the index took longer than {PATIENCE:g} s", 0
+        message, status = f"not audited: the index took longer than {PATIENCE:g} s", 0
     else:
-        told, status = verdict(run.stdout, run.stderr)
-    print(f"dependencies: {told}")
+        message, status = verdict(run.stdout, run.stderr)
+    print(f"dependencies: {message}")
     return status
 
 
 def verdict(output: str, errors: str) -> tuple[str, int]:
-    """What pip-audit found, in words, and the exit status that it means."""
+    """Return a sentence about pip-audit's result, and the exit status that it means."""
     try:
         packages = json.loads(output)["dependencies"]
     except (ValueError, KeyError, TypeError):

@@ -31,6 +31,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 SEARCH_SECONDS = float(os.environ.get("SEARCH_SECONDS", "0"))
 
 
+LONGEST = {"test_applications.py", "test_docs.py", "test_manuals.py", "test_torture.py"}
+"""Modules with tests of several seconds each."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Repeat a property with new examples until ``SEARCH_SECONDS`` are over."""
@@ -55,6 +59,11 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(config.rootpath / "crawler", quiet=1)
         compileall.compile_dir(config.rootpath / "tests", maxlevels=1, quiet=1)
         compileall.compile_dir(config.rootpath / "benchmarks", maxlevels=0, quiet=1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first: no process waits for them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.hookimpl(optionalhook=True)
