@@ -1,4 +1,4 @@
-"""What a job keeps, as data: requests, hosts, sessions, cookies and failures."""
+"""The records of a job: requests, hosts, sessions, cookies and failures, as plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Cookie(msgspec.Struct, frozen=True, array_like=True):
-    """One cookie as data. ``value`` is ``None`` when a response deleted it."""
+    """A cookie. ``value`` is None if a response deleted it."""
 
     name: str
     value: str | None
@@ -22,65 +22,65 @@ class Cookie(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes two cookies the same one (RFC 6265, section 5.3, step 11)."""
+        """The identity of a cookie (RFC 6265, section 5.3, step 11)."""
         return (self.domain, self.path, self.name)
 
 
 class LoginState(msgspec.Struct, frozen=True, array_like=True):
-    """What a login has left behind, besides cookies."""
+    """The state of a login, besides cookies."""
 
     at: float | None = None
     """When the session logged in, wall clock; None while it is not logged in."""
     headers: dict[str, str] = {}
     """Headers that the spider has set on the session."""
     state: dict[str, Any] = {}
-    """What the spider keeps in ``session.state``."""
+    """The content of ``session.state``, which is the spider's."""
     pages: tuple[str, ...] = ()
-    """Where the forms of the login stood, without query."""
+    """The URLs of pages with forms of the login, without query."""
     sites: tuple[str, ...] = ()
-    """The sites that the login has visited: auth and its headers go to no other."""
+    """The sites that the login has visited: its auth and headers go to no other site."""
     waiting: str = ""
-    """What only a person can answer; the next login waits for that."""
+    """The question that the next login waits for an answer to, such as a code; or empty."""
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
-    """How much a session has been used, and when."""
+    """The use of a session: its pages and logins, and the period of its quota."""
 
     pages: int = 0
-    """Responses that came through it."""
+    """The number of responses of the session."""
     window_at: float = 0.0
-    """When the time began that a quota is counted for, wall clock."""
+    """When the period of the quota began, wall clock."""
     window_pages: int = 0
     logins: int = 0
     logged_out_at: float | None = None
-    """When a page last came back as if nobody were logged in, wall clock."""
+    """When a response last showed that the session was logged out, wall clock."""
 
 
 class RobotsFile(msgspec.Struct, array_like=True):
-    """A host's robots.txt: its rules as bytes and the crawl-delay (seconds) meant for us."""
+    """The robots.txt of a host: its rules as bytes, and its crawl-delay (seconds)."""
 
     body: bytes
     crawl_delay: float | None = None
     cause: str = ""
-    """Why there are no rules to go by, in a word; nothing may be asked then."""
+    """Why there are no rules, in a word; then no page may be requested."""
     message: str = ""
-    """The same in a sentence."""
+    """The cause in a sentence."""
 
 
 class NewRequest(msgspec.Struct, array_like=True):
-    """A new request as it goes into the frontier."""
+    """A request on its way into the frontier."""
 
     fingerprint: bytes
     origin: str
     rank: int
-    """Ascending: what has the least rank goes first."""
+    """The place in the queue: the lowest rank goes out first."""
     callback: str
     request: msgspec.Raw
     once: bool = False
     """It must not be sent twice."""
     dont_filter: bool = False
     account: str = ""
-    """The account that asks; empty where there is only one identity."""
+    """The account that the request belongs to; empty if the job has no accounts."""
 
 
 class FailureReport(msgspec.Struct, array_like=True):
@@ -93,7 +93,7 @@ class FailureReport(msgspec.Struct, array_like=True):
 
 
 class Key(NamedTuple):
-    """A request's place in its host's queue: what has the least rank, then id, goes first."""
+    """The place of a request in the queue of its host, by rank, then by id."""
 
     rank: int
     id: int
@@ -127,12 +127,12 @@ class QueuedRequest(NamedTuple):
 
 
 PendingRow = tuple[int, int, int, int, bytes]
-"""A request as it stands in a queue: host, rank, id, ``once`` and the Request in msgpack. A plain
-tuple, for there are hundreds of new ones in a page, and most are needed by the store alone."""
+"""A row of a queue: host, rank, id, ``once`` and the Request in msgpack. A plain tuple, since a
+page gives hundreds of them, and most are only used by the store."""
 
 
 class HostRow(NamedTuple):
-    """A host as the store keeps it. Times are wall-clock seconds since the epoch."""
+    """A host as it is stored. Times are wall-clock seconds since the epoch."""
 
     id: int
     origin: str
@@ -143,15 +143,15 @@ class HostRow(NamedTuple):
     robots: RobotsFile | None = None
     robots_at: float = 0.0
     account: str = ""
-    """Whose requests these are; each account has queues and clocks of its own."""
+    """The account of the requests; each account has queues and clocks of its own."""
     seeded: bool = False
-    """A seed is at this host."""
+    """True if a seed is at this host."""
     requests: int = 0
-    """Requests that were made pending here, over all runs."""
+    """The number of requests that were queued here, over all runs."""
 
 
 class SessionRecord(NamedTuple):
-    """A session as data."""
+    """A session as it is stored."""
 
     key: str
     cookies: list[Cookie]

@@ -157,7 +157,7 @@ class Job:
         with self.store.transaction():
             self.store.meta.set("running", True)
             self.store.meta.set("pid", os.getpid())
-            self._run_store.save_place()
+            self._run_store.save_location()
             if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):
                 self.store.shift_times(back)
             self.store.meta.set("record", self.record.updated(self.config))

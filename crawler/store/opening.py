@@ -15,7 +15,7 @@ from crawler.store.sqlite.errors import translating_sqlite_errors
 from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
 
-PLACE = "place"
+LOCATION = "place"
 """The name in ``store.meta`` of the file that the job was run in last."""
 
 
@@ -28,11 +28,11 @@ class RunStore:
 
     def is_copy(self) -> bool:
         """Return True if the job was run last in another file, of which this is a copy."""
-        return self._integrity.is_another(self.store.meta.get(PLACE))
+        return self._integrity.is_copy(self.store.meta.get(LOCATION))
 
-    def save_place(self) -> None:
+    def save_location(self) -> None:
         """Record in which file the job is run; part of a transaction."""
-        self.store.meta.set(PLACE, self._integrity.place())
+        self.store.meta.set(LOCATION, self._integrity.location())
 
     def begin(self) -> None:
         """Mark the store as one that is being written, after the transaction that begins the run.

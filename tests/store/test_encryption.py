@@ -1,4 +1,4 @@
-"""The vault: sessions encrypted at rest, and keys that are missing or wrong."""
+"""Sessions that are stored encrypted, and keys that are missing or wrong."""
 
 from __future__ import annotations
 
@@ -55,30 +55,30 @@ def shows(path: Path) -> list[str]:
     return [text for text in (COOKIE, TOKEN, "c0ffee") if text.encode() in files(path)]
 
 
-# The vault itself
+# The cipher
 
 
-def test_there_and_back() -> None:
-    vault = Cipher(KEY)
-    data = vault.encrypt(b"sid=1")
+def test_data_is_decrypted_as_it_was() -> None:
+    cipher = Cipher(KEY)
+    data = cipher.encrypt(b"sid=1")
     assert b"sid" not in data
-    assert Cipher(KEY, vault.kept).decrypt(data) == b"sid=1"
+    assert Cipher(KEY, cipher.header).decrypt(data) == b"sid=1"
 
 
-def test_the_same_is_never_encrypted_to_the_same() -> None:
-    vault = Cipher(KEY)
-    assert vault.encrypt(b"sid=1") != vault.encrypt(b"sid=1")
-    assert Cipher(KEY).kept["salt"] != vault.kept["salt"]
+def test_equal_data_is_encrypted_differently_each_time() -> None:
+    cipher = Cipher(KEY)
+    assert cipher.encrypt(b"sid=1") != cipher.encrypt(b"sid=1")
+    assert Cipher(KEY).header["salt"] != cipher.header["salt"]
 
 
-def test_the_key_is_not_kept() -> None:
-    assert KEY not in str(Cipher(KEY).kept)
+def test_the_key_is_not_stored() -> None:
+    assert KEY not in str(Cipher(KEY).header)
 
 
 @pytest.mark.parametrize("wrong", ["", "A key that nobody knows", KEY + " "])
 def test_a_wrong_key(wrong: str) -> None:
     with pytest.raises(JobError, match="CRAWL_KEY is not the key"):
-        Cipher(wrong, Cipher(KEY).kept)
+        Cipher(wrong, Cipher(KEY).header)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_a_key_that_does_not_fit(path: Path) -> None:
     assert kept(path, KEY) == SESSION
 
 
-def test_who_only_looks_needs_the_key_for_sessions_alone(path: Path) -> None:
+def test_a_reader_needs_the_key_only_for_sessions(path: Path) -> None:
     keep(path, KEY)
     with closing(store(path, read_only=True)) as reader:
         assert reader.failures.by_cause() == {}
@@ -129,7 +129,7 @@ def test_who_only_looks_needs_the_key_for_sessions_alone(path: Path) -> None:
         store(path, "another", read_only=True)
 
 
-def test_who_only_looks_encrypts_nothing(path: Path) -> None:
+def test_a_reader_encrypts_nothing(path: Path) -> None:
     keep(path)
     with closing(store(path, KEY, read_only=True)) as reader:
         assert reader.sessions.all() == [SESSION]
@@ -145,7 +145,7 @@ def test_a_key_from_now_on(path: Path) -> None:
     assert kept(path, KEY) == SESSION
 
 
-def test_what_is_left_over_is_wiped_after_a_kill(path: Path) -> None:
+def test_remaining_plain_text_is_wiped_after_a_kill(path: Path) -> None:
     keep(path)
     with closing(store(path, KEY)) as opened, opened.transaction():
         opened.meta.set("is_wiped", False)  # as if it had been killed before

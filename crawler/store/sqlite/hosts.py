@@ -57,8 +57,8 @@ class SQLiteHosts(HostStore):
         self._db.executemany(SEED, ((host_id,) for host_id in host_ids))
 
     def with_work(self, limit: int, without: Iterable[int] = ()) -> list[HostRow]:
-        left_out = set(without)
-        rows = (row for row in self._db.execute(WITH_WORK) if row[0] not in left_out)
+        excluded = set(without)
+        rows = (row for row in self._db.execute(WITH_WORK) if row[0] not in excluded)
         return [host_of(row) for row in itertools.islice(rows, limit)]
 
     def origins(self) -> Iterable[str]:

@@ -1,9 +1,8 @@
-"""Check that the store of a job is as the job left it.
+"""Check that a store is as the job left it, before anything is written to it.
 
-A store that was left in good order has a stamp beside it, which says how long it is and what its
-bytes add up to. One that was not has its log (``job.db-wal``), and SQLite puts the two together.
-Whoever copies, moves, cuts or changes these files while nobody looks is told so, before anything
-is written to them.
+After a clean stop a stamp beside the store says how long it is and what its checksum is. After a
+kill there is no such stamp, but the log (``job.db-wal``), which SQLite merges into the store. If
+these files were copied, moved, truncated or changed between two runs, the store is refused.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from crawler.errors import JobError
 from crawler.store import checksum
 from crawler.store.errors import corrupt_store
 from crawler.store.sqlite.errors import translating_sqlite_errors
-from crawler.store.sqlite.row_counts import counted
+from crawler.store.sqlite.row_counts import count_rows
 
-# As bytes: SQLite's module would put text that is none into its message, all of it.
+# As bytes: for invalid text the error message of SQLite's module would contain all of it.
 _STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
 
 
 class IntegrityStamp(msgspec.Struct):
-    """What a store was like when it was left in good order."""
+    """The state of a store after a clean stop; of a running job only the inode."""
 
     size: int
     modified: int
@@ -39,10 +38,10 @@ class IntegrityStamp(msgspec.Struct):
 
     @classmethod
     def of(cls, store: Path) -> IntegrityStamp:
-        """The stamp for a file as it is."""
-        found = store.stat()
-        total = checksum.of_file(store) if found.st_size <= checksum.READ_ALL else None
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino, total)
+        """Return the stamp for a file as it is now."""
+        file = store.stat()
+        crc = checksum.of_file(store) if file.st_size <= checksum.READ_ALL else None
+        return cls(file.st_size, file.st_mtime_ns, file.st_ino, crc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ class StoreIntegrity:
     path: Path
 
     def check(self, outputs: Sequence[Path] = ()) -> None:
-        """Look at the store before it is opened. Raises JobError for one that is not to be trusted.
+        """Raise JobError for a store that is not as the job left it, before SQLite opens it.
 
-        ``outputs`` are files that tell, if the store is gone, that there was one.
+        ``outputs`` are files that prove, if the store is missing, that it once existed.
         """
         with translating_sqlite_errors(self.path):
             if not _size(self.path):
@@ -66,27 +65,28 @@ class StoreIntegrity:
             else:
                 self._check_stamped(stamp)
 
-    def place(self) -> list[Any]:
-        """Where the store is, to be kept in it: on which start of which machine, in which file."""
+    def location(self) -> list[Any]:
+        """Return the boot of the machine and the inode of the store, to be stored in it."""
         return [_boot(), self.path.stat().st_ino]
 
-    def is_another(self, place: list[Any] | None) -> bool:
-        """True for a store that is another file than at ``place``: a copy, or from a backup."""
-        return place is not None and place[-1] != self.place()[-1]
+    def is_copy(self, location: list[Any] | None) -> bool:
+        """Return True if the store is another file than at ``location``: a copy, or a backup."""
+        return location is not None and location[-1] != self.location()[-1]
 
     def begin(self) -> None:
-        """The store has a log from now on; should that be gone, it is noticed."""
+        """Write the stamp of a running job: if the log is missing at the next start, it shows."""
         self._write(IntegrityStamp(0, 0, self.path.stat().st_ino, None))
 
     def stamp(self) -> None:
-        """Say what the store is like now, as its last writer; what its log holds is put into it.
+        """Merge the log into the store, and write the stamp of a clean stop.
 
-        Without a stamp, as where the disk is full, the store is looked at more closely next time.
+        If that fails, for instance since the disk is full, there is no stamp, and the next start
+        reads the store completely.
         """
         try:
             with closing(sqlite3.connect(self.path, timeout=0)) as db:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if not _size(self._log):  # else somebody is reading it, and its log stays
+            if not _size(self._log):  # else a reader has the store open, and the log stays
                 self._write(IntegrityStamp.of(self.path))
         except (OSError, sqlite3.Error):
             with suppress(OSError):
@@ -94,7 +94,7 @@ class StoreIntegrity:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that belongs to the store but the store itself."""
+        """The files that belong to the store, without the store itself."""
         return self._log, self._index, self._stamp
 
     @property
@@ -134,7 +134,7 @@ class StoreIntegrity:
     def _check_stamped(self, stamp: IntegrityStamp) -> None:
         now = IntegrityStamp.of(self.path)
         if now.size != stamp.size or now.checksum != stamp.checksum:
-            if self._log.exists():  # killed when it had just put its log into the store
+            if self._log.exists():  # killed after the log was merged, before the stamp
                 self._check_content()
             else:
                 raise corrupt_store(
@@ -146,21 +146,24 @@ class StoreIntegrity:
             self._check_content()
 
     def _check_killed(self) -> None:
-        """After a kill SQLite has all that it needs, if everything still is where it was."""
-        with closing(_opened(self.path)) as db:
-            place = _kept(db).get("place")
-        if _size(self.path) <= checksum.READ_ALL or place != self.place():
+        """Read the store after a kill; a large one only if it was moved or the machine rebooted.
+
+        SQLite needs only the log, which has checksums of its own.
+        """
+        with closing(_open(self.path)) as db:
+            location = _job_table(db).get("place")
+        if _size(self.path) <= checksum.READ_ALL or location != self.location():
             self._check_content()
 
     def _check_content(self) -> None:
-        """Read all of it: is each table in order, and do all together add up?"""
-        with closing(_opened(self.path)) as db:
+        """Read the store completely: are its tables intact, and are the row counts right?"""
+        with closing(_open(self.path)) as db:
             try:
-                (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-                if found != "ok":
-                    raise corrupt_store(self.path, " ".join(found.split()))
-                wanted = _kept(db).get("tally")
-                if wanted is not None and tuple(wanted) != counted(db).kept:
+                (problem,) = db.execute("PRAGMA quick_check(1)").fetchone()
+                if problem != "ok":
+                    raise corrupt_store(self.path, " ".join(problem.split()))
+                counts = _job_table(db).get("tally")
+                if counts is not None and tuple(counts) != count_rows(db).stored:
                     raise corrupt_store(
                         self.path,
                         "its tables are not of one instant: it may have been copied while the "
@@ -172,20 +175,20 @@ class StoreIntegrity:
                 raise corrupt_store(self.path, str(error)) from None
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """For looking only, so that the log stays apart from the store."""
+def _open(path: Path) -> sqlite3.Connection:
+    """Open a store for reading, which does not merge its log."""
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
-def _kept(db: sqlite3.Connection) -> dict[str, Any]:
-    """What the job itself has stored, all of it, since a bit of any text may have flipped."""
+def _job_table(db: sqlite3.Connection) -> dict[str, Any]:
+    """Return the table ``job``, completely, since a bit of any name or value may have flipped."""
     try:
         rows = db.execute(_STORED)
         return {name.decode(): msgspec.json.decode(value) for name, value in rows}
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
             raise
-        return {}  # no such table: it was killed before it had any
+        return {}  # no such table: the job was killed before it had any
 
 
 def _size(path: Path) -> int:
@@ -196,7 +199,7 @@ def _size(path: Path) -> int:
 
 
 def _boot() -> str:
-    """Something that is another one after each start of the machine, where the system tells."""
+    """Return the id of this boot of the machine, or nothing if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -12,7 +12,7 @@ from crawler.store.protocols import QueueStore
 from crawler.store.sqlite import seen
 from crawler.store.sqlite.hosts import COUNT_REQUESTS
 from crawler.store.sqlite.row_counts import RowCounts
-from crawler.store.sqlite.rows import many
+from crawler.store.sqlite.rows import statements
 from crawler.store.sqlite.tombstones import NOT_DONE, bury
 
 PUSH = "INSERT INTO pending (host, rank, id, once, request) VALUES (?, ?, ?, ?, ?)"
@@ -38,7 +38,7 @@ _FIRST = Key(-(2**63), -1)
 
 
 class SQLiteQueue(QueueStore):
-    """The table ``pending``, and the counters that go with it."""
+    """The table ``pending``. Adding to it also changes ``seen``, the hosts and the row counts."""
 
     def __init__(self, db: sqlite3.Connection, counts: RowCounts) -> None:
         self._db = db
@@ -46,18 +46,19 @@ class SQLiteQueue(QueueStore):
 
     def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
         fingerprints = [seen.row_of(request) for _, request in requests if not request.dont_filter]
-        # In the order of the table. Of two with one fingerprint the first stays the first.
+        # In the order of the table, whose pages are then written once. The sort is stable: of two
+        # equal fingerprints the first stays the first.
         new = seen.insert(self._db, sorted(fingerprints, key=_fingerprint))
-        fresh = len(fingerprints) if new is None else len(new)
+        new_count = len(fingerprints) if new is None else len(new)
         if new is not None:
-            requests = list(seen.only(new, requests))
+            requests = list(seen.only_new(new, requests))
         rows: list[PendingRow] = [
             (host_id, request.rank, number, request.once, bytes(request.request))
             for number, (host_id, request) in enumerate(requests, first)
         ]
-        for query, values in many(PUSH, sorted(rows, key=_host_id)):
+        for query, values in statements(PUSH, sorted(rows, key=_host_id)):
             self._db.execute(query, values)
-        self._counts.add(rows, fresh)
+        self._counts.add(rows, new_count)
         by_id = Counter(map(_host_id, rows))
         self._db.executemany(COUNT_REQUESTS, ((n, host_id) for host_id, n in by_id.items()))
         return rows

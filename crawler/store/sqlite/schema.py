@@ -1,6 +1,6 @@
-"""The store's tables, by recorded migrations: each is applied once, in order, and never edited.
+"""The tables of the store, as recorded migrations: each is applied once, in order, never edited.
 
-How SQLite is tuned for them stands above them.
+Above them are the settings of SQLite.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ def migrate(db: sqlite3.Connection) -> None:
 
 
 def check_version(db: sqlite3.Connection, path: Path) -> None:
-    """Raises JobError for a store that another version of the crawler has made."""
+    """Raise JobError for a store of another version of the crawler."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != len(MIGRATIONS):
         way_out = "use the crawler that made it, or start again with --fresh"
-        if version < len(MIGRATIONS):  # only whoever may write it brings it to this version
+        if version < len(MIGRATIONS):  # a reader may not migrate it
             way_out = "repeat its `crawl run`, which brings it to this one"
         raise JobError(
             f"{path} has store version {version}, but this crawler knows version "

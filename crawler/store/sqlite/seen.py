@@ -1,4 +1,4 @@
-"""Seen: every fingerprint that a job has ever known, with the callback that asked for it."""
+"""The fingerprints of all requests of a job in SQLite, with the callbacks that came first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from crawler.records import NewRequest
 from crawler.store.protocols import SeenStore
 from crawler.store.sqlite.row_counts import RowCounts
-from crawler.store.sqlite.rows import AT_ONCE, many
+from crawler.store.sqlite.rows import ROWS_PER_STATEMENT, statements
 
 INTO_SEEN = "INTO seen VALUES (?, ?)"
 SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
@@ -19,36 +19,45 @@ FINAL_BY = "SELECT callback FROM arrived WHERE fingerprint = ?"
 Row = tuple[bytes, str | None]
 
 
-def row_of(found: NewRequest) -> Row:
-    """Nearly all requests go to ``parse``; leaving that out keeps ten million rows small."""
-    return found.fingerprint, None if found.callback == "parse" else found.callback
+def row_of(request: NewRequest) -> Row:
+    """Return the row of a request.
+
+    Nearly all callbacks are ``parse``, which is stored as NULL: that keeps ten million rows small.
+    """
+    return request.fingerprint, None if request.callback == "parse" else request.callback
 
 
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes] | None:
-    """Remember these; part of a transaction. The fingerprints that were new, None if all were."""
-    new: set[bytes] | None = None  # SQLite takes a third less where it need not say which they are
-    for number, (query, values) in enumerate(many(INTO_SEEN, rows)):
+    """Add rows; part of a transaction. Return the fingerprints that were new, None if all were.
+
+    None saves time: SQLite takes a third less if it need not return the new ones.
+    """
+    new: set[bytes] | None = None
+    for number, (query, values) in enumerate(statements(INTO_SEEN, rows)):
         if new is None:
             try:
                 db.execute(f"INSERT {query}", values)
                 continue
-            except sqlite3.IntegrityError:  # none of these rows is in
-                new = {fingerprint for fingerprint, _ in rows[: number * AT_ONCE]}
-        fresh = db.execute(f"INSERT OR IGNORE {query} RETURNING fingerprint", values)
-        new.update(itertools.chain.from_iterable(fresh))
+            except sqlite3.IntegrityError:  # then none of this statement was inserted
+                new = {fingerprint for fingerprint, _ in rows[: number * ROWS_PER_STATEMENT]}
+        inserted = db.execute(f"INSERT OR IGNORE {query} RETURNING fingerprint", values)
+        new.update(itertools.chain.from_iterable(inserted))
     return new
 
 
-def only(
+def only_new(
     new: set[bytes], requests: Iterable[tuple[int, NewRequest]]
 ) -> Iterator[tuple[int, NewRequest]]:
-    """Those that are new, each once, or need not be; what is found leaves ``new``."""
-    for host, found in requests:
-        if not found.dont_filter:
-            if found.fingerprint not in new:
+    """Yield requests whose fingerprint is in ``new``, and all with ``dont_filter``.
+
+    Removes from ``new`` what it yields, since a batch may have equal requests.
+    """
+    for host_id, request in requests:
+        if not request.dont_filter:
+            if request.fingerprint not in new:
                 continue
-            new.remove(found.fingerprint)  # it may have been found twice at once
-        yield host, found
+            new.remove(request.fingerprint)
+        yield host_id, request
 
 
 class SQLiteSeen(SeenStore):

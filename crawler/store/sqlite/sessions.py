@@ -1,4 +1,4 @@
-"""The sessions, the failures and the job's own record in SQLite: small tables, plainly kept."""
+"""The sessions, the failures and the job's own values in SQLite: small, simple tables."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class SQLiteSessions(SessionStore):
 
     def get(self, key: str) -> SessionRecord | None:
         row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else session_of(self._encryption.open(row))
+        return None if row is None else session_of(self._encryption.decrypt(row))
 
     def save(self, session: SessionRecord) -> None:
         row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
-        self._db.execute(SAVE_SESSION, self._encryption.close(row))
+        self._db.execute(SAVE_SESSION, self._encryption.encrypt(row))
 
     def all(self) -> list[SessionRecord]:
-        return [session_of(self._encryption.open(row)) for row in self._db.execute(SESSION)]
+        return [session_of(self._encryption.decrypt(row)) for row in self._db.execute(SESSION)]

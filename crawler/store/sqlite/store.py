@@ -1,8 +1,8 @@
-"""The store of a single machine: one SQLite file in the job's folder.
+"""The store in one SQLite file: the connection, the transaction and the groups.
 
-Write-ahead logging with ``synchronous=NORMAL``: a killed process loses nothing that it had
-committed. A machine that loses power may lose the last commits, but whole ones and from the end,
-so the store is never ahead of the output, which is synced before each commit.
+It uses write-ahead logging with ``synchronous=NORMAL``. A killed process loses no commit. A machine
+that loses power may lose the last commits, but only whole ones, and from the end: so the store is
+never ahead of the output, which is synced before each commit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crawler.store.sqlite.errors import store_error
 from crawler.store.sqlite.hosts import SQLiteAccounts, SQLiteHosts
 from crawler.store.sqlite.queue import SQLiteQueue
 from crawler.store.sqlite.row_counts import RowCounts
-from crawler.store.sqlite.rows import set_back
+from crawler.store.sqlite.rows import shift_times
 from crawler.store.sqlite.schema import TUNING, check_version, migrate
 from crawler.store.sqlite.seen import SQLiteSeen
 from crawler.store.sqlite.sessions import SQLiteFailures, SQLiteMeta, SQLiteSessions
@@ -29,16 +29,16 @@ from crawler.store.sqlite.tombstones import delete_done
 
 
 class SQLiteStore(Store):
-    """A job's state in one file, made with mode 0600. Raises JobError for a file it cannot use."""
+    """The state of a job in one file of mode 0600. Raises JobError for a file that is no store."""
 
     def __init__(self, path: Path, *, read_only: bool = False, key: str | None = None) -> None:
-        """With ``key`` what sessions consist of is encrypted, from now on if it was not."""
+        """With ``key`` the content of sessions is encrypted, from now on if it was not before."""
         self._path = path
         self._checkpoints = Checkpoints(path)
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as stack:
             try:
                 self._db = self._connect(read_only)
-                opened.callback(self._db.close)
+                stack.callback(self._db.close)
                 self._db.execute("PRAGMA busy_timeout = 10000")
                 if not read_only:
                     for pragma in TUNING:
@@ -48,12 +48,12 @@ class SQLiteStore(Store):
                 self._open_groups(key, read_only=read_only)
             except (sqlite3.DatabaseError, OSError, *UNREADABLE) as error:
                 raise store_error(error, path) or corrupt_store(path, str(error)) from None
-            opened.pop_all()
+            stack.pop_all()
 
     def _open_groups(self, key: str | None, *, read_only: bool) -> None:
         db, encryption = self._db, SessionEncryption(self._path)
         self.meta = SQLiteMeta(db)
-        self._counts = RowCounts.of(db, (0, 0, 0) if read_only else self.meta.get("tally"))
+        self._counts = RowCounts.load(db, (0, 0, 0) if read_only else self.meta.get("tally"))
         self.hosts = SQLiteHosts(db)
         self.accounts = SQLiteAccounts(db, self.hosts, self._counts)
         self.queue = SQLiteQueue(db, self._counts)
@@ -70,7 +70,7 @@ class SQLiteStore(Store):
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
 
     def _wipe(self) -> None:
-        """What was overwritten would stay in the file, or in its log, until the room is used."""
+        """Rewrite the file: overwritten text stays in unused parts of it and of its log."""
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with self.transaction():
@@ -80,25 +80,25 @@ class SQLiteStore(Store):
     def transaction(self, *, synced: bool = False) -> Iterator[None]:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
-        before = self._counts.kept
+        before = self._counts.stored
         try:
             yield
-            if self._counts.is_new:
-                self.meta.set("tally", self._counts.kept)
+            if self._counts.has_changed:
+                self.meta.set("tally", self._counts.stored)
             self._db.execute("COMMIT")
         except BaseException:
             self._counts.restore(before)
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
-        self._counts.is_new = False
-        self._checkpoints.committed(self._db.total_changes)
+        self._counts.has_changed = False
+        self._checkpoints.after_commit(self._db.total_changes)
 
     def compact(self) -> None:
         delete_done(self._db, self._counts)
 
     def shift_times(self, seconds: float) -> None:
-        set_back(self._db, seconds)
+        shift_times(self._db, seconds)
 
     def drain(self) -> None:
         self._checkpoints.close()

@@ -1,9 +1,9 @@
-"""Finished: requests that are done and still stand in ``pending``.
+"""Tombstones: requests that are done and still have a row in ``pending``.
 
-Where many hosts are at work, nearly each request that a commit finishes stands on another page of
-the file. To take it out at once would write that page, to the log and then to the file. So a
-commit notes what is finished in a table of its own, and when that has grown, all of it is taken
-out together: by then those of one host are neighbours.
+With many hosts at work, nearly each request that a commit finishes stands on another page of the
+file. Deleting its row at once would write that page, to the log and then to the file. So a commit
+adds a row to a small table, ``finished``, and when that has grown, all its requests are deleted
+together: by then those of one host stand side by side.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import sqlite3
 from collections.abc import Sequence
 
 from crawler.store.sqlite.row_counts import RowCounts
-from crawler.store.sqlite.rows import many
+from crawler.store.sqlite.rows import statements
 
 MOST = 100_000
-"""Requests that are noted before they are taken out."""
+"""Tombstones in the table before their requests are deleted."""
 
 NOT_DONE = "id NOT IN (SELECT id FROM finished)"
-"""What is true of a row of ``pending`` that is not finished."""
+"""The condition of a row of ``pending`` that has no tombstone."""
 COUNT = "SELECT count(*) FROM finished"
-NOTE = "INSERT OR IGNORE INTO finished (host, rank, id) VALUES (?, ?, ?)"
-TAKE_OUT = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id FROM finished)"
-FORGET = "DELETE FROM finished"
+ADD = "INSERT OR IGNORE INTO finished (host, rank, id) VALUES (?, ?, ?)"
+DELETE_DONE = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id FROM finished)"
+CLEAR = "DELETE FROM finished"
 
 
-def bury(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], tally: RowCounts) -> None:
-    """These are finished, by host, rank and id; part of a transaction."""
-    new = sum(db.execute(query, values).rowcount for query, values in many(NOTE, done))
-    tally.finish(db, done, gone=new)
+def bury(db: sqlite3.Connection, done: Sequence[tuple[int, int, int]], counts: RowCounts) -> None:
+    """Add tombstones for requests, given by host, rank and id; part of a transaction."""
+    new = sum(db.execute(query, values).rowcount for query, values in statements(ADD, done))
+    counts.remove(db, done, new_tombstones=new)
     if _count(db) >= MOST:
-        delete_done(db, tally)
+        delete_done(db, counts)
 
 
-def delete_done(db: sqlite3.Connection, tally: RowCounts) -> None:
-    """What is noted leaves ``pending``; part of a transaction."""
-    noted, gone = _count(db), db.execute(TAKE_OUT).rowcount
-    db.execute(FORGET)
-    if gone != noted:
-        tally.recount(db)
+def delete_done(db: sqlite3.Connection, counts: RowCounts) -> None:
+    """Delete all requests that have a tombstone; part of a transaction."""
+    tombstones, deleted = _count(db), db.execute(DELETE_DONE).rowcount
+    db.execute(CLEAR)
+    if deleted != tombstones:
+        counts.recount_pending(db)
 
 
 def _count(db: sqlite3.Connection) -> int:

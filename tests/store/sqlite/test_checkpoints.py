@@ -48,11 +48,11 @@ def in_file(path: Path) -> int:
 def test_the_log_is_copied_when_many_rows_have_come(path: Path, db: sqlite3.Connection) -> None:
     copies = Checkpoints(path)
     write(db, ROWS - 1)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()
     assert in_file(path) == 0
     write(db, 1)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()
     assert in_file(path) == ROWS
 
@@ -60,10 +60,10 @@ def test_the_log_is_copied_when_many_rows_have_come(path: Path, db: sqlite3.Conn
 def test_rows_are_counted_from_the_last_copy(path: Path, db: sqlite3.Connection) -> None:
     copies = Checkpoints(path)
     write(db, ROWS)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()
     write(db, ROWS - 1)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()
     assert in_file(path) == ROWS
 
@@ -75,7 +75,7 @@ def test_a_transaction_neither_waits_for_a_copy_nor_is_in_it(
     write(db, ROWS)
     db.execute("BEGIN IMMEDIATE")
     write(db, 5)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()  # the copy has come to its end while the transaction is open
     assert in_file(path) == ROWS
     db.execute("COMMIT")
@@ -91,7 +91,7 @@ def test_the_log_begins_anew_after_a_copy(
     sizes = []
     for _ in range(20):
         write(db, 100)
-        copies.committed(db.total_changes)
+        copies.after_commit(db.total_changes)
         copies.close()
         sizes.append(log.stat().st_size)
     assert max(sizes) <= 2 * sizes[0]  # 20 times as much has been written
@@ -102,7 +102,7 @@ def test_a_log_that_cannot_be_copied_waits_for_the_next_time(
 ) -> None:
     copies = Checkpoints(path / "is no folder")
     write(db, ROWS)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()
     assert in_file(path) == 0
 
@@ -117,10 +117,10 @@ def test_where_no_thread_can_be_started_the_log_waits(
     write(db, ROWS)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", none_left)
-        copies.committed(db.total_changes)
+        copies.after_commit(db.total_changes)
         copies.close()
     assert in_file(path) == 0
     write(db, ROWS)
-    copies.committed(db.total_changes)
+    copies.after_commit(db.total_changes)
     copies.close()
     assert in_file(path) == 2 * ROWS

@@ -21,13 +21,13 @@ from crawler.store.sqlite.store import SQLiteStore
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store that counts as large, left in good order, and stamped."""
+    """A store that counts as large, with the stamp of a clean stop."""
     monkeypatch.setattr(checksum, "READ_ALL", 0)
     path = tmp_path / "job.db"
     sound = StoreIntegrity(path)
     with closing(SQLiteStore(path)) as store:
         with store.transaction():
-            store.meta.set("place", sound.place())
+            store.meta.set("place", sound.location())
             for number in range(200):
                 store.meta.set(f"value {number}", "x" * 500)
         sound.stamp()
@@ -35,7 +35,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def break_pages(path: Path) -> None:
-    """What no reading of one row would notice."""
+    """Damage pages so that reading a row does not show it."""
     times = path.stat()
     with path.open("r+b") as file:
         file.seek(4096 * 6)
@@ -43,12 +43,12 @@ def break_pages(path: Path) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def test_what_nobody_has_touched_is_not_read(path: Path) -> None:
+def test_an_untouched_store_is_not_read(path: Path) -> None:
     break_pages(path)
     StoreIntegrity(path).check()
 
 
-def test_what_was_touched_is_read(path: Path) -> None:
+def test_a_touched_store_is_read(path: Path) -> None:
     StoreIntegrity(path).check()
     break_pages(path)
     os.utime(path)
@@ -78,7 +78,7 @@ def leave_a_log(path: Path) -> None:
     aside.rename(f"{path}-wal")
 
 
-def test_a_killed_job_is_read_where_it_was_moved_or_the_machine_started_anew(
+def test_the_store_of_a_killed_job_is_read_after_a_move_or_a_reboot(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_a_log(path)
@@ -102,12 +102,12 @@ def test_without_a_stamp_a_store_is_read(path: Path) -> None:
         StoreIntegrity(path).check()
 
 
-def test_a_stamp_that_cannot_be_read_is_none(path: Path) -> None:
+def test_an_unreadable_stamp_is_ignored(path: Path) -> None:
     path.with_suffix(".stamp").write_bytes(b"{")
     StoreIntegrity(path).check()
 
 
-def test_while_somebody_reads_a_store_it_is_not_stamped_for_what_its_log_holds(path: Path) -> None:
+def test_a_store_with_a_reader_gets_no_stamp_for_its_log(path: Path) -> None:
     sound = StoreIntegrity(path)
     with closing(SQLiteStore(path)) as store, closing(sqlite3.connect(path)) as reader:
         with store.transaction():

@@ -42,7 +42,7 @@ from crawler.records import (
 )
 from crawler.store.protocols import Store
 from crawler.store.sqlite import queue, tombstones
-from crawler.store.sqlite.row_counts import counted
+from crawler.store.sqlite.row_counts import count_rows
 from crawler.store.sqlite.store import SQLiteStore
 from tests.memory_store import MemoryStore
 
@@ -278,9 +278,9 @@ class Machine(RuleBasedStateMachine):
     def the_row_counts_are_right(self) -> None:
         """Or the store of a killed job would be refused as corrupt."""
         with closing(sqlite3.connect(self.path)) as db:
-            counts = counted(db)
+            counts = count_rows(db)
         assert counts.pending == len(self.model.tables.pending)
-        assert tuple(self.store.meta.get("tally", (0, 0, 0))) == counts.kept
+        assert tuple(self.store.meta.get("tally", (0, 0, 0))) == counts.stored
 
     @invariant()
     def the_hosts_are_equal(self) -> None:
