@@ -11,7 +11,7 @@ import contextlib
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -137,6 +137,10 @@ class MemoryMeta(Group, MetaStore):
 
     def set(self, name: str, value: Any) -> None:
         self._store.changes.values[name] = json.dumps(value)
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            self.set(name, value)
 
 
 class MemoryHosts(Group, HostStore):

@@ -6,7 +6,7 @@ called inside ``with store.transaction()``: the changes are durable together or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -30,6 +30,9 @@ class MetaStore(Protocol):
 
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value under ``name``."""
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Keep several JSON values, each under its name."""
 
 
 class HostStore(Protocol):

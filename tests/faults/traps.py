@@ -32,8 +32,7 @@ from crawler.job.job import Job
 from crawler.output import jsonlines as sink
 from crawler.scheduling.frontier import Frontier
 from crawler.session.session import Session
-from crawler.store.sqlite import checkpoints
-from crawler.store.sqlite import tombstones as finished
+from crawler.store.sqlite import checkpoints, queue
 from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
 from crawler.worker.executor import TaskExecutor
@@ -59,7 +58,7 @@ def _watch_main(trap: Trap) -> None:
     _replace(sink, "os", _SinkSystem(trap))
     if trap.point.startswith("seeds"):
         _replace(opening, "AT_ONCE", 2)  # seeds in several transactions
-    _replace(finished, "MOST", 20)  # small crawls too take out what is finished, several times
+    _replace(queue, "MOST_TOMBSTONES", 20)  # so that small crawls delete too, several times
     if not trap.point.startswith("closing"):  # which must find something left to copy
         _replace(checkpoints, "ROWS", 20)  # and copy the log beside what they do
     for owner, method, place in (

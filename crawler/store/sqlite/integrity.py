@@ -20,7 +20,7 @@ from crawler.errors import JobError
 from crawler.store import checksum
 from crawler.store.errors import corrupt_store
 from crawler.store.sqlite.errors import translating_sqlite_errors
-from crawler.store.sqlite.row_counts import count_rows
+from crawler.store.sqlite.queue import count_rows
 
 # As bytes: for invalid text the error message of SQLite's module would contain all of it.
 _STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
@@ -163,7 +163,7 @@ class StoreIntegrity:
                 if problem != "ok":
                     raise corrupt_store(self.path, " ".join(problem.split()))
                 counts = _job_table(db).get("tally")
-                if counts is not None and tuple(counts) != count_rows(db).stored:
+                if counts is not None and tuple(counts) != count_rows(db):
                     raise corrupt_store(
                         self.path,
                         "its tables are not of one instant: it may have been copied while the "

@@ -1,20 +1,35 @@
-"""The pending requests in SQLite: a queue for each host, in one table ordered by its key."""
+"""The pending requests in SQLite, and the fingerprints of all requests that the job has known.
+
+The queues of all hosts are one table ordered by its key. A request that is done leaves its row in
+the table, and a *tombstone* in a small table, ``finished``: with many hosts at work, nearly each
+row that a commit would delete stands on another page of the file, and each of these pages would be
+written, to the log and then to the file. When there are many tombstones, their rows are deleted
+together: by then those of one host stand side by side.
+
+With each commit the store keeps how many rows it should have. A store that was copied while it was
+written may have tables of different instants, each of them intact. Then its rows do not match
+these numbers.
+"""
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
+from typing import Any, NamedTuple
 
 from crawler.records import Key, NewRequest, PendingRow, QueuedRequest
-from crawler.store.protocols import QueueStore
-from crawler.store.sqlite import seen
-from crawler.store.sqlite.hosts import COUNT_REQUESTS
-from crawler.store.sqlite.row_counts import RowCounts
-from crawler.store.sqlite.rows import statements
-from crawler.store.sqlite.tombstones import NOT_DONE, bury
+from crawler.store.protocols import QueueStore, SeenStore
 
+MOST_TOMBSTONES = 100_000
+"""Tombstones before their rows are deleted."""
+ROWS_PER_STATEMENT = 100
+"""With a statement for each row, inserting would take half as long again."""
+
+NOT_DONE = "id NOT IN (SELECT id FROM finished)"
+"""The condition of a row of ``pending`` that has no tombstone."""
 PUSH = "INSERT INTO pending (host, rank, id, once, request) VALUES (?, ?, ?, ?, ?)"
 HEAD = (
     "SELECT rank, id, request, once FROM pending WHERE host = ? AND (rank, id) > (?, ?)"
@@ -31,44 +46,103 @@ DUE = (
 )
 REQUESTS = f"SELECT request FROM pending WHERE {NOT_DONE}"
 NEXT_DUE = f"SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL AND {NOT_DONE}"
+COUNT_REQUESTS = "UPDATE hosts SET requests = requests + ? WHERE id = ?"
+
+ADD_TOMBSTONE = "INSERT OR IGNORE INTO finished (host, rank, id) VALUES (?, ?, ?)"
+COUNT_TOMBSTONES = "SELECT count(*) FROM finished"
+DELETE_DONE = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id FROM finished)"
+CLEAR_TOMBSTONES = "DELETE FROM finished"
+
+INTO_SEEN = "INTO seen VALUES (?, ?)"
+SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
+ADD_FINAL = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
+FINAL_BY = "SELECT callback FROM arrived WHERE fingerprint = ?"
+
+COUNT_ROWS = "SELECT count(*), coalesce(sum(id), 0) FROM"
+COUNT_SEEN = "SELECT count(*) FROM seen"
+HAS_TOMBSTONES = "SELECT 1 FROM sqlite_master WHERE name = 'finished'"
 
 _host_id = itemgetter(0)
 _fingerprint = itemgetter(0)
+_row_id = itemgetter(2)
 _FIRST = Key(-(2**63), -1)
 
 
+class RowCounts(NamedTuple):
+    """The numbers of fingerprints and of pending requests, and the sum of the latter's ids."""
+
+    seen: int
+    pending: int
+    id_sum: int
+
+
 class SQLiteQueue(QueueStore):
-    """The table ``pending``. Adding to it also changes ``seen``, the hosts and the row counts."""
+    """The tables ``pending`` and ``finished``. Adding also changes ``seen`` and the hosts.
+
+    ``counts`` has the numbers of rows after the changes so far; the store saves them.
+    """
 
     def __init__(self, db: sqlite3.Connection, counts: RowCounts) -> None:
         self._db = db
-        self._counts = counts
+        self.counts = counts
 
     def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
-        fingerprints = [seen.row_of(request) for _, request in requests if not request.dont_filter]
+        fingerprints = [_seen_row(request) for _, request in requests if not request.dont_filter]
         # In the order of the table, whose pages are then written once. The sort is stable: of two
         # equal fingerprints the first stays the first.
-        new = seen.insert(self._db, sorted(fingerprints, key=_fingerprint))
-        new_count = len(fingerprints) if new is None else len(new)
+        new = self.add_seen(sorted(fingerprints, key=_fingerprint))
         if new is not None:
-            requests = list(seen.only_new(new, requests))
+            requests = list(_only_new(new, requests))
         rows: list[PendingRow] = [
             (host_id, request.rank, number, request.once, bytes(request.request))
             for number, (host_id, request) in enumerate(requests, first)
         ]
-        for query, values in statements(PUSH, sorted(rows, key=_host_id)):
+        for query, values in _statements(PUSH, sorted(rows, key=_host_id)):
             self._db.execute(query, values)
-        self._counts.add(rows, new_count)
+        self._count_pending(len(rows), sum(map(_row_id, rows)))
         by_id = Counter(map(_host_id, rows))
         self._db.executemany(COUNT_REQUESTS, ((n, host_id) for host_id, n in by_id.items()))
         return rows
+
+    def add_seen(self, rows: Sequence[tuple[bytes, str | None]]) -> set[bytes] | None:
+        """Add rows to ``seen``. Return the fingerprints that were new, None if all were.
+
+        None saves time: SQLite takes a third less if it need not return the new ones.
+        """
+        new: set[bytes] | None = None
+        for number, (query, values) in enumerate(_statements(INTO_SEEN, rows)):
+            if new is None:
+                try:
+                    self._db.execute(f"INSERT {query}", values)
+                    continue
+                except sqlite3.IntegrityError:  # then none of this statement was inserted
+                    new = {fingerprint for fingerprint, _ in rows[: number * ROWS_PER_STATEMENT]}
+            inserted = self._db.execute(f"INSERT OR IGNORE {query} RETURNING fingerprint", values)
+            new.update(itertools.chain.from_iterable(inserted))
+        new_count = len(rows) if new is None else len(new)
+        self.counts = self.counts._replace(seen=self.counts.seen + new_count)
+        return new
 
     def next_requests(self, host_id: int, after: Key | None, limit: int) -> list[QueuedRequest]:
         rows = self._db.execute(HEAD, (host_id, *(after or _FIRST), limit))
         return list(map(QueuedRequest._make, rows))
 
     def mark_done(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        bury(self._db, rows, self._counts)
+        statements = _statements(ADD_TOMBSTONE, rows)
+        new = sum(self._db.execute(query, values).rowcount for query, values in statements)
+        if new == len(rows):
+            self._count_pending(-new, -sum(map(_row_id, rows)))
+        else:  # some were done before, or are unknown
+            self._recount_pending()
+        if self._tombstones() >= MOST_TOMBSTONES:
+            self.delete_done()
+
+    def delete_done(self) -> None:
+        """Delete all requests that have a tombstone."""
+        tombstones, deleted = self._tombstones(), self._db.execute(DELETE_DONE).rowcount
+        self._db.execute(CLEAR_TOMBSTONES)
+        if deleted != tombstones:
+            self._recount_pending()
 
     def replace(self, host_id: int, key: Key, request: bytes, due: float | None = None) -> None:
         self._db.execute(REPLACE, (request, due, host_id, *key))
@@ -92,3 +166,87 @@ class SQLiteQueue(QueueStore):
 
     def requests(self) -> Iterable[bytes]:
         return (request for (request,) in self._db.execute(REQUESTS))
+
+    def _tombstones(self) -> int:
+        return int(self._db.execute(COUNT_TOMBSTONES).fetchone()[0])
+
+    def _count_pending(self, rows: int, id_sum: int) -> None:
+        seen, pending, id_sum_before = self.counts
+        self.counts = RowCounts(seen, pending + rows, id_sum_before + id_sum)
+
+    def _recount_pending(self) -> None:
+        self.counts = RowCounts(self.counts.seen, *_pending(self._db))
+
+
+class SQLiteSeen(SeenStore):
+    """The tables ``seen`` and ``arrived``: fingerprints, and the callbacks that asked for them."""
+
+    def __init__(self, db: sqlite3.Connection, queue: SQLiteQueue) -> None:
+        self._db = db
+        self._queue = queue
+
+    def contains(self, request: NewRequest) -> bool:
+        return self._db.execute(SEEN_BY, (request.fingerprint,)).fetchone() is not None
+
+    def add(self, request: NewRequest) -> bool:
+        row = _seen_row(request)
+        if self._queue.add_seen([row]) is None:
+            return True
+        (callback,) = self._db.execute(SEEN_BY, (request.fingerprint,)).fetchone()
+        return bool(callback != row[1])
+
+    def add_final(self, request: NewRequest) -> bool:
+        self._db.execute(ADD_FINAL, _seen_row(request))
+        return self.add(request)
+
+    def contains_final(self, request: NewRequest) -> bool:
+        callback = self._db.execute(FINAL_BY, (request.fingerprint,)).fetchone()
+        return callback is not None and bool(callback[0] == _seen_row(request)[1])
+
+
+def count_rows(db: sqlite3.Connection) -> RowCounts:
+    """Count the rows of the store, which reads its tables completely."""
+    (seen,) = db.execute(COUNT_SEEN).fetchone()
+    return RowCounts(seen, *_pending(db))
+
+
+def _pending(db: sqlite3.Connection) -> tuple[int, int]:
+    rows, id_sum = db.execute(f"{COUNT_ROWS} pending").fetchone()
+    if not db.execute(HAS_TOMBSTONES).fetchone():  # a store of an older version, not yet migrated
+        return rows, id_sum
+    done, done_id_sum = db.execute(f"{COUNT_ROWS} finished").fetchone()
+    return rows - done, id_sum - done_id_sum
+
+
+def _statements(insert: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield statements for many rows each, with their values.
+
+    ``insert`` is the statement for one row, which ends with its placeholders.
+    """
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        batch = rows[start : start + ROWS_PER_STATEMENT]
+        placeholders = f", ({', '.join('?' * len(batch[0]))})"
+        yield insert + placeholders * (len(batch) - 1), list(itertools.chain.from_iterable(batch))
+
+
+def _seen_row(request: NewRequest) -> tuple[bytes, str | None]:
+    """Return the row of a request in ``seen``.
+
+    Nearly all callbacks are ``parse``, which is stored as NULL: that keeps ten million rows small.
+    """
+    return request.fingerprint, None if request.callback == "parse" else request.callback
+
+
+def _only_new(
+    new: set[bytes], requests: Iterable[tuple[int, NewRequest]]
+) -> Iterator[tuple[int, NewRequest]]:
+    """Yield requests whose fingerprint is in ``new``, and all with ``dont_filter``.
+
+    Removes from ``new`` what it yields, since a batch may have equal requests.
+    """
+    for host_id, request in requests:
+        if not request.dont_filter:
+            if request.fingerprint not in new:
+                continue
+            new.remove(request.fingerprint)
+        yield host_id, request

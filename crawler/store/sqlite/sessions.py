@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from crawler.records import FailedRequest, FailureReport, SessionRecord
+from crawler.records import Cookie, FailedRequest, FailureReport, LoginState, SessionRecord, Usage
 from crawler.store.encryption import SessionEncryption
 from crawler.store.protocols import FailureStore, MetaStore, SessionStore
-from crawler.store.sqlite.rows import session_of
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -26,6 +26,10 @@ SAVE_SESSION = (
     " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
 )
 
+_cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
+_login = msgspec.msgpack.Decoder(LoginState).decode
+_usage = msgspec.msgpack.Decoder(Usage).decode
+
 
 class SQLiteMeta(MetaStore):
     """The table ``job``: names and JSON values."""
@@ -39,6 +43,10 @@ class SQLiteMeta(MetaStore):
 
     def set(self, name: str, value: Any) -> None:
         self._db.execute(SET, (name, json.dumps(value)))
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        rows = [(name, json.dumps(value)) for name, value in values.items()]
+        self._db.executemany(SET, rows)
 
 
 class SQLiteFailures(FailureStore):
@@ -68,11 +76,17 @@ class SQLiteSessions(SessionStore):
 
     def get(self, key: str) -> SessionRecord | None:
         row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else session_of(self._encryption.decrypt(row))
+        return None if row is None else _record(self._encryption.decrypt(row))
 
     def save(self, session: SessionRecord) -> None:
         row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
         self._db.execute(SAVE_SESSION, self._encryption.encrypt(row))
 
     def all(self) -> list[SessionRecord]:
-        return [session_of(self._encryption.decrypt(row)) for row in self._db.execute(SESSION)]
+        return [_record(self._encryption.decrypt(row)) for row in self._db.execute(SESSION)]
+
+
+def _record(row: Sequence[Any]) -> SessionRecord:
+    """Return the record of a row of ``sessions``."""
+    key, cookies, login, usage = row
+    return SessionRecord(key, _cookies(cookies), _login(login), _usage(usage))

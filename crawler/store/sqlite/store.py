@@ -19,13 +19,14 @@ from crawler.store.protocols import Store
 from crawler.store.sqlite.checkpoints import Checkpoints
 from crawler.store.sqlite.errors import store_error
 from crawler.store.sqlite.hosts import SQLiteAccounts, SQLiteHosts
-from crawler.store.sqlite.queue import SQLiteQueue
-from crawler.store.sqlite.row_counts import RowCounts
-from crawler.store.sqlite.rows import shift_times
+from crawler.store.sqlite.queue import RowCounts, SQLiteQueue, SQLiteSeen, count_rows
 from crawler.store.sqlite.schema import TUNING, check_version, migrate
-from crawler.store.sqlite.seen import SQLiteSeen
 from crawler.store.sqlite.sessions import SQLiteFailures, SQLiteMeta, SQLiteSessions
-from crawler.store.sqlite.tombstones import delete_done
+
+SHIFT_HOSTS = "UPDATE hosts SET next_at = next_at - ?1, robots_at = robots_at - ?1"
+SHIFT_RETRIES = "UPDATE pending SET due = due - ? WHERE due IS NOT NULL"
+ROW_COUNTS = "tally"
+"""The name of the row counts in ``meta``."""
 
 
 class SQLiteStore(Store):
@@ -53,11 +54,11 @@ class SQLiteStore(Store):
     def _open_groups(self, key: str | None, *, read_only: bool) -> None:
         db, encryption = self._db, SessionEncryption(self._path)
         self.meta = SQLiteMeta(db)
-        self._counts = RowCounts.load(db, (0, 0, 0) if read_only else self.meta.get("tally"))
+        counts = (0, 0, 0) if read_only else self.meta.get(ROW_COUNTS)
+        self.queue = SQLiteQueue(db, count_rows(db) if counts is None else RowCounts(*counts))
+        self.seen = SQLiteSeen(db, self.queue)
         self.hosts = SQLiteHosts(db)
-        self.accounts = SQLiteAccounts(db, self.hosts, self._counts)
-        self.queue = SQLiteQueue(db, self._counts)
-        self.seen = SQLiteSeen(db, self._counts)
+        self.accounts = SQLiteAccounts(db, self.hosts, self.queue)
         self.failures = SQLiteFailures(db)
         self.sessions = SQLiteSessions(db, encryption)
         if encryption.unlock(self, key, read_only=read_only):
@@ -80,25 +81,25 @@ class SQLiteStore(Store):
     def transaction(self, *, synced: bool = False) -> Iterator[None]:
         self._db.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
-        before = self._counts.stored
+        counts = self.queue.counts
         try:
             yield
-            if self._counts.has_changed:
-                self.meta.set("tally", self._counts.stored)
+            if self.queue.counts != counts:
+                self.meta.set(ROW_COUNTS, self.queue.counts)
             self._db.execute("COMMIT")
         except BaseException:
-            self._counts.restore(before)
+            self.queue.counts = counts
             if self._db.in_transaction:  # a full disk has rolled it back already
                 self._db.execute("ROLLBACK")
             raise
-        self._counts.has_changed = False
         self._checkpoints.after_commit(self._db.total_changes)
 
     def compact(self) -> None:
-        delete_done(self._db, self._counts)
+        self.queue.delete_done()
 
     def shift_times(self, seconds: float) -> None:
-        shift_times(self._db, seconds)
+        self._db.execute(SHIFT_HOSTS, (seconds,))
+        self._db.execute(SHIFT_RETRIES, (seconds,))
 
     def drain(self) -> None:
         self._checkpoints.close()

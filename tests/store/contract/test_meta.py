@@ -12,9 +12,8 @@ def test_values_are_stored_by_name(store: Store) -> None:
     assert store.meta.get("pages", 7) == 7
     with store.transaction():
         store.meta.set("pages", 1)
-        store.meta.set("other", {"a": [1, None, "ö", 1.5]})
-        store.meta.set("pages", 2)
-        store.meta.set("none", None)
+        store.meta.update({"other": 1, "pages": 2})
+        store.meta.update({"none": None, "other": {"a": [1, None, "ö", 1.5]}})
     assert store.meta.get("pages", 7) == 2
     assert store.meta.get("other") == {"a": [1, None, "ö", 1.5]}
     assert store.meta.get("none", 7) is None

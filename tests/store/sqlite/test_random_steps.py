@@ -41,8 +41,8 @@ from crawler.records import (
     Usage,
 )
 from crawler.store.protocols import Store
-from crawler.store.sqlite import queue, tombstones
-from crawler.store.sqlite.row_counts import count_rows
+from crawler.store.sqlite import queue
+from crawler.store.sqlite.queue import count_rows
 from crawler.store.sqlite.store import SQLiteStore
 from tests.memory_store import MemoryStore
 
@@ -75,12 +75,12 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         key=st.sampled_from([None, None, None, "a key"]),
-        most=st.sampled_from([1, 4, tombstones.MOST]),
+        most=st.sampled_from([1, 4, queue.MOST_TOMBSTONES]),
     )
     def begin(self, key: str | None, most: int) -> None:
         """With few tombstones allowed, done requests are often deleted in mid-course."""
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(tombstones, "MOST", most)
+        self.patch.setattr(queue, "MOST_TOMBSTONES", most)
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "job.db"
         self.key = key
@@ -280,7 +280,7 @@ class Machine(RuleBasedStateMachine):
         with closing(sqlite3.connect(self.path)) as db:
             counts = count_rows(db)
         assert counts.pending == len(self.model.tables.pending)
-        assert tuple(self.store.meta.get("tally", (0, 0, 0))) == counts.stored
+        assert tuple(self.store.meta.get("tally", (0, 0, 0))) == counts
 
     @invariant()
     def the_hosts_are_equal(self) -> None:

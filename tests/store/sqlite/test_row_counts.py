@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.store.sqlite.row_counts import count_rows
+from crawler.store.sqlite.queue import count_rows
 from crawler.store.sqlite.store import SQLiteStore
 from tests.store.builders import add_host, new_request, pending_count
 
@@ -28,7 +28,7 @@ def store(path: Path) -> Iterator[SQLiteStore]:
 def are_right(store: SQLiteStore, path: Path) -> bool:
     """Return True if the tables have as many rows as the store says."""
     with closing(sqlite3.connect(path)) as db:
-        return tuple(store.meta.get("tally")) == count_rows(db).stored
+        return tuple(store.meta.get("tally")) == count_rows(db)
 
 
 @pytest.mark.parametrize("seen", [(), (0,), (150,), (99, 100, 249), range(250)])

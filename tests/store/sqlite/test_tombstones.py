@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.store.sqlite import tombstones
+from crawler.store.sqlite import queue
 from crawler.store.sqlite.store import SQLiteStore
 from tests.store.builders import add_host, new_request, numbers
 
@@ -17,7 +17,7 @@ def test_many_done_requests_are_deleted_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then they are invisible, also after the store was opened again."""
-    monkeypatch.setattr(tombstones, "MOST", 4)
+    monkeypatch.setattr(queue, "MOST_TOMBSTONES", 4)
     path = tmp_path / "job.db"
 
     def rows() -> list[int]:
