@@ -31,11 +31,12 @@ class MemorySink(Sink):
         may_cut: bool = True,
     ) -> None:
         self.file = file or MemoryFile()
-        self._length = committed
+        self.length = committed
         if self.file.is_open:
             raise JobLockedError("another job writes the file")
         if len(self.file.content) < committed:
             raise JobError("the file has lost bytes")
+        self.checksum = zlib.crc32(self.file.content[:committed])
         if expected is not None and expected != self.checksum:
             raise JobError("the file is not as the job left it")
         rest = self.file.content[committed:]
@@ -45,23 +46,16 @@ class MemorySink(Sink):
         del self.file.content[committed:]
         self.file.is_open = True
 
-    @property
-    def length(self) -> int:
-        return self._length
-
-    @property
-    def checksum(self) -> int:
-        return zlib.crc32(self.file.content[: self._length])
-
     def append(self, lines: bytes) -> None:
         self.check()
         if lines and self.file.is_full:
             raise SystemResourceError("the file cannot grow")
         self.file.content += lines
-        self._length += len(lines)
+        self.length += len(lines)
+        self.checksum = zlib.crc32(self.file.content)
 
     def check(self) -> None:
-        if len(self.file.content) != self._length:
+        if len(self.file.content) != self.length:
             raise JobError("the file was changed while the job was running")
 
     def log_cut(self) -> None:

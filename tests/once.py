@@ -56,7 +56,7 @@ def _die() -> None:
 
 def die_at(point: str) -> None:
     """Arrange for the first arrival at ``point`` to be the last."""
-    mark_sent, take, save = Committer.mark_sent, OutcomeHandler.handle, Job.save_counters
+    mark_sent, take, save = Committer.mark_sent, OutcomeHandler.handle, Job.save
 
     def dying_mark(self: Any, assignments: Any) -> None:
         if point == "marking":
@@ -73,8 +73,8 @@ def die_at(point: str) -> None:
             Committer.gathered_once = True  # type: ignore[attr-defined]
         take(self, worker, outcome, now)
 
-    def dying_save(self: Any) -> None:
-        save(self)
+    def dying_save(self: Any, items: bytes = b"", rejected: bytes = b"") -> None:
+        save(self, items, rejected)
         if point == "commit" and hasattr(Committer, "gathered_once"):
             _die()
 
@@ -90,7 +90,7 @@ def die_at(point: str) -> None:
         (Committer, "mark_sent", dying_mark),
         (Committer, "commit", dying_commit),
         (OutcomeHandler, "handle", dying_take),
-        (Job, "save_counters", dying_save),
+        (Job, "save", dying_save),
     ):
         setattr(owner, name, changed)
 

@@ -90,11 +90,9 @@ class Committer:
             for session in self._sessions.pop_changed():
                 self._store.sessions.save(session)
             lines = b"".join([output.items for output in outputs])
-            self._job.items.append(lines)
-            self._job.rejected.append(b"".join([output.rejected for output in outputs]))
             self._job.counters.in_flight = self._frontier.in_flight
             self._job.counters.logins += self._sessions.pop_logins()
-            self._job.save_counters()
+            self._job.save(lines, b"".join([output.rejected for output in outputs]))
         self._release(pages, now)
         return lines
 

@@ -75,7 +75,7 @@ class Seeder:
             with store.transaction():
                 good += self._add(itertools.chain([seed], itertools.islice(requests, AT_ONCE - 1)))
                 store.meta.set("seeds_taken", self._taken)
-                self._job.save_counters()
+                self._job.save()
         if not good:
             raise SeedError(self._nothing_to_start_from())
         with store.transaction():

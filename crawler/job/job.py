@@ -113,8 +113,8 @@ class Job:
     def _create_record(self) -> None:
         record = JobRecord.of(self.config)
         with self.store.transaction():
-            self.store.meta.set("record", msgspec.to_builtins(record))
-            self.store.meta.set("counters", msgspec.to_builtins(Counters(started=record.created)))
+            counters = Counters(started=record.created)
+            self.store.meta.update(msgspec.to_builtins({"record": record, "counters": counters}))
 
     def _load_record(self) -> None:
         self.record = msgspec.convert(self.store.meta.get("record"), JobRecord)
@@ -155,8 +155,7 @@ class Job:
     def begin(self) -> None:
         """Mark the job as being run by this process."""
         with self.store.transaction():
-            self.store.meta.set("running", True)
-            self.store.meta.set("pid", os.getpid())
+            self.store.meta.update({"running": True, "pid": os.getpid()})
             self._run_store.save_location()
             if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):
                 self.store.shift_times(back)
@@ -171,18 +170,25 @@ class Job:
         self.items.check()
         self.rejected.check()
         with self.store.transaction():
-            self.save_counters()
+            self.save()
             self.store.compact()
             self.store.meta.set("running", False)
 
-    def save_counters(self) -> None:
-        """Save the counters and the lengths of the outputs; part of each commit."""
+    def save(self, items: bytes = b"", rejected: bytes = b"") -> None:
+        """Append lines to the two files, and save the counters with the files' lengths.
+
+        Part of each commit.
+        """
+        if items:
+            self.items.append(items)
+        if rejected:
+            self.rejected.append(rejected)
         self.counters.output_length = self.items.length
         self.counters.rejected_length = self.rejected.length
-        self.store.meta.set("counters", msgspec.to_builtins(self.counters))
-        self.store.meta.set("at", self.clock.wall())
         checksums = {"items": self.items.checksum, "rejected": self.rejected.checksum}
-        self.store.meta.set("checksums", checksums)
+        counters = msgspec.to_builtins(self.counters)
+        values = {"counters": counters, "at": self.clock.wall(), "checksums": checksums}
+        self.store.meta.update(values)
 
     def close(self) -> None:
         """Close the store and the files, and release the lock."""

@@ -50,7 +50,8 @@ class JSONLines(Sink):
     ) -> None:
         self.path = path
         self.saved = path.with_name(path.name + CUT)
-        self._length = committed
+        self.length = committed
+        self.checksum = 0
         self._cut = 0
         self._sum = 0
         self._tail = b""
@@ -73,14 +74,6 @@ class JSONLines(Sink):
                 _sync_folder(path.parent)
             stack.pop_all()
 
-    @property
-    def length(self) -> int:
-        return self._length
-
-    @property
-    def checksum(self) -> int:
-        return zlib.crc32(self._tail) if self._length > crc.READ_ALL else self._sum
-
     def append(self, lines: bytes) -> None:
         if not lines:
             return
@@ -90,11 +83,12 @@ class JSONLines(Sink):
             os.fsync(self._file)
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._length)
+                os.ftruncate(self._file, self.length)
             raise to_crawler_error(error, self.path) or error from error
-        self._length += len(lines)
+        self.length += len(lines)
         self._sum = zlib.crc32(lines, self._sum)
         self._tail = (self._tail + lines[-TAIL:])[-TAIL:]
+        self._set_checksum()
 
     def check(self) -> None:
         file = os.fstat(self._file)
@@ -108,10 +102,10 @@ class JSONLines(Sink):
                 f"{self.path} was moved, deleted or replaced while the job was running, and has "
                 f"no line more than it had then: {way_out}, or start again with --fresh"
             )
-        if file.st_size != self._length:
+        if file.st_size != self.length:
             raise JobError(
                 f"{self.path} was changed while the job was running: it has {file.st_size:,} "
-                f"bytes, where {self._length:,} had been written; {way_out}, "
+                f"bytes, where {self.length:,} had been written; {way_out}, "
                 "or start again with --fresh"
             )
 
@@ -131,9 +125,9 @@ class JSONLines(Sink):
     def _restore(self, expected: int | None, *, may_cut: bool) -> None:
         """Refuse the file if its committed bytes have changed, then remove all other bytes."""
         size = os.fstat(self._file).st_size
-        if size < self._length:
+        if size < self.length:
             raise JobError(
-                f"{self.path} has {size:,} bytes, but {self._length:,} had been written and "
+                f"{self.path} has {size:,} bytes, but {self.length:,} had been written and "
                 "committed: put the file back, or start again with --fresh"
             )
         self._read_checksum()
@@ -142,22 +136,26 @@ class JSONLines(Sink):
                 f"{self.path} is not as the job left it, its lines are others: put it back "
                 "as it was, or start again with --fresh"
             )
-        if size > self._length:
+        if size > self.length:
             if not may_cut:
                 raise JobError(
-                    f"{self.path} has {size - self._length:,} bytes more than the job has "
+                    f"{self.path} has {size - self.length:,} bytes more than the job has "
                     "written: take out what was added to it, or start again with --fresh"
                 )
             self._save_rest()
-            os.ftruncate(self._file, self._length)
-            self._cut = size - self._length
+            os.ftruncate(self._file, self.length)
+            self._cut = size - self.length
 
     def _read_checksum(self) -> None:
-        if self._length <= crc.READ_ALL:
-            self._sum = crc.of_part(self._file, 0, self._length)
-        start = max(0, self._length - TAIL)
+        if self.length <= crc.READ_ALL:
+            self._sum = crc.of_part(self._file, 0, self.length)
+        start = max(0, self.length - TAIL)
         os.lseek(self._file, start, os.SEEK_SET)
-        self._tail = os.read(self._file, self._length - start)
+        self._tail = os.read(self._file, self.length - start)
+        self._set_checksum()
+
+    def _set_checksum(self) -> None:
+        self.checksum = zlib.crc32(self._tail) if self.length > crc.READ_ALL else self._sum
 
     def _save_rest(self) -> None:
         """Save the bytes to be removed, on the disk; a kill before the removal saves them twice."""
@@ -167,7 +165,7 @@ class JSONLines(Sink):
         except OSError as error:
             raise _not_writable(self.saved, error) from None
         try:
-            os.lseek(self._file, self._length, os.SEEK_SET)
+            os.lseek(self._file, self.length, os.SEEK_SET)
             last = b""
             while block := os.read(self._file, _BLOCK):
                 _write(saved, block)

@@ -12,13 +12,10 @@ from typing import Protocol
 class Sink(Protocol):
     """A place that lines are appended to, by one job at a time."""
 
-    @property
-    def length(self) -> int:
-        """The number of bytes that the job has appended, over all runs."""
-
-    @property
-    def checksum(self) -> int:
-        """The checksum of those bytes, or of the last of them if they are many."""
+    length: int
+    """The number of bytes that the job has appended, over all runs."""
+    checksum: int
+    """The checksum of those bytes, or of the last of them if they are many."""
 
     def append(self, lines: bytes) -> None:
         """Append whole lines, durably; ``length`` and ``checksum`` then include them.

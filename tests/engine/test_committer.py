@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from types import SimpleNamespace
-from typing import cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,6 +28,17 @@ NOW = 1000.0
 A = "https://a.example"
 
 
+class MemoryJob(Job):
+    """A job whose store and outputs are in memory."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.items = self.memory = MemorySink()
+        self.rejected = MemorySink()
+        self.counters = Counters(sequence=1)
+        self.clock = WallClock()
+
+
 class Bench:
     """A committer, and the result of a page that gave an item and a link."""
 
@@ -41,16 +52,9 @@ class Bench:
         frontier = Frontier(store, scheduler, settings, sessions, logs_in=False)
         frontier.load(NOW, was_killed=False)
         (assignment,) = frontier.take_ready(NOW)
-        self.items = MemorySink()
-        job = SimpleNamespace(
-            store=store,
-            items=self.items,
-            rejected=MemorySink(),
-            counters=Counters(sequence=1),
-            clock=WallClock(),
-            save_counters=lambda: store.meta.set("length", self.items.length),
-        )
-        self.committer = Committer(cast(Job, job), frontier, sessions)
+        self.job = MemoryJob(store)
+        self.items = self.job.memory
+        self.committer = Committer(self.job, frontier, sessions)
         output = Output(items=b"{}\n", item_count=1, requests=[new_request("second")])
         assert isinstance(assignment, PageAssignment)
         self.committer.add(assignment, Done(output), NOW)
@@ -65,7 +69,7 @@ def test_lines_rows_and_the_length_of_the_output_are_committed_together() -> Non
     bench = Bench()
     assert bench.committer.commit(NOW) == b"{}\n"
     assert bytes(bench.items.file.content) == b"{}\n"
-    assert bench.store.meta.get("length") == 3
+    assert bench.store.meta.get("counters")["output_length"] == 3
     assert list(bench.store.queue.requests()) == [bytes(new_request("second").request)]
 
 
@@ -74,22 +78,25 @@ def test_when_the_lines_cannot_be_written_the_store_stays_as_it_was() -> None:
     bench.items.file.is_full = True
     with pytest.raises(SystemResourceError):
         bench.committer.commit(NOW)
-    assert bench.store.meta.get("length") is None
+    assert bench.store.meta.get("counters") is None
     assert list(bench.store.queue.requests()) == [bytes(new_request("first").request)]
     assert not bench.store.seen.contains(new_request("second"))
 
 
-def test_when_the_store_cannot_commit_the_lines_are_behind_the_last_commit() -> None:
+def test_when_the_store_cannot_commit_the_lines_are_behind_the_last_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Opened with the length of that commit, the output is without them."""
     bench = Bench()
 
-    def fail() -> None:
+    def fail(values: Mapping[str, Any]) -> None:
         raise ZeroDivisionError
 
-    bench.committer._job.save_counters = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(bench.store.meta, "update", fail)
     with suppress(ZeroDivisionError):
         bench.committer.commit(NOW)
     assert list(bench.store.queue.requests()) == [bytes(new_request("first").request)]
     bench.items.close()
-    committed = bench.store.meta.get("length", 0)
-    assert bytes(MemorySink(bench.items.file, committed).file.content) == b""
+    assert bytes(bench.items.file.content) == b"{}\n"
+    assert bench.store.meta.get("counters") is None
+    assert bytes(MemorySink(bench.items.file, 0).file.content) == b""

@@ -45,7 +45,7 @@ def add(job: Job, line: bytes = b"{}\n") -> None:
     job.counters.sequence += 1
     job.counters.items += 1
     with job.store.transaction():
-        job.save_counters()
+        job.save()
 
 
 def files(folder: Path) -> set[str]:

@@ -212,7 +212,7 @@ def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
         found = [encoded(Request(f"https://a.example/{number}")) for number in range(3)]
         job.store.queue.add([(host.id, one) for one in found], 1)
         job.counters.sequence = 3
-        job.save_counters()
+        job.save()
     with closing(sqlite3.connect(folder / STORE)) as db:
         db.executescript("DROP TABLE finished; PRAGMA user_version = 2;")
     (folder / "job.stamp").unlink()

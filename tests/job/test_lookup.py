@@ -21,7 +21,7 @@ def test_status_of_a_job(folder: Path) -> None:
         job.counters.pending, job.counters.in_flight, job.counters.bytes = 3, 2, 100
         with job.store.transaction():
             job.store.hosts.add("https://a.example")
-            job.save_counters()
+            job.save()
         running = job_status(folder)
         assert running["state"] == "running"
         assert running["in_flight"] == 2
