@@ -66,7 +66,7 @@ def die_at(point: str) -> None:
             _die()
 
     def dying_take(self: Any, worker: int, outcome: Any, now: float) -> None:
-        assignment = self._frontier._scheduler._assigned.get(outcome.task)
+        assignment = self._frontier._scheduler.assigned.get(outcome.task)
         if isinstance(assignment, PageAssignment) and assignment.queued.delivery:
             if point == "answered":
                 _die()

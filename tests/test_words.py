@@ -33,7 +33,7 @@ GIVEN_UP = {
     "Soundness": "StoreIntegrity",
     "Spares": "PreforkPool",
     "Team": "WorkerPool",
-    "Turnover": "Dispatcher.check_memory",
+    "Turnover": "Dispatcher",
     "Witness": "ProbePage",
     "Workshop": "TaskExecutor",
     "feeder": "dispatcher",
@@ -55,7 +55,7 @@ GIVEN_UP = {
     "signin": "manual_login",
     "soundness": "integrity",
     "spares": "prefork",
-    "turnover": "check_memory",
+    "turnover": "_check_memory",
     "witness": "probe page",
     "workshop": "task executor",
 }

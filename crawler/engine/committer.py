@@ -8,9 +8,7 @@ to the length that the store knows when the job is opened again.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable
-from operator import itemgetter
 
 from crawler import urls
 from crawler.job.job import Job
@@ -35,7 +33,7 @@ class Committer:
         self._frontier = frontier
         self._sessions = sessions
         self._pages: list[tuple[PageAssignment, PageResult]] = []
-        self._requests: list[tuple[int, NewRequest]] = []
+        self._requests: list[NewRequest] = []
         self._done: list[tuple[int, int, int]] = []
         self._new_rows: list[PendingRow] = []
         self._retries: list[tuple[PageAssignment, bytes, float]] = []
@@ -87,13 +85,13 @@ class Committer:
                 self._record(assignment, result, outputs, now)
             self._save_queues()
             self._frontier.save_hosts(now)
-            for session in self._sessions.pop_changed():
-                self._store.sessions.save(session)
             lines = b"".join([output.items for output in outputs])
             self._job.counters.in_flight = self._frontier.in_flight
-            self._job.counters.logins += self._sessions.pop_logins()
+            self._job.counters.logins += self._sessions.save(self._store.sessions)
             self._job.save(lines, b"".join([output.rejected for output in outputs]))
-        self._release(pages, now)
+        handled = [assignment for assignment, _ in pages]
+        self._frontier.after_commit(handled, self._retries, self._new_rows, now)
+        self._retries, self._new_rows = [], []
         return lines
 
     def _record(
@@ -131,39 +129,19 @@ class Committer:
         outputs.append(output)
         counters.items += output.item_count
         counters.rejected += output.rejected_count
-        host_id = self._frontier.host_id
-        self._requests += [(host_id(new.origin, new.account), new) for new in output.requests]
+        self._requests += output.requests
 
     def _save_queues(self) -> None:
         """Take requests that are done out of the queues, and put new ones in."""
         counters = self._job.counters
         self._store.queue.mark_done(self._done)
-        rows = self._store.queue.add(self._within_budget(), counters.sequence + 1)
-        self._frontier.page_budget.count(map(itemgetter(0), rows))
+        rows, skipped = self._frontier.admission.add(self._requests, counters.sequence + 1)
+        for new in skipped:
+            self._skip(new)
         counters.pending += len(rows) - len(self._done)
         counters.sequence += len(rows)
         self._new_rows += rows
         self._done, self._requests = [], []
-
-    def _within_budget(self) -> list[tuple[int, NewRequest]]:
-        """Return the new requests, but for each host no more than its page budget allows."""
-        wanted = Counter(map(itemgetter(0), self._requests))
-        budget = {host_id: self._frontier.page_budget.remaining(host_id) for host_id in wanted}
-        if all(budget[host_id] >= count for host_id, count in wanted.items()):
-            return self._requests
-        accepted = []
-        seen_now: set[bytes] = set()
-        for host_id, new in self._requests:
-            if not new.dont_filter:
-                if new.fingerprint in seen_now or self._store.seen.contains(new):
-                    continue
-                seen_now.add(new.fingerprint)
-            if budget[host_id] > 0:
-                accepted.append((host_id, new))
-                budget[host_id] -= 1
-            else:
-                self._skip(new)
-        return accepted
 
     def _skip(self, new: NewRequest) -> None:
         skipped = self._job.counters.skipped_by_limit
@@ -192,24 +170,14 @@ class Committer:
         """
         if not target.dont_filter and self._store.seen.contains_final(target):
             return False
-        new_host_id = self._frontier.host_id(target.origin, target.account)
+        new_host_id = self._frontier.admission.redirect(host_id, target)
+        if new_host_id is None:
+            self._skip(target)
+            return False
         if new_host_id != host_id:
-            if self._frontier.page_budget.remaining(new_host_id) <= 0:
-                self._skip(target)
-                return False
             # The target of a seed's redirect is in scope from now on.
             self._frontier.sync.extend_scope(urls.netloc_of(target.origin))
-            self._frontier.page_budget.count([new_host_id])
         request = bytes(target.request)
         self._store.queue.move(host_id, key, new_host_id, request, once=target.once)
         self._new_rows.append((new_host_id, *key, target.once, request))
         return True
-
-    def _release(self, pages: list[tuple[PageAssignment, PageResult]], now: float) -> None:
-        """Let the scheduler see what it may send next, after the commit."""
-        for assignment, _ in pages:
-            self._frontier.forget_sent(assignment)
-        for assignment, request, due in self._retries:
-            self._frontier.retry(assignment, request, due, now)
-        self._frontier.push_new(self._new_rows, now)
-        self._retries, self._new_rows = [], []

@@ -89,8 +89,8 @@ class Dispatcher:
     def receive(self, timeout: float, waker: Any = None) -> Iterator[tuple[int, Outcome]]:
         """Yield the outcomes that come within ``timeout`` seconds, each with its worker.
 
-        Workers that turn out to be dead are replaced then. ``waker`` is a connection or socket
-        that ends the waiting too.
+        Workers that turn out to be dead, or too large, are replaced then. ``waker`` is a
+        connection or socket that ends the waiting too.
         """
         received, dead = self._pool.receive(timeout, waker)
         for worker, outcomes in received:
@@ -98,6 +98,7 @@ class Dispatcher:
                 yield worker, outcome
         for worker in dead:
             self._replace_dead(worker, time.monotonic())
+        self._check_memory(time.monotonic())
 
     def recall(self, host_id: int | None = None, *, without: int | None = None) -> None:
         """Ask workers to return what they have not started, of one host or of all."""
@@ -105,7 +106,7 @@ class Dispatcher:
             if worker != without:
                 self._pool.send(worker, ReturnTasks(host_id))
 
-    def check_memory(self, now: float) -> None:
+    def _check_memory(self, now: float) -> None:
         """Replace a worker that uses too much memory, once it has finished its requests."""
         if self._leaving is not None:
             if not self._frontier.is_busy(self._leaving):

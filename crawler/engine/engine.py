@@ -122,12 +122,10 @@ class Engine:
             self._open()
             while not self._is_over():
                 now = time.monotonic()
-                self._frontier.release_due(now)
                 if not self._stop.level:
                     self._dispatcher.dispatch(self._frontier.take_ready(now))
                 for worker, outcome in self._dispatcher.receive(self._wait(now), self._stop.waker):
                     self._outcomes.handle(worker, outcome, time.monotonic())
-                self._dispatcher.check_memory(time.monotonic())
                 yield self._commit_if_due(time.monotonic())
                 self._recall_if_stopped()
             yield self._committer.commit(time.monotonic())
@@ -156,11 +154,12 @@ class Engine:
     def _is_over(self) -> bool:
         if self._stop.level >= 2 or not self._has_workers:
             return True
-        if self._frontier.in_flight or self._committer.waiting_since is not None:
-            return self._has_stopped_too_long()
-        if self._stop.level or self._frontier.remaining == 0:
+        is_stopping = self._stop.level > 0
+        if self._committer.waiting_since is None and self._frontier.is_exhausted(
+            stopping=is_stopping
+        ):
             return True
-        return not self._frontier.has_work
+        return self._has_stopped_too_long()
 
     def _wait(self, now: float) -> float:
         """Return the seconds until something is to be done even if no outcome comes."""

@@ -135,8 +135,7 @@ def _save(store: Store, record: SessionRecord, change: SessionChange | None) -> 
     if change is not None:
         sessions.apply(change)
     with store.transaction():
-        for session in sessions.pop_changed():
-            store.sessions.save(session)
+        sessions.save(store.sessions)
 
 
 def _record(store: Store, key: str) -> SessionRecord:

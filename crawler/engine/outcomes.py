@@ -11,8 +11,6 @@ from crawler.errors import InputRequiredError, SystemResourceError
 from crawler.job.config import login_command
 from crawler.job.job import Job
 from crawler.messages import (
-    Done,
-    Failed,
     FetchStats,
     LoginFailed,
     Outcome,
@@ -27,7 +25,6 @@ from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
 from crawler.scheduling.retry import RESOURCE_WAIT
 from crawler.scheduling.session_registry import SessionRegistry
-from crawler.session.keys import SessionKey
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +56,9 @@ class OutcomeHandler:
 
     def handle(self, worker: int, outcome: Outcome, now: float) -> None:
         """Move the host's clock and the session on at once; leave the rest to the commit."""
-        assignment = self._frontier.finish(outcome.task, now)
+        assignment = self._frontier.finish(worker, outcome, now)
         if assignment is None:
             return
-        for change in outcome.sessions:
-            self._frontier.sync.receive(worker, change)
         self._count_fetch(assignment, outcome.fetch, now)
         result = outcome.result
         if isinstance(result, Starved) and not outcome.fetch.status:
@@ -78,11 +73,8 @@ class OutcomeHandler:
         else:
             assert not isinstance(result, (RobotsFetched, RobotsUnavailable)), "this is a page"
             self._committer.add(assignment, result, now)
-            if isinstance(result, (Done, Failed)):
-                self._frontier.count_finished()
 
     def _count_fetch(self, assignment: Assignment, fetch: FetchStats, now: float) -> None:
-        self._frontier.note_fetch(assignment, fetch, now)
         if fetch.started:
             self._job.counters.fetched += bool(fetch.status)
             self._job.counters.bytes += fetch.size
@@ -103,8 +95,8 @@ class OutcomeHandler:
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
         """Count the page for the account; delay all its hosts when its quota is used up."""
-        if not SessionKey.parse(host.session).is_account:
-            return
+        if not (host.account or host.exclusive):
+            return  # its session is that of a site
         self._sessions.count_page(host.session)
         rest = self._sessions.quota_wait(host.session)
         if status in REFUSALS:

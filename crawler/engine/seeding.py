@@ -114,7 +114,9 @@ class Seeder:
             is_new = self._job.store.seen.add(found) if found.dont_filter else True
             if is_new or self._taken > self._taken_before:
                 account = found.account or self._next_account()
-                found_before.append((self._frontier.host_id(found.origin, account), found))
+                found_before.append(
+                    (self._frontier.admission.host_id(found.origin, account), found)
+                )
                 held += len(found.request)
         self._keep(found_before)
         return good

@@ -17,24 +17,22 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
 from crawler import urls
-from crawler.messages import FetchStats
+from crawler.messages import Done, Failed, FetchStats, Outcome
 from crawler.parsing.robots import MAX_AGE
 from crawler.records import (
     Delivery,
     HostRow,
     PendingRow,
-    QueuedRequest,
     RobotsFile,
     SessionRecord,
 )
+from crawler.scheduling.admission import Admission
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
-from crawler.scheduling.page_budget import PageBudget
 from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import ROBOTS_MAX_WAIT
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
-from crawler.scheduling.session_registry import SessionRegistry
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry, WorkerSync
 from crawler.session.accounts import Account
 from crawler.session.keys import SessionKey
 from crawler.settings import Settings
@@ -76,10 +74,7 @@ class Frontier:
         self._accounts = {account.name: account for account in accounts}
         self.sync = WorkerSync(sessions, scheduler.workers)
         self.unreachable = UnreachableRobots(settings.retries, settings.robots_wait)
-        self.page_budget = PageBudget(
-            settings.max_pages_per_host, lambda host_id: store.hosts.get(host_id).requests
-        )
-        self._ids: dict[tuple[str, str], int] = {}
+        self.admission = Admission(store, settings.max_pages_per_host)
         self._rows: dict[int, HostRow] = {}
         self._evicted: set[int] = set()
         self._dirty: set[int] = set()
@@ -101,15 +96,6 @@ class Frontier:
             self._killed = (now, self._store.hosts.count())
         self._load_hosts(now)
 
-    def host_id(self, origin: str, account: str = "") -> int:
-        """Return the id of a host, as an account asks it; in a transaction, as it may be new."""
-        host_id = self._ids.get((origin, account))
-        if host_id is None:
-            if len(self._ids) >= MOST_HOSTS:
-                self._ids.clear()
-            host_id = self._ids[origin, account] = self._store.hosts.add(origin, account).id
-        return host_id
-
     @property
     def is_loading(self) -> bool:
         """True while hosts with work are on their way into memory."""
@@ -118,7 +104,7 @@ class Frontier:
     @property
     def busy_hosts(self) -> int:
         """The number of hosts in memory that have something to do."""
-        return sum(1 for host in self._scheduler.hosts if not host.is_idle)
+        return sum(1 for host in self._scheduler.hosts.values() if not host.is_idle)
 
     def _load_hosts(self, now: float) -> None:
         if not self._loading:
@@ -209,12 +195,12 @@ class Frontier:
         If need be, evict hosts whose robots.txt is unreachable too, for the rest of the run.
         """
         if len(self._rows) > MOST_IDLE:
-            idle = [host for host in self._scheduler.hosts if host.is_idle]
+            idle = [host for host in self._scheduler.hosts.values() if host.is_idle]
             for host in idle if len(idle) > MOST_IDLE else ():
                 self._evict(host)
         if self._has_more and len(self._rows) >= MOST_HOSTS:
             for host_id in self.unreachable.evictable():
-                unreachable_host = self._scheduler.host(host_id)
+                unreachable_host = self._scheduler.hosts.get(host_id)
                 if unreachable_host is None or unreachable_host.running or unreachable_host.sent:
                     continue
                 self._evicted.add(host_id)
@@ -230,16 +216,34 @@ class Frontier:
 
     # Requests come in
 
-    def push_new(self, rows: Iterable[PendingRow], now: float) -> None:
-        """Let requests that have just been committed enter the scheduler."""
+    def after_commit(
+        self,
+        pages: Iterable[PageAssignment],
+        retries: Iterable[tuple[PageAssignment, bytes, float]],
+        new: Iterable[PendingRow],
+        now: float,
+    ) -> None:
+        """Let the scheduler see what was committed.
+
+        The outcomes of ``pages``, the ``retries`` among them, each with its request and when it is
+        due, and ``new`` requests.
+        """
+        for assignment in pages:
+            assignment.host.sent.discard(assignment.queued.id)
+        for assignment, request, due in retries:
+            if due > now:
+                self._release_at(assignment.host, due)
+            else:
+                queued = assignment.queued._replace(request=request)
+                self._scheduler.requeue(assignment.host, queued, now)
+        self._push(new, now)
+
+    def _push(self, rows: Iterable[PendingRow], now: float) -> None:
         activated: set[int] = set()
         for host_id, host_rows in itertools.groupby(rows, itemgetter(0)):
-            host = self._scheduler.host(host_id)
+            host = self._scheduler.hosts.get(host_id)
             if host is not None and host_id not in activated:
-                for _, rank, number, delivery, request in host_rows:
-                    if not host.is_beyond_head(rank, number):
-                        queued = QueuedRequest(rank, number, request, delivery)
-                        self._scheduler.push(host, queued, now)
+                self._scheduler.push(host, host_rows, now)
             elif host is None and (host_id in self._loading or self._has_room):
                 row = self._loading.pop(host_id, None) or self._store.hosts.get(host_id)
                 self._activate(row, now)  # with everything that the store has for it
@@ -261,7 +265,7 @@ class Frontier:
             self._load_hosts(now)
         while self._releases and self._releases[0][0] <= now:
             _, host_id = heapq.heappop(self._releases)
-            host = self._scheduler.host(host_id)
+            host = self._scheduler.hosts.get(host_id)
             if host is None or host.release_at is None or host.release_at > now:
                 continue
             with self._store.transaction():
@@ -292,38 +296,39 @@ class Frontier:
     # Requests go out, and come back
 
     def take_ready(self, now: float) -> Iterator[Assignment]:
-        """Yield every assignment whose turn it is."""
-        while assignment := self._scheduler.next(now):
+        """Yield every assignment whose turn it is, those included whose retry is due."""
+        self.release_due(now)
+        for assignment in self._scheduler.take_ready(now):
             host = assignment.host
             self._dirty.add(host.id)
             yield assignment
             if host.more and not host.heap:
                 self.refill(host, now)
 
-    def finish(self, assignment_id: int, now: float) -> Assignment | None:
-        """Take an assignment back from its worker; None if none with this id is in flight."""
-        return self._scheduler.finish(assignment_id, now)
+    def finish(self, worker: int, outcome: Outcome, now: float) -> Assignment | None:
+        """Take an assignment back from its worker, and move its host and session on.
+
+        Returns None if the assignment is no longer in flight.
+        """
+        assignment = self._scheduler.finish(outcome.task, now)
+        if assignment is None:
+            return None
+        for change in outcome.sessions:
+            self.sync.receive(worker, change)
+        self._move_clock(assignment, outcome.fetch, now)
+        if isinstance(assignment, PageAssignment) and isinstance(outcome.result, (Done, Failed)):
+            self.count_finished()
+        return assignment
 
     def count_finished(self) -> None:
-        """Count a request that is done or has failed for good, as ``max_pages`` limits them."""
-        self._scheduler.count_finished()
+        """Count a page that is done or has failed for good, as ``max_pages`` limits them."""
+        if self._scheduler.remaining is not None:
+            self._scheduler.remaining -= 1
 
     def requeue(self, assignment: Assignment, now: float) -> None:
         """Put a page back into its queue as it was; robots.txt is asked for again by itself."""
         if isinstance(assignment, PageAssignment):
             self._scheduler.requeue(assignment.host, assignment.queued, now)
-
-    def retry(self, assignment: PageAssignment, request: bytes, due: float, now: float) -> None:
-        """Let ``request`` take the place of a page, after its commit, from ``due`` on."""
-        if due > now:
-            self._release_at(assignment.host, due)
-        else:
-            queued = assignment.queued._replace(request=request)
-            self._scheduler.requeue(assignment.host, queued, now)
-
-    def forget_sent(self, assignment: PageAssignment) -> None:
-        """Forget that a page was sent, after the commit of its outcome."""
-        self._scheduler.forget_sent(assignment.host, assignment.queued.id)
 
     def quarantine(self, assignment: PageAssignment) -> None:
         """Give a page that may have killed its worker out again, with no other beside it."""
@@ -365,25 +370,30 @@ class Frontier:
     @property
     def in_flight(self) -> int:
         """The number of requests that workers have."""
-        return self._scheduler.in_flight
+        return len(self._scheduler.assigned)
 
     @property
     def has_queued(self) -> bool:
-        """True if a request is there to be sent, now or later."""
-        return self._scheduler.has_queued
+        """True if a request in memory is there to be sent, now or later."""
+        return any(host.heap for host in self._scheduler.hosts.values())
+
+    def is_exhausted(self, *, stopping: bool) -> bool:
+        """Return True if no request is in flight, and none may go out in this run any more.
+
+        That is so at once while ``stopping``. A host whose robots.txt is unreachable has nothing
+        to send once the run no longer waits for it.
+        """
+        if self._scheduler.assigned:
+            return False
+        if stopping or self._scheduler.remaining == 0:
+            return True
+        return not self.has_work
 
     @property
     def has_work(self) -> bool:
-        """True while a request may still go out in this run.
-
-        A host whose robots.txt is unreachable has none once the run no longer waits for it.
-        """
-        if self._scheduler.quarantined or self._loading:
-            return True
-        return any(
-            not (host.is_idle or host.suspended or self.unreachable.has_given_up(host.id))
-            for host in self._scheduler.hosts
-        )
+        """True while a request may still go out in this run, whatever ``max_pages`` says."""
+        without = set(self.unreachable.given_up())
+        return bool(self._loading) or self._scheduler.has_work(without)
 
     def next_at(self) -> float | None:
         """Return when a host's turn comes or a retry is due; None if nothing waits for time."""
@@ -392,22 +402,15 @@ class Frontier:
 
     # The clocks of hosts
 
-    def note_fetch(self, assignment: Assignment, fetch: FetchStats, now: float) -> None:
-        """Move a host's clock on: a request was sent, was refused, or was not sent after all."""
+    def _move_clock(self, assignment: Assignment, fetch: FetchStats, now: float) -> None:
         host, clock = assignment.host, assignment.host.clock
-        if fetch.started:
-            clock.asked(fetch.started)
-        elif clock.ready_at == assignment.ready_at and not host.running:
+        if not fetch.started and clock.ready_at == assignment.ready_at and not host.running:
             # Nothing was sent, so nothing need wait, unless for something else (Retry-After).
             clock.ready_at, clock.granted = assignment.clock_before
             self._scheduler.reschedule(host, now)
-        if fetch.host_wait is not None:
-            clock.backed_off(now)
-            clock.retry_after(fetch.host_wait, now)
-        elif fetch.started:
-            clock.answered()
+        clock.fetched(fetch.started, fetch.host_wait, now)
         if fetch.status:
-            self.unreachable.answered()
+            self.unreachable.has_network = True
         self._dirty.add(host.id)
 
     def delay(self, host: HostQueue, seconds: float, now: float) -> None:
@@ -418,29 +421,29 @@ class Frontier:
 
     def delay_session(self, key: str, seconds: float, now: float) -> None:
         """Ask nothing more of all hosts of a session for ``seconds``."""
-        for host in self._scheduler.hosts:
+        for host in self._scheduler.hosts.values():
             if host.session == key:
                 self.delay(host, seconds, now)
 
     def suspend_session(self, key: str) -> None:
         """Give out no more requests of a session in this run, as it could not log in."""
-        for host in self._scheduler.hosts:
+        for host in self._scheduler.hosts.values():
             host.suspended = host.suspended or host.session == key
 
     def save_hosts(self, now: float) -> None:
         """Save the clocks that have moved, unless nothing waits for them; part of a commit."""
-        wall = self._wall()
         rows = []
         for host_id in self._dirty:
-            host = self._scheduler.host(host_id)
+            host = self._scheduler.hosts.get(host_id)
             if host is None:
                 continue
             clock, row = host.clock, self._rows[host_id]
             if clock.granted or row.granted or host_id in self._robots_changed:
-                row = row._replace(next_at=clock.stored(now, wall), granted=clock.granted)
-                self._rows[host_id] = row
+                next_at = clock.stored(now, self._wall())
+                row = self._rows[host_id] = row._replace(next_at=next_at, granted=clock.granted)
                 rows.append(row)
-        self._store.hosts.save(rows)
+        if rows:
+            self._store.hosts.save(rows)
         self._dirty.clear()
         self._robots_changed.clear()
 

@@ -1,4 +1,4 @@
-"""Politeness: when a host may be asked again. Pure: the time is an argument.
+"""Decide when a host may be asked again (politeness). The time is an argument.
 
 Times are seconds on whatever clock the caller uses; a clock that never jumps is best. Only
 ``restore`` and ``stored`` know of the wall clock, because that is what a store can keep.
@@ -12,7 +12,7 @@ LONGEST_BACK_OFF = 300.0
 
 
 class HostClock:
-    """When one host may be asked again: not before ``ready_at``.
+    """The clock of a host, which may not be asked again before ``ready_at``.
 
     Between two requests lies ``effective_delay``, and while the host answers that it has too much
     to do also ``back_off``. ``granted`` is the wait that led to ``ready_at``: how long the host
@@ -30,24 +30,38 @@ class HostClock:
         self.set_crawl_delay(crawl_delay)
 
     def set_crawl_delay(self, seconds: float | None) -> None:
-        """What robots.txt asks for counts where it is longer than ``delay``."""
+        """Set the delay that robots.txt asks for; it counts if it is longer than ``delay``."""
         self.effective_delay = self._delay if seconds is None else max(self._delay, seconds)
 
     def asked(self, at: float) -> None:
-        """A request went out."""
+        """Start the delay, as a request was sent."""
         self._wait(self.effective_delay + self.back_off, at)
 
+    def fetched(self, started: float, host_wait: float | None, now: float) -> None:
+        """Take the outcome of a fetch.
+
+        ``started`` is when the request was sent, 0 if it was not; ``host_wait`` the seconds that
+        the host asked for, None if it did not answer that it is overloaded.
+        """
+        if started:
+            self.asked(started)
+        if host_wait is not None:
+            self.backed_off(now)
+            self.retry_after(host_wait, now)
+        elif started:
+            self.answered()
+
     def retry_after(self, seconds: float, now: float) -> None:
-        """The host asked to be left alone; ``seconds`` is what is granted of it."""
+        """Wait for ``seconds``, which the host asked for (``Retry-After``), within limits."""
         self._wait(seconds, now)
 
     def backed_off(self, now: float) -> None:
-        """The host answered 429 or 503: each time the extra delay doubles."""
+        """Double the extra delay, as the host answered 429 or 503."""
         self.back_off = min(max(2.0 * self.back_off, FIRST_BACK_OFF), LONGEST_BACK_OFF)
         self._wait(self.effective_delay + self.back_off, now)
 
     def answered(self) -> None:
-        """A good answer: half of the extra delay goes away, and what is little all at once."""
+        """Halve the extra delay after a good answer; a short one ends at once."""
         if self.back_off:
             self.back_off = self.back_off / 2.0 if self.back_off > FIRST_BACK_OFF / 2.0 else 0.0
 
@@ -57,7 +71,7 @@ class HostClock:
             self.granted = seconds
 
     def stored(self, now: float, wall_now: float) -> float:
-        """``ready_at`` on the wall clock, for ``restore`` after a restart."""
+        """Return ``ready_at`` on the wall clock, for ``restore`` after a restart."""
         return wall_now + (self.ready_at - now)
 
     def restore(self, ready_at_wall: float, wall_now: float, now: float, longest: float) -> None:

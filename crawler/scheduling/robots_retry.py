@@ -1,8 +1,8 @@
-"""How long a run waits for hosts whose robots.txt is unreachable. Pure.
+"""Decide how long a run waits for hosts whose robots.txt is unreachable. No I/O.
 
-While nobody can say what is allowed, nothing but robots.txt is asked of a host, and its requests
-stay pending (RFC 9309, section 2.3.1.4). Here is how often it was asked for in vain, when a run
-that has nothing else to do waits no longer, and when there is no such host at all.
+While the rules of a host are unknown, only its robots.txt is requested, and its pages stay pending
+(RFC 9309, section 2.3.1.4). A run that has nothing else to do waits for such a host for a limited
+time. A host that gives no sign at all, while others answer, does not exist: its pages fail.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import itertools
 import math
 from dataclasses import dataclass
 
-NOBODY_THERE = frozenset({"dns", "refused", "connect timeout", "proxy"})
-"""Causes for which nobody may be there at all; each other one takes somebody who speaks.
+NO_SIGN = frozenset({"dns", "refused", "connect timeout", "proxy"})
+"""Causes that leave open whether the host exists at all; any other cause takes a host.
 
-Who says no to a proxy is told by the proxy, and it is the proxy that may be wrong.
+A proxy that refuses is among them, since it may be the proxy that is wrong.
 """
 MOST_NAMED = 3
 """Hosts that are named; further ones are counted."""
@@ -22,80 +22,85 @@ MOST_NAMED = 3
 
 @dataclass(slots=True)
 class RobotsFailure:
-    """A host's robots.txt that could not be had so far. Times are on the run's clock."""
+    """A host whose robots.txt is unreachable. Times are on the run's clock."""
 
     origin: str
     cause: str
     since: float = math.inf
-    """When it could not be had for the first time in this run."""
+    """When it was first requested in vain in this run."""
     tries: int = 0
-    """The same, how often."""
+    """How often it was requested in vain in this run."""
     next_at: float = 0.0
-    """When it is asked for again."""
-    is_there: bool = False
-    """Somebody has spoken, at least."""
+    """When it is requested again."""
+    exists: bool = False
+    """Some failure took a host."""
 
 
 class UnreachableRobots:
-    """One for a run. ``retries`` tries more are made in any case, and after them waits a run that
-    has nothing else to do ``limit`` seconds since the first; ``None`` is no limit."""
+    """The hosts of a run whose robots.txt is unreachable.
+
+    Each is tried ``retries`` times more. After that, a run that has nothing else to do waits until
+    ``limit`` seconds after the first try; ``None`` is no limit.
+    """
 
     def __init__(self, retries: int, limit: float | None) -> None:
         self._retries = retries
         self._limit = math.inf if limit is None else limit
-        self._missing: dict[int, RobotsFailure] = {}
-        self._anybody = False
+        self._failures: dict[int, RobotsFailure] = {}
+        self.has_network = False
+        """True if any host has answered in this run. Else this machine may have no network."""
 
-    def restore(self, host: int, origin: str, cause: str) -> None:
-        """An earlier run could not have this host's robots.txt."""
-        self._missing.setdefault(host, RobotsFailure(origin, cause))
+    def restore(self, host_id: int, origin: str, cause: str) -> None:
+        """Take over a host whose robots.txt was unreachable in an earlier run."""
+        self._failures.setdefault(host_id, RobotsFailure(origin, cause))
 
-    def failed(self, host: int, origin: str, cause: str, now: float, next_at: float) -> None:
-        """It could not be had, and is asked for again at ``next_at``."""
-        missing = self._missing.setdefault(host, RobotsFailure(origin, cause))
-        missing.cause, missing.next_at = cause, next_at
-        missing.since = min(missing.since, now)
-        missing.tries += 1
-        missing.is_there = missing.is_there or cause not in NOBODY_THERE
-        self._anybody = self._anybody or cause.startswith("http ")
+    def failed(self, host_id: int, origin: str, cause: str, now: float, next_at: float) -> None:
+        """Count a request for robots.txt in vain, which is repeated at ``next_at``."""
+        failure = self._failures.setdefault(host_id, RobotsFailure(origin, cause))
+        failure.cause, failure.next_at = cause, next_at
+        failure.since = min(failure.since, now)
+        failure.tries += 1
+        failure.exists = failure.exists or cause not in NO_SIGN
+        self.has_network = self.has_network or cause.startswith("http ")
 
-    def forget(self, host: int) -> None:
-        """There is nothing to wait for any more."""
-        self._missing.pop(host, None)
+    def forget(self, host_id: int) -> None:
+        """Forget a host, as its robots.txt came or its pages fail."""
+        self._failures.pop(host_id, None)
 
-    def answered(self) -> None:
-        """Some host has answered: this machine has a network."""
-        self._anybody = True
+    def tries(self, host_id: int) -> int:
+        """Return how often this run has requested the host's robots.txt in vain."""
+        failure = self._failures.get(host_id)
+        return 0 if failure is None else failure.tries
 
-    def tries(self, host: int) -> int:
-        """How often this run could not have the host's robots.txt."""
-        missing = self._missing.get(host)
-        return 0 if missing is None else missing.tries
+    def does_not_exist(self, host_id: int) -> bool:
+        """Return True if a host gave no sign in all its tries, while others answer."""
+        failure = self._failures[host_id]
+        return failure.tries > self._retries and not failure.exists and self.has_network
 
-    def does_not_exist(self, host: int) -> bool:
-        """True when there is no such host: enough tries, not a word, and others do answer."""
-        missing = self._missing[host]
-        return missing.tries > self._retries and not missing.is_there and self._anybody
+    def given_up(self) -> list[int]:
+        """Return the hosts that a run does not wait for if it has nothing else to do.
 
-    def has_given_up(self, host: int) -> bool:
-        """True when a run that has nothing else to do does not wait for this host.
-
-        Where nobody at all answers, it may be this machine that has no network.
+        If no host at all gives a sign, the reason may be this machine's network, so the run does
+        not wait for the limit either.
         """
-        missing = self._missing.get(host)
-        if missing is None or missing.tries <= self._retries:
-            return False
-        nobody = not missing.is_there and not self._anybody
-        return nobody or missing.next_at > missing.since + self._limit
+        return [
+            host_id
+            for host_id, failure in self._failures.items()
+            if failure.tries > self._retries
+            and (
+                failure.next_at > failure.since + self._limit
+                or not (failure.exists or self.has_network)
+            )
+        ]
 
     def evictable(self) -> list[int]:
-        """The hosts that make room, if memory is full, for those that have not been asked yet."""
-        return [host for host in self._missing if self.has_given_up(host)] if self._anybody else []
+        """Return the hosts that, if memory is full, make room for hosts not requested yet."""
+        return self.given_up() if self.has_network else []
 
     @property
     def description(self) -> str:
-        """The hosts whose robots.txt is missing, with why; empty when there are none."""
-        named = itertools.islice(self._missing.values(), MOST_NAMED)
-        text = ", ".join(f"{one.origin} ({one.cause})" for one in named)
-        further = len(self._missing) - MOST_NAMED
+        """The hosts whose robots.txt is unreachable, with the cause; empty if there are none."""
+        named = itertools.islice(self._failures.values(), MOST_NAMED)
+        text = ", ".join(f"{failure.origin} ({failure.cause})" for failure in named)
+        further = len(self._failures) - MOST_NAMED
         return f"{text} and {further:,} more" if further > 0 else text

@@ -1,4 +1,4 @@
-"""The scheduler decides which request goes next, to which worker, and when. No I/O.
+"""Decide which request goes next, to which worker, and when. No I/O.
 
 Each host at work has a queue: the head of what the store keeps for it, in order. A host's turn
 comes when its clock allows: until then it waits, and then it stands in line. Hosts with a delay
@@ -12,11 +12,16 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 
-from crawler.records import QueuedRequest
-from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, RobotsAssignment
-from crawler.scheduling.worker_loads import WorkerLoads
+from crawler.records import Key, PendingRow, QueuedRequest
+from crawler.scheduling.host_queue import (
+    PREFETCH,
+    Assignment,
+    HostQueue,
+    PageAssignment,
+    RobotsAssignment,
+)
 
 HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
@@ -26,22 +31,28 @@ _Turn = tuple[float, int, HostQueue]
 
 
 class Scheduler:
-    """Which request goes next. ``now`` is always a time on the caller's monotonic clock.
+    """Chooses the next request. ``now`` is always a time on the caller's monotonic clock.
 
-    ``threads`` is how many requests one worker runs at the same time. ``remaining`` limits how
+    A worker runs ``threads`` requests at the same time and holds more. ``remaining`` limits how
     many further requests may end; ``None`` is no limit.
     """
 
     def __init__(self, *, workers: int, threads: int, remaining: int | None = None) -> None:
         self.remaining = remaining
-        self._workers = WorkerLoads(workers, threads)
-        self._hosts: dict[int, HostQueue] = {}
+        self.hosts: dict[int, HostQueue] = {}
+        """The hosts at work, by id."""
+        self.assigned: dict[int, Assignment] = {}
+        """The assignments that workers have, by id."""
+        self._threads = threads
+        self._most = threads + 2 * PREFETCH
+        self._loads = [0] * workers
+        self._paused: set[int] = set()
         self._ready: deque[_Turn] = deque()
         self._waiting: list[_Turn] = []
         self._full: OrderedDict[HostQueue, None] = OrderedDict()
+        """Hosts whose workers have no room for them, the longest first."""
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
-        self._assigned: dict[int, Assignment] = {}
         self._quarantine: list[deque[tuple[HostQueue, QueuedRequest]]] = [
             deque() for _ in range(workers)
         ]
@@ -49,61 +60,54 @@ class Scheduler:
     @property
     def workers(self) -> int:
         """The number of workers."""
-        return self._workers.workers
+        return len(self._loads)
 
     # Hosts and their queues
 
     def add_host(self, host: HostQueue, now: float) -> None:
-        """A host comes to work; its home is the next worker in turn."""
-        workers = self._workers.workers
-        host.in_flight = [0] * workers
+        """Add a host; its preferred worker is the next one in turn."""
+        host.in_flight = [0] * self.workers
         host.running = 0
         host.preferred_worker = (
-            host.preferred_worker if host.exclusive else len(self._hosts)
-        ) % workers
-        host.assign_workers(workers)
-        self._hosts[host.id] = host
+            host.preferred_worker if host.exclusive else len(self.hosts)
+        ) % self.workers
+        host.assign_workers(self.workers)
+        self.hosts[host.id] = host
         self._schedule(host, now)
 
     def remove_host(self, host: HostQueue) -> None:
-        """A host has nothing to do for now; its queue stays in the store."""
-        del self._hosts[host.id]
+        """Remove a host that has nothing to do for now; its queue stays in the store."""
+        del self.hosts[host.id]
         self._full.pop(host, None)
         host.ticket = 0
 
     def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
-        """The host's robots.txt asks for a delay, or for none."""
+        """Set the delay that the host's robots.txt asks for, or none."""
         host.clock.set_crawl_delay(crawl_delay)
-        host.assign_workers(self._workers.workers)
-
-    def host(self, id: int) -> HostQueue | None:
-        """The host with this id, if it is at work."""
-        return self._hosts.get(id)
-
-    @property
-    def hosts(self) -> Iterable[HostQueue]:
-        """The hosts at work."""
-        return self._hosts.values()
+        host.assign_workers(self.workers)
 
     @property
     def head_size(self) -> int:
         """How many requests of one host are held in memory."""
-        return max(8, min(512, HEAD_TOTAL // (len(self._hosts) or 1)))
+        return max(8, min(512, HEAD_TOTAL // (len(self.hosts) or 1)))
 
-    def push(self, host: HostQueue, queued: QueuedRequest, now: float) -> None:
-        """A new request of a host at work; it is held in memory only if its turn is near."""
-        if host.cursor is not None and queued.key <= host.cursor:
-            heapq.heappush(host.heap, queued)
-            self._shorten(host)
-        elif host.more or len(host.heap) >= self.head_size:
-            host.more = True
-        else:
-            host.cursor = queued.key
-            heapq.heappush(host.heap, queued)
+    def push(self, host: HostQueue, rows: Iterable[PendingRow], now: float) -> None:
+        """Add new requests of a host; only those whose turn is near are held in memory."""
+        size = self.head_size
+        for _, rank, number, delivery, request in rows:
+            key = Key(rank, number)
+            if host.cursor is not None and key <= host.cursor:
+                heapq.heappush(host.heap, QueuedRequest(rank, number, request, delivery))
+                self._shorten(host)
+            elif host.more or len(host.heap) >= size:
+                host.more = True
+            else:
+                host.cursor = key
+                heapq.heappush(host.heap, QueuedRequest(rank, number, request, delivery))
         self._schedule(host, now)
 
     def refill(self, host: HostQueue, rows: list[QueuedRequest], *, more: bool, now: float) -> None:
-        """The next requests from the store, those behind ``host.cursor``."""
+        """Add the next requests from the store, those behind ``host.cursor``."""
         if rows:
             host.cursor = rows[-1].key
         host.heap += [queued for queued in rows if queued.id not in host.sent]
@@ -112,7 +116,7 @@ class Scheduler:
         self._schedule(host, now)
 
     def requeue(self, host: HostQueue, queued: QueuedRequest, now: float) -> None:
-        """A request that was out, or waited for another try, is an ordinary pending one again."""
+        """Put a request that was out, or waited for a retry, back into its queue."""
         host.sent.discard(queued.id)
         if host.cursor is not None and queued.key > host.cursor and host.more:
             return  # the store will bring it
@@ -122,13 +126,8 @@ class Scheduler:
         self._shorten(host)
         self._schedule(host, now)
 
-    def forget_sent(self, host: HostQueue, id: int) -> None:
-        """The outcome of this request has been committed: forget that it was sent."""
-        host.sent.discard(id)
-
     def _shorten(self, host: HostQueue) -> None:
-        """Keep the in-memory head short when high-priority requests swell it; the rest stays in
-        the store."""
+        """Keep the head short when requests of high priority swell it; the store has the rest."""
         if len(host.heap) > 4 * self.head_size:
             host.heap = heapq.nsmallest(self.head_size, host.heap)
             host.cursor = host.heap[-1].key
@@ -136,39 +135,59 @@ class Scheduler:
 
     # The next request
 
-    def next(self, now: float) -> Assignment | None:
-        """The request whose turn it is, with the worker that gets it; None when there is none."""
-        if self._is_at_limit:
+    def take_ready(self, now: float) -> Iterator[Assignment]:
+        """Yield every assignment whose turn it is; hosts may be refilled in between."""
+        while not self._is_at_limit:
+            assignment = any(self._quarantine) and self._next_isolated(now)
+            assignment = assignment or self._next_in_turn(now)
+            if not assignment:
+                return
+            yield assignment
+
+    def next_at(self) -> float | None:
+        """Return when the next host may be asked; None if nothing waits for time alone.
+
+        That is so if no host is listed, the workers are full, or the limit is reached.
+        """
+        if self._is_at_limit or self._are_full():
             return None
-        return (any(self._quarantine) and self._next_suspect(now)) or self._next_in_turn(now)
+        turns = self._ready or self._waiting
+        return turns[0][0] if turns else None
+
+    def has_work(self, without: Container[int]) -> bool:
+        """Return True if a request may still go out of any host but those with these ids."""
+        return any(self._quarantine) or any(
+            not (host.is_idle or host.suspended or host.id in without)
+            for host in self.hosts.values()
+        )
 
     @property
     def _is_at_limit(self) -> bool:
-        """True when the requests in flight are enough to reach ``max_pages``: no more are sent."""
-        return self.remaining is not None and len(self._assigned) >= self.remaining
+        """True if the requests in flight are enough to reach ``max_pages``: no more are sent."""
+        return self.remaining is not None and len(self.assigned) >= self.remaining
 
-    def _next_suspect(self, now: float) -> Assignment | None:
-        for worker, suspects in enumerate(self._quarantine):
-            if suspects and not self._workers.of(worker):
-                host, queued = suspects[0]
+    def _next_isolated(self, now: float) -> Assignment | None:
+        for worker, quarantined in enumerate(self._quarantine):
+            if quarantined and not self._loads[worker]:
+                host, queued = quarantined[0]
                 if host.clock.ready_at <= now and host.has_room:
-                    suspects.popleft()
+                    quarantined.popleft()
                     return self._send_page(host, queued, worker, now, isolated=True)
         return None
 
     def _next_in_turn(self, now: float) -> Assignment | None:
         while self._waiting and self._waiting[0][0] <= now:
             self._ready.append(heapq.heappop(self._waiting))
-        while self._ready and not self._workers.are_full:  # or turns wait where they are
+        while self._ready and not self._are_full():  # or turns wait where they are
             _, turn, host = self._ready.popleft()
             if turn != host.ticket:
                 continue  # it has been listed anew since
             host.ticket = 0
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
                 self._schedule(host, now)
-            elif host.has_work and host.has_room:
+            elif host.can_send:
                 host.knows_robots = host.knows_robots and now < host.robots_until
-                worker = self._workers.worker_for(host)
+                worker = self._worker_for(host)
                 if worker is not None:
                     if not host.knows_robots:
                         return self._send_robots(host, worker, now)
@@ -176,32 +195,14 @@ class Scheduler:
                 self._full[host] = None
         return None
 
-    def _open(self, worker: int) -> None:
-        """The worker may have any request again, unless a suspect waits to have it alone."""
-        if not self._quarantine[worker]:
-            self._workers.paused.discard(worker)
-
-    @property
-    def has_queued(self) -> bool:
-        """True when some request is there to be sent, now or later."""
-        return any(host.heap for host in self._hosts.values())
-
-    def next_at(self) -> float | None:
-        """When the next host may be asked; None when nothing waits for time alone (no host listed,
-        workers full, limit reached)."""
-        if self._is_at_limit or self._workers.are_full:
-            return None
-        turns = self._ready or self._waiting
-        return turns[0][0] if turns else None
-
     def reschedule(self, host: HostQueue, now: float) -> None:
-        """The host's clock has moved: its turn may come sooner than it is listed for."""
+        """Schedule a host whose clock has moved: its turn may come sooner than it is listed."""
         if host.ticket and host.clock.ready_at < host.ticket_at:
             host.ticket = 0
         self._schedule(host, now)
 
     def _schedule(self, host: HostQueue, now: float) -> None:
-        if host.heap and not host.ticket and host.has_work and host.has_room:
+        if host.heap and not host.ticket and host.can_send:
             host.ticket = next(self._order)
             at = host.clock.ready_at
             if at > now:
@@ -239,67 +240,95 @@ class Scheduler:
         return assignment
 
     def _assign(self, assignment: Assignment, now: float) -> None:
-        self._assigned[assignment.id] = assignment
-        self._workers.add(assignment.host, assignment.worker)
-        self._schedule(assignment.host, now)
+        host, worker = assignment.host, assignment.worker
+        self.assigned[assignment.id] = assignment
+        self._loads[worker] += 1
+        host.in_flight[worker] += 1
+        host.running += 1
+        self._schedule(host, now)
 
     # Outcomes
 
     def finish(self, assignment_id: int, now: float) -> Assignment | None:
         """Take an assignment back from its worker; None if none with this id is in flight."""
-        assignment = self._assigned.pop(assignment_id, None)
+        assignment = self.assigned.pop(assignment_id, None)
         if assignment is not None:
             host, worker = assignment.host, assignment.worker
-            self._workers.remove(host, worker)
+            self._loads[worker] -= 1
+            host.in_flight[worker] -= 1
+            host.running -= 1
             if isinstance(assignment, RobotsAssignment):
                 host.asking_robots = False
             self._schedule(host, now)
             if isinstance(assignment, PageAssignment) and assignment.isolated:
-                self._open(worker)
+                self._end_pause(worker)
             if self._full:
                 # The room of one request lets few hosts go on; looking at all would cost more.
                 for _ in range(min(4, len(self._full))):
                     self._schedule(self._full.popitem(last=False)[0], now)
         return assignment
 
-    def count_finished(self) -> None:
-        """A request is done or has failed for good, so one less of ``remaining`` may end."""
-        if self.remaining is not None:
-            self.remaining -= 1
+    # Workers
 
     def worker_died(self, worker: int, now: float) -> list[Assignment]:
-        """A worker has died: everything that it had, no longer in flight."""
-        ids = [a.id for a in self._assigned.values() if a.worker == worker]
-        return [gone for id in ids if (gone := self.finish(id, now)) is not None]
+        """Take back all assignments of a dead worker."""
+        lost = [one for one in self.assigned.values() if one.worker == worker]
+        for assignment in lost:
+            self.finish(assignment.id, now)
+        return lost
 
     def quarantine(self, worker: int, host: HostQueue, queued: QueuedRequest) -> None:
-        """A request that a worker may have died of goes out again, but with no other beside it."""
+        """Let a request that may have killed a worker go out again, with no other beside it."""
         self._quarantine[worker].append((host, queued))
-        self._workers.paused.add(worker)
+        self._paused.add(worker)
 
     def pause(self, worker: int) -> bool:
-        """Give this worker nothing more; False while it has a request alone."""
-        if worker in self._workers.paused:
+        """Give a worker nothing more. Returns False if it is paused already, for quarantine."""
+        if worker in self._paused:
             return False
-        self._workers.paused.add(worker)
+        self._paused.add(worker)
         return True
 
     def resume(self, worker: int, now: float) -> None:
-        """The worker may have requests again."""
-        self._open(worker)
+        """Give a worker requests again."""
+        self._end_pause(worker)
         while self._full:
             self._schedule(self._full.popitem(last=False)[0], now)
 
     def is_busy(self, worker: int) -> bool:
-        """True while the worker has requests."""
-        return self._workers.of(worker) > 0
+        """Return True while the worker has requests."""
+        return self._loads[worker] > 0
 
-    @property
-    def in_flight(self) -> int:
-        """Requests that workers have."""
-        return len(self._assigned)
+    def _end_pause(self, worker: int) -> None:
+        """Let the worker have any request again, unless a quarantined one waits for it."""
+        if not self._quarantine[worker]:
+            self._paused.discard(worker)
 
-    @property
-    def quarantined(self) -> int:
-        """Requests that will be tried alone."""
-        return sum(len(suspects) for suspects in self._quarantine)
+    def _are_full(self) -> bool:
+        """Return True if no worker would take a request of any host."""
+        for worker, load in enumerate(self._loads):
+            if load < self._most and worker not in self._paused:
+                return False
+        return True
+
+    def _worker_for(self, host: HostQueue) -> int | None:
+        """Return the worker with the most room for a host; the preferred one if all are equal."""
+        best, most = None, 0
+        prefetch = host.prefetch
+        for worker in host.workers:
+            if worker in self._paused:
+                continue
+            load = self._loads[worker]
+            if prefetch is not None:
+                slots = host.slots[worker]
+                room = slots + prefetch - host.in_flight[worker] if slots else 0
+            # The preferred worker has its connection: another must have half of its threads free.
+            elif worker == host.preferred_worker or 2 * load < self._threads:
+                room = self._most - self._threads + 1
+            else:
+                continue
+            if load + room > self._most:
+                room = self._most - load
+            if room > most:
+                best, most = worker, room
+        return best

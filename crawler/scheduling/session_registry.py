@@ -1,16 +1,23 @@
-"""The sessions of the hosts at work: their cookies, login states and use."""
+"""The sessions of the hosts at work, and the copies of sessions and hosts that workers have.
+
+The scheduling process owns them. A worker gets an update together with the first task for which its
+copy is too old, so that a request always has at least the cookies that were there when the page
+that it was found on came.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from crawler.messages import SessionChange
+from crawler.messages import HostUpdate, SessionChange, SessionUpdate, TaskBatch
 from crawler.records import Cookie, LoginState, SessionRecord, Usage
+from crawler.scheduling.host_queue import HostQueue
 from crawler.session.accounts import Account, count_page, quota_wait
+from crawler.store.protocols import SessionStore
 
 
 @dataclass(slots=True)
@@ -106,11 +113,6 @@ class SessionRegistry:
             session.usage = replace(session.usage, logged_out_at=self._wall())
         session.login = login
 
-    def pop_logins(self) -> int:
-        """Return the number of logins since the last call."""
-        logins, self._logins = self._logins, 0
-        return logins
-
     def count_page(self, key: str) -> None:
         """Count a response that came through a session."""
         session = self._sessions[key]
@@ -127,11 +129,98 @@ class SessionRegistry:
         session = self._sessions[key]
         return quota_wait(session.usage, self._wall(), session.account)
 
-    def pop_changed(self) -> Iterator[SessionRecord]:
-        """Yield the sessions that the next commit must save; those without hosts leave memory."""
+    def save(self, store: SessionStore) -> int:
+        """Save the sessions that have changed; those without hosts leave memory.
+
+        Part of a transaction. Returns the number of logins since the last call.
+        """
         for session in list(self._sessions.values()):
             if session.is_dirty:
                 session.is_dirty = False
-                yield session.record()
+                store.save(session.record())
                 if not session.hosts:
                     del self._sessions[session.key]
+        logins, self._logins = self._logins, 0
+        return logins
+
+
+class WorkerSync:
+    """The versions that each worker has, and the updates that follow from them."""
+
+    def __init__(self, sessions: SessionRegistry, workers: int) -> None:
+        self._sessions = sessions
+        self._workers = workers
+        self._hosts: list[dict[int, int]] = [{} for _ in range(workers)]
+        self._netlocs: dict[str, None] = {}
+        self._new_netlocs: list[list[str]] = [[] for _ in range(workers)]
+        self._evicted: list[list[int]] = [[] for _ in range(workers)]
+
+    def extend_scope(self, netloc: str) -> None:
+        """Bring a host into the scope of all workers."""
+        if netloc not in self._netlocs:
+            self._netlocs[netloc] = None
+            for waiting in self._new_netlocs:
+                waiting.append(netloc)
+
+    def forget_host(self, host_id: int) -> None:
+        """Let workers forget a host that is no longer at work."""
+        for versions, evicted in zip(self._hosts, self._evicted, strict=True):
+            if versions.pop(host_id, None) is not None:
+                evicted.append(host_id)
+
+    def receive(self, worker: int, change: SessionChange) -> None:
+        """Apply the changes that a worker reports; its own copy has them already."""
+        session = self._sessions.get(change.key)
+        copy = self._copies(session)[worker]
+        was_current = copy.version == session.version
+        self._sessions.apply(change)
+        copy.received += len(change.cookies)
+        if was_current:
+            copy.version = session.version
+
+    def add_updates(self, batch: TaskBatch, worker: int, host: HostQueue) -> None:
+        """Add to ``batch`` the updates that ``worker`` needs before it gets a task of ``host``."""
+        if self._new_netlocs[worker]:
+            batch.scope += self._new_netlocs[worker]
+            self._new_netlocs[worker] = []
+        if self._evicted[worker]:
+            batch.forget += self._evicted[worker]
+            self._evicted[worker] = []
+        versions = self._hosts[worker]
+        if versions.get(host.id) != host.version:
+            versions[host.id] = host.version
+            batch.hosts.append(_host_update(host, worker))
+        session = self._sessions.get(host.session)
+        copy = self._copies(session)[worker]
+        if copy.version != session.version:
+            copy.version = session.version
+            update = SessionUpdate(
+                session.key, list(session.cookies.values()), copy.received, session.login
+            )
+            batch.sessions.append(update)
+
+    def reset(self, worker: int) -> None:
+        """Forget the copies of a worker that is replaced by a new one."""
+        self._hosts[worker] = {}
+        self._evicted[worker] = []
+        self._new_netlocs[worker] = list(self._netlocs)
+        for session in self._sessions.all():
+            if session.copies:
+                session.copies[worker] = SessionCopy()
+
+    def _copies(self, session: ManagedSession) -> list[SessionCopy]:
+        if not session.copies:
+            session.copies = [SessionCopy() for _ in range(self._workers)]
+        return session.copies
+
+
+def _host_update(host: HostQueue, worker: int) -> HostUpdate:
+    return HostUpdate(
+        host.id,
+        host.origin,
+        host.session,
+        host.slots[worker] or host.concurrency,
+        host.robots,
+        host.account,
+        host.seeded,
+    )

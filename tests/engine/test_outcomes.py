@@ -60,7 +60,7 @@ class Desk:
         self.host = HostQueue(1, "https://a.example", "s", self.clock, concurrency=concurrency)
         scheduler.add_host(self.host, NOW)
         for number in range(1, 11):
-            scheduler.push(self.host, QueuedRequest(0, number, b""), NOW)
+            scheduler.push(self.host, [(1, 0, number, 0, b"")], NOW)
 
     def feed(self, now: float) -> list[Assignment]:
         return list(self.frontier.take_ready(now))
@@ -179,7 +179,7 @@ def test_rules_that_cannot_be_read_again_are_kept() -> None:
 
 def test_requests_of_a_host_that_is_nowhere_go_out_to_fail() -> None:
     desk = without_rules()
-    desk.unreachable.answered()
+    desk.unreachable.has_network = True
     for tries in range(4):
         now = NOW + 100 * tries
         (robots,) = desk.feed(now)

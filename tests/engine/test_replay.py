@@ -26,7 +26,7 @@ from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
-from tests.scheduling.test_scheduler import a_host, a_scheduler, page
+from tests.scheduling.test_scheduler import a_host, a_scheduler, page, push, sent
 from tests.sites import PATIENCE, Reply, Site, Visit, closed_port, redirect
 
 ONCE_PY = Path(__file__).parents[1] / "once.py"
@@ -306,24 +306,18 @@ def test_none_waits_in_a_worker_beside_others() -> None:
     host = a_host(concurrency=2)
     made = a_scheduler(host, workers=1, each=0)
     for id in range(1, 4):
-        made.push(host, QueuedRequest(0, id, b""), NOW)
-    made.push(host, QueuedRequest(0, 4, b"", Delivery.AT_MOST_ONCE), NOW)
+        push(made, host, QueuedRequest(0, id, b""), NOW)
+    push(made, host, QueuedRequest(0, 4, b"", Delivery.AT_MOST_ONCE), NOW)
     for id in range(5, 9):
-        made.push(host, QueuedRequest(0, id, b""), NOW)
-    out = []
-    while assignment := made.next(NOW):
-        out.append(assignment)
+        push(made, host, QueuedRequest(0, id, b""), NOW)
+    out = sent(made, NOW)
     assert [page(assignment).id for assignment in out] == [1, 2, 3]
     made.finish(out[0].id, NOW)
-    assert made.next(NOW) is None
+    assert sent(made, NOW) == []
     made.finish(out[1].id, NOW)
-    once = made.next(NOW)
-    assert once is not None
+    once, *more = sent(made, NOW)
     assert page(once) == QueuedRequest(0, 4, b"", Delivery.AT_MOST_ONCE)
-    more = 0
-    while made.next(NOW):
-        more += 1
-    assert more == 4 <= PREFETCH
+    assert len(more) == 4 <= PREFETCH
 
 
 def test_ordinary_requests_cost_no_commit(

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler.messages import TaskBatch
+from crawler.messages import Done, Failed, FetchStats, Outcome, Result, Retry, Returned, TaskBatch
 from crawler.parsing.robots import MAX_AGE
 from crawler.records import (
     Cookie,
+    FailureReport,
     HostRow,
     Key,
     NewRequest,
@@ -22,9 +23,14 @@ from crawler.records import (
     RobotsFile,
     SessionRecord,
 )
-from crawler.scheduling import frontier, scheduler
+from crawler.scheduling import admission, frontier, scheduler
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import HostQueue, PageAssignment, RobotsAssignment
+from crawler.scheduling.host_queue import (
+    Assignment,
+    HostQueue,
+    PageAssignment,
+    RobotsAssignment,
+)
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
@@ -65,7 +71,7 @@ class Bench:
         """Commit new requests; the scheduler has not seen them yet."""
         new = []
         with self.store.transaction():
-            host = self.frontier.host_id(origin)
+            host = self.frontier.admission.host_id(origin)
             for id in itertools.islice(self.ids, count):
                 request = msgspec.Raw(msgspec.msgpack.encode(id))
                 found = NewRequest(b"%016d" % id, origin, rank, "parse", request)
@@ -76,7 +82,7 @@ class Bench:
     def host(self, origin: str) -> HostQueue:
         row = self.store.hosts.find(origin)
         assert row is not None
-        host = self.scheduler.host(row.id)
+        host = self.scheduler.hosts.get(row.id)
         assert host is not None
         return host
 
@@ -107,8 +113,17 @@ class Bench:
                     ids.append(one.queued.key.id)
                     self.store.queue.mark_done([(one.host.id, *one.queued.key)])
             for one in batch:
-                self.frontier.finish(one.id, self.now)
-                self.frontier.forget_sent(one)
+                self.finish(one)
+            self.frontier.after_commit(batch, [], [], self.now)
+
+    def finish(self, assignment: Assignment, result: Result | None = None) -> None:
+        """The request has come back from its worker, which had sent it."""
+        outcome = Outcome(assignment.id, result or Done(), FetchStats(started=self.now))
+        assert self.frontier.finish(assignment.worker, outcome, self.now) is assignment
+
+    def push(self, rows: list[PendingRow]) -> None:
+        """New requests are committed."""
+        self.frontier.after_commit([], [], rows, self.now)
 
     def save(self) -> None:
         with self.store.transaction():
@@ -140,21 +155,21 @@ def test_a_queue_longer_than_its_head_comes_in_bit_by_bit_and_in_order(
 
 
 def test_new_requests_enter_the_scheduler(bench: Bench) -> None:
-    bench.frontier.push_new([*bench.add(A, 3), *bench.add(B, 2), *bench.add(A, 1)], bench.now)
+    bench.push([*bench.add(A, 3), *bench.add(B, 2), *bench.add(A, 1)])
     assert sorted(bench.work_off()) == [1, 2, 3, 4, 5, 6]
-    bench.frontier.push_new(bench.add(A, 1), bench.now)
+    bench.push(bench.add(A, 1))
     assert bench.work_off() == [7]
 
 
 def test_the_number_of_a_host_is_always_the_same(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier, "MOST_HOSTS", 3)
+    monkeypatch.setattr(admission, "MOST_KNOWN", 3)
     origins = [f"https://{number}.example" for number in range(10)]
     with bench.store.transaction():
-        first = [bench.frontier.host_id(origin) for origin in origins]
-        assert [bench.frontier.host_id(origin) for origin in origins] == first
-    assert len(bench.frontier._ids) <= 3
+        first = [bench.frontier.admission.host_id(origin) for origin in origins]
+        assert [bench.frontier.admission.host_id(origin) for origin in origins] == first
+    assert len(bench.frontier.admission._ids) <= 3
 
 
 def test_more_hosts_than_fit_into_memory_get_their_turn(
@@ -167,7 +182,7 @@ def test_more_hosts_than_fit_into_memory_get_their_turn(
     bench.start()
     done: list[int] = []
     for _ in range(30):
-        assert len(list(bench.scheduler.hosts)) <= 5
+        assert len(bench.scheduler.hosts) <= 5
         done += bench.work_off()
         bench.frontier.evict_idle_hosts(bench.now)
     assert sorted(done) == list(range(1, 47))
@@ -181,13 +196,13 @@ def test_the_first_request_does_not_wait_for_all_hosts(
     for origin in origins:
         bench.add(origin, 2)
     bench.start()
-    assert len(list(bench.scheduler.hosts)) == 2
+    assert len(bench.scheduler.hosts) == 2
     at = bench.frontier.next_release_at()
     assert at is not None
     assert at < bench.now, "the loop must not wait for anything else"
-    done = bench.work_off()
-    bench.frontier.push_new(bench.add(origins[4]), bench.now)
-    assert len(list(bench.scheduler.hosts)) == 3, "one that is wanted comes at once"
+    bench.push(bench.add(origins[4]))
+    assert len(bench.scheduler.hosts) == 3, "one that is wanted comes at once"
+    done: list[int] = []
     while bench.frontier.is_loading:
         done += bench.work_off()
         bench.frontier.release_due(bench.now)
@@ -201,12 +216,45 @@ def test_hosts_found_when_memory_is_full_are_not_lost(
     monkeypatch.setattr(frontier, "MOST_HOSTS", 2)
     monkeypatch.setattr(frontier, "MOST_IDLE", 0)
     for number in range(6):
-        bench.frontier.push_new(bench.add(f"https://{number}.example"), bench.now)
+        bench.push(bench.add(f"https://{number}.example"))
     done = []
     for _ in range(6):
         done += bench.work_off()
         bench.frontier.evict_idle_hosts(bench.now)
     assert sorted(done) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("result", "remaining"),
+    [
+        (Done(), 2),
+        (Failed(FailureReport(A, "timeout", "too slow")), 2),
+        (Returned(), 3),
+        (Retry(None, 5.0), 3),
+    ],
+)
+def test_only_pages_that_have_ended_count_for_max_pages(
+    bench: Bench, result: Result, remaining: int
+) -> None:
+    bench.add(A)
+    bench.start()
+    bench.frontier.remaining = 3
+    (only,) = bench.sent()
+    bench.finish(only, result)
+    assert bench.frontier.remaining == remaining
+
+
+def test_a_frontier_is_exhausted_when_no_request_may_go_out(bench: Bench) -> None:
+    bench.add(A, 2)
+    bench.start()
+    assert not bench.frontier.is_exhausted(stopping=False)
+    assert bench.frontier.is_exhausted(stopping=True)
+    bench.frontier.remaining = 1
+    (only,) = bench.sent()
+    assert not bench.frontier.is_exhausted(stopping=True), "a request is in flight"
+    bench.finish(only, Done())
+    assert bench.frontier.has_work
+    assert bench.frontier.is_exhausted(stopping=False), "max_pages is reached"
 
 
 # Waiting for another try
@@ -215,11 +263,11 @@ def test_hosts_found_when_memory_is_full_are_not_lost(
 def wait(bench: Bench, assignment: PageAssignment, seconds: float) -> None:
     """Postpone a request, as the commit does."""
     host, key = assignment.host, assignment.queued.key
-    bench.frontier.finish(assignment.id, bench.now)
+    bench.finish(assignment)
     with bench.store.transaction():
         bench.store.queue.replace(host.id, key, b"again", bench.wall + seconds)
-    bench.frontier.forget_sent(assignment)
-    bench.frontier.retry(assignment, b"again", bench.now + seconds, bench.now)
+    retry = (assignment, b"again", bench.now + seconds)
+    bench.frontier.after_commit([assignment], [retry], [], bench.now)
 
 
 def test_a_request_waits_until_it_is_due_and_others_go_on(bench: Bench) -> None:
@@ -329,12 +377,12 @@ def test_after_a_kill_hosts_that_come_in_later_rest_as_long(
     bench.start(delay=10.0, was_killed=True)
     bench.pass_time(4.0)
     bench.frontier.release_due(bench.now)
-    assert [host.clock.ready_at for host in bench.scheduler.hosts] == [bench.now + 6.0] * 2
+    assert [host.clock.ready_at for host in bench.scheduler.hosts.values()] == [bench.now + 6.0] * 2
 
 
 def test_a_kill_is_no_reason_for_new_hosts_to_rest(bench: Bench) -> None:
     bench.start(delay=10.0, was_killed=True)
-    bench.frontier.push_new(bench.add(A, 1), bench.now)
+    bench.push(bench.add(A, 1))
     assert bench.ids_sent() == [1]
 
 
@@ -371,7 +419,7 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     bench.add(A, 1)
     bench.start(obey_robots=True)
     robots = bench.robots_sent()
-    bench.frontier.finish(robots.id, bench.now)
+    bench.finish(robots)
     rules = RobotsFile(b"User-agent: *\nCrawl-delay: 7", 7.0)
     bench.frontier.robots_fetched(robots.host, rules, bench.now)
     assert robots.host.clock.effective_delay == 7.0
@@ -392,7 +440,7 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
 def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
-        id = bench.frontier.host_id(A)
+        id = bench.frontier.admission.host_id(A)
         bench.store.hosts.save(
             [HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall - MAX_AGE)]
         )
@@ -408,7 +456,7 @@ def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
 def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
-        id = bench.frontier.host_id(A)
+        id = bench.frontier.admission.host_id(A)
         bench.store.hosts.save([HostRow(id, A, robots=RobotsFile(b""), robots_at=bench.wall + 99)])
     bench.start(obey_robots=True)
     assert not bench.host(A).knows_robots
@@ -418,7 +466,7 @@ def test_a_robots_txt_that_an_earlier_run_could_not_have_is_told_at_once(bench: 
     bench.add(A, 1)
     bench.start(obey_robots=True)
     robots = bench.robots_sent()
-    bench.frontier.finish(robots.id, bench.now)
+    bench.finish(robots)
     unavailable = RobotsFile(b"", None, "timeout", "too slow")
     bench.frontier.robots_unavailable(robots.host, unavailable, 60.0, bench.now)
     bench.save()
@@ -433,7 +481,7 @@ def test_a_robots_txt_that_an_earlier_run_could_not_have_is_told_at_once(bench: 
 def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
-        id = bench.frontier.host_id(A)
+        id = bench.frontier.admission.host_id(A)
         rules = RobotsFile(b"User-agent: *\nDisallow: /", 7.0)
         bench.store.hosts.save([HostRow(id, A, robots=rules, robots_at=bench.wall)])
     bench.start(obey_robots=False)
@@ -488,7 +536,7 @@ def test_the_clock_of_a_host_that_was_put_away_is_kept(
     bench.work_off()
     bench.save()
     bench.frontier.evict_idle_hosts(bench.now)
-    assert list(bench.scheduler.hosts) == []
+    assert bench.scheduler.hosts == {}
     bench.pass_time(4.0)
-    bench.frontier.push_new(bench.add(A), bench.now)
+    bench.push(bench.add(A))
     assert bench.scheduler.next_at() == pytest.approx(bench.now + 6.0)

@@ -1,4 +1,4 @@
-"""``scheduling.page_budget``: how many more requests may be made at a host."""
+"""How many more requests may be made at a host."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from crawler.scheduling import page_budget
-from crawler.scheduling.page_budget import PageBudget
+from crawler.scheduling import admission
+from crawler.scheduling.admission import PageBudget
 
 
 class Lookups:
@@ -36,7 +36,7 @@ def test_without_a_limit_nothing_is_looked_up() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_budget, "MOST_KNOWN", 5)
+    monkeypatch.setattr(admission, "MOST_KNOWN", 5)
     lookups = Lookups()
     budget = PageBudget(1000, lookups)
     assert [budget.remaining(host_id) for host_id in range(50)] == [1000 - n for n in range(50)]

@@ -1,4 +1,4 @@
-"""Patience with hosts whose robots.txt cannot be had: the rules, and whole runs."""
+"""How long a run waits for hosts whose robots.txt is unreachable: the rules, and whole runs."""
 
 from __future__ import annotations
 
@@ -24,75 +24,75 @@ BROKEN = Reply("broken", 500)
 
 
 def tried(
-    patience: UnreachableRobots, cause: str, times: int, *, wait: float = 10.0
+    hosts: UnreachableRobots, cause: str, times: int, *, wait: float = 10.0
 ) -> UnreachableRobots:
     """Host 1 was asked ``times`` times, every ``wait`` seconds from 0 on."""
     for n in range(times):
-        patience.failed(1, A, cause, n * wait, (n + 1) * wait)
-    return patience
+        hosts.failed(1, A, cause, n * wait, (n + 1) * wait)
+    return hosts
 
 
 # When nobody waits any more
 
 
 def test_all_tries_are_made_whatever_they_take() -> None:
-    patience = tried(UnreachableRobots(retries=3, limit=0.0), "http 503", 3, wait=3600.0)
-    assert not patience.has_given_up(1)
-    assert tried(patience, "http 503", 1).has_given_up(1)
+    hosts = tried(UnreachableRobots(retries=3, limit=0.0), "http 503", 3, wait=3600.0)
+    assert hosts.given_up() == []
+    assert tried(hosts, "http 503", 1).given_up() == [1]
 
 
 def test_a_run_waits_for_the_limit_and_not_for_a_try_behind_it() -> None:
-    assert not tried(UnreachableRobots(retries=1, limit=300.0), "timeout", 30).has_given_up(1)
-    assert tried(UnreachableRobots(retries=1, limit=300.0), "timeout", 31).has_given_up(1)
+    assert tried(UnreachableRobots(retries=1, limit=300.0), "timeout", 30).given_up() == []
+    assert tried(UnreachableRobots(retries=1, limit=300.0), "timeout", 31).given_up() == [1]
 
 
 def test_without_a_limit_it_waits_for_ever() -> None:
-    assert not tried(UnreachableRobots(retries=0, limit=None), "timeout", 10_000).has_given_up(1)
+    assert tried(UnreachableRobots(retries=0, limit=None), "timeout", 10_000).given_up() == []
 
 
 def test_a_host_that_nothing_is_known_against_is_waited_for() -> None:
-    patience = UnreachableRobots(retries=0, limit=0.0)
-    assert not patience.has_given_up(1)
-    patience.restore(1, A, "timeout")
-    assert not patience.has_given_up(1), "this run has not asked yet"
+    hosts = UnreachableRobots(retries=0, limit=0.0)
+    assert hosts.given_up() == []
+    hosts.restore(1, A, "timeout")
+    assert hosts.given_up() == [], "this run has not asked yet"
 
 
 def test_what_has_come_is_forgotten() -> None:
-    patience = tried(UnreachableRobots(retries=0, limit=0.0), "timeout", 5)
-    assert (patience.tries(1), patience.description) == (5, f"{A} (timeout)")
-    patience.forget(1)
-    assert (patience.tries(1), patience.description, patience.has_given_up(1)) == (0, "", False)
+    hosts = tried(UnreachableRobots(retries=0, limit=0.0), "timeout", 5)
+    assert (hosts.tries(1), hosts.description) == (5, f"{A} (timeout)")
+    hosts.forget(1)
+    assert (hosts.tries(1), hosts.description, hosts.given_up() == [1]) == (0, "", False)
 
 
 @pytest.mark.parametrize("cause", ["dns", "refused", "connect timeout", "proxy"])
 def test_a_host_is_nowhere_only_if_others_answer(cause: str) -> None:
-    patience = tried(UnreachableRobots(retries=3, limit=None), cause, 4)
-    assert not patience.does_not_exist(1)
-    assert patience.has_given_up(1), "it may be the network of this machine, which nobody waits for"
-    patience.answered()
-    assert patience.does_not_exist(1)
-    assert not patience.has_given_up(1), "its next try decides"
+    hosts = tried(UnreachableRobots(retries=3, limit=None), cause, 4)
+    assert not hosts.does_not_exist(1)
+    assert hosts.given_up() == [1], "it may be the network of this machine, which nobody waits for"
+    hosts.has_network = True
+    assert hosts.does_not_exist(1)
+    assert hosts.given_up() == [], "its next try decides"
 
 
 def test_a_host_is_nowhere_after_all_tries_alone() -> None:
-    patience = tried(UnreachableRobots(retries=3, limit=None), "dns", 3)
-    patience.answered()
-    assert not patience.does_not_exist(1)
+    hosts = tried(UnreachableRobots(retries=3, limit=None), "dns", 3)
+    hosts.has_network = True
+    assert not hosts.does_not_exist(1)
 
 
 @pytest.mark.parametrize("cause", ["http 500", "timeout", "connection", "truncated"])
 def test_who_has_spoken_once_is_there(cause: str) -> None:
-    patience = tried(UnreachableRobots(retries=1, limit=None), cause, 1)
-    patience.answered()
-    assert not tried(patience, "refused", 9).does_not_exist(1)
+    hosts = tried(UnreachableRobots(retries=1, limit=None), cause, 1)
+    hosts.has_network = True
+    assert not tried(hosts, "refused", 9).does_not_exist(1)
 
 
 def test_few_hosts_are_named() -> None:
-    patience = UnreachableRobots(retries=0, limit=0.0)
+    hosts = UnreachableRobots(retries=0, limit=0.0)
     for n in range(5):
-        patience.failed(n, f"https://{n}.example", "http 500", 0.0, 1.0)
+        hosts.failed(n, f"https://{n}.example", "http 500", 0.0, 1.0)
     named = [f"https://{n}.example (http 500)" for n in range(3)]
-    assert patience.description == f"{', '.join(named)} and 2 more"
+    assert hosts.description == f"{', '.join(named)} and 2 more"
 
 
 # Whole runs

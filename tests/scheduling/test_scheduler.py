@@ -15,7 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from crawler.records import Key, QueuedRequest
 from crawler.scheduling import host_queue as hostqueue
 from crawler.scheduling import scheduler
-from crawler.scheduling import worker_loads as loads
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import (
     PREFETCH,
@@ -54,13 +53,23 @@ def a_scheduler(
     for host in hosts:
         made.add_host(host, 0.0)
         for id in range(1, each + 1):
-            made.push(host, queued(id), 0.0)
+            push(made, host, queued(id), 0.0)
     return made
+
+
+def push(made: Scheduler, host: HostQueue, new: QueuedRequest, now: float) -> None:
+    """Let a request that was just committed enter."""
+    made.push(host, [(host.id, *new.key, new.delivery, new.request)], now)
+
+
+def quarantined(made: Scheduler) -> int:
+    """The number of requests that will be tried alone."""
+    return sum(map(len, made._quarantine))
 
 
 def sent(made: Scheduler, now: float = 0.0) -> list[Assignment]:
     """Everything that goes out at ``now``."""
-    return list(iter(lambda: made.next(now), None))
+    return list(made.take_ready(now))
 
 
 def page(assignment: Assignment) -> QueuedRequest:
@@ -81,7 +90,7 @@ def done(made: Scheduler, assignment: Assignment, now: float) -> None:
     """The request has come back, and what became of it is committed."""
     assert made.finish(assignment.id, now) is assignment
     if isinstance(assignment, PageAssignment):
-        made.forget_sent(assignment.host, page(assignment).id)
+        assignment.host.sent.discard(page(assignment).id)
 
 
 def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assignment]]:
@@ -89,7 +98,7 @@ def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assi
     now = 0.0
     running: list[tuple[float, Assignment]] = []
     while True:
-        while assignment := made.next(now):
+        for assignment in made.take_ready(now):
             yield now, assignment
             running.append((now + took, assignment))
         ends = [end for end, _ in running]
@@ -184,7 +193,7 @@ def test_a_worker_without_a_share_gets_nothing_of_a_host() -> None:
     out = Counter(assignment.worker for assignment in sent(made))
     assert [host.slots[worker] for worker in sorted(out)] == [1, 1]
     assert all(number <= 1 + hostqueue.PREFETCH for number in out.values())
-    assert made.in_flight == sum(out.values()) == 2 + 2 * hostqueue.PREFETCH
+    assert len(made.assigned) == sum(out.values()) == 2 + 2 * hostqueue.PREFETCH
 
 
 def test_a_session_that_is_logged_in_lives_in_one_worker() -> None:
@@ -213,7 +222,7 @@ def test_a_host_with_a_delay_leaves_its_home_only_for_a_worker_with_half_its_thr
         made.add_host(polite, 0.0)
         polite.preferred_worker = 0
         polite.assign_workers(2)
-        made.push(polite, queued(1), 0.0)
+        push(made, polite, queued(1), 0.0)
         assert [one.worker for one in sent(made)] == ([1] if goes else [])
 
 
@@ -246,7 +255,7 @@ def test_the_best_request_of_a_host_goes_first_and_equals_keep_their_order() -> 
     host = a_host(delay=1.0)
     made = a_scheduler(host, each=0)
     for id, rank in enumerate([0, 0, -5, 3, -5, 0], start=1):
-        made.push(host, queued(id, rank), 0.0)
+        push(made, host, queued(id, rank), 0.0)
     assert ids(a for _, a in worked_off(made)) == [3, 5, 1, 2, 6, 4]
 
 
@@ -268,7 +277,7 @@ def test_a_host_with_a_long_queue_does_not_starve_another(monkeypatch: pytest.Mo
     made = a_scheduler(long, each=400)
     made.add_host(late, 0.0)
     out = sent(made)
-    made.push(late, queued(1), 0.0)
+    push(made, late, queued(1), 0.0)
     before_late = 0
     while not any(assignment.host is late for assignment in out):
         done(made, out.pop(0), 0.0)
@@ -285,13 +294,13 @@ def test_hosts_that_found_no_room_get_it_whatever_else_was_pushed_meanwhile() ->
     made = a_scheduler(*hosts, threads=1, each=0)
     for host in (first, second):
         for id in range(1, 31):
-            made.push(host, queued(id), 0.0)
+            push(made, host, queued(id), 0.0)
     out = sent(made)
     assert made.next_at() is None
     for id in range(1, 400):  # each time it is listed, finds no room, and waits
-        made.push(third, queued(id), 0.0)
+        push(made, third, queued(id), 0.0)
         assert sent(made) == []
-    made.push(last, queued(1), 0.0)
+    push(made, last, queued(1), 0.0)
     assert sent(made) == []
     seen = set()
     for _ in range(1000):
@@ -310,7 +319,7 @@ def test_waiting_for_room_takes_no_more_memory_with_time() -> None:
     sent(made)
     for id in range(31, 131):
         for host in hosts:
-            made.push(host, queued(id), 0.0)
+            push(made, host, queued(id), 0.0)
         sent(made)
     assert len(made._full) <= len(hosts)
 
@@ -324,7 +333,7 @@ def test_what_a_dead_worker_had_goes_out_again_one_at_a_time() -> None:
     assert len(sent(made)) == 4
     for lost in made.worker_died(0, 0.0):
         made.quarantine(0, host, page(lost))
-    assert (made.in_flight, made.quarantined) == (0, 4)
+    assert (len(made.assigned), quarantined(made)) == (0, 4)
     tried = []
     while out := sent(made):
         (alone,) = out
@@ -332,7 +341,7 @@ def test_what_a_dead_worker_had_goes_out_again_one_at_a_time() -> None:
         tried.append(alone)
         done(made, alone, 0.0)
     assert ids(tried) == [1, 2, 3, 4]
-    assert made.quarantined == 0
+    assert quarantined(made) == 0
 
 
 def test_nothing_goes_to_a_worker_that_tries_a_suspect() -> None:
@@ -383,8 +392,8 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
     (meanwhile,) = (one for one in sent(made, 1.0) if one.host is polite)
     assert meanwhile.worker != asked.worker
     at = 2.0
-    while made.quarantined:
-        if alone.id in made._assigned:
+    while quarantined(made):
+        if alone.id in made.assigned:
             done(made, alone, at)
         for one in sent(made, at):
             assert one.host is not polite, "two requests in flight at a host with a delay"
@@ -406,12 +415,11 @@ def test_no_more_requests_go_out_than_may_still_end() -> None:
     done(made, out[0], 0.0)
     assert made.remaining == 3
     assert len(sent(made)) == 1, "it did not end, so another may go out in its place"
-    made.count_finished()
-    assert made.remaining == 2
+    made.remaining = 2
     done(made, out[1], 0.0)
     assert sent(made) == []
     made.remaining = 0
-    for assignment in list(made._assigned.values()):
+    for assignment in list(made.assigned.values()):
         done(made, assignment, 0.0)
     assert sent(made) == []
 
@@ -504,9 +512,9 @@ def test_a_refill_that_brings_only_what_is_out_goes_on(monkeypatch: pytest.Monke
     soon = [queued(id, -1) for id in range(100, 100 + 5 * HEAD)]
     store.rows[host.id] |= {one.key: one.request for one in soon}
     for one in soon:
-        made.push(host, one, 0.0)
+        push(made, host, one, 0.0)
     seen = []
-    while (one_more := made.next(0.0)) is not None:
+    for one_more in made.take_ready(0.0):
         seen.append(one_more)
         made.finish(one_more.id, 0.0)
         if host.more and not host.heap:
@@ -529,7 +537,7 @@ class Crawl(RuleBasedStateMachine):
     def begin(self, workers: int, threads: int, hosts: list[tuple[float, int, bool]]) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(scheduler, "HEAD_TOTAL", HEAD)
-        self.patch.setattr(loads, "PREFETCH", 2)
+        self.patch.setattr(scheduler, "PREFETCH", 2)
         self.patch.setattr(hostqueue, "PREFETCH", 2)
         self.now = 0.0
         self.store = FakeStore()
@@ -566,7 +574,7 @@ class Crawl(RuleBasedStateMachine):
             new.append(queued(self.sequence, rank))
             self.store.rows[host.id][new[-1].key] = new[-1].request
         for one in new:
-            self.scheduler.push(host, one, self.now)
+            push(self.scheduler, host, one, self.now)
 
     @rule()
     def feed(self) -> None:
@@ -636,7 +644,7 @@ class Crawl(RuleBasedStateMachine):
                 del rows[key]
                 self.waiting[assignment.host.id, key] = request
         for assignment, _ in gathered:
-            self.scheduler.forget_sent(assignment.host, page(assignment).id)
+            assignment.host.sent.discard(page(assignment).id)
         for assignment, what in gathered:
             if what == "again":
                 self.scheduler.requeue(assignment.host, page(assignment), self.now)

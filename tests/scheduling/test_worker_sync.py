@@ -1,4 +1,4 @@
-"""``scheduling.worker_sync`` and ``session_registry``: what workers know of hosts and sessions."""
+"""``scheduling.session_registry``: the sessions, and what workers know of them and of hosts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from crawler.messages import SessionChange, TaskBatch
 from crawler.records import Cookie, LoginState, RobotsFile, SessionRecord, Usage
 from crawler.scheduling.host_queue import HostQueue
 from crawler.scheduling.politeness import HostClock
-from crawler.scheduling.session_registry import SessionRegistry
-from crawler.scheduling.worker_sync import WorkerSync
+from crawler.scheduling.session_registry import SessionRegistry, WorkerSync
+from tests.memory_store import MemoryStore
 
 SITE = "site:example"
 
@@ -43,6 +43,13 @@ class Sync(WorkerSync):
     def evict(self, host: HostQueue) -> None:
         self.forget_host(host.id)
         self.sessions.release(host.session)
+
+    def saved(self) -> list[SessionRecord]:
+        """The sessions that a commit saves."""
+        store = MemoryStore()
+        with store.transaction():
+            self.saved_logins = self.sessions.save(store.sessions)
+        return store.sessions.all()
 
     def updates(self, worker: int, *hosts: HostQueue) -> TaskBatch:
         batch = TaskBatch([])
@@ -178,13 +185,15 @@ def test_changes_of_two_workers_reach_both() -> None:
 def test_a_changed_session_is_saved_once() -> None:
     host = a_host()
     sync = Sync(host)
-    assert list(sync.sessions.pop_changed()) == []
+    assert sync.saved() == []
     sync.receive(0, change("a", "1", 7.0))
     sync.receive(0, change("b", "2", 8.0))
-    assert list(sync.sessions.pop_changed()) == [
+    assert sync.saved() == [
         SessionRecord(SITE, [cookie("a", "1"), cookie("b", "2")], LoginState(8.0), Usage(logins=2))
     ]
-    assert list(sync.sessions.pop_changed()) == []
+    assert sync.saved_logins == 2
+    assert sync.saved() == []
+    assert sync.saved_logins == 0
 
 
 def test_a_session_without_hosts_leaves_memory() -> None:
@@ -201,7 +210,7 @@ def test_a_session_that_is_not_in_the_store_yet_stays() -> None:
     sync = Sync(host)
     sync.receive(0, change("a", "1"))
     sync.evict(host)
-    assert [record.key for record in sync.sessions.pop_changed()] == [SITE]
+    assert [record.key for record in sync.saved()] == [SITE]
 
 
 # A request sees at least the cookies of the page that it was found on
