@@ -142,7 +142,9 @@ class Dispatcher:
     def _replace_dead(self, worker: int, now: float) -> None:
         """Start a worker in the place of a dead one; its requests go out again, one by one."""
         lost = self._frontier.worker_died(worker, now)
-        isolated = any(isinstance(one, PageAssignment) and one.isolated for one in lost)
+        isolated = any(
+            isinstance(assignment, PageAssignment) and assignment.isolated for assignment in lost
+        )
         self._pool.replace(worker, isolated=isolated)
         if worker == self._leaving:
             self._leaving = None

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 WATCH_EVERY = 0.1
 """Seconds between two snapshots, which look at every host."""
 LONGEST_WAIT = 0.5
-"""Seconds after which the loop looks around even if nothing has happened."""
+"""Seconds after which the loop makes a turn even if nothing has happened."""
 
 
 def run(
@@ -65,9 +65,9 @@ def run(
 class Engine:
     """One run of a job, made of five parts.
 
-    The *sessions* are who we are at each site. The *frontier* has all requests and says which is
-    next. The *dispatcher* gives them to the workers. The *outcome handler* takes what comes back.
-    The *committer* makes it durable.
+    The *sessions* have the cookies and logins of each site. The *frontier* has all requests and
+    chooses the next. The *dispatcher* sends them to the workers. The *outcome handler* takes the
+    outcomes. The *committer* makes them durable.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Engine:
     # The loop
 
     def steps(self) -> Generator[bytes, None, None]:
-        """Run; yield at each turn of the loop the lines that it has written, or none."""
+        """Run; yield at each turn of the loop the lines of output that it has written, or none."""
         try:
             self._open()
             while not self._is_over():
@@ -162,7 +162,7 @@ class Engine:
         return self._has_stopped_too_long()
 
     def _wait(self, now: float) -> float:
-        """Return the seconds until something is to be done even if no outcome comes."""
+        """Return the seconds until the next turn of the loop if no outcome comes."""
         times = [now + LONGEST_WAIT]
         if not self._stop.level and (at := self._frontier.next_at()) is not None:
             times.append(at)
@@ -171,7 +171,7 @@ class Engine:
         return max(0.0, min(times) - now)
 
     def _commit_if_due(self, now: float) -> bytes:
-        """Commit often enough, and at once if only a commit can bring more work, or the end."""
+        """Commit if the interval is over, or if only a commit can bring more work or the end."""
         since = self._committer.waiting_since
         if since is None:
             return b""

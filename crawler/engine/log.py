@@ -1,7 +1,8 @@
-"""run.log: what went on, from the scheduling process and its workers.
+"""Write run.log: the events of the scheduling process and its workers.
 
-An event begins at the start of a line; what else it says (a traceback) is indented below it. So
-nothing that a site says can look like an event, or command the terminal that shows the log.
+An event begins at the start of a line; its further lines (a traceback) are indented below it, and
+control characters are escaped. So no text of a site can look like an event, or command the terminal
+that shows the log.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class _Events(logging.Formatter):
 
 
 class _Log(logging.FileHandler):
-    """The file. What cannot be written ends the run, unless an error is on its way already."""
+    """The file. A write that fails ends the run, unless an error is being logged."""
 
     def __init__(self, path: str | os.PathLike[str], *, must_write: bool) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
@@ -41,14 +42,14 @@ class _Log(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (it is logging's)
         error = sys.exc_info()[1]
         if record.exc_info is None and threading.get_ident() == self._runs_in:
-            found = None if error is None else to_crawler_error(error, Path(self.baseFilename))
-            if found is not None:
-                raise found from error
+            crawler_error = error and to_crawler_error(error, Path(self.baseFilename))
+            if crawler_error is not None:
+                raise crawler_error from error
 
     def close(self) -> None:
         with self.lock or contextlib.nullcontext():
             self._is_over = True
-        with contextlib.suppress(OSError):  # what could not be written still cannot
+        with contextlib.suppress(OSError):  # a write that failed fails again
             super().close()
 
 

@@ -35,7 +35,7 @@ REFUSALS = (403, 429)
 
 
 class OutcomeHandler:
-    """Takes the outcomes of workers to where they count."""
+    """Takes the outcomes of workers to the parts that they change."""
 
     def __init__(
         self,

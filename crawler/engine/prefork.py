@@ -2,7 +2,7 @@
 
 A process that is spawned imports everything again, which takes longer than to fetch a hundred
 pages. A fork has it all. But a process may only be forked while it has one thread and no database
-or lock open: so this comes first of all, and what takes a dead worker's place is spawned.
+or lock open. So the pool is made before anything else, and later workers are spawned.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from crawler.worker.executor import signals_blocked
 
 
 class PreforkPool:
-    """Processes that wait to become workers. Closed, those that nobody has taken are gone."""
+    """Processes that wait to become workers; closing ends those that were not taken."""
 
     def __init__(self, count: int) -> None:
-        """As many as ``count``; none where this process may not be forked."""
+        """Fork ``count`` processes, or none if this process may not be forked."""
         self._waiting: list[tuple[Connection, Any]] = []
         if count:
             freeze()
@@ -37,9 +37,9 @@ class PreforkPool:
         self.close()
 
     def take(self, main: Callable[..., None], *arguments: Any) -> tuple[Connection, Any] | None:
-        """A process that runs ``main(connection, *arguments)``, with our end of its connection.
+        """Let a process run ``main(connection, *arguments)``; return our end and the process.
 
-        None if no spare is left.
+        Returns None if no process waits.
         """
         while self._waiting:
             connection, process = self._waiting.pop(0)
@@ -53,7 +53,7 @@ class PreforkPool:
         return None
 
     def close(self) -> None:
-        """End those that nobody has taken."""
+        """End the processes that were not taken."""
         for connection, process in self._waiting:
             connection.close()
             process.join()
@@ -62,8 +62,7 @@ class PreforkPool:
     def _fork(self, name: str) -> None:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
-        # A worker knows by the end of its connection that nobody needs it any more, so no other
-        # process may hold our end of it.
+        # A process ends when our end of its connection is closed, so no other process may hold it.
         ends = [ours, *(connection for connection, _ in self._waiting)]
         process = context.Process(target=_wait, args=(theirs, ends), name=name, daemon=True)
         with signals_blocked():
@@ -73,7 +72,7 @@ class PreforkPool:
 
 
 def _may_fork() -> bool:
-    """True on Linux, with a single thread, those of C libraries included."""
+    """Return True on Linux, with a single thread, those of C libraries included."""
     return sys.platform == "linux" and len(list(Path("/proc/self/task").iterdir())) == 1
 
 

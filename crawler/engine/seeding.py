@@ -48,13 +48,13 @@ class Seeder:
         domains = allowed_domains(spider)
         scope = None if domains is None else Scope.of_domains(domains)
         names = [account.name for account in job.config.accounts]
-        self._finder = RequestFilter(
+        self._filter = RequestFilter(
             spider, scope, CrawlLimits(), names
-        )  # no limit holds for seeds
+        )  # no limit counts for seeds
         validate(spider.logout_urls)  # before the workers start, which compile them
         self._added_before = bool(job.store.meta.get("seeds_added", False))
         self._taken = 0
-        # Of an earlier run that was killed while it added them; none is added a second time.
+        # By an earlier run that was killed while it added them: none is added a second time.
         self._taken_before = (
             math.inf if self._added_before else job.store.meta.get("seeds_taken", 0)
         )
@@ -70,20 +70,20 @@ class Seeder:
         if config.resume_only and self._added_before:
             return
         requests = self._requests()
-        good = 0
+        valid = 0
         for seed in requests:
             with store.transaction():
-                good += self._add(itertools.chain([seed], itertools.islice(requests, AT_ONCE - 1)))
+                valid += self._add(itertools.chain([seed], itertools.islice(requests, AT_ONCE - 1)))
                 store.meta.set("seeds_taken", self._taken)
                 self._job.save()
-        if not good:
+        if not valid:
             raise SeedError(self._nothing_to_start_from())
         with store.transaction():
             store.meta.set("seeds", identity)
             store.meta.set("seeds_added", True)
 
     def _requests(self) -> Iterator[Request]:
-        """The seeds that can be asked for; the others are reported and counted."""
+        """Yield the seeds that can be requested; report and count the others."""
         for seed in self._read():
             if isinstance(seed, BadSeed):
                 self._refuse(seed)
@@ -94,45 +94,43 @@ class Seeder:
         return seeds.read(self._job.config.seeds, self._spider)
 
     def _add(self, batch: Iterable[Request]) -> int:
-        """Seeds keep their order; those that the job has seen add nothing. Counts the good ones."""
-        good = held = 0
-        found_before: list[tuple[int, NewRequest]] = []
+        """Add seeds in their order, except those seen before; return how many are valid."""
+        valid = held = 0
+        accepted: list[tuple[int, NewRequest]] = []
         for seed in batch:
-            found = self._finder.accept_seed(seed)
-            if found is None:
+            new = self._filter.accept_seed(seed)
+            if new is None:
                 text = urls.redacted(seed.url)
                 self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
                 continue
-            good += 1
+            valid += 1
             self._taken += 1
-            # The first two need the sequence number and what was seen so far, so write the earlier
-            # seeds first.
-            if found.dont_filter or self._job.config.accounts or held > MOST_HELD:
-                self._keep(found_before)
+            # The first two need the sequence number, and the requests seen so far: so the earlier
+            # seeds are written first.
+            if new.dont_filter or self._job.config.accounts or held > MOST_HELD:
+                self._write(accepted)
                 held = 0
-            # A seed that is to be fetched whatever was seen is meant once a job, not once a run.
-            is_new = self._job.store.seen.add(found) if found.dont_filter else True
+            # A seed with ``dont_filter`` is fetched once in a job, not once in each run.
+            is_new = self._job.store.seen.add(new) if new.dont_filter else True
             if is_new or self._taken > self._taken_before:
-                account = found.account or self._next_account()
-                found_before.append(
-                    (self._frontier.admission.host_id(found.origin, account), found)
-                )
-                held += len(found.request)
-        self._keep(found_before)
-        return good
+                account = new.account or self._next_account()
+                accepted.append((self._frontier.admission.host_id(new.origin, account), new))
+                held += len(new.request)
+        self._write(accepted)
+        return valid
 
-    def _keep(self, found: list[tuple[int, NewRequest]]) -> None:
-        """Put seeds into the frontier, and empty their list."""
+    def _write(self, accepted: list[tuple[int, NewRequest]]) -> None:
+        """Queue seeds, and empty their list."""
         counters = self._job.counters
-        self._job.store.hosts.mark_seeded({host for host, _ in found})
-        new = len(self._job.store.queue.add(found, counters.sequence + 1))
+        self._job.store.hosts.mark_seeded({host_id for host_id, _ in accepted})
+        new = len(self._job.store.queue.add(accepted, counters.sequence + 1))
         counters.sequence += new
         counters.pending += new
         self.new += new
-        found.clear()
+        accepted.clear()
 
     def _next_account(self) -> str:
-        """Seeds are dealt out to the accounts in turn."""
+        """Return the accounts in turn, one for each seed."""
         accounts = self._job.config.accounts
         return accounts[self._job.counters.sequence % len(accounts)].name if accounts else ""
 

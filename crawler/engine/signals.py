@@ -1,4 +1,4 @@
-"""Stopping: Ctrl-C and SIGTERM as something that the loop can look at and wait for."""
+"""Stop signals: Ctrl-C and SIGTERM as a level that the loop reads, and a socket to wait for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 class StopSignal:
     """Ctrl-C and SIGTERM as a level: 0 go on, 1 finish what is in flight, 2 stop at once.
 
-    Nothing looks at the level before the first seed is read, so until then a signal raises
-    KeyboardInterrupt, as it does without us: at a prompt, or while a spider is imported.
+    The level is not read before the first seed is, so until then a signal raises KeyboardInterrupt,
+    as Python does by itself: at a prompt, or while a spider is imported.
     """
 
     def __init__(self) -> None:
@@ -32,9 +32,9 @@ class StopSignal:
 
     @contextlib.contextmanager
     def user_code(self) -> Iterator[None]:
-        """Around what may never come to an end: within it a second signal raises KeyboardInterrupt.
+        """Run code that may never end: within it a second signal raises KeyboardInterrupt.
 
-        What comes after it looks at the level.
+        After it the level alone counts.
         """
         self._raises_at = max(2, self.level + 1)
         try:
@@ -64,6 +64,6 @@ class StopSignal:
 
 
 def ignore_from_now_on() -> None:
-    """The process is ending: one more Ctrl-C must not change the status that it ends with."""
+    """Ignore the signals while the process ends, so that they cannot change its exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -48,7 +48,7 @@ class CrashTracker:
         """Count a death with this request alone; return True if it is given up now."""
         key = (assignment.host.id, assignment.queued.key)
         self._deaths[key] += 1
-        if code == HUNG:  # the worker itself has named this request
+        if code == HUNG:  # the worker ended because of this request
             return True
         return self._deaths[key] >= (KILLS if code == -_SIGKILL else CRASHES)
 

@@ -97,7 +97,7 @@ def _log_of(spec: WorkerSpec) -> Iterator[None]:
 
 
 class WorkerPool(Protocol):
-    """Workers by number, from 0 to ``size``."""
+    """Workers, by number from 0 to ``size`` - 1."""
 
     size: int
     exit_codes: list[int | None]
@@ -122,15 +122,15 @@ class WorkerPool(Protocol):
     def replace(self, worker: int, *, isolated: bool) -> None:
         """Start a worker in the place of a dead one. Raises CrawlerError if they keep dying.
 
-        ``isolated`` says that it died with a single request, which then is to blame for it, if
-        the worker had come up before.
+        ``isolated`` is True if it died with a single request. If the worker had come up before,
+        that request has killed it.
         """
 
     def recycle(self, worker: int) -> None:
         """Start a worker in the place of one that has nothing to do."""
 
     def memory(self, worker: int) -> int:
-        """Return the bytes of memory that a worker uses; 0 if the system does not tell."""
+        """Return the bytes of memory that a worker uses; 0 if the system has no such figure."""
 
     def stop(self) -> None:
         """End all workers at once; the next run repeats what they have not reported."""
@@ -264,7 +264,7 @@ class LocalWorkerPool(WorkerPool):
         return ours
 
     def _core(self, number: int) -> int | None:
-        """The core for this worker; none when there are fewer cores than workers."""
+        """Return the core for this worker; None if there are fewer cores than workers."""
         if not hasattr(os, "sched_getaffinity"):
             return None
         cores = sorted(os.sched_getaffinity(0))

@@ -1,9 +1,9 @@
 """The frontier: every request of a job with its state, and the only face of scheduling.
 
-The store has all requests; the scheduler sees the hosts whose turn may come soon. The frontier
-loads hosts and requests from the store, gives them out, moves the clocks of hosts, releases
-requests whose retry is due, and evicts hosts that have nothing to do. Each of its verbs keeps its
-own invariants: a host whose clock moves is scheduled anew and saved with the next commit.
+The store has all requests; the scheduler has the hosts whose turn may come soon. The frontier loads
+hosts and requests from the store, yields those whose turn it is, takes them back, moves the clocks
+of hosts, releases requests whose retry is due, and evicts hosts that have nothing to do. Each verb
+keeps its own invariants: a host whose clock moves is scheduled anew and saved with the next commit.
 """
 
 from __future__ import annotations
