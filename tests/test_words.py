@@ -21,7 +21,7 @@ GIVEN_UP = {
     "Intake": "OutcomeHandler",
     "JobClock": "WallClock",
     "KnownHost": "HostInfo",
-    "Loads": "WorkerLoads",
+    "Loads": "Scheduler",
     "MachineError": "SystemResourceError",
     "NeedsPersonError": "InputRequiredError",
     "News": "SessionRegistry, WorkerSync",
