@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from benchmarks.crawlers import Crawler
 from benchmarks.items import Output
-from benchmarks.measure import Measurement, Place, measure
+from benchmarks.measure import Measurement, Target, measure
 from benchmarks.processes import machine_busy
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ class Calm:
         self.again = 0
         """Number of repeated runs."""
 
-    def measure(self, crawler: Crawler, concurrency: int, place: Place) -> MeasuredRun:
+    def measure(self, crawler: Crawler, concurrency: int, target: Target) -> MeasuredRun:
         """Measure one crawl, or the least disturbed of a few."""
         return self.run(
-            lambda: measure(crawler, concurrency, place), lambda result: result[0].others
+            lambda: measure(crawler, concurrency, target), lambda result: result[0].others
         )
 
     def run(self, once: Callable[[], T], others: Callable[[T], float]) -> T:

@@ -16,22 +16,24 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from benchmarks import broadcrawl, chart, load, manuals, parts, report, results, starting
+from benchmarks import broad_crawl, chart, load, manuals, parts, report, results, startup
 from benchmarks.calm import Calm
-from benchmarks.crawlers import AT_MANUALS, CRAWLEE, SCRAPY_LINKS
-from benchmarks.environments import GO_PACKAGES, WORK, NotThereError
+from benchmarks.crawlers import CRAWLEE, MANUAL_CRAWLERS, SCRAPY_LINKS
+from benchmarks.environments import GO_PACKAGES, WORK, MissingDependencyError
 from benchmarks.measure import CrawlError
 from benchmarks.results import Section
 from benchmarks.site import SOURCES, PackagesError, check_packages
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-KEPT = Path(__file__).parent / "results"
+SAVED = Path(__file__).parent / "results"
 _NEEDS = (
     "It needs Linux and the Debian packages\n"
     f"nginx, {', '.join(source.package for source in SOURCES.values())}, and for the Go crawler\n"
     f"{' and '.join(GO_PACKAGES)}; each peer from PyPI gets a virtualenv of its own."
 )
-_QUICK_CRAWLERS = tuple(one for one in AT_MANUALS if one not in (CRAWLEE, SCRAPY_LINKS))
+_QUICK_CRAWLERS = tuple(
+    crawler for crawler in MANUAL_CRAWLERS if crawler not in (CRAWLEE, SCRAPY_LINKS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,12 @@ def full(runs: int, calm: Calm) -> Suite:
             "postgresql": lambda: manuals.section("postgresql", runs, calm),
             "python": lambda: manuals.section("python", runs, calm),
             "trees": parts.trees,
-            "broad": lambda: broadcrawl.section(runs, calm),
+            "broad": lambda: broad_crawl.section(runs, calm),
             "frontier": parts.frontier,
-            "start": lambda: starting.section(3 * runs, calm),
+            "start": lambda: startup.section(3 * runs, calm),
             "load": load.section,
         },
-        KEPT,
+        SAVED,
         RESULTS,
         f"Written by `make bench`; do not edit. {_NEEDS}",
     )
@@ -69,9 +71,9 @@ def quick(calm: Calm) -> Suite:
         {
             "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
             "trees": lambda: parts.trees(1, 100),
-            "broad": lambda: broadcrawl.section(1, calm, pages=10),
+            "broad": lambda: broad_crawl.section(1, calm, pages=10),
             "frontier": lambda: parts.frontier(100_000, 100_000),
-            "start": lambda: starting.section(3, calm),
+            "start": lambda: startup.section(3, calm),
             "load": lambda: load.section(4),
         },
         WORK / "quick-results",
@@ -110,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_packages([name for name in names if name in SOURCES])
         measure(suite, names)
-    except (PackagesError, NotThereError) as error:
+    except (PackagesError, MissingDependencyError) as error:
         print(error, file=sys.stderr)
         return 2
     except CrawlError as error:

@@ -1,4 +1,4 @@
-"""The crawlers that are compared, and the command that starts each."""
+"""The crawlers that are compared, each with the command that starts it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PEERS = _HERE / "peers"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One crawl that is wanted: from ``seeds`` to ``output``, ``job`` being a folder for state.
+    """One crawl to run: from ``seeds`` to ``output``, with the folder ``job`` for its state.
 
     With a ``delay``, in seconds, it is a broad crawl: each host gets one request at a time, and
-    ``concurrency`` is over all hosts. Otherwise it is that of the one host.
+    ``concurrency`` is the limit over all hosts. Without, it is the limit of the only host.
     """
 
     seeds: Sequence[str]
@@ -29,10 +29,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Crawler:
-    """One row of the table.
+    """A crawler, which is one row of the table.
 
-    ``environment`` is the virtualenv that the command needs besides the project's, ``packages``
-    are those whose versions matter. Of several ``concurrencies`` the best counts.
+    ``environment`` names the virtualenv that its command needs; None is the project's own. Of
+    several ``concurrencies`` the fastest counts.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Crawler:
         return self.key.partition("-")[0] == "crawler"
 
     def prepare(self) -> None:
-        """Install or build what the command needs. Raises NotThereError where that cannot be."""
+        """Install or build the crawler. Raises MissingDependencyError if that fails."""
         if self.environment == GO:
             go_crawler()
         else:
@@ -55,7 +55,7 @@ class Crawler:
 
 
 GO = "go"
-"""The environment of what is built from Go."""
+"""The environment of the crawler that is built from Go."""
 
 
 def _ours(spider: str) -> Callable[[Work], list[str]]:
@@ -131,9 +131,8 @@ REQUESTS = Crawler(
 CRAWLEE = Crawler("crawlee", "Crawlee, BeautifulSoup", _crawlee, environment="crawlee")
 GO_CRAWLER = Crawler("go", "Go: net/http and goquery", _go, environment=GO)
 
-AT_MANUALS = (
+MANUAL_CRAWLERS = (
     *(OURS, SCRAPY_LINKS, SCRAPY, GO_CRAWLER),
     *(OURS_SOUP, SCRAPY_SOUP, CRAWLEE, REQUESTS, OURS_SELECT),
 )
-"""Who crawls the two sites, in the order of the table."""
-EVERYBODY = (*AT_MANUALS, OURS_BROAD, SCRAPY_BROAD)
+"""The crawlers of the two manuals, in the order of the table."""

@@ -1,4 +1,4 @@
-"""What the peers need, kept away from the project: virtualenvs, and a program built from Go."""
+"""Install the other crawlers apart from the project: virtualenvs, and a program built from Go."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 WORK = Path(__file__).parent / "work"
-"""Everything that the benchmarks write, except for the results; git ignores it."""
+"""The folder for everything that the benchmarks write except results; git ignores it."""
 
 _CRAWLER = Path(__file__).parent.parent / "crawler"
-# mypy does not look into folders with a dot.
+# mypy ignores folders whose name begins with a dot.
 _ENVIRONMENTS = WORK / ".environments"
 
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -22,7 +22,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "crawlee": ("crawlee[beautifulsoup]>=1.11",),
     "requests": ("requests", "beautifulsoup4", "lxml"),
 }
-"""What is installed into the virtualenv of each name."""
+"""The packages of each virtualenv, by its name."""
 
 GO_PACKAGES = ("golang-go", "golang-github-puerkitobio-goquery-dev")
 """The Debian packages that the Go crawler needs."""
@@ -31,69 +31,69 @@ _GO_SOURCE = Path(__file__).parent / "peers" / "go_crawl.go"
 _GO_SETTINGS = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": ""}
 
 
-class NotThereError(Exception):
-    """Something that a peer needs is not installed; the message says what."""
+class MissingDependencyError(Exception):
+    """A package that another crawler needs is not installed; the message names it."""
 
 
 @cache
 def python(environment: str | None) -> str:
-    """The interpreter of a virtualenv, made if it is not there; None is the one running, for which
-    the crawler is compiled.
+    """Return the interpreter of a virtualenv, which is created if it is missing.
 
-    Raises NotThereError where it cannot be made.
+    For None, compile the crawler and return the running interpreter. Raises
+    MissingDependencyError if the packages cannot be installed.
     """
     if environment is None:
-        # As pip does with what it installs; where Python may not write bytecode, a checkout
-        # would be compiled again at each start.
+        # As pip does on installation. Where Python may not write bytecode, it would otherwise
+        # compile the crawler again at each start.
         compileall.compile_dir(_CRAWLER, quiet=1)
         return sys.executable
     folder = _ENVIRONMENTS / environment
     ready = folder / "benchmark-ready"
     if not ready.exists():
-        print(f"Making {environment}'s virtualenv …", file=sys.stderr, flush=True)
+        print(f"Creating {environment}'s virtualenv …", file=sys.stderr, flush=True)
         install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         try:
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
             subprocess.run([*install, *PACKAGES[environment]], check=True)
         except subprocess.CalledProcessError as error:
-            raise NotThereError(f"{environment} could not be installed: {error}") from None
+            raise MissingDependencyError(f"{environment} could not be installed: {error}") from None
         ready.touch()
     return str(folder / "bin" / "python")
 
 
 @cache
 def go_crawler() -> str:
-    """The Go crawler, built anew. Raises NotThereError where it cannot be built."""
+    """Build the Go crawler and return its path. Raises MissingDependencyError if that fails."""
     go = shutil.which("go")
     if go is None:
-        raise NotThereError(f"for a Go crawler: apt-get install {' '.join(GO_PACKAGES)}")
+        raise MissingDependencyError(f"for a Go crawler: apt-get install {' '.join(GO_PACKAGES)}")
     program = _ENVIRONMENTS / "go_crawl"
     settings = {**os.environ, **_GO_SETTINGS, "GOCACHE": str(_ENVIRONMENTS / "go-cache")}
-    built = subprocess.run(
+    build = subprocess.run(
         [go, "build", "-o", str(program), str(_GO_SOURCE)],
         env=settings,
         capture_output=True,
         text=True,
         check=False,
     )
-    if built.returncode:
-        raise NotThereError(
+    if build.returncode:
+        raise MissingDependencyError(
             f"the Go crawler cannot be built (apt-get install {' '.join(GO_PACKAGES)}): "
-            f"{built.stderr.strip().splitlines()[0]}"
+            f"{build.stderr.strip().splitlines()[0]}"
         )
     return str(program)
 
 
 def go_version() -> str:
-    """The version of the Go that is installed."""
-    shown = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True)
-    return shown.stdout.strip().removeprefix("go")
+    """Return the version of the installed Go."""
+    result = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True)
+    return result.stdout.strip().removeprefix("go")
 
 
 def versions(environment: str | None, names: list[str]) -> dict[str, str]:
-    """The versions of packages in a virtualenv."""
+    """Return the versions of packages in a virtualenv, by name."""
     code = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]), sep='\\n')"
-    found = subprocess.run(
+    result = subprocess.run(
         [python(environment), "-c", code, *names], check=True, capture_output=True, text=True
     )
-    return dict(zip(names, found.stdout.split(), strict=True))
+    return dict(zip(names, result.stdout.split(), strict=True))

@@ -1,9 +1,9 @@
-"""The scheduler, frontier and store alone, at ten million URLs: ``python -m benchmarks.frontier``.
+"""Measure frontier, scheduler and store alone with ten million URLs.
 
-A whole run as ``crawl run`` has it, but for its workers: in their place stands ``Pretence``, which
-answers each request at once, without a network or a page. 10,000 hosts have 1,000 pages each. The
-first pages of a host find its others, 100 each, and when all are known, they are taken one after
-the other. In between the job is closed and opened again.
+``python -m benchmarks.frontier`` runs the engine as ``crawl run`` does, with ``InstantWorkers`` in
+place of worker processes: they answer each request at once, without a network or a page. 10,000
+hosts have 1,000 pages each. The first pages of a host link to its others, 100 each. When all URLs
+are in the frontier, the job is closed and opened again; then they are dispatched and finished.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from crawler.worker.request_filter import encoded
 URLS = 10_000_000
 HOSTS = 10_000
 LINKS = 100
-"""New links of a page that has any."""
+"""New links on each page that has links."""
 SEEDS = 1_000_000
-STRETCH = 10
-"""A rate is told for each tenth of the work: the first, one in the middle, the last."""
+PARTS = 10
+"""Parts of the work that are timed; the report has the first, the middle and the last one."""
 
 
 class Pages(Spider):
-    """What a job needs; its pages never come."""
+    """The spider of the job, whose callback is never called."""
 
     start_urls = tuple(f"https://host-{number}.example/0" for number in range(HOSTS))
 
     def parse(self, response: Response) -> Iterator[dict[str, str]]:
-        """Is never called."""
+        """Yield an item, as a spider does."""
         yield {"url": response.url}
 
 
-class Pretence(WorkerPool):
-    """Answers in the place of workers. ``seconds`` and ``cpu`` are the time that this took."""
+class InstantWorkers(WorkerPool):
+    """A worker pool without processes; ``seconds`` and ``cpu`` are the time that it takes."""
 
     def __init__(self, urls: int) -> None:
         self.size = 1
@@ -67,29 +67,29 @@ class Pretence(WorkerPool):
         self.seconds = 0.0
         self.cpu = 0.0
         self.first_at = 0.0
-        """When the first request went out."""
-        self._of_each = urls // HOSTS
+        """When the first request was sent to a worker."""
+        self._pages_per_host = urls // HOSTS
         self._outcomes: list[Outcome] = []
         self._request_of = msgspec.msgpack.Decoder(Request).decode
 
     def start(self, spec: WorkerSpec) -> None:
-        """Start nothing."""
+        """Do nothing: there are no processes."""
 
     def replace(self, worker: int, *, isolated: bool) -> None:
-        """Replace nothing: no worker dies."""
+        """Do nothing: no worker dies."""
 
     def recycle(self, worker: int) -> None:
-        """Replace nothing: no worker grows."""
+        """Do nothing: no worker grows."""
 
     def stop(self) -> None:
-        """Stop nothing."""
+        """Do nothing: there are no processes."""
 
     def memory(self, worker: int) -> int:
         """Return 0: there is no process."""
         return 0
 
     def send(self, worker: int, command: Command) -> None:
-        """Answer at once."""
+        """Answer all tasks at once."""
         began, cpu = time.perf_counter(), time.process_time()
         self.first_at = self.first_at or began
         if isinstance(command, TaskBatch):
@@ -117,18 +117,18 @@ class Pretence(WorkerPool):
 
     def _links(self, origin: str, page: int) -> Iterator[NewRequest]:
         first = page * LINKS + 1
-        for number in range(first, min(first + LINKS, self._of_each)):
+        for number in range(first, min(first + LINKS, self._pages_per_host)):
             yield encoded(Request(f"{origin}/{number}", depth=1))
 
 
-class Alone(Engine):
-    """A run without workers."""
+class WorkerlessEngine(Engine):
+    """An engine with ``InstantWorkers``."""
 
     def __init__(self, job: Job, urls: int) -> None:
-        self.pretence = Pretence(urls)
-        super().__init__(job, pool=self.pretence)
+        self.workers = InstantWorkers(urls)
+        super().__init__(job, pool=self.workers)
         self.began = (0.0, 0.0)
-        """When the opening was over: on the clock, and in processor time."""
+        """The end of the opening, on the clock and in CPU time."""
         self.before = Counters()
 
     def _open(self) -> None:
@@ -139,38 +139,39 @@ class Alone(Engine):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured of one kind of work: URLs a second, by the tenth of the work."""
+    """The rates of one kind of work, in URLs per second, over parts of it."""
 
-    what: str
+    work: str
+    """``added``, ``taken`` (dispatched and finished) or ``seeds``."""
     urls: int
     first: float
     middle: float
     last: float
     seconds: float
     cpu: float
-    """Seconds of processor time, which other work on the machine does not stretch as much."""
+    """Seconds of CPU time, which varies less with other load on the machine."""
 
     @property
     def rate(self) -> float:
-        """URLs a second over all of it."""
+        """URLs per second over all of the work."""
         return self.urls / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the frontier took. Times are in seconds, sizes in bytes."""
+    """The results. Times are in seconds, sizes in bytes."""
 
     rows: tuple[Row, ...]
     resume: float
     memory: int
     file: int
-    """Size of the store with all URLs in it."""
+    """Size of the store that contains all URLs."""
 
 
 def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
-    """Put ``urls`` URLs through a job, and ``seeds`` seeds into another.
+    """Crawl ``urls`` URLs in one job, and add ``seeds`` seeds to another.
 
-    Each in a process of its own, so that the memory of one does not hide that of the other.
+    Each runs in its own process, since the peak of memory is that of a process.
     """
     spawn = multiprocessing.get_context("spawn")
     with scratch() as folder, ProcessPoolExecutor(1, mp_context=spawn) as process:
@@ -181,21 +182,23 @@ def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
 
 
 def crawl(folder: Path, urls: int) -> Load:
-    """Add and take ``urls`` URLs in ``folder``, with a new start in between."""
+    """Add ``urls`` URLs to a job in ``folder``, resume the job, and finish them."""
     with Job(_plan(folder)) as job, reduced_gc():
-        added = _work("added", Alone(job, urls), urls, lambda counters: counters.sequence)
+        added = _work(
+            "added", WorkerlessEngine(job, urls), urls, lambda counters: counters.sequence
+        )
     size = (folder / STORE).stat().st_size
     began = time.perf_counter()
     with Job(_plan(folder)) as job, reduced_gc():
-        run = Alone(job, urls)
+        run = WorkerlessEngine(job, urls)
         taken = _work("taken", run, urls, lambda counters: counters.done)
         if job.counters.done != urls or job.counters.pending:
-            raise RuntimeError(f"the job has lost pages, or has made some up: {job.counters}")
-    return Load((added, taken), run.pretence.first_at - began, _peak(), size)
+            raise RuntimeError(f"the job has lost or invented pages: {job.counters}")
+    return Load((added, taken), run.workers.first_at - began, _peak(), size)
 
 
 def seed(folder: Path, seeds: int) -> Row:
-    """Start a job with a seed list that has the pages of its hosts in turn."""
+    """Start a job with a seed list, in which all hosts take turns."""
     path = folder / "seeds.txt"
     with path.open("w") as file:
         for number in range(seeds):
@@ -203,12 +206,12 @@ def seed(folder: Path, seeds: int) -> Row:
             file.write(f"https://host-{host}.example/{page}\n")
     began, cpu = time.perf_counter(), time.process_time()
     with Job(_plan(folder / "job", str(path))) as job, reduced_gc():
-        steps = Alone(job, 0).steps()
+        steps = WorkerlessEngine(job, 0).steps()
         next(steps)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         steps.close()
         if job.counters.sequence != seeds:
-            raise RuntimeError(f"not all seeds are in the job: {job.counters}")
+            raise RuntimeError(f"the job lacks some of the seeds: {job.counters}")
     rate = seeds / seconds
     return Row("seeds", seeds, rate, rate, rate, seconds, cpu)
 
@@ -218,34 +221,34 @@ def _plan(folder: Path, *seeds: str) -> RunConfig:
     return RunConfig(source=of_class(Pages), settings=settings, folder=folder, seeds=seeds)
 
 
-def _work(what: str, run: Alone, urls: int, count: Callable[[Counters], int]) -> Row:
-    """Run until ``count`` of the counters has grown to ``urls``; the opening does not count."""
+def _work(work: str, run: WorkerlessEngine, urls: int, count: Callable[[Counters], int]) -> Row:
+    """Run until ``count`` of the counters has grown to ``urls``; the opening is not measured."""
     counters = run.snapshot().counters
-    pretence = run.pretence
+    workers = run.workers
     marks: list[tuple[int, float, float]] = []
     for _ in run.steps():
         marks = marks or [(count(run.before), *run.began)]
         done = count(counters)
-        if done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // STRETCH:
-            seconds = time.perf_counter() - pretence.seconds
-            marks.append((done, seconds, time.process_time() - pretence.cpu))
+        if done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // PARTS:
+            seconds = time.perf_counter() - workers.seconds
+            marks.append((done, seconds, time.process_time() - workers.cpu))
         if done >= urls:
             break
     rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in itertools.pairwise(marks)]
     number, seconds, cpu = (b - a for a, b in zip(marks[0], marks[-1], strict=True))
-    return Row(what, int(number), rates[0], rates[len(rates) // 2], rates[-1], seconds, cpu)
+    return Row(work, int(number), rates[0], rates[len(rates) // 2], rates[-1], seconds, cpu)
 
 
 def _peak() -> int:
-    """The most memory that this process has had, in bytes."""
+    """Return the peak of this process's memory, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("the kernel does not say how much memory was used")
+    raise RuntimeError("/proc/self/status has no line VmHWM")
 
 
 def table(load: Load) -> str:
-    """The figures as Markdown."""
+    """Return the results as a Markdown table."""
     lines = [
         "|  | URLs | URLs/s | first | middle | last | CPU/URL |",
         "| --- | --: | --: | --: | --: | --: | --: |",
@@ -253,7 +256,7 @@ def table(load: Load) -> str:
     for row in load.rows:
         rates = (row.rate, row.first, row.middle, row.last)
         cpu = f"{row.cpu / row.urls * 1e6:.1f} µs"
-        cells = (row.what, f"{row.urls:,}", *(f"{rate:,.0f}" for rate in rates), cpu)
+        cells = (row.work, f"{row.urls:,}", *(f"{rate:,.0f}" for rate in rates), cpu)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [
@@ -265,7 +268,7 @@ def table(load: Load) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=__doc__)
     parser.add_argument("--urls", type=int, default=URLS, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="default: %(default)s")

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CrawlError as error:
         print(error, file=sys.stderr)
         return 1
-    return 1 if any(results.found) or results.left_behind else 0
+    return 1 if any(results.differences) or results.left_behind else 0
 
 
 def _parser() -> argparse.ArgumentParser:

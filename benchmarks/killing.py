@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.crawlers import Crawler, Work
 from benchmarks.items import Difference, Output, difference, read
 from benchmarks.measure import CrawlError, scratch
-from benchmarks.processes import Launched
+from benchmarks.processes import LaunchedCommand
 from benchmarks.site import Site, pages_of
 
 STARTING, FETCHING, ENDING = "starting", "fetching", "ending"
@@ -46,11 +46,11 @@ class KillResults:
     again: int = 0
     left_behind: int = 0
     """Processes that kept running although their parent was killed."""
-    found: list[Difference] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
 
     def total(self, kind: str) -> int:
         """Return the sum of one kind of difference over all crawls."""
-        return sum(getattr(difference, kind) for difference in self.found)
+        return sum(getattr(difference, kind) for difference in self.differences)
 
 
 class KillTest:
@@ -78,7 +78,7 @@ class KillTest:
         self._kills = kills
         self._aims = aims
         self._first_only = first_only
-        self._orphaned: list[Launched] = []
+        self._orphaned: list[LaunchedCommand] = []
         self._random = random.Random(seed)
 
     def run(self) -> KillResults:
@@ -101,14 +101,14 @@ class KillTest:
                     self.results.resumes += 1
             finally:
                 self._count_left_behind()
-            self.results.found.append(difference(read(work.output), self._reference.output))
+            self.results.differences.append(difference(read(work.output), self._reference.output))
         hits = self._site.hits(since)
         self.results.again += sum(hit.is_page for hit in hits) - len(pages_of(hits))
 
     def _finish_or_kill(self, work: Work, folder: Path, job_since: int) -> bool:
         """Run once; True if that finished the crawl."""
         since = self._site.log_end()
-        launched = Launched(self._crawler.command(work), folder, folder / "run.log")
+        launched = LaunchedCommand(self._crawler.command(work), folder, folder / "run.log")
         try:
             if self.results.kills.total() >= self._kills or self._outlived(
                 launched, since, job_since
@@ -122,16 +122,16 @@ class KillTest:
         self.results.kills[self._moment(since, job_since)] += 1
         return False
 
-    def _check_end(self, launched: Launched) -> None:
+    def _check_end(self, launched: LaunchedCommand) -> None:
         end = launched.finish()
         launched.close()
         if end.status != 0:
             raise CrawlError(
                 f"{self._crawler.name} ended with status {end.status} after "
-                f"{self.results.kills.total()} kills:\n{launched.last_words()}"
+                f"{self.results.kills.total()} kills:\n{launched.log_tail()}"
             )
 
-    def _kill(self, launched: Launched) -> None:
+    def _kill(self, launched: LaunchedCommand) -> None:
         if self._first_only:
             launched.kill_first()
             self._orphaned.append(launched)
@@ -139,7 +139,7 @@ class KillTest:
             launched.kill(self._random)
             launched.close()
 
-    def _outlived(self, launched: Launched, since: int, job_since: int) -> bool:
+    def _outlived(self, launched: LaunchedCommand, since: int, job_since: int) -> bool:
         """Wait for the instant of the kill; True if the run ended before."""
         (aim,) = self._random.choices(list(self._aims), list(self._aims.values()))
         parts = (STARTING, FETCHING, ENDING)
@@ -159,11 +159,11 @@ class KillTest:
 
     def _count_left_behind(self) -> None:
         deadline = time.monotonic() + _EXIT_WITHIN
-        while any(one.pids() for one in self._orphaned) and time.monotonic() < deadline:
+        while any(command.pids() for command in self._orphaned) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for one in self._orphaned:
-            self.results.left_behind += len(one.pids())
-            one.close()
+        for command in self._orphaned:
+            self.results.left_behind += len(command.pids())
+            command.close()
         self._orphaned.clear()
 
 
@@ -172,12 +172,12 @@ def reference(crawler: Crawler, site: Site) -> Reference:
     since = site.log_end()
     with scratch() as folder:
         work = _work(crawler, site, folder)
-        launched = Launched(crawler.command(work), folder, folder / "run.log")
+        launched = LaunchedCommand(crawler.command(work), folder, folder / "run.log")
         try:
             starting = _until_asked(launched, site, since)
             end = launched.finish()
             if end.status != 0:
-                raise CrawlError(f"{crawler.name} failed:\n{launched.last_words()}")
+                raise CrawlError(f"{crawler.name} failed:\n{launched.log_tail()}")
         finally:
             launched.close()
         output = read(work.output)
@@ -189,7 +189,7 @@ def reference(crawler: Crawler, site: Site) -> Reference:
     return Reference(output, {STARTING: starting, FETCHING: fetching, ENDING: ending})
 
 
-def _until_asked(launched: Launched, site: Site, since: int) -> float:
+def _until_asked(launched: LaunchedCommand, site: Site, since: int) -> float:
     began = time.monotonic()
     while site.log_end() == since and not launched.ended(_POLL_EVERY):
         pass

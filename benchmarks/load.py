@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.crawlers import OURS, Work
 from benchmarks.machine import describe
-from benchmarks.processes import Launched
+from benchmarks.processes import LaunchedCommand
 from benchmarks.results import Goal, Row, Section, today
 from benchmarks.site import Source, serve_source
 
@@ -51,7 +51,7 @@ def section(levels: int = LEVELS) -> Section:
         folder = Path(name)
         folder.chmod(0o755)  # if started as root, nginx reads as another user
         (folder / "page.html").write_text(_PAGE)
-        source = Source("load", folder, also=_ANYWHERE)
+        source = Source("load", folder, config=_ANYWHERE)
         with serve_source("load", source) as site:
             work = Work(
                 (f"http://127.0.0.1:{site.port}/r/",),
@@ -64,42 +64,44 @@ def section(levels: int = LEVELS) -> Section:
                 "max_pages_per_host=none",
                 "max_repeated_segments=none",
             ]
-            looks = _crawl(
-                [*OURS.command(work), *(word for one in limits for word in ("-s", one))], folder
+            samples = _crawl(
+                [*OURS.command(work), *(word for limit in limits for word in ("-s", limit))], folder
             )
             times = _times(site.log)
-        found = _lines(work.output)
-    if found != (pages, pages) or len(times) != pages:
+        lines, distinct = _lines(work.output)
+    if (lines, distinct) != (pages, pages) or len(times) != pages:
         raise SystemExit(
-            f"{pages:,} pages were there, {len(times):,} requests were made and {found[0]:,} "
-            f"items written, {found[1]:,} of them different"
+            f"{pages:,} pages were there, {len(times):,} requests were made and {lines:,} "
+            f"items written, {distinct:,} of them distinct"
         )
-    return _section(pages, times, looks)
+    return _section(pages, times, samples)
 
 
-def _section(pages: int, times: list[float], looks: list[Sample]) -> Section:
+def _section(pages: int, times: list[float], samples: list[Sample]) -> Section:
     tenth = pages // 10
     rates = [tenth / (times[(n + 1) * tenth - 1] - times[n * tenth]) for n in range(10)]
-    half = looks[len(looks) // 2 :]
-    slope = linear_regression([one.at for one in half], [one.memory for one in half]).slope
-    growth = slope * (half[-1].at - half[0].at) / mean(one.memory for one in half)
-    settled = looks[len(looks) // 10 :]
-    before = max(one.handles for one in settled[: len(settled) // 2])
-    after = max(one.handles for one in settled[len(settled) // 2 :])
+    half = samples[len(samples) // 2 :]
+    slope = linear_regression(
+        [sample.at for sample in half], [sample.memory for sample in half]
+    ).slope
+    growth = slope * (half[-1].at - half[0].at) / mean(sample.memory for sample in half)
+    settled = samples[len(samples) // 10 :]
+    before = max(sample.handles for sample in settled[: len(settled) // 2])
+    after = max(sample.handles for sample in settled[len(settled) // 2 :])
     rate = pages / (times[-1] - times[0])
     slowest, fastest = min(rates), max(rates)
     least, most = Goal(0.95, 1.0), Goal(5.0, 1.0, at_most=True)
     none = Goal(0.0, 0.0, at_most=True)
     return Section(
         key="load",
-        title=f"one job of {pages:,} requests to one host, {len(_PAGE):,} bytes a page",
+        title=f"sample job of {pages:,} requests to sample host, {len(_PAGE):,} bytes a page",
         rows=[
             Row(name="all of it", value=rate, unit="pages/s", low=slowest, high=fastest, ours=True),
             _row("the last tenth against the second", rates[9] / rates[1], "x", least),
             _row("memory: growth over the last half", growth * 100, "%", most),
-            _row("memory: most", max(one.memory for one in looks) / _MB, "MB"),
+            _row("memory: most", max(sample.memory for sample in samples) / _MB, "MB"),
             _row("file handles: growth over the last half", max(after - before, 0), "", none),
-            _row("file handles: most", max(one.handles for one in looks), ""),
+            _row("file handles: most", max(sample.handles for sample in samples), ""),
         ],
         machine=describe(),
         day=today(),
@@ -111,18 +113,18 @@ def _row(name: str, value: float, unit: str, goal: Goal | None = None) -> Row:
 
 
 def _crawl(command: list[str], folder: Path) -> list[Sample]:
-    job = Launched(command, Path(__file__).parent.parent, folder / "log")
-    looks: list[Sample] = []
+    job = LaunchedCommand(command, Path(__file__).parent.parent, folder / "log")
+    samples: list[Sample] = []
     try:
         while not job.ended(EVERY):
             handles = sum(map(_handles, job.pids()))
-            looks.append(Sample(time.monotonic(), job.memory(), handles))
+            samples.append(Sample(time.monotonic(), job.memory(), handles))
         end = job.finish()
     finally:
         job.close()
     if end.status != 0:
-        raise SystemExit(f"the crawl ended with status {end.status}:\n{job.last_words()}")
-    return looks
+        raise SystemExit(f"the crawl ended with status {end.status}:\n{job.log_tail()}")
+    return samples
 
 
 def _handles(pid: int) -> int:

@@ -22,7 +22,7 @@ _PACKAGES: dict[str | None, list[str]] = {
 def describe(crawlers: Iterable[Crawler] = ()) -> list[str]:
     """Return lines about the machine and the versions of the programs compared."""
     environments = dict.fromkeys(crawler.environment for crawler in crawlers)
-    return [hardware(), system(), *(_versions(one) for one in environments or {None: None})]
+    return [hardware(), system(), *map(_versions, environments or {None: None})]
 
 
 def hardware() -> str:
@@ -46,9 +46,9 @@ def interpreter() -> str:
 def _versions(environment: str | None) -> str:
     if environment == GO:
         return f"Go {go_version()}, goquery as Debian packages it"
-    found = versions(environment, _PACKAGES[environment])
+    packages = versions(environment, _PACKAGES[environment])
     own = "" if environment else f"crawler {VERSION} with "
-    return own + ", ".join(f"{name} {version}" for name, version in found.items())
+    return own + ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def _cpu() -> str:

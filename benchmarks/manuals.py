@@ -1,4 +1,4 @@
-"""The two sites, crawled completely by all crawlers."""
+"""The sections "postgresql" and "python": two manuals, crawled completely by all crawlers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from statistics import median
 
 from benchmarks.calm import Calm
 from benchmarks.crawlers import (
-    AT_MANUALS,
     CRAWLEE,
     GO_CRAWLER,
+    MANUAL_CRAWLERS,
     OURS,
     OURS_SELECT,
     OURS_SOUP,
@@ -20,7 +20,7 @@ from benchmarks.crawlers import (
     SCRAPY_SOUP,
     Crawler,
 )
-from benchmarks.environments import NotThereError
+from benchmarks.environments import MissingDependencyError
 from benchmarks.items import Output
 from benchmarks.machine import describe
 from benchmarks.measure import Measurement, check
@@ -32,30 +32,32 @@ _MEMORY = Goal(250, 180, at_most=True)
 _MB = 1024**2
 
 
-def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_MANUALS) -> Section:
+def section(
+    name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = MANUAL_CRAWLERS
+) -> Section:
     """Crawl one site ``runs`` times with each crawler, in turn. Raises CrawlError."""
     crawlers, notes = available(crawlers)
-    taken: dict[Crawler, list[Measurement]] = {crawler: [] for crawler in crawlers}
+    runs_of: dict[Crawler, list[Measurement]] = {crawler: [] for crawler in crawlers}
     others = []
     again = calm.again
     with serve(name) as site:
         wanted: Output | None = None
         for turn in range(runs):
-            for crawler, concurrency in _variants(taken, turn):
+            for crawler, concurrency in _variants(runs_of, turn):
                 measured, output = calm.measure(crawler, concurrency, site)
                 wanted = wanted or output
                 check(measured, output, wanted)
-                taken[crawler].append(measured)
+                runs_of[crawler].append(measured)
                 others.append(measured.others)
                 print(_progress(turn, site, measured), file=sys.stderr, flush=True)
     if calm.again > again:
         notes.append(f"{calm.again - again} runs were disturbed and repeated.")
-    pages = taken[crawlers[0]][0].seen.pages
+    pages = runs_of[crawlers[0]][0].traffic.pages
     return Section(
         key=name,
         title=f"{SOURCES[name].package}: {pages:,} pages",
         runs=runs,
-        rows=rows(name, {crawler: best(found) for crawler, found in taken.items()}),
+        rows=rows(name, {crawler: best(own) for crawler, own in runs_of.items()}),
         machine=describe(crawlers),
         notes=notes,
         others=others,
@@ -65,53 +67,55 @@ def section(name: str, runs: int, calm: Calm, crawlers: Sequence[Crawler] = AT_M
 
 def available(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
     """Return the crawlers that can run here, and why the others cannot."""
-    found, notes = [], []
+    present, notes = [], []
     for crawler in crawlers:
         try:
             crawler.prepare()
-            found.append(crawler)
-        except NotThereError as error:
+            present.append(crawler)
+        except MissingDependencyError as error:
             notes.append(f"Not compared: {error}.")
-    return found, notes
+    return present, notes
 
 
-def _variants(taken: dict[Crawler, list[Measurement]], turn: int) -> Iterator[tuple[Crawler, int]]:
+def _variants(
+    runs_of: dict[Crawler, list[Measurement]], turn: int
+) -> Iterator[tuple[Crawler, int]]:
     """Yield each crawler at each concurrency in the first turn, later only at its best."""
-    for crawler, found in taken.items():
-        for concurrency in crawler.concurrencies if not turn else (best(found)[0].concurrency,):
+    for crawler, own in runs_of.items():
+        for concurrency in crawler.concurrencies if not turn else (best(own)[0].concurrency,):
             yield crawler, concurrency
 
 
-def best(found: Sequence[Measurement]) -> list[Measurement]:
+def best(runs: Sequence[Measurement]) -> list[Measurement]:
     """Return the runs at the concurrency that was fastest in the first turn."""
     first: dict[int, Measurement] = {}
-    for one in found:
-        first.setdefault(one.concurrency, one)
-    best = max(first.values(), key=lambda one: one.rate)
-    return [one for one in found if one.concurrency == best.concurrency]
+    for run in runs:
+        first.setdefault(run.concurrency, run)
+    best = max(first.values(), key=lambda run: run.rate)
+    return [run for run in runs if run.concurrency == best.concurrency]
 
 
-def _progress(turn: int, site: Site, one: Measurement) -> str:
+def _progress(turn: int, site: Site, run: Measurement) -> str:
     return (
-        f"run {turn + 1}, {site.name}: {one.crawler.name}, {one.concurrency} at a time: "
-        f"{one.rate:,.0f} pages/s, {one.wall:.1f} s, {one.seen.requests} requests, "
-        f"others {one.others:.1f} cores"
+        f"run {turn + 1}, {site.name}: {run.crawler.name}, {run.concurrency} at a time: "
+        f"{run.rate:,.0f} pages/s, {run.wall:.1f} s, {run.traffic.requests} requests, "
+        f"others {run.others:.1f} cores"
     )
 
 
-def rows(name: str, taken: dict[Crawler, list[Measurement]]) -> list[Row]:
+def rows(name: str, runs_of: dict[Crawler, list[Measurement]]) -> list[Row]:
     """Return our rows, each followed by the comparisons and the peers that do the same work."""
-    found: list[Row] = []
-    rates = {crawler: median(run.rate for run in runs) for crawler, runs in taken.items()}
+    table: list[Row] = []
+    rates = {crawler: median(run.rate for run in runs) for crawler, runs in runs_of.items()}
 
     def block(ours: Crawler, peers: Sequence[tuple[Crawler, str, Goal | None]]) -> None:
-        if ours in taken:
-            found.append(row_of(taken[ours]))
+        if ours in runs_of:
+            table.append(row_of(runs_of[ours]))
         for peer, against, goal in peers:
-            if {ours, peer} <= taken.keys():
-                found.append(ratio(f"… against {against}", rates[ours], rates[peer], goal))
-        found.extend(
-            row_of(taken[peer]) for peer, _, _ in peers if peer in taken and not peer.is_ours
+            if {ours, peer} <= runs_of.keys():
+                table.append(ratio(f"… against {against}", rates[ours], rates[peer], goal))
+        table.extend(
+            row_of(runs_of[peer]) for peer, _, _ in peers if peer in runs_of and not peer.is_ours
         )
 
     goal = _WITH_SCRAPY[name]
@@ -134,12 +138,12 @@ def rows(name: str, taken: dict[Crawler, list[Measurement]]) -> list[Row]:
     select_goal = Goal(2, 5) if name == "python" else None
     block(OURS_SELECT, [(OURS_SOUP, "our own BeautifulSoup spider", select_goal)])
     if name == "postgresql":
-        found += _memory(taken)
-    return found
+        table += _memory(runs_of)
+    return table
 
 
-def _memory(taken: dict[Crawler, list[Measurement]]) -> list[Row]:
-    ours = [runs for crawler, runs in taken.items() if crawler.is_ours]
+def _memory(runs_of: dict[Crawler, list[Measurement]]) -> list[Row]:
+    ours = [runs for crawler, runs in runs_of.items() if crawler.is_ours]
     most = max((median(run.memory for run in runs) for runs in ours), default=None)
     if most is None:
         return []

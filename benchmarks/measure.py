@@ -1,4 +1,4 @@
-"""One crawl, measured."""
+"""Run one crawl and measure it: speed, time, CPU, memory, and the traffic at the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Protocol
 from benchmarks.crawlers import Crawler, Work
 from benchmarks.environments import WORK
 from benchmarks.items import Output, difference, read
-from benchmarks.processes import Launched, busy, machine_busy
+from benchmarks.processes import LaunchedCommand, busy, machine_busy
 
 
 class CrawlError(Exception):
@@ -21,7 +21,7 @@ class CrawlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Traffic:
     """A crawl as seen by the server; times are wall clock, in seconds."""
 
     pages: int
@@ -35,7 +35,7 @@ class Seen:
     least_gap: float = 0.0
 
 
-class Place(Protocol):
+class Target(Protocol):
     """The target of a crawl: one site or many, served by this machine."""
 
     @property
@@ -54,7 +54,7 @@ class Place(Protocol):
     def delay(self) -> float:
         """Seconds that a crawler must leave between two requests to a host."""
 
-    def watch(self) -> Callable[[], Seen]:
+    def watch(self) -> Callable[[], Traffic]:
         """Start observing; the returned function reports what the server saw."""
 
 
@@ -64,7 +64,7 @@ class Measurement:
 
     crawler: Crawler
     concurrency: int
-    seen: Seen
+    traffic: Traffic
     wall: float
     """From the start of the command to its end."""
     starting: float
@@ -79,35 +79,35 @@ class Measurement:
     @property
     def rate(self) -> float:
         """Pages per second between the first and the last request in the server's log."""
-        return self.seen.pages / max(self.seen.last - self.seen.first, 0.001)
+        return self.traffic.pages / max(self.traffic.last - self.traffic.first, 0.001)
 
 
-def measure(crawler: Crawler, concurrency: int, place: Place) -> tuple[Measurement, Output]:
+def measure(crawler: Crawler, concurrency: int, target: Target) -> tuple[Measurement, Output]:
     """Run a crawl in a fresh folder, on the disk of the project."""
     with scratch() as folder:
         output, job = folder / "items.jsonl", folder / "job"
-        work = Work(place.seeds, output, job, concurrency, place.delay)
-        seen_by = place.watch()
-        serving, others = busy(place.server), _others_busy(place)
-        launched = Launched(crawler.command(work), folder, folder / "run.log")
+        work = Work(target.seeds, output, job, concurrency, target.delay)
+        traffic_since = target.watch()
+        serving, others = busy(target.server), _others_busy(target)
+        launched = LaunchedCommand(crawler.command(work), folder, folder / "run.log")
         try:
             end = launched.finish()
             if end.status != 0:
                 raise CrawlError(
-                    f"{crawler.name} ended with status {end.status}:\n{launched.last_words()}"
+                    f"{crawler.name} ended with status {end.status}:\n{launched.log_tail()}"
                 )
         finally:
             launched.close()
-        others = (_others_busy(place) - others - end.cpu) / end.seconds
-        serving = busy(place.server) - serving
+        others = (_others_busy(target) - others - end.cpu) / end.seconds
+        serving = busy(target.server) - serving
         items = read(work.output)
-    seen = seen_by()
+    traffic = traffic_since()
     return Measurement(
         crawler=crawler,
         concurrency=concurrency,
-        seen=seen,
+        traffic=traffic,
         wall=end.seconds,
-        starting=seen.first - launched.started_at,
+        starting=traffic.first - launched.started_at,
         cpu=end.cpu,
         memory=end.memory,
         serving=serving,
@@ -119,10 +119,10 @@ def check(measured: Measurement, output: Output, wanted: Output) -> None:
     """Raise CrawlError unless the run did the same work as another one, whose output is given."""
     differs = difference(output, wanted)
     pages = len(wanted.items)
-    if differs or not pages or measured.seen.pages != pages:
+    if differs or not pages or measured.traffic.pages != pages:
         raise CrawlError(
             f"{measured.crawler.name} did not do the same work as the first crawler: "
-            f"{differs}; {measured.seen.pages} pages fetched for {pages} items wanted"
+            f"{differs}; {measured.traffic.pages} pages fetched for {pages} items wanted"
         )
 
 
@@ -134,6 +134,6 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _others_busy(place: Place) -> float:
+def _others_busy(target: Target) -> float:
     """Return the seconds of CPU of all processes except the server and the benchmark."""
-    return machine_busy() - busy(place.server) - time.process_time()
+    return machine_busy() - busy(target.server) - time.process_time()

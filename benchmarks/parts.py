@@ -1,10 +1,9 @@
-"""Parts of the crawler measured separately: trees for BeautifulSoup, and the frontier."""
+"""The sections "trees" and "frontier": parts of the crawler, measured separately."""
 
 from __future__ import annotations
 
-from benchmarks import frontier as load
-from benchmarks import plaintable
-from benchmarks import trees as benchmark
+from benchmarks import frontier as frontier_benchmark
+from benchmarks import plaintable, soup_trees
 from benchmarks.machine import describe
 from benchmarks.measure import CrawlError, scratch
 from benchmarks.results import Goal, Row, Section, ratio, today
@@ -18,9 +17,9 @@ _MEMORY = Goal(400, None, at_most=True)
 _MB = 1024**2
 
 
-def frontier(urls: int = load.URLS, seeds: int = load.SEEDS) -> Section:
+def frontier(urls: int = frontier_benchmark.URLS, seeds: int = frontier_benchmark.SEEDS) -> Section:
     """Measure scheduler and store alone: URLs added, dispatched and finished, and a resume."""
-    measured = load.measure(urls, seeds)
+    measured = frontier_benchmark.measure(urls, seeds)
     rows: list[Row] = []
     for row, goal in zip(measured.rows, (_ADDED, _TAKEN, _ADDED), strict=True):
         rows += _frontier_rows(row, goal)
@@ -29,7 +28,7 @@ def frontier(urls: int = load.URLS, seeds: int = load.SEEDS) -> Section:
         plain = plaintable.rate(folder, seeds)
     return Section(
         key="frontier",
-        title=f"scheduler and store alone, {urls:,} URLs on {load.HOSTS:,} hosts",
+        title=f"scheduler and store alone, {urls:,} URLs on {frontier_benchmark.HOSTS:,} hosts",
         rows=[
             *rows,
             Row(name=f"{_PLAIN}, {seeds:,}", value=plain, unit="URLs/s"),
@@ -52,20 +51,20 @@ _PLAIN = "for comparison, plain INSERT OR IGNORE of fingerprints"
 _DONE = {"added": "found and added", "taken": "taken and finished", "seeds": "seeds added"}
 
 
-def _frontier_rows(row: load.Row, goal: Goal) -> list[Row]:
+def _frontier_rows(row: frontier_benchmark.Row, goal: Goal) -> list[Row]:
     """Return the rate over all of the work, and over the last tenth."""
-    name = _DONE[row.what]
-    stretches = (row.first, row.middle, row.last)
+    name = _DONE[row.work]
+    rates = (row.first, row.middle, row.last)
     rate = Row(
         name=f"{name}, {row.urls:,}",
         value=row.rate,
         unit="URLs/s",
-        low=min(stretches),
-        high=max(stretches),
+        low=min(rates),
+        high=max(rates),
         goal=goal,
         ours=True,
     )
-    if row.what == "seeds":
+    if row.work == "seeds":
         return [rate]
     last = Row(name="… the last tenth of them", value=row.last, unit="URLs/s", goal=goal, ours=True)
     return [rate, last]
@@ -77,15 +76,15 @@ def trees(rounds: int = 3, every: int = 8) -> Section:
     Raises CrawlError if the results differ.
     """
     try:
-        found = [
-            row for site in SOURCES for row in benchmark.measure(site, rounds=rounds, every=every)
+        measured = [
+            row for site in SOURCES for row in soup_trees.measure(site, rounds=rounds, every=every)
         ]
-    except benchmark.DifferentError as error:
+    except soup_trees.DifferentError as error:
         raise CrawlError(str(error)) from error
     return Section(
         key="trees",
         title="trees for BeautifulSoup, in one process",
-        rows=[one for row in found for one in _tree_rows(row)],
+        rows=[row for pair in measured for row in _tree_rows(pair)],
         runs=rounds,
         machine=describe(),
         notes=[_NOTE],
@@ -99,7 +98,7 @@ _NOTE = (
 )
 
 
-def _tree_rows(row: benchmark.Row) -> list[Row]:
+def _tree_rows(row: soup_trees.Row) -> list[Row]:
     is_tree = row.name.startswith("tree")
     goal = (_TREE if is_tree else None) if "by Python" not in row.name else None
     name = f"{SOURCES[row.site].package}, {row.name}"

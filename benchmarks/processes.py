@@ -1,7 +1,7 @@
-"""A command with every process that comes of it: found, measured, killed.
+"""Start a command; find, measure and kill all processes that it starts.
 
-They are found by a mark in their environment, which children inherit. A walk down the process
-tree would miss a helper whose parent is dead already, and that is the one that matters here.
+A variable in their environment, which children inherit, marks them. A walk down the process tree
+would miss an orphan, and the kill test exists to find orphans.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from uuid import uuid4
 
 SAMPLE_EVERY = 0.1
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MARK = "CRAWLER_BENCHMARK_RUN"
@@ -36,8 +36,8 @@ class End:
     memory: int
 
 
-class Launched:
-    """A command that has been started in ``folder``; what it prints goes to ``log``."""
+class LaunchedCommand:
+    """A command that runs in ``folder`` and prints to the file ``log``."""
 
     def __init__(self, command: Sequence[str], folder: Path, log: Path) -> None:
         self.log = log
@@ -62,21 +62,21 @@ class Launched:
         return bool(select.select([self._handle], [], [], max(within, 0))[0])
 
     def pids(self) -> list[int]:
-        """Every living process of the command, orphans included."""
+        """Return every living process of the command, orphans included."""
         mark = self._mark.encode()
-        found = []
+        pids = []
         for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
+            with contextlib.suppress(OSError):  # it has just ended, or belongs to another user
                 if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-        return found
+                    pids.append(int(folder.name))
+        return pids
 
     def memory(self) -> int:
-        """Proportional set size of all processes together, in bytes."""
+        """Return the proportional set size of all processes together, in bytes."""
         return sum(map(_pss, self.pids()))
 
     def finish(self, timeout: float = 900) -> End:
-        """Wait for the end, looking at the memory meanwhile."""
+        """Wait for the end, and sample the memory meanwhile."""
         memory = 0
         deadline = time.monotonic() + timeout
         while not self.ended(SAMPLE_EVERY):
@@ -88,7 +88,7 @@ class Launched:
         return End(status, seconds, cpu, memory)
 
     def kill(self, order: random.Random | None = None) -> int:
-        """SIGKILL every process, in random order if ``order`` is given; how many there were."""
+        """Send SIGKILL to every process, in random order if ``order`` is given; count them."""
         killed: set[int] = set()
         while pids := self.pids():
             if order is not None:
@@ -100,30 +100,30 @@ class Launched:
         return len(killed)
 
     def kill_first(self) -> None:
-        """SIGKILL the process that was started, and none of those that it has started."""
+        """Send SIGKILL to the command's first process only."""
         self._process.kill()
         self._reap()
 
     def close(self) -> None:
-        """Leave nothing behind, however the run went."""
+        """Kill every process that is left, and release the handle."""
         self.kill()
         if self._process.returncode is None:
             self._reap()
         os.close(self._handle)
 
     def _reap(self) -> tuple[int, float]:
-        """Status, and seconds of CPU of the process and the children that it waited for."""
+        """Return status and CPU seconds of the process and the children that it waited for."""
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return self._process.returncode, usage.ru_utime + usage.ru_stime
 
-    def last_words(self, lines: int = 15) -> str:
-        """The end of what the command printed."""
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines that the command printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def machine_busy() -> float:
-    """Seconds of CPU that the machine has spent on anything, over all cores, since it started."""
+    """Return the CPU seconds of all programs on all cores since the machine started."""
     user, nice, system, _, _, irq, softirq, steal, *_ = (
         int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     )
@@ -131,7 +131,7 @@ def machine_busy() -> float:
 
 
 def busy(pid: int) -> float:
-    """Seconds of CPU that a process and its living children have spent."""
+    """Return the CPU seconds of a process and its living children."""
     children = Path("/proc", str(pid), "task", str(pid), "children").read_text().split()
     return sum(map(_own_busy, [str(pid), *children]))
 

@@ -52,7 +52,7 @@ _MB = 1024**2
 
 
 def document(sections: Sequence[Section], chart: str, origin: str) -> str:
-    """The text of RESULTS.md; ``chart`` is the name of the picture beside it."""
+    """Return the text of RESULTS.md; ``chart`` is the name of the picture beside it."""
     return "\n".join(
         [
             "# Side by side\n",
@@ -73,14 +73,14 @@ def document(sections: Sequence[Section], chart: str, origin: str) -> str:
 
 
 def _machine(sections: Sequence[Section]) -> list[str]:
-    """The machines, each line once, and the days of the measurements."""
+    """Return the days of the measurements, and each line about the machines once."""
     days = sorted({section.day for section in sections})
     lines = dict.fromkeys(line for section in sections for line in section.machine)
     return [f"Measured on {' and '.join(days)}:\n", *(f"- {line}" for line in lines)]
 
 
 def _noise(sections: Sequence[Section]) -> list[str]:
-    """The load of other programs on the machine."""
+    """Return a sentence about the load of other programs on the machine."""
     runs = sorted(others for section in sections for others in section.others)
     if not runs:
         return []

@@ -74,7 +74,7 @@ def our_session(bundle: str) -> Iterator[Get]:
         yield lambda url: len(fetcher.fetch(Request(url), session, FetchContext()).body)
 
 
-WAYS = {
+VARIANTS = {
     "`requests.get` for each page": each_by_itself,
     "`requests.Session`": a_session,
     "crawler's session": our_session,
@@ -106,7 +106,7 @@ def compare(pages: int, runs: int) -> list[Row]:
         with Club() as http, Club(pair=authority.issue("server")) as https:
             for run in range(runs):
                 for club in (http, https):
-                    for way in WAYS:
+                    for way in VARIANTS:
                         key = (club.url.partition(":")[0], way)
                         rates.setdefault(key, []).append(measure(way, club, bundle, pages))
                         counts = club.counts
@@ -118,7 +118,7 @@ def compare(pages: int, runs: int) -> list[Row]:
 
 def measure(way: str, club: Club, bundle: str, pages: int) -> float:
     """Return requests per second; pages before the measurement load what is loaded once."""
-    with WAYS[way](bundle) as get:
+    with VARIANTS[way](bundle) as get:
         for number in range(BEFORE):
             get(f"{club.url}/{number}")
         began = time.perf_counter()
@@ -128,8 +128,8 @@ def measure(way: str, club: Club, bundle: str, pages: int) -> float:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown."""
-    base = {row.scheme: row.rate for row in rows if row.way == next(iter(WAYS))}
+    """Return the rows as a Markdown table."""
+    base = {row.scheme: row.rate for row in rows if row.way == next(iter(VARIANTS))}
     lines = [
         "|  |  | requests/s | ms/page | vs get | conn. |",
         "| --- | --- | --: | --: | --: | --: |",
@@ -149,9 +149,9 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def document(rows: Sequence[Row], pages: int) -> str:
-    """The text of REUSE.md."""
-    found = versions(None, ["requests", "urllib3"])
-    packages = ", ".join(f"{name} {version}" for name, version in found.items())
+    """Return the text of REUSE.md."""
+    used = versions(None, ["requests", "urllib3"])
+    packages = ", ".join(f"{name} {version}" for name, version in used.items())
     times = "once" if len(rows[0].rates) == 1 else f"{len(rows[0].rates)} times"
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""The sites that are crawled: Debian's documentation, served by nginx on loopback."""
+"""Serve the sites of the benchmark, which are Debian's manuals, with nginx on loopback."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from benchmarks.measure import Seen
+from benchmarks.measure import Traffic
 
 
 class PackagesError(Exception):
-    """The machine has no nginx or no documentation; the message says what to install."""
+    """nginx or the manuals are not installed; the message names the packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a site's pages come from."""
+    """The folder of a site's pages, and the Debian package that installs it."""
 
     package: str
     folder: Path
-    also: str = ""
-    """What else nginx is told of the site."""
+    config: str = ""
+    """Further lines of nginx's configuration for the site."""
 
 
 SOURCES: dict[str, Source] = {
@@ -40,7 +40,7 @@ SOURCES: dict[str, Source] = {
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """One request as the server's log tells it; ``at`` is when its last byte was sent."""
+    """One request in the server's log; ``at`` is when the last byte of the response was sent."""
 
     at: float
     connection: int
@@ -50,41 +50,41 @@ class Hit(msgspec.Struct, frozen=True):
 
     @property
     def is_page(self) -> bool:
-        """True for a page that was found, not a picture, a redirect or a missing file."""
+        """True for an HTML page; False for a picture, a redirect or a missing file."""
         return self.status == 200 and self.type.startswith("text/html")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One site while it is being served."""
+    """One site, while it is served."""
 
     name: str
     port: int
     log: Path
     server: int
-    """The process of nginx that has the others for children."""
+    """The id of nginx's main process, the parent of the others."""
 
     @property
     def seeds(self) -> tuple[str, ...]:
-        """Every page of the site can be reached from here."""
+        """The first page; all others are reachable from it."""
         return (f"http://127.0.0.1:{self.port}/index.html",)
 
     @property
     def delay(self) -> float:
-        """Nobody need wait between two requests."""
+        """No delay between two requests."""
         return 0.0
 
-    def watch(self) -> Callable[[], Seen]:
-        """Begin to look; the function that this returns tells what was seen."""
+    def watch(self) -> Callable[[], Traffic]:
+        """Start observing; the returned function reports the traffic since."""
         since = self.log_end()
-        return lambda: seen_in(self.hits(since))
+        return lambda: traffic_in(self.hits(since))
 
     def log_end(self) -> int:
-        """Where the log ends now, to read from there later."""
+        """Return the present length of the log, as a start for ``hits``."""
         return self.log.stat().st_size
 
     def hits(self, since: int = 0) -> list[Hit]:
-        """What was requested after the log had ended at ``since``."""
+        """Return the requests that were logged after the log's first ``since`` bytes."""
         with self.log.open("rb") as file:
             file.seek(since)
             lines = file.read().split(b"\n")
@@ -92,13 +92,13 @@ class Site:
 
 
 def pages_of(hits: list[Hit]) -> set[str]:
-    """The paths of the pages that were found, each once."""
+    """Return the paths of the distinct pages."""
     return {hit.uri for hit in hits if hit.is_page}
 
 
-def seen_in(hits: list[Hit]) -> Seen:
-    """What a log comes down to."""
-    return Seen(
+def traffic_in(hits: list[Hit]) -> Traffic:
+    """Return the figures of the requests in a log."""
+    return Traffic(
         pages=len(pages_of(hits)),
         requests=len(hits),
         connections=len({hit.connection for hit in hits}),
@@ -111,7 +111,9 @@ def check_packages(names: list[str]) -> None:
     """Raise PackagesError if this machine cannot serve the sites called ``names``."""
     missing = [] if _nginx() else ["nginx"]
     sources = [SOURCES[name] for name in names]
-    missing += [one.package for one in sources if not (one.folder / "index.html").is_file()]
+    missing += [
+        source.package for source in sources if not (source.folder / "index.html").is_file()
+    ]
     if missing:
         raise PackagesError(
             f"The benchmark needs Debian packages that are not installed here; "
@@ -135,7 +137,7 @@ def serve_source(name: str, source: Source) -> Iterator[Site]:
         Path(prefix, "nginx.conf").write_text(_config(source, port))
         server = subprocess.Popen(
             [str(_nginx()), "-p", prefix, "-c", "nginx.conf", "-e", "error.log"],
-            stderr=subprocess.DEVNULL,  # as a normal user it warns that `user` means nothing
+            stderr=subprocess.DEVNULL,  # run by a normal user, it warns that it ignores `user`
         )
         try:
             _wait_until_up(server, port, Path(prefix, "error.log"))
@@ -150,7 +152,7 @@ def _nginx() -> str | None:
 
 
 def _free_port() -> int:
-    """Return a free port of those that the system gives to nothing by itself."""
+    """Return a free port below those that the system assigns by itself."""
     while True:
         port = random.randint(20_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -172,7 +174,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], port: int, errors: Path) -> 
 
 
 def _config(source: Source, port: int) -> str:
-    values = {"@FOLDER@": str(source.folder), "@PORT@": str(port), "@ALSO@": source.also}
+    values = {"@FOLDER@": str(source.folder), "@PORT@": str(port), "@CONFIG@": source.config}
     config = _CONFIG
     for name, value in values.items():
         config = config.replace(name, value)
@@ -210,7 +212,7 @@ http {
     server {
         listen 127.0.0.1:@PORT@;
         root "@FOLDER@";
-        @ALSO@
+        @CONFIG@
     }
 }
 """

@@ -1,4 +1,4 @@
-"""The benchmark's work as spiders of this crawler."""
+"""The spiders of the benchmark: the same work with selectors, BeautifulSoup and ``select()``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def squeezed(text: str) -> str:
 
 
 class Pages(Spider):
-    """With CSS selectors and XPath."""
+    """Use CSS selectors and XPath."""
 
     def parse(self, response: Response) -> Iterator[Any]:
         if not response.is_html:
@@ -29,7 +29,7 @@ class Pages(Spider):
 
 
 class SoupPages(Spider):
-    """With BeautifulSoup."""
+    """Use BeautifulSoup's tree of the whole page."""
 
     def parse(self, response: Response) -> Iterator[Any]:
         if not response.is_html:
@@ -46,7 +46,7 @@ class SoupPages(Spider):
 
 
 class SelectPages(Spider):
-    """With BeautifulSoup's tags of what a selector matches, and no tree of the whole page."""
+    """Use BeautifulSoup's tags for the matches of a selector, without a tree of the page."""
 
     def parse(self, response: Response) -> Iterator[Any]:
         if not response.is_html:

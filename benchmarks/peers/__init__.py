@@ -1,1 +1,1 @@
-"""The benchmark's work as a user of another crawler would write it, run as a subprocess."""
+"""The benchmark's work as users of other crawlers would write it; each runs as a subprocess."""

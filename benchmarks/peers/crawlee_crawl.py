@@ -1,8 +1,8 @@
 # mypy: ignore-errors
 """The benchmark's work on Crawlee's BeautifulSoupCrawler; runs in a virtualenv that has it.
 
-Items are written by the handler, as in the other peers; Crawlee's own dataset (one file for each
-item, then an export) would be slower.
+The handler writes the items, as in the other crawlers. Crawlee's own dataset, a file for each item
+and then an export, would be slower.
 """
 
 import argparse

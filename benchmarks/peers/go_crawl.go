@@ -1,5 +1,5 @@
-// The benchmark's work in Go: net/http and goquery, which Colly is made of too, as fast as it can
-// be without keeping anything: one goroutine for each connection, one map for what is known.
+// The benchmark's work in Go, with net/http and goquery, which Colly is built on too. It is as fast
+// as possible, since it saves no state: a goroutine for each connection, a map of the URLs.
 package main
 
 import (
@@ -24,12 +24,12 @@ type item struct {
 	Links int      `json:"links"`
 }
 
-// crawl is the state of one crawl; wait counts the pages that are known and not done.
+// crawl is the state of one crawl; wait counts the pages that are queued or being fetched.
 type crawl struct {
 	client *http.Client
 	host   string
 	mutex  sync.Mutex
-	known  map[string]bool
+	seen   map[string]bool
 	queue  chan string
 	wait   sync.WaitGroup
 	lines  *json.Encoder
@@ -47,12 +47,12 @@ func texts(page *goquery.Document, selector string) []string {
 	return found
 }
 
-// add queues a URL that is not known yet.
+// add queues a URL unless it is in the map.
 func (c *crawl) add(target string) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if !c.known[target] {
-		c.known[target] = true
+	if !c.seen[target] {
+		c.seen[target] = true
 		c.wait.Add(1)
 		c.queue <- target
 	}
@@ -116,7 +116,7 @@ func main() {
 	c := &crawl{
 		client: &http.Client{Transport: transport},
 		host:   seed.Host,
-		known:  map[string]bool{},
+		seen:   map[string]bool{},
 		queue:  make(chan string, 1000000),
 		lines:  json.NewEncoder(output),
 	}

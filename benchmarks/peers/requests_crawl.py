@@ -1,5 +1,6 @@
-"""The benchmark's work with requests and BeautifulSoup in one thread: the loop that everyone
-writes first. Nothing is kept if it is stopped.
+"""The benchmark's work with requests and BeautifulSoup in one thread: a first attempt's loop.
+
+If it is stopped, it starts again from the first page.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The benchmarks' own promises: a wrong yardstick would be worse than none."""
+"""The promises of the benchmarks: equal work, and figures that mean what the report says."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if sys.platform != "linux":
 sys.path.append(str(Path(__file__).parents[2]))
 
 from benchmarks import (
-    broad,
-    broadcrawl,
+    broad_crawl,
+    broad_site,
     chart,
     compare,
     environments,
@@ -35,14 +35,14 @@ from benchmarks import (
     report,
     reuse,
     site,
-    trees,
+    soup_trees,
 )
 from benchmarks.calm import Calm
 from benchmarks.crawlers import GO_CRAWLER, OURS, OURS_BROAD, OURS_SOUP, SCRAPY, Crawler
-from benchmarks.environments import NotThereError
+from benchmarks.environments import MissingDependencyError
 from benchmarks.items import Item, Output, difference, read
-from benchmarks.measure import CrawlError, Measurement, Seen, check, measure
-from benchmarks.processes import Launched
+from benchmarks.measure import CrawlError, Measurement, Traffic, check, measure
+from benchmarks.processes import LaunchedCommand
 from benchmarks.results import Goal, Row, Section, load, ratio, row_of
 
 ONE = Item("http://x.example/1", "One", ("One",), (), 3)
@@ -88,7 +88,7 @@ time.sleep(600)
 
 
 def test_a_kill_reaches_every_process_and_orphans_too(tmp_path: Path) -> None:
-    launched = Launched([sys.executable, "-c", _FAMILY], tmp_path, tmp_path / "log")
+    launched = LaunchedCommand([sys.executable, "-c", _FAMILY], tmp_path, tmp_path / "log")
     try:
         deadline = time.monotonic() + 30
         while len(launched.pids()) < 3 and time.monotonic() < deadline:
@@ -102,9 +102,9 @@ def test_a_kill_reaches_every_process_and_orphans_too(tmp_path: Path) -> None:
         launched.close()
 
 
-def test_an_end_tells_status_time_and_cpu(tmp_path: Path) -> None:
+def test_the_end_of_a_command_has_status_time_and_cpu(tmp_path: Path) -> None:
     code = "import time; time.sleep(0.3); print('last words'); raise SystemExit(3)"
-    launched = Launched([sys.executable, "-c", code], tmp_path, tmp_path / "log")
+    launched = LaunchedCommand([sys.executable, "-c", code], tmp_path, tmp_path / "log")
     try:
         end = launched.finish()
     finally:
@@ -113,15 +113,15 @@ def test_an_end_tells_status_time_and_cpu(tmp_path: Path) -> None:
     assert 0.3 < end.seconds < 30
     assert 0 < end.cpu < 30
     assert end.memory > 1_000_000
-    assert launched.last_words() == "last words"
+    assert launched.log_tail() == "last words"
 
 
 # The table
 
 
 def measured(crawler: Crawler, concurrency: int, rate: float, others: float = 0.0) -> Measurement:
-    seen = Seen(pages=100, requests=101, connections=8, first=10.0, last=10.0 + 100 / rate)
-    return Measurement(crawler, concurrency, seen, 2.0, 0.5, 1.0, 1024**2, 0.1, others)
+    traffic = Traffic(pages=100, requests=101, connections=8, first=10.0, last=10.0 + 100 / rate)
+    return Measurement(crawler, concurrency, traffic, 2.0, 0.5, 1.0, 1024**2, 0.1, others)
 
 
 def cells(line: str) -> list[str]:
@@ -145,7 +145,7 @@ def test_of_several_concurrencies_the_faster_one_in_the_first_turn_counts() -> N
     assert manuals.best(runs) == runs[1:]
 
 
-def test_the_table_says_what_a_figure_should_be_and_whether_it_is() -> None:
+def test_the_table_says_whether_a_figure_reaches_its_goals() -> None:
     rows = [
         ratio("against it", 90, 10, Goal(8, 10)),
         Row(name="memory", value=190.4, unit="MB", goal=Goal(250, 180, at_most=True)),
@@ -159,12 +159,12 @@ def test_the_table_says_what_a_figure_should_be_and_whether_it_is() -> None:
     assert len({len(line) for line in [title, *lines]}) == 1
 
 
-def test_a_verdict_is_about_the_figure_and_not_about_how_it_is_rounded() -> None:
+def test_a_verdict_uses_the_figure_before_rounding() -> None:
     line = report.table([section(ratio("just not", 7.999, 1, Goal(8, None)))]).splitlines()[-1]
     assert cells(line)[1:4] == ["**8.00 x**", "≥ 8 x ✗", ""]
 
 
-def test_our_rows_are_compared_with_each_peer_that_was_there() -> None:
+def test_our_rows_are_compared_with_each_crawler_that_ran() -> None:
     taken = {OURS: [measured(OURS, 8, 500)], SCRAPY: [measured(SCRAPY, 8, 50)]}
     names = [(row.name, round(row.value, 1)) for row in manuals.rows("python", taken)]
     assert names == [
@@ -174,7 +174,7 @@ def test_our_rows_are_compared_with_each_peer_that_was_there() -> None:
     ]
 
 
-def test_sections_are_kept_each_by_itself_and_come_back_in_order(tmp_path: Path) -> None:
+def test_sections_are_saved_separately_and_loaded_in_order(tmp_path: Path) -> None:
     row = row_of([measured(OURS, 8, 100)])
     one, two = section(row, key="one"), section(row, key="two")
     for each in (two, one, section(key="other")):
@@ -182,7 +182,7 @@ def test_sections_are_kept_each_by_itself_and_come_back_in_order(tmp_path: Path)
     assert load(tmp_path, ["one", "missing", "two"]) == [one, two]
 
 
-def test_the_document_tells_the_machine_once_and_how_noisy_it_was() -> None:
+def test_the_document_names_the_machine_once_and_its_other_load() -> None:
     both = [section(key="one"), section(key="two")]
     text = report.document(both, "picture.svg", "Needs much.")
     assert text.count("- fast\n") == 1
@@ -204,7 +204,7 @@ def test_the_chart_has_a_bar_as_long_as_the_figure_for_each_crawler() -> None:
     assert {"A site", "400 pages/s", "Scrapy, selectors, tuned by hand"} <= set(svg.itertext())
 
 
-def test_a_section_that_is_measured_again_joins_those_that_were_kept(tmp_path: Path) -> None:
+def test_a_section_that_is_measured_again_joins_the_saved_ones(tmp_path: Path) -> None:
     figures = iter([10, 20, 30])
 
     def measured_anew(key: str) -> Section:
@@ -230,17 +230,19 @@ def test_the_frontier_has_a_row_for_each_of_its_goals() -> None:
     assert all(row.value > 0 for row in rows)
 
 
-def test_trees_are_compared_at_each_site_after_they_were_found_to_be_the_same(
+def test_times_of_trees_are_measured_after_a_check_that_the_trees_are_equal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "a.html").write_text("<p>One<p>Two")
     tiny = {"tiny": site.Source("tiny-doc", tmp_path)}
     monkeypatch.setattr(parts, "SOURCES", tiny)
-    monkeypatch.setattr(trees, "SOURCES", tiny)
+    monkeypatch.setattr(soup_trees, "SOURCES", tiny)
     ours, against, *_ = parts.trees(rounds=2, every=1).rows
     assert (ours.name, ours.unit) == ("tiny-doc, tree: response.soup", "µs/page")
     assert against.value > 0
-    monkeypatch.setattr(trees, "_beautifulsoup", lambda body: BeautifulSoup(b"<p>Else", "lxml"))
+    monkeypatch.setattr(
+        soup_trees, "_beautifulsoup", lambda body: BeautifulSoup(b"<p>Else", "lxml")
+    )
     with pytest.raises(CrawlError, match=r"a\.html: the trees are not the same"):
         parts.trees(rounds=2, every=1)
 
@@ -248,12 +250,12 @@ def test_trees_are_compared_at_each_site_after_they_were_found_to_be_the_same(
 # Calm
 
 
-def test_a_disturbed_run_is_made_again_as_long_as_the_budget_allows() -> None:
+def test_a_disturbed_run_is_repeated_as_long_as_the_budget_allows() -> None:
     runs = iter([0.9, 0.5, 0.7, 0.1])
-    patient = Calm(most=0.3, budget=1e6)
-    patient.wait = lambda: None  # type: ignore[method-assign]
-    assert patient.run(lambda: next(runs), lambda others: others) == 0.1
-    assert patient.again == 3
+    calm = Calm(most=0.3, budget=1e6)
+    calm.wait = lambda: None  # type: ignore[method-assign]
+    assert calm.run(lambda: next(runs), lambda others: others) == 0.1
+    assert calm.again == 3
 
 
 def test_without_a_budget_the_first_run_counts() -> None:
@@ -264,60 +266,60 @@ def test_without_a_budget_the_first_run_counts() -> None:
 # The broad crawl
 
 
-def test_manners_are_looked_at_for_each_host_by_itself() -> None:
-    visit = broad.Visit()
+def test_early_requests_are_counted_for_each_host_separately() -> None:
+    visit = broad_site.Visit()
     for host, at in (("a", 0.0), ("b", 0.1), ("a", 0.3), ("b", 0.2), ("a", 0.6)):
-        visit.asked(host, 100 + at, 100 + at)
-        visit.answered(host)
-    seen = visit.seen()
-    assert (seen.requests, seen.early) == (5, 1)
-    assert (seen.first, seen.last) == (100.0, 100.6)
-    assert seen.least_gap == pytest.approx(0.1)
+        visit.add_request(host, 100 + at, 100 + at)
+        visit.add_answer(host)
+    traffic = visit.traffic()
+    assert (traffic.requests, traffic.early) == (5, 1)
+    assert (traffic.first, traffic.last) == (100.0, 100.6)
+    assert traffic.least_gap == pytest.approx(0.1)
 
 
-def test_two_requests_of_a_host_at_the_same_time_are_no_manners() -> None:
-    visit = broad.Visit()
-    visit.asked("a", 100.0, 100.0)
-    visit.asked("a", 101.0, 101.0)
-    assert visit.seen().early == 1
+def test_parallel_requests_to_a_host_count_as_early() -> None:
+    visit = broad_site.Visit()
+    visit.add_request("a", 100.0, 100.0)
+    visit.add_request("a", 101.0, 101.0)
+    assert visit.traffic().early == 1
 
 
-def test_a_request_that_was_seen_late_does_not_make_the_next_one_early() -> None:
-    visit = broad.Visit()
+def test_a_request_that_was_noticed_late_does_not_make_the_next_one_early() -> None:
+    visit = broad_site.Visit()
     for since, now in ((100.0, 100.2), (100.25, 100.26), (100.4, 100.49)):
-        visit.asked("a", since, now)
-        visit.answered("a")
-    seen = visit.seen()
-    assert seen.early == 1, "the third, and it alone, cannot have come late enough"
-    assert seen.least_gap == pytest.approx(0.24)
+        visit.add_request("a", since, now)
+        visit.add_answer("a")
+    traffic = visit.traffic()
+    assert traffic.early == 1, "the third, and it alone, cannot have come late enough"
+    assert traffic.least_gap == pytest.approx(0.24)
 
 
-def test_the_hosts_serve_pages_of_the_size_that_is_promised_and_report_what_they_saw() -> None:
-    with broad.serve(pages=20, latency=0.0) as place:
-        seen_by = place.watch()
+def test_the_hosts_serve_pages_of_the_promised_size_and_report_the_traffic() -> None:
+    with broad_site.serve(pages=20, latency=0.0) as place:
+        traffic_since = place.watch()
         with requests.Session() as session:
             for seed in (place.seeds[0], place.seeds[0].replace("/0.", "/19."), place.seeds[199]):
                 answer = session.get(seed, timeout=10)
                 assert answer.status_code == 200
-                assert abs(len(answer.content) - broad.SIZE) < 20
+                assert abs(len(answer.content) - broad_site.SIZE) < 20
             assert session.get(f"{place.seeds[0]}/20.html", timeout=10).status_code == 404
-        seen = seen_by()
-        assert (seen.pages, seen.requests, seen.connections) == (3, 4, 2)
-        assert seen.early >= 1, "all at once is not polite"
-        assert seen_by().requests == 0, "a report begins anew"
+        traffic = traffic_since()
+        assert (traffic.pages, traffic.requests, traffic.connections) == (3, 4, 2)
+        assert traffic.early >= 1, "all at once is not polite"
+        assert traffic_since().requests == 0, "a report begins anew"
 
 
 def test_a_broad_crawl_of_ours_is_polite() -> None:
-    found = broadcrawl.section(1, Calm(math.inf, 0), [OURS_BROAD], pages=2)
+    found = broad_crawl.section(1, Calm(math.inf, 0), [OURS_BROAD], pages=2)
     rate, share, connections, early = found.rows
     assert 0 < share.value <= 100
-    assert broad.HOSTS <= connections.value <= 2 * broad.HOSTS
+    assert broad_site.HOSTS <= connections.value <= 2 * broad_site.HOSTS
     assert rate.connections == connections.value
     assert early.value == 0, found.notes
     assert found.notes[0].startswith("crawler, selectors: ")
 
 
-def test_a_peer_that_is_not_there_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crawler_that_cannot_run_is_omitted_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     environments.go_crawler.cache_clear()
     found, notes = manuals.available([OURS, GO_CRAWLER])
@@ -329,7 +331,7 @@ def test_a_peer_that_is_not_there_is_left_out_and_named(monkeypatch: pytest.Monk
 # What a session saves
 
 
-def test_each_way_gets_every_page_and_only_sessions_reuse_connections() -> None:
+def test_each_variant_gets_every_page_and_only_sessions_reuse_connections() -> None:
     rows = reuse.compare(pages=5, runs=1)
     assert [row.connections for row in rows] == [10, 1, 1] * 2
     assert reuse.table(rows).count("| 1.0 x |") >= 2
@@ -360,10 +362,10 @@ def ask_tiny() -> site.Hit:
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 @pytest.mark.parametrize("peer", [OURS_SOUP, GO_CRAWLER], ids=lambda one: one.key)
-def test_others_find_the_pages_and_write_the_items_that_ours_does(peer: Crawler) -> None:
+def test_other_crawlers_find_the_same_pages_and_write_the_same_items(peer: Crawler) -> None:
     try:
         peer.prepare()
-    except NotThereError as error:
+    except MissingDependencyError as error:
         pytest.skip(str(error))
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
@@ -373,14 +375,14 @@ def test_others_find_the_pages_and_write_the_items_that_ours_does(peer: Crawler)
             ours, output = measure(OURS, 8, small)
             theirs, items = measure(peer, 8, small)
     check(theirs, items, output)
-    assert (ours.seen.pages, theirs.seen.pages) == (2, 2)
+    assert (ours.traffic.pages, theirs.traffic.pages) == (2, 2)
     assert 0 < theirs.starting < theirs.wall
     short = Output(Counter(list(items.items)[:1]), 0)
     with pytest.raises(CrawlError, match="1 lost"):
         check(theirs, short, output)
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(site.SOURCES, "tiny", site.Source("tiny-doc", tmp_path))
     with pytest.raises(site.PackagesError, match=r"apt-get install (nginx )?tiny-doc$"):
         site.check_packages(["tiny"])

@@ -1,4 +1,4 @@
-"""Two real sites, crawled whole: one item a page, also when the crawl is killed eight times."""
+"""Two real sites, crawled completely: one item per page, also after eight kills."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ def test_a_crawl_that_is_killed_eight_times_loses_nothing_and_doubles_nothing() 
         pytest.skip(str(error))
     assert results.kills.total() == 8
     assert results.pages > 1000
-    assert results.found, "no crawl was compared"
-    assert not any(results.found), kill.summary(results, "postgresql")
+    assert results.differences, "no crawl was compared"
+    assert not any(results.differences), kill.summary(results, "postgresql")

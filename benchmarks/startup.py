@@ -1,4 +1,4 @@
-"""Starting: how long it takes until the first request, and for one page in all."""
+"""The section "start": the time until the first request, and the whole time for one page."""
 
 from __future__ import annotations
 
@@ -23,34 +23,39 @@ _PAGE = "<!DOCTYPE html><title>One</title><h1>One page</h1><p>And no link."
 
 
 def section(runs: int, calm: Calm) -> Section:
-    """Crawl a site of one page ``runs`` times with us and with Scrapy, in turn."""
-    taken: dict[Crawler, list[Measurement]] = {OURS: [], SCRAPY: []}
+    """Crawl a site of one page ``runs`` times with our crawler and with Scrapy, in turn."""
+    measurements: dict[Crawler, list[Measurement]] = {OURS: [], SCRAPY: []}
     wanted: Output | None = None
     with _one_page() as site:
         for turn in range(runs):
-            for crawler, found in taken.items():
+            for crawler, own in measurements.items():
                 crawler.prepare()
-                measured, output = calm.measure(crawler, crawler.concurrencies[0], site)
+                run, output = calm.measure(crawler, crawler.concurrencies[0], site)
                 wanted = wanted or output
-                check(measured, output, wanted)
-                found.append(measured)
-                print(_progress(turn, measured), file=sys.stderr, flush=True)
-    ours, theirs = taken.values()
-    whole = _row("crawler, one page, whole process", [one.wall for one in ours], ours=True)
-    peer = _row("Scrapy, one page, whole process", [one.wall for one in theirs])
+                check(run, output, wanted)
+                own.append(run)
+                print(_progress(turn, run), file=sys.stderr, flush=True)
+    ours, peers = measurements.values()
+    whole = _row("crawler, one page, whole process", [run.wall for run in ours], ours=True)
+    peer = _row("Scrapy, one page, whole process", [run.wall for run in peers])
     return Section(
         key="start",
         title="a site of one page",
         runs=runs,
         rows=[
-            _row("crawler, until the first request", [o.starting for o in ours], _FIRST, ours=True),
-            _row("Scrapy, until the first request", [one.starting for one in theirs]),
+            _row(
+                "crawler, until the first request",
+                [run.starting for run in ours],
+                _FIRST,
+                ours=True,
+            ),
+            _row("Scrapy, until the first request", [run.starting for run in peers]),
             whole,
             ratio("… against Scrapy (less is better)", whole.value, peer.value, _WHOLE),
             peer,
         ],
-        machine=describe(taken),
-        others=[one.others for found in taken.values() for one in found],
+        machine=describe(measurements),
+        others=[run.others for run in (*ours, *peers)],
         day=today(),
     )
 
@@ -60,16 +65,16 @@ def _row(name: str, times: list[float], goal: Goal | None = None, *, ours: bool 
     return Row(name=name, value=median(times), unit="s", low=least, high=most, goal=goal, ours=ours)
 
 
-def _progress(turn: int, one: Measurement) -> str:
+def _progress(turn: int, run: Measurement) -> str:
     return (
-        f"run {turn + 1}, one page: {one.crawler.name}: first request after "
-        f"{one.starting:.2f} s, whole process {one.wall:.2f} s, others {one.others:.1f} cores"
+        f"run {turn + 1}, one page: {run.crawler.name}: first request after "
+        f"{run.starting:.2f} s, whole process {run.wall:.2f} s, others {run.others:.1f} cores"
     )
 
 
 @contextmanager
 def _one_page() -> Iterator[Site]:
-    # Not in a folder of the user's: started as root, nginx reads as another user.
+    # Not in the user's folder: if started as root, nginx reads as another user.
     with TemporaryDirectory(prefix="benchmark-one-page-") as folder:
         Path(folder).chmod(0o755)
         Path(folder, "index.html").write_text(_PAGE)

@@ -1,4 +1,4 @@
-"""The benchmark of the frontier: it must do what it says that it measures."""
+"""The benchmark of the frontier: every URL is added, dispatched and finished exactly once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from benchmarks import frontier, plaintable
 from benchmarks.frontier import HOSTS, crawl, seed, table
 
 
-def test_every_url_is_added_taken_and_done_once_over_a_new_start(tmp_path: Path) -> None:
+def test_every_url_is_finished_once_across_a_resume(tmp_path: Path) -> None:
     urls = 3 * HOSTS
     load = crawl(tmp_path / "job", urls)
     added, taken = load.rows
-    assert (added.what, taken.what) == ("added", "taken")
+    assert (added.work, taken.work) == ("added", "taken")
     assert 0 < added.urls <= urls - HOSTS, "the seeds were there before"
     assert 0 < taken.urls <= urls
     lines = (tmp_path / "job" / "items.jsonl").read_text().splitlines()
@@ -40,7 +40,7 @@ def test_every_url_is_added_taken_and_done_once_over_a_new_start(tmp_path: Path)
 def test_seeds_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontier, "HOSTS", 7)
     row = seed(tmp_path, 500)
-    assert (row.what, row.urls) == ("seeds", 500)
+    assert (row.work, row.urls) == ("seeds", 500)
     assert row.first == row.last == row.rate > 0
     assert len((tmp_path / "seeds.txt").read_text().splitlines()) == 500
 

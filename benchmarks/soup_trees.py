@@ -1,7 +1,7 @@
-"""BeautifulSoup's trees, made here and by BeautifulSoup itself, and ``select()`` without one.
+"""Compare ``response.soup`` and ``response.select()`` with BeautifulSoup itself.
 
-``python -m benchmarks.trees`` compares the trees of every page of two manuals, node by node, and
-then the processor time that they take. ``--every 10`` takes a tenth of the pages.
+``python -m benchmarks.soup_trees`` first compares the trees of every page of two manuals, node by
+node, and then the CPU time of both ways. ``--every 10`` takes a tenth of the pages.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from crawler import Response
 from crawler.gc_tuning import collect_garbage, configure_worker
 
 ROUNDS = 3
-"""How often each page is read each way; its median counts."""
+"""How often each page is parsed in each way; the median counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Two ways to the same, on the pages of one site.
+    """Two ways to the same result, on the pages of one site.
 
-    ``ours`` and ``other`` are milliseconds of processor time a page, each page's median of
-    ``rounds``, averaged over ``pages``.
+    ``ours`` and ``other`` are milliseconds of CPU time per page: the median of ``rounds`` for each
+    page, averaged over ``pages``.
     """
 
     site: str
@@ -46,12 +46,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times as long the other takes."""
+        """The time of the other way, as a multiple of ours."""
         return self.other / self.ours
 
 
 class DifferentError(Exception):
-    """The two ways did not give the same; the message says for which page."""
+    """The two ways have different results; the message names the page."""
 
 
 Read = Callable[[bytes], Any]
@@ -64,12 +64,12 @@ class _Pair:
     ours: Read
     other: Read
     as_worker: bool = True
-    """Garbage is collected between pages, as workers do, and that is not counted. Otherwise
-    Python collects when it likes, and that is."""
+    """True: collect garbage between pages, as workers do, outside of the measured time. False:
+    Python collects by itself, within the measured time."""
 
 
 def response(body: bytes) -> Response:
-    """A page as it comes from a server that names no charset."""
+    """Return the response of a server that names no charset."""
     return Response("http://site.test/", body, headers={"Content-Type": "text/html"})
 
 
@@ -107,9 +107,9 @@ _PAIRS = [
 
 
 def measure(site: str, *, rounds: int = ROUNDS, every: int = 1) -> list[Row]:
-    """The rows of one site of ``SOURCES``, of every ``every``-th page.
+    """Return the rows of one site of ``SOURCES``, from every ``every``-th page.
 
-    Raises DifferentError if what is compared is not the same.
+    Raises DifferentError if the two ways have different results.
     """
     paths = sorted(SOURCES[site].folder.rglob("*.html"))[::every]
     with warnings.catch_warnings():
@@ -121,14 +121,14 @@ def measure(site: str, *, rounds: int = ROUNDS, every: int = 1) -> list[Row]:
 
 
 def check(path: Path) -> None:
-    """Raises DifferentError if a page's trees, or the tags selected from it, are not the same."""
+    """Raise DifferentError if a page's trees, or the tags selected from it, differ."""
     body = path.read_bytes()
     tree, other = _soup(body), _beautifulsoup(body)
     if list(_nodes(tree)) != list(_nodes(other)):
         raise DifferentError(f"{path}: the trees are not the same")
     for css in SELECTORS:
-        found = [str(tag) for tag in response(body).select(css)]
-        if found != [str(tag) for tag in other.select(css)]:
+        tags = [str(tag) for tag in response(body).select(css)]
+        if tags != [str(tag) for tag in other.select(css)]:
             raise DifferentError(f"{path}: select({css!r}) gives other tags")
 
 
@@ -136,19 +136,19 @@ _LINKS = ("parent", "next_element", "previous_element", "next_sibling", "previou
 
 
 def _nodes(tree: BeautifulSoup) -> Iterator[Any]:
-    """Each node: its class, what it says, and where its neighbours are in the document."""
+    """Yield of each node its class, its content, and the positions of its neighbours."""
     nodes = [tree, *tree.descendants]
-    place: dict[int, int | None] = {id(node): number for number, node in enumerate(nodes)}
-    place[id(None)] = None
+    position: dict[int, int | None] = {id(node): number for number, node in enumerate(nodes)}
+    position[id(None)] = None
     for node in nodes:
-        says = (node.name, node.attrs) if isinstance(node, Tag) else str(node)
-        yield type(node), says, [place[id(getattr(node, link))] for link in _LINKS]
+        content = (node.name, node.attrs) if isinstance(node, Tag) else str(node)
+        yield type(node), content, [position[id(getattr(node, link))] for link in _LINKS]
 
 
 def _row(site: str, pair: _Pair, bodies: Sequence[bytes], rounds: int) -> Row:
-    measured = _one_by_one if pair.as_worker else _in_one_go
-    with _collecting(as_worker=pair.as_worker):
-        ours, other = measured(pair, bodies, rounds)
+    measure_pair = _page_by_page if pair.as_worker else _all_pages
+    with _garbage_collection(as_worker=pair.as_worker):
+        ours, other = measure_pair(pair, bodies, rounds)
     return Row(
         site=site,
         name=pair.name,
@@ -160,40 +160,40 @@ def _row(site: str, pair: _Pair, bodies: Sequence[bytes], rounds: int) -> Row:
     )
 
 
-def _one_by_one(pair: _Pair, bodies: Sequence[bytes], rounds: int) -> tuple[float, float]:
-    """Seconds for all pages, of each its median, each page the one way and the other in turn."""
-    taken: tuple[list[float], list[float]] = ([], [])
+def _page_by_page(pair: _Pair, bodies: Sequence[bytes], rounds: int) -> tuple[float, float]:
+    """Return the seconds of both ways: the sum of each page's median; the ways take turns."""
+    medians: tuple[list[float], list[float]] = ([], [])
     for body in bodies:
         times: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
             for read, seconds in zip((pair.ours, pair.other), times, strict=True):
                 seconds.append(_seconds(read, [body]))
                 collect_garbage()
-        for total, seconds in zip(taken, times, strict=True):
-            total.append(median(seconds))
-    return sum(taken[0]), sum(taken[1])
+        for own, seconds in zip(medians, times, strict=True):
+            own.append(median(seconds))
+    return sum(medians[0]), sum(medians[1])
 
 
-def _in_one_go(pair: _Pair, bodies: Sequence[bytes], rounds: int) -> tuple[float, float]:
-    """Seconds for all pages one after the other, the median of the rounds."""
-    taken: tuple[list[float], list[float]] = ([], [])
+def _all_pages(pair: _Pair, bodies: Sequence[bytes], rounds: int) -> tuple[float, float]:
+    """Return the seconds of both ways: the median of the rounds, each over all pages."""
+    times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for read, seconds in zip((pair.ours, pair.other), taken, strict=True):
+        for read, seconds in zip((pair.ours, pair.other), times, strict=True):
             gc.collect()
             seconds.append(_seconds(read, bodies))
-    return median(taken[0]), median(taken[1])
+    return median(times[0]), median(times[1])
 
 
 def _seconds(read: Read, bodies: Sequence[bytes]) -> float:
-    begun = time.process_time()
+    began = time.process_time()
     for body in bodies:
         read(body)
-    return time.process_time() - begun
+    return time.process_time() - began
 
 
 @contextmanager
-def _collecting(*, as_worker: bool) -> Iterator[None]:
-    """Collect garbage as workers do, or as Python does by itself."""
+def _garbage_collection(*, as_worker: bool) -> Iterator[None]:
+    """Set up garbage collection as workers have it, or as Python has it."""
     before = gc.get_threshold()
     gc.collect()
     if as_worker:
@@ -206,7 +206,7 @@ def _collecting(*, as_worker: bool) -> Iterator[None]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = ["| | ms a page | other, ms a page | |", "| --- | ---: | ---: | ---: |"]
     for row in rows:
         name = f"{row.site}: `{row.name}` against `{row.other_name}`"
@@ -215,14 +215,14 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    """Measure both sites and print the table."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=ROUNDS)
-    options.add_argument("--every", type=int, default=1, help="take every n-th page")
-    given = options.parse_args()
+    """Measure both sites, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--every", type=int, default=1, help="take every n-th page")
+    options = parser.parse_args()
     rows: list[Row] = []
     for site in SOURCES:
-        rows += measure(site, rounds=given.rounds, every=given.every)
+        rows += measure(site, rounds=options.rounds, every=options.every)
     print(table(rows))
 
 
