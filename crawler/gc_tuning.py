@@ -1,7 +1,7 @@
-"""Run Python's garbage collection between pages, not while one is parsed.
+"""Tune Python's garbage collector: in workers it runs between pages, not while one is parsed.
 
 A soup is thousands of objects that refer to each other. At the interpreter's own thresholds, each
-page's tree is scanned again and again while it is alive, and moved to generations that are rarely
+page's tree is scanned again and again while it is in use, and moved to generations that are rarely
 collected.
 """
 
@@ -12,9 +12,9 @@ import gc
 from collections.abc import Iterator
 
 YOUNG = 5_000
-"""New objects after which ``collect_garbage`` collects."""
+"""The number of new objects from which ``collect_garbage`` collects."""
 OLDER = 20
-"""Collections of one generation until the next older one is collected too."""
+"""Collections of one generation until the next older one is collected as well."""
 
 
 def freeze() -> None:

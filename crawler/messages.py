@@ -1,8 +1,8 @@
-"""What the scheduling process and its workers say to each other, as data.
+"""The messages between the scheduling process and its workers, in msgpack over a pipe.
 
-Messages are msgpack over a pipe. The scheduling process sends commands (``TaskBatch``,
-``ReturnTasks``, ``Shutdown``); a worker sends lists of ``Outcome``. Requests travel encoded: only
-the worker that found one and the worker that fetches it decode it.
+The scheduling process sends commands (``TaskBatch``, ``ReturnTasks``, ``Shutdown``); a worker
+sends lists of ``Outcome``. A request stays encoded on its way: only a worker that fetches it
+decodes it.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from crawler.records import Cookie, FailureReport, LoginState, NewRequest, Robot
 class SessionUpdate(msgspec.Struct, array_like=True):
     """A session's cookies and login state, for a worker whose copy is older.
 
-    ``heard`` is the number of changes from this very worker that are already in ``cookies``.
+    ``acked`` is the number of this worker's own changes that ``cookies`` already contains.
     """
 
     key: str
     cookies: list[Cookie]
-    heard: int = 0
+    acked: int = 0
     login: LoginState = LoginState()
 
 
 class HostUpdate(msgspec.Struct, array_like=True):
-    """A host as a worker needs to know it: how many requests at once, its session, its rules."""
+    """A host, for a worker: its limit of concurrent requests, its session, its robots.txt."""
 
     id: int
     origin: str
     session: str
     slots: int
     robots: RobotsFile | None = None
-    """None if nobody asks for rules."""
+    """None if the job does not obey robots.txt."""
     account: str = ""
-    """Whose requests these are; empty where there is only one identity."""
+    """The account of the requests; empty if the job has no named accounts."""
     seeded: bool = False
-    """A seed is there, so that it may be at a local address."""
+    """True if a seed is at this host, which may then have a local address."""
 
 
 class Task(msgspec.Struct, array_like=True):
-    """One request to be handled by one worker. ``robots`` asks for the host's robots.txt."""
+    """One request for one worker. ``robots`` means that it fetches the host's robots.txt."""
 
     id: int
     host: int
     request: msgspec.Raw
     robots: bool = False
     sent: bool = False
-    """It must not be sent twice and may have been sent: it fails without being sent."""
+    """True if it must not be sent twice and may have been sent: it fails without being sent."""
 
 
 class TaskBatch(msgspec.Struct, array_like=True, tag=1):
-    """Work for a worker, and what it must know first."""
+    """Tasks for a worker, and the updates that they need."""
 
     tasks: list[Task]
     hosts: list[HostUpdate] = []
@@ -59,42 +59,42 @@ class TaskBatch(msgspec.Struct, array_like=True, tag=1):
     scope: list[str] = []
     """Netlocs that have come into scope."""
     forget: list[int] = []
-    """Hosts that are no longer at work."""
+    """The ids of hosts that are no longer at work."""
 
 
 class ReturnTasks(msgspec.Struct, array_like=True, tag=2):
-    """Give back what waits for this host (all hosts: ``None``) and has not been started."""
+    """Return the tasks of this host (``None``: of all hosts) that have not been started."""
 
     host: int | None = None
 
 
 class Shutdown(msgspec.Struct, array_like=True, tag=3):
-    """Nothing more will come: end."""
+    """End the worker."""
 
 
 Command = TaskBatch | ReturnTasks | Shutdown
 
 
 class SessionChange(msgspec.Struct, array_like=True):
-    """What responses changed in a session, in the order in which they did."""
+    """The changes to a session by responses, in their order."""
 
     key: str
     cookies: list[Cookie]
     login: LoginState | None = None
-    """The new login state, if it is another."""
+    """The new login state; None if it has not changed."""
 
 
 class FetchStats(msgspec.Struct, array_like=True):
-    """When a request was sent, and what came back."""
+    """The figures of a fetch: when the request was sent, and the response that came."""
 
     started: float = 0.0
     """When the request was sent, on the monotonic clock; 0 if it was not sent."""
     status: int = 0
-    """The status code of the response; 0 if none came."""
+    """The status code of the response; 0 if there is none."""
     size: int = 0
     """The length of the body in bytes, decoded."""
     host_wait: float | None = None
-    """Seconds that the host asked to be left alone (429, 503)."""
+    """Seconds for which the host refuses requests (429, 503); None if it does not."""
 
 
 class Output(msgspec.Struct, array_like=True):
@@ -107,7 +107,7 @@ class Output(msgspec.Struct, array_like=True):
     rejected_count: int = 0
     requests: list[NewRequest] = []
     skipped_unsafe: int = 0
-    """Links that look as if they logged out or deleted something."""
+    """Links that seem to log out or delete something."""
     skipped_by_limit: dict[str, int] = {}
     """Requests that a limit rejected, by the name of its setting."""
 
@@ -117,26 +117,26 @@ class Done(msgspec.Struct, array_like=True, tag=1):
 
     output: Output = msgspec.field(default_factory=Output)
     final_page: NewRequest | None = None
-    """The page that redirects ended at. If the job has handled it, the output is dropped."""
+    """The page at the end of redirects. If the job has handled it before, drop the output."""
 
 
 class Failed(msgspec.Struct, array_like=True, tag=2):
-    """The request failed for good; ``output`` is what ``Spider.failed`` made of it."""
+    """The request failed for good; ``output`` is from ``Spider.failed``."""
 
     report: FailureReport
     output: Output = msgspec.field(default_factory=Output)
 
 
 class Retry(msgspec.Struct, array_like=True, tag=3):
-    """The request is asked again, no sooner than ``wait`` seconds from now."""
+    """The request is to be sent again, at the earliest in ``wait`` seconds."""
 
     request: bytes | None = None
-    """The request as it is asked again, encoded; None if it is unchanged."""
+    """The request to send, encoded; None if it is unchanged."""
     wait: float = 0.0
 
 
 class Starved(msgspec.Struct, array_like=True, tag=4):
-    """This machine had no file handle for the request, which is asked again after ``wait``."""
+    """This machine had no file handle for the request; it is to be sent again after ``wait``."""
 
     message: str
     wait: float
@@ -149,23 +149,23 @@ class Redirected(msgspec.Struct, array_like=True, tag=5):
 
 
 class Returned(msgspec.Struct, array_like=True, tag=6):
-    """The request was not started and comes back as it was."""
+    """The task was not started."""
 
 
 class LoginFailed(msgspec.Struct, array_like=True, tag=7):
-    """The session could not log in; the request stays pending."""
+    """The session could not be logged in; the request stays pending."""
 
     report: FailureReport
 
 
 class RobotsFetched(msgspec.Struct, array_like=True, tag=8):
-    """The rules of a host, or why there will be none."""
+    """The rules of a host, or the final reason why there are none."""
 
     robots: RobotsFile
 
 
 class RobotsUnavailable(msgspec.Struct, array_like=True, tag=9):
-    """The rules of a host are not known yet; they are asked for again after ``wait`` seconds."""
+    """The rules of a host are unavailable; they are to be fetched again after ``wait`` seconds."""
 
     robots: RobotsFile
     wait: float

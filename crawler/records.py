@@ -1,4 +1,7 @@
-"""The records of a job: requests, hosts, sessions, cookies and failures, as plain data."""
+"""The records of a job that a store keeps: requests, hosts, sessions, cookies and failures.
+
+Plain data, which any package may import; ``crawler.store.protocols`` has the verbs.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     sites: tuple[str, ...] = ()
     """The sites that the login has visited: its auth and headers go to no other site."""
     waiting: str = ""
-    """The question that the next login waits for an answer to, such as a code; or empty."""
+    """The question that the next login must have answered, such as a code; or empty."""
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +65,7 @@ class RobotsFile(msgspec.Struct, array_like=True):
     body: bytes
     crawl_delay: float | None = None
     cause: str = ""
-    """Why there are no rules, in a word; then no page may be requested."""
+    """Why there are no rules, in a word or two; then no page may be requested."""
     message: str = ""
     """The cause in a sentence."""
 
@@ -73,11 +76,12 @@ class NewRequest(msgspec.Struct, array_like=True):
     fingerprint: bytes
     origin: str
     rank: int
-    """The place in the queue: the lowest rank goes out first."""
+    """The place in the queue: the lowest rank is sent first."""
     callback: str
     request: msgspec.Raw
+    """The Request in msgpack."""
     once: bool = False
-    """It must not be sent twice."""
+    """True if it must not be sent twice."""
     dont_filter: bool = False
     account: str = ""
     """The account that the request belongs to; empty if the job has no accounts."""
@@ -106,13 +110,13 @@ class Delivery(enum.IntEnum):
     AT_MOST_ONCE = 1
     """It must not be sent twice (``replay=False``), and has not been sent."""
     MAYBE_SENT = 2
-    """It must not be sent twice, and a worker was given it, so that it may have been sent."""
+    """It must not be sent twice, and may have been sent, since a worker had it."""
 
 
 class QueuedRequest(NamedTuple):
     """A pending request: its place in the queue, and a Request in msgpack.
 
-    They are ordered as they go out. Flat, so that a row of the store is one as it comes.
+    They sort in the order of sending. Flat, so that a row of the store needs no conversion.
     """
 
     rank: int
@@ -127,8 +131,9 @@ class QueuedRequest(NamedTuple):
 
 
 PendingRow = tuple[int, int, int, int, bytes]
-"""A row of a queue: host, rank, id, ``once`` and the Request in msgpack. A plain tuple, since a
-page gives hundreds of them, and most are only used by the store."""
+"""A row of a queue: host, rank, id, ``once`` and the Request in msgpack.
+
+A plain tuple, since a page has hundreds of them and only the store reads most of them."""
 
 
 class HostRow(NamedTuple):
@@ -139,7 +144,7 @@ class HostRow(NamedTuple):
     next_at: float = 0.0
     """No request before this time."""
     granted: float = 0.0
-    """The wait, in seconds, that led to ``next_at``."""
+    """The wait, in seconds, that ``next_at`` comes from."""
     robots: RobotsFile | None = None
     robots_at: float = 0.0
     account: str = ""
@@ -147,7 +152,7 @@ class HostRow(NamedTuple):
     seeded: bool = False
     """True if a seed is at this host."""
     requests: int = 0
-    """The number of requests that were queued here, over all runs."""
+    """The number of requests that were queued for it, over all runs."""
 
 
 class SessionRecord(NamedTuple):

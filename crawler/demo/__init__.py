@@ -1,7 +1,8 @@
-"""A small bookshop with a login, served on loopback: for the quick start and for tests.
+"""A small bookshop with a login, served on loopback, for the quick start and for tests.
 
-From the ground up: ``content`` (the books), ``shop`` (the whole catalogue, and the result that a
-crawl of it must have), ``pages`` (HTML), ``sessions`` (the visitors that are logged in), ``site``
-(paths to responses), ``server`` (HTTP) and ``__main__``, the guided tour. Start reading at
-``site``.
+In goes a number that the books are invented from; out come pages over HTTP, and the items that a
+crawl of them must find. Start reading at ``site``, which answers each request. Below it are
+``shop`` (the whole catalogue, and the right result), ``content`` and ``words`` (books and orders),
+``pages`` and ``style`` (HTML) and ``sessions`` (visitors that are logged in); above it ``server``
+and ``wire`` (HTTP), and ``__main__``, the guided tour.
 """

@@ -1,9 +1,11 @@
-"""An HTTP exchange within limits: connections, cookies, redirects, deadlines, addresses.
+"""Exchange a request for a response over HTTP: connections, cookies, redirects, time limits.
 
-In: a ``Request`` and the settings of a ``requests.Session``. Out: a response whose body is still to
-be read, and the cookies that it has set.
+In go a ``Request`` and the settings of a ``requests.Session``. Out come a response whose body is
+still to be read, and the cookies that it has set.
 
-Start with ``transport.Transport.fetch``. The usual request goes by ``fast_path``, any other through
-requests; both use ``connections``, which ask ``address_policy`` and are cut by ``deadline``.
-``set_cookie``, ``redirects`` and ``address_policy`` decide without I/O.
+Start reading at ``transport.Transport.fetch``. The usual request goes by ``fast_path``, any other
+through requests; both use ``connections``, which ask ``address_policy`` and are cut by
+``deadline``. ``cookie_jar`` holds the cookies of a session, which the store keeps between runs.
+``environment`` reads proxies and ``netrc``. ``set_cookie``, ``redirects`` and ``address_policy``
+decide without I/O.
 """

@@ -1,5 +1,6 @@
-"""Items on their way out: checked, encoded as JSON lines, and appended to a sink.
+"""Write items: check them, encode them as JSON lines, append these to a sink.
 
-What a callback yields enters (``items``); lines leave, durable before each commit. Start reading at
-``sink``, which says what a sink must do; ``jsonlines`` is the sink in a file.
+In go the items of a callback; out come lines that are durable before the job commits their page.
+Start reading at ``items``, which checks and encodes in the worker. ``sink`` says what a sink must
+do; ``jsonlines`` is the sink in a file, and ``file_lock`` lets one process at a time write it.
 """

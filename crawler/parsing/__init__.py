@@ -1,8 +1,10 @@
 """Read the bytes of a response: as text, as trees, as links, forms, sitemaps and robots.txt.
 
-In: a URL, headers and a body. Out: what a spider asks for, by ``response.Response``: text and JSON,
-BeautifulSoup and parsel, links, forms and the requests to follow. ``robots`` and ``sitemaps`` read
-the two files that crawlers know. Nothing here fetches. Start at ``response``; ``encoding`` decides
-how bytes become text, ``html_tree`` makes the lxml tree that most of it shares, and ``soup`` the
-BeautifulSoup tree.
+In go a URL, headers and a body; out come text and JSON, BeautifulSoup and parsel, links, forms and
+requests. Nothing here fetches.
+
+Start reading at ``response.Response``, which has all of them. ``encoding`` decodes the bytes;
+``html_tree`` parses the lxml tree that ``links``, ``forms`` and ``fast_parsel`` share, and ``soup``
+builds BeautifulSoup's. ``follow`` resolves the targets of ``response.follow``. ``robots`` and
+``sitemaps`` (with ``feed_entries``) read the two files that sites write for crawlers.
 """

@@ -1,8 +1,12 @@
-"""Who the crawler is at a site: accounts, secrets, login, and noticing that a session has ended.
+"""Sessions that stay logged in: accounts, secrets, logins, and the detection of a session's end.
 
-In: a spider's ``login`` and ``is_logged_out``, and its accounts. Out: a ``Session``, which is a
-``requests.Session`` with what fetches need; its cookies and login leave it as data, for the store.
+In go a spider's ``login`` and ``is_logged_out``, and its accounts. Out comes a ``Session``, a
+``requests.Session`` whose cookies and login state can be stored as data.
 
-Start with ``login.Login.turn``: a request is fetched while logged in, and its response is judged.
-``login_progress`` has the table of a login's states. ``concurrency`` orders a session's fetches.
+Start reading at ``login.Login.turn``: it lets a request be fetched while logged in, and judges the
+response. ``login_progress`` has the table of a login's states, ``login_page`` saves the page at
+which a login failed, ``prompts`` asks for codes. ``concurrency`` orders the fetches of a session.
+``accounts`` reads accounts, ``credentials`` looks up their secrets, and ``masking`` hides these in
+logs. ``cookie_files`` reads and writes a browser's cookies; the jar itself is
+``crawler.http.cookie_jar``.
 """

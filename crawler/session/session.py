@@ -233,7 +233,7 @@ class Session(Transport):
 
     def load(self, update: SessionUpdate, *, now: float = math.inf) -> None:
         """Take over cookies and login state from the store; ``now`` is the wall-clock time."""
-        self.cookies.load(update.cookies, acked=update.heard)
+        self.cookies.load(update.cookies, acked=update.acked)
         self._stored_login = update.login
         self.progress.restore(update.login, now)
         self.headers.update(update.login.headers)

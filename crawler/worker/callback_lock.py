@@ -1,7 +1,7 @@
-"""The callbacks' lock: one runs at a time, and one that hangs is told, and ended where it can be.
+"""The lock of callbacks: they run one at a time, and one that hangs is logged and ended.
 
-A callback that loops for ever would keep its worker, and all pages that the worker has, for ever.
-Python cannot end a thread, but a worker is a process.
+A callback in an endless loop would block its worker, with all pages that the worker has. Python
+cannot end a thread; but a worker is a process, which can end.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from crawler import urls
 log = logging.getLogger(__name__)
 
 HUNG = 70
-"""Exit status of a worker that a callback has kept for too long; EX_SOFTWARE of sysexits.h."""
-_LOOK_EVERY = 5.0
+"""Exit status of a worker whose callback hangs; EX_SOFTWARE of sysexits.h."""
+_CHECK_EVERY = 5.0
+"""The longest time, in seconds, between two checks of the running callback."""
 
 
 class CallbackLock:
-    """Use it as a lock, or with ``of(url)`` where it matters how long that takes."""
+    """Held as a plain lock, or by ``of(url)``, which limits the time of a callback."""
 
     def __init__(self, timeout: float | None = None) -> None:
         """``timeout`` is in seconds, None for no limit. It is enforced only after ``watch()``."""
@@ -38,7 +39,7 @@ class CallbackLock:
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop watching."""
         self._closed.set()
 
     def __enter__(self) -> None:
@@ -57,43 +58,43 @@ class CallbackLock:
             finally:
                 self._running = None
 
-    def watch(self, kept: str | None, *, may_exit: bool) -> None:
-        """From now on tell the log of a callback that takes too long, and end this process.
+    def watch(self, log_path: str | None, *, may_exit: bool) -> None:
+        """Start a thread that logs a callback that takes too long.
 
-        ``kept`` is the log file's path. With ``may_exit`` the process is ended; without it the
-        hang is only logged.
+        With ``may_exit`` it also ends this process; a hang in C code then writes a traceback to
+        ``log_path``.
         """
         if self._timeout is not None:
-            what = (self._timeout, kept, may_exit)
-            threading.Thread(target=self._watch, args=what, name="hangs", daemon=True).start()
+            arguments = (self._timeout, log_path, may_exit)
+            threading.Thread(target=self._watch, args=arguments, name="hangs", daemon=True).start()
 
-    def _watch(self, timeout: float, kept: str | None, may_exit: bool) -> None:
-        told = None
-        every = min(_LOOK_EVERY, timeout / 4)
-        last_words = Path(kept or os.devnull).open("ab") if may_exit else None  # noqa: SIM115
-        _arm(timeout + every, last_words)
+    def _watch(self, timeout: float, log_path: str | None, may_exit: bool) -> None:
+        logged = None
+        every = min(_CHECK_EVERY, timeout / 4)
+        file = Path(log_path or os.devnull).open("ab") if may_exit else None  # noqa: SIM115
+        _arm(timeout + every, file)
         while not self._closed.wait(every):
-            _arm(timeout + every, last_words)
+            _arm(timeout + every, file)
             running = self._running
-            if running is None or running is told or time.monotonic() < running[0] + timeout:
+            if running is None or running is logged or time.monotonic() < running[0] + timeout:
                 continue
-            told = running
-            _tell(running, timeout)
+            logged = running
+            _log_hang(running, timeout)
             if may_exit:
                 os._exit(HUNG)
 
 
-def _arm(seconds: float, last_words: IO[bytes] | None) -> None:
-    """End this process, with a traceback, unless it is armed again before.
+def _arm(seconds: float, file: IO[bytes] | None) -> None:
+    """End this process after ``seconds``, with a traceback, unless called again before.
 
-    Where C code holds the interpreter's lock, as a regular expression may, the thread that looks
-    cannot; this needs no lock.
+    While C code holds the interpreter's lock, as a regular expression may, the watching thread
+    cannot run. faulthandler needs no lock.
     """
-    if last_words is not None:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=last_words)
+    if file is not None:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
 
 
-def _tell(running: tuple[float, int, str], timeout: float) -> None:
+def _log_hang(running: tuple[float, int, str], timeout: float) -> None:
     _, thread, url = running
     frame = sys._current_frames().get(thread)
     where = "".join(traceback.format_stack(frame)) if frame else ""

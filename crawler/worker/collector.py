@@ -13,21 +13,21 @@ from crawler.worker.request_filter import RequestFilter
 
 
 class ResultCollector:
-    """Turns what callbacks yield into ``Output``. Not to be used by two callbacks at a time."""
+    """Turns the results of callbacks into ``Output``. Serves one callback at a time."""
 
     def __init__(self, request_filter: RequestFilter, writer: ItemWriter) -> None:
         self._filter = request_filter
         self._writer = writer
 
     def forget(self) -> None:
-        """Accept the last requests again, as their page's output may be dropped."""
+        """Let the filter accept the last requests again, as their page's output may be dropped."""
         self._filter.forget()
 
     def collect(self, result: Any, request: Request) -> Output:
         """Return all items and requests of a callback's ``result``.
 
-        Raises SpiderError for what is neither; then none of them counts, and the links that were
-        skipped are counted in the next output.
+        Raises SpiderError for any other object. Then the page has no output, and its skipped links
+        are counted in the next one.
         """
         items: list[bytes] = []
         rejected: list[bytes] = []
@@ -59,7 +59,7 @@ class ResultCollector:
         )
 
     def without_output(self) -> Output:
-        """Return an output that has only the counts of skipped links."""
+        """Return an output with the counts of skipped links only."""
         skipped_unsafe, skipped_by_limit = self._filter.pop_skipped()
         return Output(skipped_unsafe=skipped_unsafe, skipped_by_limit=skipped_by_limit)
 

@@ -1,8 +1,8 @@
 """Limit endless sites, by depth, URL length, repeated path segments and requests per page.
 
-Sites without end are seldom meant ill: a calendar has a link to the next month, a relative link
-that should be an absolute one makes each path longer than the last. A skipped URL is
-counted by the name of its setting, and the first of each kind is told.
+Few endless sites are traps: a calendar links to the next month, and a relative link that should be
+absolute makes each path longer than the last. A skipped URL is counted by the name of the setting,
+and the first of each setting is logged.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ WHY = {
     "max_requests_per_page": "its page has more than {} new requests",
     "max_pages_per_host": "its host has had {} requests",
 }
-"""The objection of each limit, by the name of its setting."""
+"""Why a limit rejects a URL, by the name of its setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrawlLimits:
-    """The limits for what is found on pages; ``None`` is no limit."""
+    """The limits for requests that pages yield; ``None`` is no limit."""
 
     max_depth: int | None = None
     max_url_length: int | None = None
@@ -39,7 +39,7 @@ class CrawlLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The limits that the settings name."""
+        """Return the limits of the settings."""
         return cls(
             settings.max_depth,
             settings.max_url_length,
@@ -48,37 +48,37 @@ class CrawlLimits:
         )
 
     def violated(self, url: str, depth: int) -> str:
-        """The setting that is against a normalised URL, ``depth`` links from a seed, or nothing."""
+        """Return the setting that rejects a normalised URL ``depth`` links from a seed, or ""."""
         if self.max_depth is not None and depth > self.max_depth:
             return "max_depth"
         return self.violated_by_url(url)
 
     def check_redirect(self, url: str, target: str) -> None:
-        """Raises FetchError where ``url`` redirects to what a guard is against."""
+        """Raise FetchError if ``url`` redirects to a URL that a limit rejects."""
         if setting := self.violated_by_url(target):
             why = WHY[setting].format(getattr(self, setting))
             where = f"{urls.redacted(url)}: the redirect leads to {target[:200]!r}"
             raise FetchError("bad redirect", f"{where}, but {why} ({setting})")
 
     def violated_by_url(self, url: str) -> str:
-        """The setting that is against a normalised URL, or nothing."""
+        """Return the setting that rejects a normalised URL, or ""."""
         if self.max_url_length is not None and len(url) > self.max_url_length:
             return "max_url_length"
         most = self.max_repeated_segments
-        # Most paths are too short for it, and to split them would cost more than all else here.
+        # Most paths are too short; splitting them would cost more than everything else here.
         if most is not None and url.count("/") > most + 2:
-            segments = url.partition("?")[0].split("/")  # two more than there are, if anything
+            segments = url.partition("?")[0].split("/")  # the scheme adds two
             if len(segments) - len(set(segments)) >= most and repeats(url) > most:
                 return "max_repeated_segments"
         return ""
 
-    def allows_another(self, found: int) -> bool:
-        """True when a page of which ``found`` requests were new may have one more."""
-        return self.max_requests_per_page is None or found < self.max_requests_per_page
+    def allows_another(self, number: int) -> bool:
+        """Return True if a page with ``number`` new requests may have another."""
+        return self.max_requests_per_page is None or number < self.max_requests_per_page
 
 
 def repeats(url: str) -> int:
-    """How often the most frequent segment of a normalised URL's path stands in it."""
+    """Return how often the most frequent segment occurs in the path of a normalised URL."""
     path = url[url.find("/", 8) :].partition("?")[0]
     return max(Counter(path.split("/")[1:]).values())
 
@@ -86,24 +86,25 @@ def repeats(url: str) -> int:
 class SkipCounter:
     """Counts the URLs that limits skip, and logs the first of each kind."""
 
-    MOST_KNOWN = 10_000
+    MOST_REMEMBERED = 10_000
+    """URLs that are remembered, so that each counts once."""
 
     def __init__(self) -> None:
-        self._left_out: dict[str, int] = {}
-        self._told: set[str] = set()
-        self._known: set[int] = set()
+        self._counts: dict[str, int] = {}
+        self._logged: set[str] = set()
+        self._remembered: set[int] = set()
 
     def add(self, setting: str, url: str, limit: int | None) -> None:
-        """``url`` is left out as ``setting`` says; one that is met again counts once."""
+        """Count ``url`` as rejected by ``setting``, unless it has been counted before."""
         key = hash((setting, url))
-        if key in self._known:
+        if key in self._remembered:
             return
-        if len(self._known) >= self.MOST_KNOWN:
-            self._known.clear()
-        self._known.add(key)
-        self._left_out[setting] = self._left_out.get(setting, 0) + 1
-        if setting not in self._told:
-            self._told.add(setting)
+        if len(self._remembered) >= self.MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered.add(key)
+        self._counts[setting] = self._counts.get(setting, 0) + 1
+        if setting not in self._logged:
+            self._logged.add(setting)
             log.warning(
                 "not followed: %.200s, as %s (%s); further ones are only counted",
                 urls.redacted(url[:1000]),
@@ -112,6 +113,6 @@ class SkipCounter:
             )
 
     def pop_counts(self) -> dict[str, int]:
-        """What was left out since the last call, by the name of the setting."""
-        left_out, self._left_out = self._left_out, {}
-        return left_out
+        """Return the number of URLs rejected since the last call, by the name of the setting."""
+        counts, self._counts = self._counts, {}
+        return counts

@@ -1,4 +1,4 @@
-"""One worker process: its threads, the hosts' lanes in it, and the pipe to the scheduler."""
+"""One worker process: its threads, a lane of tasks for each host, and the pipe to the engine."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from crawler.messages import (
 )
 
 BATCH = 16
-"""Outcomes that are sent together while there is more to do."""
+"""Outcomes that are sent together while more tasks wait."""
 LINGER = 0.02
-"""Longest time, in seconds, that an outcome waits for others to be sent with."""
+"""The longest time, in seconds, that an outcome waits to be sent together with others."""
 
 
 class Handler(Protocol):
-    """What turns tasks into outcomes: a Worker."""
+    """Turns tasks into outcomes, as a Worker does."""
 
     def learn(self, feed: TaskBatch) -> None:
-        """Take over news before the tasks that come with them."""
+        """Apply the updates of hosts, sessions and scope before the tasks that need them."""
 
     def handle(self, task: Task) -> Outcome:
-        """What became of the task; never raises."""
+        """Return the outcome of a task; never raises."""
 
     def attach_session_changes(self, task: Task, outcome: Outcome) -> None:
-        """Add what has changed in the sessions; ``outcome`` is the next one to be sent."""
+        """Add the changes of the task's session to ``outcome``, which is the next to be sent."""
 
     def close(self) -> None:
         """Release connections."""
@@ -52,7 +52,7 @@ class Handler(Protocol):
 
 @dataclass(slots=True)
 class HostLane:
-    """One host's tasks in this process: no more than ``slots`` of them run at the same time."""
+    """The tasks of one host in this process; at most ``slots`` of them run at the same time."""
 
     slots: int
     queue: deque[Task] = field(default_factory=deque)
@@ -78,32 +78,34 @@ class TaskExecutor:
         self._closed = False
 
     def run(self) -> None:
-        """Work until told to stop, or until the other end of the pipe is gone."""
+        """Handle commands until Shutdown, or until the other end of the pipe is closed."""
         threading.Thread(target=self._send_late, name="sender", daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
-            self._connection.send_bytes(encode([]))  # says that this process has come up well
-            while not isinstance(order := decode_command(self._connection.recv_bytes()), Shutdown):
-                self._handle_command(order)
+            self._connection.send_bytes(encode([]))  # this process has started
+            while not isinstance(
+                command := decode_command(self._connection.recv_bytes()), Shutdown
+            ):
+                self._handle_command(command)
         self._closed = True
         self._filled.set()
         for _ in self._threads:
             self._ready.put(None)
         self._handler.close()
 
-    def _handle_command(self, order: Command) -> None:
-        if isinstance(order, TaskBatch):
-            self._handler.learn(order)
+    def _handle_command(self, command: Command) -> None:
+        if isinstance(command, TaskBatch):
+            self._handler.learn(command)
             with self._lock:
-                for id in order.forget:
-                    self._lanes.pop(id, None)
-                for host in order.hosts:
-                    self._lane(host)
-                for task in order.tasks:
+                for host_id in command.forget:
+                    self._lanes.pop(host_id, None)
+                for host in command.hosts:
+                    self._set_lane(host)
+                for task in command.tasks:
                     self._push(task)
-        elif isinstance(order, ReturnTasks):
-            self._return_queued(order.host)
+        elif isinstance(command, ReturnTasks):
+            self._return_queued(command.host)
 
-    def _lane(self, host: HostUpdate) -> None:
+    def _set_lane(self, host: HostUpdate) -> None:
         lane = self._lanes.get(host.id)
         if lane is None:
             self._lanes[host.id] = HostLane(host.slots)
@@ -129,15 +131,15 @@ class TaskExecutor:
 
     def _work(self) -> None:
         while (lane := self._ready.get()) is not None:
-            self._work_off(lane)
+            self._handle_tasks(lane)
 
-    def _work_off(self, lane: HostLane) -> None:
-        """Handle the lane's tasks one after the other, as long as no other lane is waiting."""
+    def _handle_tasks(self, lane: HostLane) -> None:
+        """Handle the lane's tasks one after the other, as long as no other lane waits."""
         while True:
             with self._lock:
                 if not lane.queue:
                     lane.running -= 1
-                    self._idle += 1  # whoever has the next lane takes this thread by counting down
+                    self._idle += 1  # _push counts down when it has a lane for an idle thread
                     break
                 task = lane.queue.popleft()
             outcome = self._handler.handle(task)
@@ -149,30 +151,30 @@ class TaskExecutor:
             else:
                 self._filled.set()
             if self._ready.qsize():
-                self._ready.put(lane)  # it keeps its slot and takes its turn
+                self._ready.put(lane)  # it keeps its slot while other lanes have their turn
                 break
 
     def _report(self, task: Task, outcome: Outcome) -> None:
-        """Into the outbox, with what has changed in the session.
+        """Put the outcome into the outbox, with the changes of its session.
 
-        A changed cookie may travel with an earlier outcome than its own, never with a later one:
-        a crash in between would lose it.
+        A changed cookie may be sent with an earlier outcome than its own, but never with a later
+        one: a crash in between would lose it.
         """
         with self._reporting:
             self._handler.attach_session_changes(task, outcome)
             self._outbox.append(outcome)
 
     def _return_queued(self, host: int | None) -> None:
-        """What has not been started goes back to the scheduler."""
+        """Return the tasks that have not been started to the engine, of one host or of all."""
         with self._lock:
-            for id, lane in self._lanes.items():
-                if host in (None, id):
+            for host_id, lane in self._lanes.items():
+                if host in (None, host_id):
                     self._outbox.extend(Outcome(task.id, Returned()) for task in lane.queue)
                     lane.queue.clear()
         self._filled.set()
 
     def _send_late(self) -> None:
-        """Send what no busy thread has sent."""
+        """Send the outcomes that no busy thread has sent."""
         while not self._closed:
             self._filled.wait()
             self._filled.clear()
@@ -181,10 +183,10 @@ class TaskExecutor:
 
     def _flush(self) -> None:
         with self._sending:
-            # Only here is anything taken out, so what others append meanwhile stays.
+            # Only this removes outcomes, so those that other threads append meanwhile stay.
             batch = [self._outbox.popleft() for _ in range(len(self._outbox))]
             if batch and not self._closed:
-                with contextlib.suppress(OSError):  # the other end is gone, and so are we, soon
+                with contextlib.suppress(OSError):  # the engine has ended; this process will, too
                     self._connection.send_bytes(encode(batch))
 
 
@@ -193,7 +195,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """A process started within does not hear Ctrl-C until it has settled in."""
+    """Start processes in this block with Ctrl-C and SIGTERM blocked, until they are configured."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -205,11 +207,11 @@ def signals_blocked() -> Iterator[None]:
 
 
 def configure_process(core: int | None) -> None:
-    """Make this process a good place for one worker.
+    """Set up this process for one worker: its signals, its core, its garbage collection.
 
-    Signals that stop the crawl are the scheduling process's business. Threads that share one
-    interpreter lock run faster on one core than on several. Pages make so much short-lived
-    garbage in cycles that the collector would run all the time at its default thresholds.
+    Only the engine handles the signals that stop a crawl. Threads that share one interpreter lock
+    run faster on one core than on several. Pages leave so much short-lived garbage in cycles that
+    the collector would run all the time at its default thresholds.
     """
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What went wrong with one request, as it is kept, counted and told."""
+"""Errors of a request: the ones that a worker raises itself, and the report of any of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crawler.tracebacks import spider_frames, traceback_of
 
 
 def status_error(request: Request, response: Response) -> StatusError:
-    """The error that a response of 400 or above is."""
+    """Return the error for a response with a status of 400 or above."""
     status = response.status
     return StatusError(
         status, f"{urls.redacted(request.url)}: the server answered {status}", response
@@ -29,7 +29,7 @@ def status_error(request: Request, response: Response) -> StatusError:
 
 
 def may_have_been_sent(request: Request, when: str) -> FetchError:
-    """What happened to a request with ``replay=False`` of which nobody knows what became."""
+    """Return the error for a request with ``replay=False`` whose first try has no known end."""
     return FetchError(
         "may have been sent",
         f"{urls.redacted(request.url)}: the {request.method} may have been sent when {when}, "
@@ -46,12 +46,12 @@ def retry_error(error: FetchError, raised: Exception) -> FetchError:
 def report_of(
     request: Request, error: Exception, mask: Callable[[str], str] = str
 ) -> FailureReport:
-    """What is kept of a failure: its cause in a few words, and the whole story, masked."""
+    """Return the report of a failure: its cause in a few words, and the message, masked."""
     url = mask(urls.redacted(request.url))
     if isinstance(error, (DisallowedError, FetchError, LoginError, SystemResourceError)):
         return FailureReport(url, error.cause, encodable(mask(str(error))))
     where = f"{type(error).__name__} in {request.callback}()"
     message = encodable(mask(f"{url}: {where}: {error}"))
-    # What a callback must not give is found by our code, and the message says all of it.
-    is_told = isinstance(error, SpiderError) and spider_frames(error) is None
-    return FailureReport(url, where, message, "" if is_told else traceback_of(error, mask))
+    # Our own check of a callback's result needs no traceback: the message explains it.
+    explains_itself = isinstance(error, SpiderError) and spider_frames(error) is None
+    return FailureReport(url, where, message, "" if explains_itself else traceback_of(error, mask))

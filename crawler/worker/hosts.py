@@ -1,4 +1,4 @@
-"""What a worker knows of a host: whose session it belongs to, and what its robots.txt allows."""
+"""A host in a worker: the session that it belongs to, and the rules of its robots.txt."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from crawler.parsing.robots import Robots
 
 
 class HostInfo:
-    """One host, as the scheduling process has told of it."""
+    """One host, from the last update of the scheduling process."""
 
-    def __init__(self, news: HostUpdate, agent: str) -> None:
-        self.origin = news.origin
-        self.session = news.session
-        self.account = news.account
-        self.seeded = news.seeded
+    def __init__(self, update: HostUpdate, agent: str) -> None:
+        self.origin = update.origin
+        self.session = update.session
+        self.account = update.account
+        self.seeded = update.seeded
         self._agent = agent
-        self._robots = news.robots
-        self._rules = None if news.robots is None else Robots(news.robots.body)
+        self._robots = update.robots
+        self._rules = None if update.robots is None else Robots(update.robots.body)
 
     def check(self, url: str) -> None:
-        """Raises DisallowedError, or FetchError while nobody can know what is allowed."""
+        """Raise DisallowedError if robots.txt forbids ``url``, FetchError if it is unavailable."""
         if self._robots is not None and self._robots.cause:
             message = f"{urls.redacted(url)} is not asked: {self._robots.message}"
             raise FetchError(self._robots.cause, message)

@@ -1,4 +1,4 @@
-"""Which of the requests that a callback yields go to the frontier, and in which form."""
+"""Decide which of the requests that a callback yields go to the frontier, and encode them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from crawler.worker.unsafe_links import MEANING, WAY_OUT, UnsafeLinkFilter
 log = logging.getLogger(__name__)
 
 MOST_SENT = 100_000
-"""URLs that a worker remembers having found, so that it need not send them again."""
+"""URLs that a worker remembers, so that it sends them to the frontier once."""
 USUAL_LENGTH = 200
-"""Characters of a URL; of much longer ones a worker remembers fewer."""
+"""The expected length of a URL in characters; if they are longer, fewer are remembered."""
 
 
 class RequestFilter:
-    """Checks requests where they are yielded, and drops those that cannot be new.
+    """Checks requests when they are yielded, and drops those that cannot be new.
 
-    ``scope`` is None when only the scheduling process knows which hosts are allowed. ``safety``
-    is None in a job that does not log in. ``skipped_unsafe`` counts the URLs that it rejected,
-    and ``skipped_by_limit`` those that a limit rejected.
+    ``scope`` is None if only the scheduling process knows the allowed hosts, ``safety`` in a job
+    that does not log in. ``skipped_unsafe`` counts the URLs that ``safety`` rejects,
+    ``skipped_by_limit`` those that a limit rejects.
     """
 
     def __init__(
@@ -53,15 +53,16 @@ class RequestFilter:
         self._sent: set[str] = set()
         self._sent_length = 0
         self._callbacks: dict[str, inspect.Signature] = {}
-        self._called_bare: set[str] = set()
+        self._plain_callbacks: set[str] = set()
+        """Callbacks that are called with the response alone, and may be."""
 
-    def accept(self, request: Request, depth: int, found: int = 0) -> NewRequest | None:
-        """``request`` for the frontier, or None: off scope, unsafe, sent before, or too much.
+    def accept(self, request: Request, depth: int, number: int = 0) -> NewRequest | None:
+        """Return ``request`` for the frontier; None if out of scope, unsafe, sent or over a limit.
 
-        ``found`` is how many new ones its page has led to before.
+        ``number`` is the number of new requests that its page has yielded before.
 
-        Raises SpiderError when it names no callback of the spider, no http(s) URL or an account
-        that there is not, or carries what is no plain data.
+        Raises SpiderError if the request has no callback of the spider, no http(s) URL, an unknown
+        account, or values that are not plain data.
         """
         self._check_callback(request)
         plain = request.is_plain and not (request.dont_filter or request.account)
@@ -75,29 +76,29 @@ class RequestFilter:
             )
         request.url = url
         request.depth = request.depth or depth
-        entry = self._entry(request, found)
-        if plain and entry is not None:
+        new_request = self._checked(request, number)
+        if plain and new_request is not None:
             self._remember(url)
-        return entry
+        return new_request
 
     def accept_seed(self, request: Request) -> NewRequest | None:
-        """As ``accept``, for a seed, whose URL is normalised; it is not remembered as sent."""
+        """Return a seed for the frontier, as ``accept`` does; its URL is normalised already."""
         self._check_callback(request)
-        return self._entry(request, 0)
+        return self._checked(request, 0)
 
-    def _entry(self, request: Request, found: int) -> NewRequest | None:
+    def _checked(self, request: Request, number: int) -> NewRequest | None:
         url = request.url
         if self._scope is not None and not self._scope.allows(url):
             return None
-        if objection := self._limits.violated(url, request.depth):
-            self._leave_out(objection, url)
+        if setting := self._limits.violated(url, request.depth):
+            self._count_skipped(setting, url)
             return None
         if request.account and request.account not in self._accounts:
             raise SpiderError(_no_account(request.account, self._accounts))
         if self._safety is not None and self._is_unsafe(request, self._safety):
             return None
-        if not self._limits.allows_another(found):
-            self._leave_out("max_requests_per_page", url)
+        if not self._limits.allows_another(number):
+            self._count_skipped("max_requests_per_page", url)
             return None
         return encoded(request)
 
@@ -107,16 +108,15 @@ class RequestFilter:
         return skipped_unsafe, self.skipped_by_limit.pop_counts()
 
     def forget(self) -> None:
-        """The last requests found may be discarded; clear the "already sent" memory so that they
-        can be found again."""
+        """Accept all URLs again, since the last requests may have been dropped."""
         self._sent.clear()
         self._sent_length = 0
 
-    def _leave_out(self, setting: str, url: str) -> None:
+    def _count_skipped(self, setting: str, url: str) -> None:
         self.skipped_by_limit.add(setting, url, getattr(self._limits, setting))
 
     def _is_unsafe(self, request: Request, safety: UnsafeLinkFilter) -> bool:
-        """True for what would log out or destroy something; says so once for each URL."""
+        """Return True for a link that would log out or delete something; log each URL once."""
         if request.method != "GET" or request.safe:
             return False
         url = request.url
@@ -136,7 +136,7 @@ class RequestFilter:
 
     def _check_callback(self, request: Request) -> None:
         name = request.callback
-        if name in self._called_bare and not request.cb_kwargs:
+        if name in self._plain_callbacks and not request.cb_kwargs:
             return
         signature = self._callbacks.get(name)
         if signature is None:
@@ -144,11 +144,11 @@ class RequestFilter:
             self._callbacks[name] = signature
         check_arguments(signature, name, request.cb_kwargs or {})
         if not request.cb_kwargs:
-            self._called_bare.add(name)
+            self._plain_callbacks.add(name)
 
 
 def encoded(request: Request) -> NewRequest:
-    """``request`` as it goes into the frontier. Raises SpiderError for what is no plain data."""
+    """Return ``request`` for the frontier. Raises SpiderError unless it holds plain data only."""
     try:
         return NewRequest(
             fingerprint=fingerprint(request),

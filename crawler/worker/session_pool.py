@@ -1,4 +1,4 @@
-"""Sessions of one worker: made as the spider wants them, shared by hosts, closed after the last."""
+"""The sessions of one worker: prepared by the spider, shared by hosts, closed after the last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class SessionPool:
-    """By their keys. ``new`` makes one, ``shared`` is the adapter that most of them send by."""
+    """Sessions by their keys. ``new`` makes one; most of them send by the adapter ``shared``."""
 
     def __init__(
         self,
@@ -30,49 +30,50 @@ class SessionPool:
         self._new = new
         self._shared = shared
         self._accounts = accounts
-        self._known: dict[str, Session] = {}
+        self._sessions: dict[str, Session] = {}
         self._hosts: Counter[str] = Counter()
         self.unprepared: dict[str, str] = {}
-        """Why ``Spider.prepare`` could not set a session up."""
+        """The error of ``Spider.prepare``, by the key of the session."""
 
     def get(self, key: str) -> Session:
-        """The session with this key, prepared by the spider when it is first asked for."""
-        session = self._known.get(key)
+        """Return the session with this key; the first call lets the spider prepare it."""
+        session = self._sessions.get(key)
         if session is None:
-            session = self._known[key] = self._new(key)
+            session = self._sessions[key] = self._new(key)
             session.account = self._accounts.get(SessionKey.parse(key).account)
             if why := prepare(self._spider, session):
                 self.unprepared[key] = why
         return session
 
     def acquire(self, key: str) -> None:
-        """One host more goes through this session."""
+        """Count one more host that uses this session."""
         self._hosts[key] += 1
 
     def release(self, key: str) -> None:
-        """One host less does; after the last, the session is forgotten."""
+        """Count one host less; after the last, drop the session."""
         self._hosts[key] -= 1
         if not self._hosts[key]:
             del self._hosts[key]
-            gone = self._known.pop(key, None)
-            for adapter in () if gone is None else gone.adapters.values():
+            session = self._sessions.pop(key, None)
+            for adapter in () if session is None else session.adapters.values():
                 if adapter is not self._shared:  # the spider's own
                     adapter.close()
 
     def close(self) -> None:
         """Close all connections."""
-        for session in self._known.values():
+        for session in self._sessions.values():
             session.close()
 
 
 def prepare(spider: Spider, session: Session) -> str:
-    """Let the spider set up a new session; returns why it could not, if so."""
-    why = ""
+    """Let the spider set up a new session; return the error as a message, or ""."""
+    message = ""
     try:
         spider.prepare(session)
     except Exception as error:
         log.error("prepare() failed\n%s", traceback_of(error, session.mask))
-        what = f"{type(error).__name__}: {error}"
-        why = session.mask(f"prepare() of {spider.name} failed: {what}")
+        message = session.mask(
+            f"prepare() of {spider.name} failed: {type(error).__name__}: {error}"
+        )
     session.freeze_defaults()
-    return why
+    return message

@@ -117,7 +117,7 @@ def test_a_new_worker_in_the_place_of_a_dead_one_gets_everything() -> None:
     assert feed.forget == []
     (session,) = feed.sessions
     assert session.cookies == [cookie("a", "1")]
-    assert session.heard == 0, "the new one has reported nothing"
+    assert session.acked == 0, "the new one has reported nothing"
 
 
 # Scope
@@ -164,7 +164,7 @@ def test_a_worker_does_not_get_back_its_own_changes() -> None:
     (session,) = sync.updates(1, host).sessions
     assert session.cookies == [cookie("a", "1")]
     assert session.login.at == 7.0
-    assert session.heard == 0
+    assert session.acked == 0
 
 
 def test_changes_of_two_workers_reach_both() -> None:
@@ -178,7 +178,7 @@ def test_changes_of_two_workers_reach_both() -> None:
     for worker, heard in ((0, 2), (1, 1)):
         (session,) = sync.updates(worker, host).sessions
         assert session.cookies == [cookie("b", "2")]
-        assert session.heard == heard
+        assert session.acked == heard
         assert sync.updates(worker, host).sessions == []
 
 
@@ -259,7 +259,7 @@ class Causality(RuleBasedStateMachine):
         feed, must_see = self.to_worker[worker].pop(0)
         jar = self.jars[worker]
         for session in feed.sessions:
-            jar.load(session.cookies, session.heard)
+            jar.load(session.cookies, session.acked)
         self.check(must_see, self.values(jar))
         self.number += 1
         name = "shared" if what == "share" else f"of {worker}"
