@@ -40,8 +40,8 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """The content of ``session.state``, which is the spider's."""
     pages: tuple[str, ...] = ()
     """The URLs of pages with forms of the login, without query."""
-    sites: tuple[str, ...] = ()
-    """The sites that the login has visited: its auth and headers go to no other site."""
+    origins: tuple[str, ...] = ()
+    """The origins that the login has visited: its auth and headers go to these."""
     waiting: str = ""
     """The question that the next login must have answered, such as a code; or empty."""
 

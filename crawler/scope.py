@@ -1,7 +1,13 @@
-"""The scope of a job: the URLs that it may request. Pure: the URL alone decides."""
+"""The scope of a job, and of a session's credentials: where requests may go. Pure.
+
+Credentials prove an identity to any host that receives them, and a link, a redirect or a form may
+name any host. So they go only where the user's own word leads.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 from crawler import urls
@@ -112,3 +118,77 @@ def _checked(pattern: str) -> tuple[str, str]:
     if whole is None or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
         raise SpiderError(f"allowed_domains holds {pattern!r}, which is no domain: name a host")
     return _split(urls.netloc(whole))[0], port
+
+
+class CredentialOrigins:
+    """The origins that the credentials of one session go to."""
+
+    def __init__(self) -> None:
+        self._visited: set[str] = set()
+        self._secure_sites: set[str] = set()
+        self._sites: set[str] = set()
+        self._named: Counter[str] = Counter()
+
+    @property
+    def visited(self) -> tuple[str, ...]:
+        """The origins that the login has visited, sorted."""
+        return tuple(sorted(self._visited))
+
+    def restore(self, visited: Iterable[str]) -> None:
+        """Take over the origins that the login had visited when they were stored."""
+        self._visited, self._sites, self._secure_sites = set(), set(), set()
+        for origin in visited:
+            # Version 0.1.0 stored sites.
+            self.visit(origin if "://" in origin else f"https://{origin}")
+
+    def visit(self, url: str) -> None:
+        """Add the origin of ``url``, which the spider's ``login`` requests by its own word."""
+        origin, site = urls.origin(url), urls.site(url)
+        self._visited.add(origin)
+        self._sites.add(site)
+        if origin.startswith("https:"):
+            self._secure_sites.add(site)
+
+    def follow(self, source: str, target: str) -> None:
+        """Add the origin of ``target``, to which the page ``source`` leads the login.
+
+        A page may lead to another host of its site, or from http to https, on the same port. Other
+        origins are not added: the user has not named them.
+        """
+        is_same_site = urls.site(source) == urls.site(target)
+        if (
+            is_same_site
+            and not urls.is_downgrade(source, target)
+            and _port(source) == _port(target)
+        ):
+            self.visit(target)
+
+    def name(self, origin: str) -> None:
+        """Add the origin of a seed."""
+        self._named[origin] += 1
+
+    def forget(self, origin: str) -> None:
+        """Remove the origin of a seed whose host this worker no longer serves."""
+        self._named[origin] -= 1
+        if not self._named[origin]:
+            del self._named[origin]
+
+    def allow(self, url: str) -> bool:
+        """Return True if the credentials may be sent to ``url``.
+
+        After a login these are the origins that it has visited, and seeds at the same sites; never
+        http where the login has visited https. In a session whose login has visited nothing, they
+        are the seeds, and any https host on the default port.
+        """
+        origin = urls.origin(url)
+        if not self._visited:
+            return origin in self._named or (origin.startswith("https:") and not _port(origin))
+        if origin.startswith("http:") and urls.site(url) in self._secure_sites:
+            return False
+        return origin in self._visited or (origin in self._named and urls.site(url) in self._sites)
+
+
+def _port(url: str) -> str:
+    """Return the port of a normalised URL; empty for the default port of its scheme."""
+    match = re.search(r":(\d+)$", urls.netloc(url))
+    return match[1] if match else ""

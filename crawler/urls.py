@@ -268,6 +268,26 @@ def same_origin(a: str, b: str) -> bool:
     return origin(a) == origin(b)
 
 
+def is_downgrade(source: str, target: str) -> bool:
+    """Return True if ``target`` is http and ``source`` is https."""
+    return source.startswith("https:") and target.startswith("http:")
+
+
+def referrer(page: str, target: str) -> str | None:
+    """Return the Referer that a browser sends with a request for ``target`` from ``page``.
+
+    The policy is ``strict-origin-when-cross-origin``: the page's URL without user, password and
+    fragment; across origins its origin only; ``None`` from https to http, and for a broken URL.
+    """
+    source = normalise(page)
+    if source is None or is_downgrade(source, target):
+        return None
+    start = origin(source)
+    if not same_origin(source, target):
+        return f"{start}/"
+    return start + source[source.find("/", 8) :]
+
+
 def site(url: str) -> str:
     """Return the registrable domain of a normalised URL: ``example.co.uk``.
 

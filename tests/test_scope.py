@@ -6,7 +6,7 @@ import pytest
 
 from crawler import scope
 from crawler.errors import SpiderError
-from crawler.scope import Scope
+from crawler.scope import CredentialOrigins, Scope
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,97 @@ def test_memory_for_hosts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rules.everything
     assert all(rules.allows(f"https://a{number}.example/") for number in range(100))
     assert len(rules._decisions) <= 10
+
+
+# Credentials
+
+
+@pytest.mark.parametrize(
+    ("visited", "url", "allowed"),
+    [
+        ("https://shop.example/login", "https://shop.example/a?b", True),
+        ("https://shop.example/login", "https://user:pw@shop.example/a", True),
+        ("https://shop.example/login", "https://www.shop.example/", False),
+        ("https://shop.example/login", "https://shop.example:8443/", False),
+        ("https://shop.example/login", "http://shop.example/", False),
+        ("https://shop.example/login", "https://evil.example/", False),
+        ("http://shop.example/login", "http://shop.example/", True),
+        ("http://shop.example/login", "https://shop.example/", False),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/a", True),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8001/a", False),
+        ("https://[::1]:8000/", "https://[::1]/", False),
+    ],
+)
+def test_a_login_shares_its_credentials_with_what_it_has_visited(
+    visited: str, url: str, allowed: bool
+) -> None:
+    origins = CredentialOrigins()
+    origins.visit(visited)
+    assert origins.allow(url) is allowed
+
+
+@pytest.mark.parametrize(
+    ("seed", "allowed"),
+    [
+        ("https://api.shop.example", True),
+        ("https://shop.example:8443", True),
+        ("http://shop.example", False),
+        ("https://other.example", False),
+    ],
+)
+def test_a_seed_counts_at_the_sites_of_the_login(seed: str, allowed: bool) -> None:
+    origins = CredentialOrigins()
+    origins.visit("https://shop.example/login")
+    origins.name(seed)
+    assert origins.allow(f"{seed}/a") is allowed
+    origins.forget(seed)
+    assert not origins.allow(f"{seed}/a")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "allowed"),
+    [
+        ("http://shop.example/", "https://www.shop.example/", True),
+        ("https://shop.example/", "https://www.shop.example/", True),
+        ("https://shop.example/", "http://www.shop.example/", False),
+        ("https://shop.example/", "https://shop.example:8443/", False),
+        ("https://shop.example:8443/", "https://in.shop.example:8443/", True),
+        ("https://shop.example/", "https://evil.example/", False),
+    ],
+)
+def test_where_a_page_leads_counts_within_its_site(source: str, target: str, allowed: bool) -> None:
+    origins = CredentialOrigins()
+    origins.visit(source)
+    origins.follow(source, target)
+    assert origins.allow(target) is allowed
+
+
+def test_http_is_left_as_soon_as_the_login_has_come_to_https() -> None:
+    origins = CredentialOrigins()
+    origins.visit("http://shop.example/login")
+    assert origins.allow("http://shop.example/")
+    origins.follow("http://shop.example/login", "https://shop.example/login")
+    assert not origins.allow("http://shop.example/")
+    assert origins.allow("https://shop.example/")
+
+
+def test_without_a_login_the_seeds_count_and_https() -> None:
+    origins = CredentialOrigins()
+    origins.name("http://127.0.0.1:8000")
+    assert origins.allow("http://127.0.0.1:8000/")
+    assert not origins.allow("http://127.0.0.1:8001/")
+    assert not origins.allow("http://shop.example/")
+    assert origins.allow("https://shop.example/")
+    assert not origins.allow("https://shop.example:8443/")
+
+
+def test_origins_survive_a_restart_and_so_do_the_sites_of_older_jobs() -> None:
+    origins = CredentialOrigins()
+    origins.visit("https://a.example/login")
+    later = CredentialOrigins()
+    later.restore(origins.visited)
+    assert later.allow("https://a.example/")
+    assert not later.allow("https://b.example/")
+    later.restore(["b.example"])
+    assert later.allow("https://b.example/")
+    assert not later.allow("https://a.example/")

@@ -46,7 +46,7 @@ class Environment:
         """Return the credentials for ``url`` in ``netrc``, unless the session has its own."""
         if session.auth or not session.trust_env:
             return None
-        return self._config(url).auth or (None if "@" in url else _no_auth)
+        return self._config(url).auth or (None if "@" in url else no_auth)
 
     def _config(self, url: str) -> EnvironmentConfig:
         origin = urls.origin(url)
@@ -66,6 +66,6 @@ def _proxy_keys(url: str) -> set[str]:
     return {key for scheme in schemes for key in (scheme, f"{scheme}://{parts.hostname}")}
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Add no credentials. Without an auth, ``requests`` would read ``netrc`` each time."""
     return request

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -11,11 +13,23 @@ from crawler.errors import FetchError
 from crawler.request import Hop, Request, packed
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _ABOUT_A_BODY = frozenset(
     {"content-encoding", "content-language", "content-length", "content-location", "content-type",
      "transfer-encoding"}
 )  # fmt: skip
+
+
+_NAME = re.compile(
+    r"authori[sz]ation|cookie2?|.*(?:auth|token|secret|passw|credential|signature|session|csrf|xsrf"
+    r"|api[-_]?key|access[-_]?key).*",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def is_credential(name: str) -> bool:
+    """Return True for the name of a header that proves an identity, such as ``X-Api-Key``."""
+    return _NAME.fullmatch(name) is not None
 
 
 def is_redirect(status: int, headers: Mapping[str, str]) -> bool:
@@ -27,8 +41,9 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
     """Return the request that follows, by RFC 9110, section 15.4 and the Fetch standard.
 
     301 and 302 turn POST into GET, 303 turns all but HEAD into GET, 307 and 308 change nothing.
-    Credentials in headers or cookies of the request are not sent to another origin. Raises
-    FetchError for a location that is no http(s) URL, and after ``limit`` hops.
+    Credentials in headers or cookies of the request are not sent to another origin, and of the
+    Referer its origin at most. Raises FetchError for a location that is no http(s) URL, and after
+    ``limit`` hops.
     """
     if len(request.history) >= limit:
         raise FetchError(
@@ -51,7 +66,8 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
     if _becomes_get(request.method, status):
         changed = _without_body(changed)
     if not urls.same_origin(request.url, target):
-        changed = _without_credentials(changed)
+        headers = headers_elsewhere(changed.headers or {}, target) or None
+        changed = replace(changed, headers=headers, cookies=None)
     return changed
 
 
@@ -84,8 +100,14 @@ def _without_body(request: Request) -> Request:
     return replace(request, method="GET", data=None, json=None, headers=headers, replay=replay)
 
 
-def _without_credentials(request: Request) -> Request:
-    return replace(request, headers=_without(request.headers, _CREDENTIALS), cookies=None)
+def headers_elsewhere(headers: Mapping[str, str], target: str) -> dict[str, str]:
+    """Return those of a request's ``headers`` that follow a redirect to another origin."""
+    remaining = {name: value for name, value in headers.items() if not is_credential(name)}
+    for name in [name for name in remaining if name.lower() == "referer"]:
+        referer = urls.referrer(str(remaining.pop(name)), target)
+        if referer is not None:
+            remaining[name] = referer
+    return remaining
 
 
 def _without(headers: dict[str, str] | None, names: frozenset[str]) -> dict[str, str] | None:

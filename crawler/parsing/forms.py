@@ -77,7 +77,7 @@ class Form:
     @property
     def password_names(self) -> set[str]:
         """The names of the form's password fields."""
-        inputs = self.element.iter("{*}input")
+        inputs = [*self.element.iter("{*}input"), *_controls(self.element)]
         return {str(field.get("name")) for field in inputs if _type(field) == "password"}
 
     def to_request(

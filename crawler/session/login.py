@@ -261,8 +261,9 @@ class LoginTurn:
                 if not self._turn.logged_out and not is_redirect(response.status, response.headers):
                     self._turn.accepted = True
                     self._login.proven.add(session.key)
-                    # The probe goes out with the session's credentials, so to its own sites only.
-                    may_probe = not session.home or urls.site(request.url) in session.home
+                    # The probe goes out with the session's credentials, so to its origins only.
+                    origins = session.credentials
+                    may_probe = not origins.visited or origins.allow(request.url)
                     self._progress.mark_verified(request, response, may_probe=may_probe)
             case Verdict.RETRY:
                 raise AskAgain(self._retry(request.tries))

@@ -14,14 +14,16 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from crawler import urls
-from crawler.errors import FetchError
+from crawler.errors import FetchError, SpiderError
 from crawler.http.adapter import PoolAdapter
 from crawler.http.body import read_body
 from crawler.http.deadline import FetchContext, Watchdog, of_thread, on_thread
 from crawler.http.http1 import RawResponse
+from crawler.http.redirects import is_credential
 from crawler.http.transport import Transport
 from crawler.messages import SessionChange, SessionUpdate
 from crawler.parsing.forms import Form
@@ -94,7 +96,7 @@ class Session(Transport):
         self._watchdog = watchdog
         self._prompt = prompt
         self._user_thread: int | None = threading.get_ident()
-        self._plain_headers: dict[str, str] = {}
+        self._plain_headers = self._text_headers()
         self._stored_login = LoginState()
         adapter = adapter or PoolAdapter()
         self.mount("http://", adapter)
@@ -104,30 +106,44 @@ class Session(Transport):
 
     def open(self, url: str, **kwargs: Any) -> Response:
         """GET ``url``, follow redirects and return the page, as a browser opens it."""
-        return self._visit("GET", url, **kwargs)
+        return self._visit(self.request, "GET", url, **kwargs)
 
     def submit(
-        self,
-        form: Form,
-        data: Mapping[str, Any] | None = None,
-        /,
-        *,
-        click: Any = None,
-        **fields: Any,
+        self, form: Form, /, data: Any = None, *, click: Any = None, **fields: Any
     ) -> Response:
         """Send ``form`` with its own values, some replaced by ``fields``; return the page.
 
-        ``data`` is for names that are no Python identifiers; ``click`` names the button.
+        ``data``, a mapping or pairs, is for names that are no Python identifiers; ``click`` names
+        the button. Raises SpiderError for a form that would send a password from https to http,
+        and FetchError for a local address that the page names and the user does not.
         """
-        values = {**(data or {}), **fields}
-        for name in form.password_names:
-            self.mask.add(str(values.get(name) or ""))
-        request = form.to_request(values, click=click)
+        pairs = _pairs(data, fields)
+        for name, value in pairs:
+            if name in form.password_names:
+                self.mask.add(str(value or ""))
+        request = form.to_request(pairs, click=click)
+        if form.password_names and urls.is_downgrade(form.page, request.url):
+            raise SpiderError(
+                f"{form} on {urls.redacted(form.page)} would send a password unencrypted, to "
+                f"{urls.redacted(request.url)}: if that is right, send it with session.post"
+            )
         if self.progress.page is not None:
             self.progress.add_login_page(self.progress.page.url)
-        return self._visit(
-            request.method, request.url, data=request.data, headers=request.headers or {}
-        )
+        if self._is_users_thread():
+            self.credentials.follow(form.page, request.url)
+        try:
+            return self._visit(
+                self._send_request,
+                *(request.method, request.url),
+                data=request.data,
+                headers=request.headers or {},
+            )
+        except FetchError as error:
+            if error.cause != "private address":
+                raise
+            page = urls.redacted(form.page)
+            message = f"{form} on {page} is not sent, as it leads to a private address: {error}"
+            raise FetchError(error.cause, message, retryable=False) from error
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to ``question`` on the terminal of ``crawl login``.
@@ -140,13 +156,17 @@ class Session(Transport):
             self.mask.add(answer)
         return answer
 
-    def _visit(self, method: str, url: str, **kwargs: Any) -> Response:
-        headers = dict(kwargs.pop("headers", None) or {})
+    def _visit(
+        self, send: Callable[..., requests.Response], method: str, url: str, **kwargs: Any
+    ) -> Response:
+        headers = CaseInsensitiveDict(kwargs.pop("headers", None) or {})
         if self.progress.page is not None:
-            headers.setdefault("Referer", self.progress.page.url)
+            referer = urls.referrer(self.progress.page.url, urls.normalise(url) or url)
+            if referer is not None:
+                headers.setdefault("Referer", referer)
         context = of_thread() or FetchContext()
         with on_thread(context), self._limited(context, url):
-            raw = self.request(method, url, headers=headers, **{"stream": True, **kwargs})
+            raw = send(method, url, headers=headers, **{"stream": True, **kwargs})
             body = read_body(raw, urls.redacted(raw.url), self._settings.max_body)
         page = self.progress.page = self.as_response(raw, body, Request(url, method=method))
         return page
@@ -159,19 +179,42 @@ class Session(Transport):
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """Send as requests does, with a timeout even if none is given."""
         target = urls.normalise(str(url)) or ""
-        if self._user_thread == threading.get_ident():
-            self.home.add(urls.site(target))
-            adapter = self.get_adapter(target) if target else None
+        if target and self._is_users_thread():
+            self.credentials.visit(target)
+            adapter = self.get_adapter(target)
             if isinstance(adapter, PoolAdapter):
                 adapter.addresses.permit(target)
+        return self._send_request(method, url, *args, **kwargs)
+
+    def _send_request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send to a URL that may be a page's word, so that a local address is refused."""
         kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
         return super().request(method, url, *args, **kwargs)
+
+    def _is_users_thread(self) -> bool:
+        """Return True in ``login`` and ``prepare``, whose URLs are the user's own."""
+        return self._user_thread == threading.get_ident()
 
     def send(self, request: Any, **kwargs: Any) -> requests.Response:
         """Send as requests does, with the crawl's delay before it, also for redirects."""
         with (of_thread() or FetchContext()).paused():
             self.throttle.wait()
         return super().send(request, **kwargs)
+
+    def rebuild_auth(self, prepared_request: Any, response: requests.Response) -> None:
+        """Keep credentials from another origin, unless the login's own site leads there."""
+        if self._is_users_thread():
+            self.credentials.follow(response.url, prepared_request.url)
+        super().rebuild_auth(prepared_request, response)
+
+    def private_headers(self) -> dict[str, str | None]:
+        """Return the headers that prove an identity, and those that ``login`` has set."""
+        plain = self._plain_headers
+        return {
+            name: None if is_credential(name) else plain.get(name)
+            for name, value in self.headers.items()
+            if is_credential(name) or plain.get(name) != value
+        }
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return what requests does, which then reads the redirect's own body; limit that here."""
@@ -238,7 +281,7 @@ class Session(Transport):
         self.progress.restore(update.login, now)
         self.headers.update(update.login.headers)
         self.state = copy.deepcopy(update.login.state)
-        self.home = set(update.login.sites)
+        self.credentials.restore(update.login.origins)
 
     def pop_changes(self) -> SessionChange | None:
         """Return what changed since the last call, or None; part of the next outcome's commit."""
@@ -261,7 +304,7 @@ class Session(Transport):
             headers,
             copy.deepcopy(self.state),
             tuple(sorted(self.progress.login_pages)),
-            tuple(sorted(self.home)),
+            self.credentials.visited,
             waiting=self.progress.waiting,
         )
 
@@ -271,3 +314,17 @@ class Session(Transport):
             for name, value in self.headers.items()
             if value is not None  # requests omits such a header
         }
+
+
+def _pairs(data: Any, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return ``data``, without the names that ``fields`` replace, and ``fields``.
+
+    ``data`` that is neither a mapping nor pairs is the value of a field with that name.
+    """
+    if isinstance(data, Mapping):
+        data = data.items()
+    elif not isinstance(data, (list, tuple)) or not all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in data
+    ):
+        data = [] if data is None else [("data", data)]
+    return [*((name, value) for name, value in data if name not in fields), *fields.items()]

@@ -136,6 +136,7 @@ class Worker:
                 self._sessions.acquire(host.session)
                 if host.seeded:
                     self._addresses.permit(host.origin)
+                    self._sessions.get(host.session).credentials.name(host.origin)
             self._hosts[host.id] = HostInfo(host, self._settings.user_agent)
         for news in feed.sessions:
             self._sessions.get(news.key).load(news, now=self._wall())
@@ -144,6 +145,7 @@ class Worker:
         host = self._hosts.pop(id)
         if host.seeded:
             self._addresses.forbid(host.origin)
+            self._sessions.get(host.session).credentials.forget(host.origin)
         self._sessions.release(host.session)
 
     def _new_session(self, key: str) -> Session:

@@ -186,6 +186,7 @@ def test_usual_urls_go_past_requests(tape: Tape, path: str) -> None:
 
 def test_headers_and_cookies_of_the_session_go_along(tape: Tape) -> None:
     session = session_of()
+    session.credentials.name(tape.url)
     session.headers["X-Token"] = "käse"
     session.headers["Accept-Encoding"] = None  # type: ignore[assignment] # left out
     session.cookies.load([Cookie("sid", "1", "127.0.0.1", "/"), Cookie("a", "b", "x.test", "/")])
@@ -198,6 +199,7 @@ def test_headers_and_cookies_of_the_session_go_along(tape: Tape) -> None:
 
 def test_what_the_session_says_is_heard_at_once(tape: Tape) -> None:
     session = session_of()
+    session.credentials.name(tape.url)
     asked(tape, session, f"{tape.url}/")
     session.headers["X-New"] = "1"
     first, second = asked(tape, session, f"{tape.url}/")
@@ -266,7 +268,9 @@ def test_hooks_and_adapters_of_the_spider_are_used(tape: Tape) -> None:
 
 
 def test_a_site_that_the_login_has_not_visited_goes_the_guarded_way(tape: Tape) -> None:
-    session = session_of(home={"shop.test"})
+    session = session_of()
+    session.credentials.visit("https://shop.test/")
+    session.headers["X-Token"] = "secret"
     assert not is_on_fast_path(session, Request(f"{tape.url}/"))
 
 

@@ -9,7 +9,7 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.http.redirects import STATUSES, is_redirect, redirected
+from crawler.http.redirects import STATUSES, is_credential, is_redirect, redirected
 from crawler.parsing.response import Response
 from crawler.request import Hop, Request
 from tests.conformance import expect_misses, rows
@@ -50,9 +50,13 @@ def _check_refresh(row: dict[str, Any]) -> None:
 
 
 def _check_referer(row: dict[str, Any]) -> None:
-    """A Referer that the request has stays, and none is made up; which is policy."""
+    """A Referer that the request has stays unless https leads to http; none is made up."""
     assert row["policy"]
     before = row["request_referer"] and {"Referer": row["request_referer"]}
+    if row["id"] == "redirect/referer/3":
+        request = Request(row["url"], headers=before)
+        assert redirected(request, row["status"], row["location"], 20).headers is None
+        return
     request = Request(row["url"], headers=before)
     assert redirected(request, row["status"], row["location"], 20).headers == before
 
@@ -164,3 +168,32 @@ def test_a_password_is_not_told() -> None:
     with pytest.raises(FetchError, match=r"\*\*\*@www") as caught:
         redirected(request, 302, "/", 20)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        ("https://a.test/b", {"Referer": "https://a.test/?token=1", "X-Api-Key": "k", "X-A": "b"}),
+        ("https://b.test/b", {"Referer": "https://a.test/", "X-A": "b"}),
+        ("https://a.test:8443/b", {"Referer": "https://a.test/", "X-A": "b"}),
+        ("http://a.test/b", {"X-A": "b"}),
+    ],
+)
+def test_headers_that_prove_an_identity_stay_with_their_origin(
+    target: str, headers: dict[str, str]
+) -> None:
+    given = {"Referer": "https://a.test/?token=1", "X-Api-Key": "k", "X-A": "b"}
+    request = Request("https://a.test/", headers=given)
+    assert redirected(request, 302, target, 20).headers == headers
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *((name, True) for name in ("Authorization", "Cookie", "X-Auth-Token", "X-API-Key")),
+        *((name, True) for name in ("X-CSRF-Token", "X-XSRF", "apikey", "X-Session-Id")),
+        *((name, False) for name in ("Accept", "User-Agent", "Accept-Language", "Referer", "DNT")),
+    ],
+)
+def test_headers_that_prove_an_identity_are_known_by_name(name: str, expected: bool) -> None:
+    assert is_credential(name) is expected
