@@ -60,7 +60,7 @@ class Settings:
     follow_logout: bool = False
     """Follow links that seem to log out."""
     follow_destructive: bool = False
-    """Follow links that seem to delete or end something."""
+    """Follow links that seem to change something."""
 
     # One fetch
     timeout: float = 60.0

@@ -60,6 +60,8 @@ class Spider:
     """The type of all items; an item that does not fit goes to ``rejected.jsonl``."""
     logout_urls: Sequence[str | re.Pattern[str]] = ()
     """Further links that log out: text that occurs in the URL, or ``re.compile(…)``."""
+    safe_urls: Sequence[str | re.Pattern[str]] = ()
+    """Links to follow although they look as if they logged out or changed something."""
     retry: RetryRule | Sequence[RetryRule] = ()
     """When failed requests are retried, in rules of tenacity: ``stop_after_attempt(5)``, or a tuple
     of a ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings count for those it omits."""

@@ -21,7 +21,7 @@ from crawler.scope import Scope
 from crawler.spider import Spider
 from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.request_filter import RequestFilter
-from crawler.worker.unsafe_links import validate
+from crawler.worker.unsafe.links import compiled
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ class Seeder:
         self._filter = RequestFilter(
             spider, scope, CrawlLimits(), names
         )  # no limit counts for seeds
-        validate(spider.logout_urls)  # before the workers start, which compile them
+        for name in ("logout_urls", "safe_urls"):  # before the workers start, which compile them
+            compiled(name, getattr(spider, name))
         self._added_before = bool(job.store.meta.get("seeds_added", False))
         self._taken = 0
         # By an earlier run that was killed while it added them: none is added a second time.

@@ -35,7 +35,9 @@ class ResultCollector:
         try:
             for output in outputs(result, request.callback):
                 if isinstance(output, Request):
-                    new = self._filter.accept(output, request.depth + 1, len(requests))
+                    new = self._filter.accept(
+                        output, request.depth + 1, len(requests), page=request.url
+                    )
                     if new is not None:
                         requests.append(new)
                 elif is_item(output):

@@ -15,7 +15,7 @@ from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
-from crawler.worker.unsafe_links import MEANING, WAY_OUT, UnsafeLinkFilter
+from crawler.worker.unsafe.links import UnsafeLinkFilter
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +56,13 @@ class RequestFilter:
         self._plain_callbacks: set[str] = set()
         """Callbacks that are called with the response alone, and may be."""
 
-    def accept(self, request: Request, depth: int, number: int = 0) -> NewRequest | None:
+    def accept(
+        self, request: Request, depth: int, number: int = 0, *, page: str = ""
+    ) -> NewRequest | None:
         """Return ``request`` for the frontier; None if out of scope, unsafe, sent or over a limit.
 
-        ``number`` is the number of new requests that its page has yielded before.
+        ``number`` is the number of new requests that its page has yielded before, ``page`` the URL
+        of that page.
 
         Raises SpiderError if the request has no callback of the spider, no http(s) URL, an unknown
         account, or values that are not plain data.
@@ -76,7 +79,7 @@ class RequestFilter:
             )
         request.url = url
         request.depth = request.depth or depth
-        new_request = self._checked(request, number)
+        new_request = self._checked(request, number, page)
         if plain and new_request is not None:
             self._remember(url)
         return new_request
@@ -84,9 +87,9 @@ class RequestFilter:
     def accept_seed(self, request: Request) -> NewRequest | None:
         """Return a seed for the frontier, as ``accept`` does; its URL is normalised already."""
         self._check_callback(request)
-        return self._checked(request, 0)
+        return self._checked(request, 0, "")
 
-    def _checked(self, request: Request, number: int) -> NewRequest | None:
+    def _checked(self, request: Request, number: int, page: str) -> NewRequest | None:
         url = request.url
         if self._scope is not None and not self._scope.allows(url):
             return None
@@ -95,7 +98,7 @@ class RequestFilter:
             return None
         if request.account and request.account not in self._accounts:
             raise SpiderError(_no_account(request.account, self._accounts))
-        if self._safety is not None and self._is_unsafe(request, self._safety):
+        if self._safety is not None and self._is_unsafe(request, page, self._safety):
             return None
         if not self._limits.allows_another(number):
             self._count_skipped("max_requests_per_page", url)
@@ -115,18 +118,23 @@ class RequestFilter:
     def _count_skipped(self, setting: str, url: str) -> None:
         self.skipped_by_limit.add(setting, url, getattr(self._limits, setting))
 
-    def _is_unsafe(self, request: Request, safety: UnsafeLinkFilter) -> bool:
-        """Return True for a link that would log out or delete something; log each URL once."""
+    def _is_unsafe(self, request: Request, page: str, safety: UnsafeLinkFilter) -> bool:
+        """Return True for a link that may act; log each URL once."""
         if request.method != "GET" or request.safe:
             return False
         url = request.url
-        why = safety.danger(url)
-        if why and url not in self._warned:
-            log.warning("not followed: %s, %s (%s)", urls.redacted(url), MEANING[why], WAY_OUT[why])
+        objection = safety.objection(url, page)
+        if objection is not None and url not in self._warned:
+            log.warning(
+                "not followed: %s, %s (%s)",
+                urls.redacted(url),
+                objection.meaning,
+                objection.way_out,
+            )
             self.skipped_unsafe += 1
             if len(self._warned) < MOST_SENT:
                 self._warned.add(url)
-        return bool(why)
+        return objection is not None
 
     def _remember(self, url: str) -> None:
         if len(self._sent) >= MOST_SENT or self._sent_length >= MOST_SENT * USUAL_LENGTH:

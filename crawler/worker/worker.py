@@ -59,7 +59,7 @@ from crawler.worker.fetcher import Fetcher
 from crawler.worker.hosts import HostInfo
 from crawler.worker.request_filter import RequestFilter, encoded
 from crawler.worker.session_pool import SessionPool
-from crawler.worker.unsafe_links import UnsafeLinkFilter
+from crawler.worker.unsafe.links import UnsafeLinkFilter
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,9 @@ class Worker:
         self._fetcher = Fetcher(settings, self._watchdog)
         self._accounts = {account.name: account for account in accounts}
         self._safety = (
-            UnsafeLinkFilter.of(spider.logout_urls, settings) if spider.logs_in() else None
+            UnsafeLinkFilter.of(spider.logout_urls, spider.safe_urls, settings)
+            if spider.logs_in()
+            else None
         )
         self._limits = CrawlLimits.of(settings)
         request_filter = RequestFilter(

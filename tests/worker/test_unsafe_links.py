@@ -15,7 +15,7 @@ from crawler import Request, Spider, urls
 from crawler.cli.report import summary_text
 from crawler.errors import FetchError, SpiderError
 from crawler.job.lookup import job_status
-from crawler.worker.unsafe_links import UnsafeLinkFilter
+from crawler.worker.unsafe.links import UnsafeLinkFilter
 from tests.jobs import failures, items, run_job, values
 from tests.sites import Reply, Site, links, redirect
 
@@ -62,7 +62,8 @@ HARMLESS = """
 def objection(path: str, **options: Any) -> str:
     url = urls.normalise(HOME + path)
     assert url is not None
-    return UnsafeLinkFilter(**options).danger(url)
+    found = UnsafeLinkFilter(**options).objection(url)
+    return "" if found is None else found.effect
 
 
 @pytest.mark.parametrize("path", LOGS_OUT.split())
@@ -88,14 +89,15 @@ def test_a_link_may_be_both() -> None:
 
 
 def test_the_host_says_nothing() -> None:
-    assert UnsafeLinkFilter().danger("https://logout.example/") == ""
-    assert UnsafeLinkFilter().danger("https://delete.example") == ""
+    assert UnsafeLinkFilter().objection("https://logout.example/") is None
+    assert UnsafeLinkFilter().objection("https://delete.example") is None
 
 
 @given(st.text())
 def test_no_url_is_too_strange(text: str) -> None:
     for url in (HOME + "/" + text, HOME + "/?" + text, text):
-        assert UnsafeLinkFilter(["x"]).danger(url) in {"", "logs out", "destructive"}
+        found = UnsafeLinkFilter(["x"]).objection(url)
+        assert found is None or found.effect in {"logs out", "destructive"}
 
 
 # What the spider adds
@@ -105,7 +107,7 @@ def test_text_of_the_spider_stands_anywhere_in_the_url() -> None:
     own = ["/member.php?do=bye", "//exit."]
     assert objection("/member.php?do=bye&s=1", logout_urls=own) == "logs out"
     assert objection("/memberXphp?do=bye", logout_urls=own) == ""
-    assert UnsafeLinkFilter(own).danger("https://exit.example/") == "logs out"
+    assert UnsafeLinkFilter(own).objection("https://exit.example/") == ("logs out", "//exit\\.")
     assert objection("/member.php?do=bye", logout_urls=own, follow_logout=True) == ""
 
 
@@ -124,6 +126,17 @@ def test_one_alone_need_not_be_a_list() -> None:
 def test_what_is_no_pattern_is_an_error(wrong: Any) -> None:
     with pytest.raises(SpiderError, match=r"logout_urls holds .*re\.compile"):
         UnsafeLinkFilter([wrong])
+    with pytest.raises(SpiderError, match=r"safe_urls holds .*re\.compile"):
+        UnsafeLinkFilter(safe_urls=[wrong])
+
+
+def test_safe_urls_of_the_spider_are_followed() -> None:
+    own = ["?do=edit&id=", re.compile(r"/posts/\d+/publish$")]
+    assert objection("/a?do=edit&id=5", safe_urls=own) == ""
+    assert objection("/a?do=revert&id=5", safe_urls=own) == "destructive"
+    assert objection("/posts/5/publish", safe_urls=own) == ""
+    assert objection("/posts/5/delete", safe_urls=own) == "destructive"
+    assert objection("/logout", safe_urls=["/logout"], logout_urls=["/logout"]) == ""
 
 
 # Redirects
@@ -144,6 +157,11 @@ def test_redirects() -> None:
     assert check("GET", "/a", "GET", "/logout") == "logs out"
     assert check("POST", "/a", "GET", "/logout") == "logs out"
     assert check("GET", "/a", "GET", "/delete/1") == "destructive"
+
+
+def test_redirects_to_a_token() -> None:
+    assert check("GET", "/a", "GET", "/start?token=abc") == ""
+    assert check("GET", "/a", "GET", "/start?do=revert&token=abc") == "destructive"
 
 
 def test_redirects_of_what_was_meant() -> None:
