@@ -15,4 +15,8 @@ SPELLINGS = {
     repr(PASSWORD)[1:-1],
     ascii(PASSWORD)[1:-1],
     PASSWORD.replace("\\", "\\\\").replace('"', '\\"'),
+    html.escape(html.escape(PASSWORD)),
+    "".join(f"&#{ord(char)};" for char in PASSWORD),
+    "".join(f"\\u{ord(char):04x}" for char in PASSWORD),
+    quote(quote(PASSWORD)),
 }

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import json
 import logging
-import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
 
 from crawler.session.credentials import Secret
+from crawler.session.spellings import MARKS, Spellings
 
 MASK = "*****"
 MIN_LENGTH = 3
 """Shorter texts are not masked: they are part of half of all words, and hardly secret."""
-ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
-"""Encodings in which a saved page may contain a secret."""
 
 
 class Mask(logging.Filter):
@@ -29,7 +24,8 @@ class Mask(logging.Filter):
         super().__init__()
         self._watched = list(secrets)
         self._typed: set[str] = set()
-        self._cache: tuple[frozenset[str], re.Pattern[str] | None] = (frozenset(), None)
+        self._in_text: dict[str, Spellings[str]] = {}
+        self._in_bytes: dict[str, Spellings[bytes]] = {}
 
     def watch(self, secrets: Iterable[Secret]) -> None:
         """Mask these too, each as soon as its text is known."""
@@ -43,17 +39,35 @@ class Mask(logging.Filter):
 
     def __call__(self, text: str) -> str:
         """Return ``text`` with stars."""
-        pattern = self._current_pattern()
-        return text if pattern is None else pattern.sub(MASK, text)
+        secrets = self._texts()
+        escaped = bool(secrets) and any(mark in text for mark in MARKS)
+        for secret in secrets:
+            spellings = self._in_text.get(secret)
+            if spellings is None:
+                spellings = self._in_text[secret] = Spellings(secret, str)
+            text = spellings.mask(text, MASK, escaped=escaped)
+        return text
 
     def page(self, body: bytes) -> bytes:
         """Return the body of a page with stars, in any encoding."""
-        for spelling in _spellings(self._texts()):
-            for encoding in ENCODINGS:
-                data = spelling.encode(encoding, "ignore")
-                if len(data) >= MIN_LENGTH:
-                    body = body.replace(data, MASK.encode(encoding))
+        for secret in self._texts():
+            spellings = self._in_bytes.get(secret)
+            if spellings is None:
+                spellings = self._in_bytes[secret] = Spellings(secret, bytes)
+            body = spellings.mask(body, MASK.encode())
+        if b"\0" in body:
+            for encoding in ("utf-16-le", "utf-16-be"):
+                body = self._in_encoding(body, encoding)
         return body
+
+    def _in_encoding(self, body: bytes, encoding: str) -> bytes:
+        """Return the body with stars where it is text in ``encoding``, of two bytes a character."""
+        even = len(body) // 2 * 2
+        text = body[:even].decode(encoding, "surrogatepass")
+        masked = self(text)
+        if masked == text:
+            return body
+        return masked.encode(encoding, "surrogatepass") + body[even:]
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, with stars."""
@@ -65,34 +79,11 @@ class Mask(logging.Filter):
         record.stack_info = record.stack_info and self(record.stack_info)
         return True
 
-    def _texts(self) -> frozenset[str]:
+    def _texts(self) -> list[str]:
+        """Return the secrets, long ones first, as one may be the beginning of another."""
         watched = (secret.known() or "" for secret in tuple(self._watched))
-        texts = (*watched, *tuple(self._typed))
-        return frozenset(text for text in texts if len(text) >= MIN_LENGTH)
-
-    def _current_pattern(self) -> re.Pattern[str] | None:
-        texts = self._texts()
-        cached_texts, pattern = self._cache
-        if texts != cached_texts:
-            pattern = re.compile("|".join(map(re.escape, _spellings(texts))))
-            self._cache = texts, pattern
-        return pattern
+        texts = {text for text in (*watched, *tuple(self._typed)) if len(text) >= MIN_LENGTH}
+        return sorted(texts, key=lambda text: (-len(text), text))
 
     def __reduce__(self) -> tuple[type[Mask], tuple[list[Secret]]]:
         return Mask, (self._watched,)
-
-
-def _spellings(secrets: Iterable[str]) -> list[str]:
-    """Return every secret as it may be spelt in a message, a URL, JSON, Python or HTML.
-
-    Long spellings come first, as a secret may be the beginning of another.
-    """
-    spellings: set[str] = set()
-    for text in secrets:
-        quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
-        quoted |= {re.sub("%..", lambda code: code[0].lower(), url) for url in quoted}
-        literals = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-        literals |= {repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode())[2:-1]}
-        markup = {html.escape(text), html.escape(text, quote=False)}
-        spellings |= {text, *quoted, *literals, *markup}
-    return sorted(spellings, key=lambda spelling: (-len(spelling), spelling))

@@ -54,6 +54,9 @@ class Throttle:
         self._last_at = time.monotonic()
 
 
+MIN_TOKEN = 6
+"""Characters of a header's value that is masked; shorter ones are words such as ``none``."""
+
 MAX_REDIRECT_BODY = 64 * 1024
 """Bytes that are read of a redirect's own body, which nothing uses."""
 
@@ -267,12 +270,24 @@ class Session(Transport):
         self.hide_credentials()
 
     def hide_credentials(self) -> None:
-        """Mask the passwords that the spider has set on the session."""
+        """Mask the passwords and tokens that the spider has set on the session."""
         auth = self.auth[1] if isinstance(self.auth, tuple) else getattr(self.auth, "password", "")
         proxies = (urlsplit(proxy).password for proxy in self.proxies.values())
         for password in (auth, *proxies):
             if isinstance(password, str):
                 self.mask.add(password)
+        self._mask_headers(self._text_headers())
+
+    def _mask_headers(self, headers: Mapping[str, str]) -> None:
+        """Mask the tokens in ``headers``: the whole value, without a scheme such as ``Bearer``."""
+        for name, value in headers.items():
+            if name.lower() == "cookie":
+                tokens = [pair.strip().partition("=")[2] for pair in value.split(";")]
+            else:
+                tokens = [value.strip().rpartition(" ")[2]] if is_credential(name) else []
+            for token in tokens:
+                if len(token) >= MIN_TOKEN:
+                    self.mask.add(token)
 
     def load(self, update: SessionUpdate, *, now: float = math.inf) -> None:
         """Take over cookies and login state from the store; ``now`` is the wall-clock time."""
@@ -280,6 +295,7 @@ class Session(Transport):
         self._stored_login = update.login
         self.progress.restore(update.login, now)
         self.headers.update(update.login.headers)
+        self._mask_headers(update.login.headers)
         self.state = copy.deepcopy(update.login.state)
         self.credentials.restore(update.login.origins)
 
@@ -290,6 +306,7 @@ class Session(Transport):
         changed = login != self._stored_login
         if changed:
             self._stored_login = login
+            self._mask_headers(login.headers)
         if not cookies and not changed:
             return None
         return SessionChange(self.key, cookies, login if changed else None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from crawler import Session, Spider
+from crawler.settings import Settings
 from tests.jobs import Title, items, rows, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 
@@ -259,3 +260,14 @@ class Unprepared(Title):
 
     def prepare(self, session: Session) -> None:
         session.headers["X-Key"] = os.environ["NO_SUCH_VARIABLE"]
+
+
+def test_tokens_in_headers_are_masked() -> None:
+    with Session("account", Settings(delay=0)) as session:
+        session.headers["Authorization"] = "Bearer t0ken/of'ada"
+        session.headers["X-Api-Key"] = "k3y-of-ada"
+        session.headers["Cookie"] = "sid=0a1b2c3d; lang=swedish"
+        session.headers["X-Lang"] = "swedes"
+        session.pop_changes()
+        text = "t0ken/of'ada t0ken%2fof&#39;ada k3y-of-ada 0a1b2c3d swedes Bearer"
+        assert session.mask(text) == "***** ***** ***** ***** swedes Bearer"
