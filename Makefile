@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill hostile torture fuzz conformance map clean
+.PHONY: demo test check format bench bench-quick kill hostile applications torture fuzz conformance map clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -52,6 +52,10 @@ fuzz: $(VENV)/.installed
 # Crawl a web where every host is hostile, and write what that takes: docs/hostile.md.
 hostile: $(VENV)/.installed
 	$(BIN)/python -m tests.hostile
+
+# Follow all links of real applications, as a member with rights to write, however many they are.
+applications: $(VENV)/.installed
+	FOLLOWED_PAGES=20000 $(BIN)/pytest tests/apps/test_member_sites.py -k everything --timeout 3600 $(ARGS)
 
 # Read the public vectors and write what was made of them to docs/conformance.md.
 conformance: $(VENV)/.installed
