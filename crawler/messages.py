@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from crawler.records import Cookie, FailureReport, LoginState, NewRequest, RobotsFile
+from crawler.records import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, SkippedLink
 
 
 class SessionUpdate(msgspec.Struct, array_like=True):
@@ -106,8 +106,8 @@ class Output(msgspec.Struct, array_like=True):
     rejected: bytes = b""
     rejected_count: int = 0
     requests: list[NewRequest] = []
-    skipped_unsafe: int = 0
-    """Links that seem to log out or delete something."""
+    skipped_unsafe: list[SkippedLink] = []
+    """Links that seem to log out or change something."""
     skipped_by_limit: dict[str, int] = {}
     """Requests that a limit rejected, by the name of its setting."""
 

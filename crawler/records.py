@@ -164,6 +164,32 @@ class SessionRecord(NamedTuple):
     usage: Usage = Usage()
 
 
+class SkippedLink(msgspec.Struct, array_like=True):
+    """A link that is not followed, as a GET of it may act."""
+
+    fingerprint: bytes
+    shape: str
+    """The part of the URL that it shares with its like, ``/posts/{n}/delete``."""
+    effect: str
+    """The effect that the link seems to have, as the cause of a failure is named."""
+    sign: str
+    """The part of the URL or of the page that shows the effect."""
+    example: str
+    """The URL, without its secrets."""
+
+
+class SkippedShape(NamedTuple):
+    """The links of one shape that were not followed."""
+
+    shape: str
+    links: int
+    """The number of these links; each counts once."""
+    effect: str
+    sign: str
+    example: str
+    """The URL of the first of them, without its secrets."""
+
+
 class FailedRequest(NamedTuple):
     """A request that failed for good."""
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from crawler.records import SkippedShape
 from crawler.text import count
 
 State = Literal["running", "stopped", "finished"]
@@ -84,6 +85,8 @@ class Summary(msgspec.Struct):
     new_seeds: int
     already_finished: bool
     """The job had nothing to do: an earlier run had finished it."""
+    skipped: list[SkippedShape] = []
+    """The unsafe links that were not followed, by their shape, the most frequent first."""
     waits_for: str = ""
     """The hosts whose robots.txt is unavailable, each with its cause."""
     last_failure: str = ""

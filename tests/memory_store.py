@@ -25,8 +25,12 @@ from crawler.records import (
     PendingRow,
     QueuedRequest,
     SessionRecord,
+    SkippedLink,
+    SkippedShape,
 )
 from crawler.store.protocols import (
+    MOST_SHAPES,
+    OTHER_SHAPES,
     AccountStore,
     FailureStore,
     HostStore,
@@ -34,6 +38,7 @@ from crawler.store.protocols import (
     QueueStore,
     SeenStore,
     SessionStore,
+    SkippedStore,
     Store,
 )
 
@@ -56,6 +61,8 @@ class Tables:
     seen: dict[bytes, str] = field(default_factory=dict)
     final: dict[bytes, str] = field(default_factory=dict)
     failures: list[FailedRequest] = field(default_factory=list)
+    skipped: set[bytes] = field(default_factory=set)
+    shapes: dict[str, SkippedShape] = field(default_factory=dict)
     sessions: dict[str, SessionRecord] = field(default_factory=dict)
 
     def copy(self) -> Tables:
@@ -81,6 +88,7 @@ class MemoryStore(Store):
         self.queue = MemoryQueue(self)
         self.seen = MemorySeen(self)
         self.failures = MemoryFailures(self)
+        self.skipped = MemorySkipped(self)
         self.sessions = MemorySessions(self)
 
     @property
@@ -301,6 +309,26 @@ class MemoryFailures(Group, FailureStore):
     def by_cause(self) -> dict[str, int]:
         counts = Counter(failed.report.cause for failed in self._store.tables.failures)
         return dict(sorted(counts.items(), key=lambda count: (-count[1], count[0])))
+
+
+class MemorySkipped(Group, SkippedStore):
+    def add(self, links: Iterable[SkippedLink]) -> int:
+        tables = self._store.changes
+        new = 0
+        for link in links:
+            if link.fingerprint in tables.skipped:
+                continue
+            tables.skipped.add(link.fingerprint)
+            new += 1
+            has_room = link.shape in tables.shapes or len(tables.shapes) < MOST_SHAPES
+            shape = link.shape if has_room else OTHER_SHAPES
+            first = SkippedShape(shape, 0, link.effect, link.sign, link.example)
+            row = tables.shapes.get(shape, first)
+            tables.shapes[shape] = row._replace(links=row.links + 1)
+        return new
+
+    def shapes(self) -> list[SkippedShape]:
+        return sorted(self._store.tables.shapes.values(), key=lambda row: (-row.links, row.shape))
 
 
 class MemorySessions(Group, SessionStore):

@@ -28,7 +28,7 @@ from crawler.errors import CrawlerError, SystemResourceError, UsageError
 from crawler.gc_tuning import freeze
 from crawler.job.config import RunConfig
 from crawler.job.folder import LOG
-from crawler.job.lookup import failed_pages, folder_of, job_status
+from crawler.job.lookup import failed_pages, folder_of, job_status, skipped_links
 from crawler.job.record import read_record
 from crawler.job.spider_loader import FOLDER, available
 from crawler.session.credentials import in_environment
@@ -200,8 +200,9 @@ def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
 @commands.command(short_help="How far a job is.")
 @click.argument("job", required=False)
 @click.option("--failed", is_flag=True, help="List the failed pages by cause.")
+@click.option("--skipped", is_flag=True, help="List the links that were not followed, by shape.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(job: str | None, failed: bool, as_json: bool) -> None:
+def status(job: str | None, failed: bool, skipped: bool, as_json: bool) -> None:
     """Show how far JOB is, be it running, stopped or finished.
 
     JOB is a name under data/jobs or a folder; by default the job that was run last.
@@ -212,10 +213,14 @@ def status(job: str | None, failed: bool, as_json: bool) -> None:
         fields["waiting"] = session_commands.waiting(folder)
     if failed and as_json:
         fields["failed_pages"] = list(map(asdict, failed_pages(folder)))
+    if skipped and as_json:
+        fields["skipped_links"] = [shape._asdict() for shape in skipped_links(folder)]
     if as_json:
         click.echo(report.status_json(fields, folder))
     elif failed:
         click.echo(printable(report.failures_text(failed_pages(folder))))
+    elif skipped:
+        click.echo(printable(report.skipped_text(skipped_links(folder))))
     else:
         click.echo(printable(report.status_text(fields, folder)))
 

@@ -13,9 +13,17 @@ from typing import Any
 from crawler.job.folder import LOG
 from crawler.job.session_admin import SessionInfo
 from crawler.job.spider_loader import Listing
-from crawler.records import FailureReport
+from crawler.records import FailureReport, SkippedShape
 from crawler.stats import Counters, Summary, robots_message
 from crawler.text import count, display_path
+
+MOST_SHAPES = 5
+"""Shapes of unsafe links that the summary names."""
+MEANING = {"logs out": "seems to log out", "destructive": "seems to change something"}
+ALLOW = (
+    "Request(url, safe=True) follows a link all the same, safe_urls of the spider its like, "
+    "and the settings follow_logout and follow_destructive all of their kind."
+)
 
 
 def summary_text(summary: Summary) -> str:
@@ -32,7 +40,9 @@ def summary_text(summary: Summary) -> str:
         facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
         facts["see"] = command("crawl", "status", display_path(summary.log.parent), "--failed")
     if counters.skipped_unsafe:
-        facts["skipped"] = f"{count(counters.skipped_unsafe, 'unsafe link')}, named in the log"
+        folder = display_path(summary.log.parent)
+        facts["skipped"] = _skipped(counters.skipped_unsafe, summary.skipped)
+        facts["list"] = command("crawl", "status", folder, "--skipped")
     if counters.skipped_by_limit:
         facts["left out"] = _left_out(counters.skipped_by_limit)
     if summary.bad_seeds:
@@ -41,6 +51,14 @@ def summary_text(summary: Summary) -> str:
     if summary.log.exists() and summary.log.stat().st_size:
         facts["log"] = display_path(summary.log)
     return "\n".join([*lines, *_aligned(facts)])
+
+
+def _skipped(number: int, shapes: Sequence[SkippedShape]) -> str:
+    """Name the unsafe links that were not followed, each shape once."""
+    named = ", ".join(f"{row.links:,} {row.shape}" for row in shapes[:MOST_SHAPES])
+    further = len(shapes) - MOST_SHAPES
+    more = f", and {count(further, 'further shape')}" if further > 0 else ""
+    return f"{count(number, 'unsafe link')}{': ' if named else ''}{named}{more}"
 
 
 def _left_out(by_limit: dict[str, int]) -> str:
@@ -91,7 +109,8 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
         "time": f"{duration(status['seconds'])} of running, started {_local(status['started'])}",
     }
     if status["skipped_unsafe"]:
-        facts["skipped"] = f"{count(status['skipped_unsafe'], 'unsafe link')}, named in the log"
+        facts["skipped"] = count(status["skipped_unsafe"], "unsafe link")
+        facts["list"] = command("crawl", "status", display_path(folder), "--skipped")
     if status["skipped_by_limit"]:
         facts["left out"] = _left_out(status["skipped_by_limit"])
     if status["state"] == "running":
@@ -146,6 +165,17 @@ def failures_text(reports: Sequence[FailureReport]) -> str:
         if failed[0].traceback:
             parts += ["", textwrap.indent(failed[0].traceback.rstrip(), "    "), ""]
     return "\n".join(parts).rstrip() or "no page has failed"
+
+
+def skipped_text(shapes: Sequence[SkippedShape]) -> str:
+    """Return the links that were not followed as they may act, a paragraph for each shape."""
+    paragraphs = [
+        f"{row.links:,} {row.shape}\n  {MEANING[row.effect]}, by {row.sign!r}\n  {row.example}"
+        for row in shapes
+    ]
+    if not shapes:
+        return "every link was followed that the limits and the scope allow"
+    return "\n".join([*paragraphs, "", ALLOW])
 
 
 def list_text(listings: Sequence[Listing], folder: Path) -> str:

@@ -121,7 +121,7 @@ class Committer:
         self, output: Output, final_page: NewRequest | None, outputs: list[Output]
     ) -> None:
         counters = self._job.counters
-        counters.skipped_unsafe += output.skipped_unsafe
+        counters.skipped_unsafe += self._store.skipped.add(output.skipped_unsafe)
         for name, count in output.skipped_by_limit.items():
             counters.skipped_by_limit[name] = counters.skipped_by_limit.get(name, 0) + count
         if final_page is not None and not self._store.seen.add_final(final_page):

@@ -244,6 +244,7 @@ class Engine:
             rejected=self._job.rejected_output,
             log=self._job.log,
             failures=failures.by_cause(),
+            skipped=self._job.store.skipped.shapes(),
             login_errors=self._outcomes.login_errors,
             bad_seeds=self._seeder.bad,
             new_seeds=self._seeder.new,

@@ -12,7 +12,7 @@ from crawler.errors import JobError
 from crawler.job.folder import JOBS, STORE, folder_for
 from crawler.job.lock import is_held
 from crawler.job.record import JobRecord, reader
-from crawler.records import FailureReport
+from crawler.records import FailureReport, SkippedShape
 from crawler.stats import Counters, State, status
 
 MOST_FAILURES = 1000
@@ -60,6 +60,12 @@ def failed_pages(folder: Path) -> list[FailureReport]:
     """Return the reports of a job's failed pages, the last ones first."""
     with reader(folder) as store:
         return [failed.report for failed in store.failures.latest(MOST_FAILURES)]
+
+
+def skipped_links(folder: Path) -> list[SkippedShape]:
+    """Return the unsafe links that a job did not follow, by their shape."""
+    with reader(folder) as store:
+        return store.skipped.shapes()
 
 
 def _last_job() -> Path:

@@ -19,7 +19,13 @@ from crawler.records import (
     PendingRow,
     QueuedRequest,
     SessionRecord,
+    SkippedLink,
+    SkippedShape,
 )
+
+MOST_SHAPES = 1000
+"""Shapes of skipped links that are counted apart."""
+OTHER_SHAPES = "other"
 
 
 class MetaStore(Protocol):
@@ -149,6 +155,19 @@ class FailureStore(Protocol):
         """Return the number of failures of each cause, the most frequent first."""
 
 
+class SkippedStore(Protocol):
+    """The links that are not followed, as a GET of them may act; each counts once."""
+
+    def add(self, links: Iterable[SkippedLink]) -> int:
+        """Count links by their shape, and return the number of those that are new.
+
+        Beyond ``MOST_SHAPES`` shapes, links of further ones are counted under the shape ``other``.
+        """
+
+    def shapes(self) -> list[SkippedShape]:
+        """Return the shapes, the most frequent first."""
+
+
 class SessionStore(Protocol):
     """The cookies and login states of the sessions."""
 
@@ -171,6 +190,7 @@ class Store(Protocol):
     queue: QueueStore
     seen: SeenStore
     failures: FailureStore
+    skipped: SkippedStore
     sessions: SessionStore
 
     def transaction(self, *, synced: bool = False) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import logging
 from collections.abc import Collection
@@ -10,17 +11,20 @@ import msgspec
 
 from crawler import urls
 from crawler.errors import SpiderError
-from crawler.records import NewRequest
+from crawler.records import NewRequest, SkippedLink
 from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
-from crawler.worker.unsafe.links import UnsafeLinkFilter
+from crawler.worker.unsafe.links import Objection, UnsafeLinkFilter
+from crawler.worker.unsafe.shapes import LONGEST, masked, shape_of
 
 log = logging.getLogger(__name__)
 
 MOST_SENT = 100_000
 """URLs that a worker remembers, so that it sends them to the frontier once."""
+MOST_SHAPES = 1000
+"""Shapes of unsafe links whose first one a worker logs."""
 USUAL_LENGTH = 200
 """The expected length of a URL in characters; if they are longer, fewer are remembered."""
 
@@ -47,9 +51,10 @@ class RequestFilter:
         self._scope = scope
         self._limits = limits
         self._safety = safety
-        self.skipped_unsafe = 0
+        self.skipped_unsafe: list[SkippedLink] = []
         self.skipped_by_limit = SkipCounter()
-        self._warned: set[str] = set()
+        self._skipped: set[str] = set()
+        self._logged_shapes: set[str] = set()
         self._sent: set[str] = set()
         self._sent_length = 0
         self._callbacks: dict[str, inspect.Signature] = {}
@@ -105,36 +110,54 @@ class RequestFilter:
             return None
         return encoded(request)
 
-    def pop_skipped(self) -> tuple[int, dict[str, int]]:
-        """Return how many links were skipped since the last call: unsafe ones, and by limit."""
-        skipped_unsafe, self.skipped_unsafe = self.skipped_unsafe, 0
+    def pop_skipped(self) -> tuple[list[SkippedLink], dict[str, int]]:
+        """Return the unsafe links skipped since the last call, and the number by limit."""
+        skipped_unsafe, self.skipped_unsafe = self.skipped_unsafe, []
         return skipped_unsafe, self.skipped_by_limit.pop_counts()
 
     def forget(self) -> None:
         """Accept all URLs again, since the last requests may have been dropped."""
         self._sent.clear()
         self._sent_length = 0
+        self._skipped.clear()
 
     def _count_skipped(self, setting: str, url: str) -> None:
         self.skipped_by_limit.add(setting, url, getattr(self._limits, setting))
 
     def _is_unsafe(self, request: Request, page: str, safety: UnsafeLinkFilter) -> bool:
-        """Return True for a link that may act; log each URL once."""
+        """Return True for a link that may act; list each URL once."""
         if request.method != "GET" or request.safe:
             return False
         url = request.url
         objection = safety.objection(url, page)
-        if objection is not None and url not in self._warned:
+        if objection is None:
+            return False
+        if url not in self._skipped:
+            self._list_skipped(url, objection)
+        return True
+
+    def _list_skipped(self, url: str, objection: Objection) -> None:
+        """Add a link to those that are not followed, and log the first of its shape.
+
+        Its tokens may be others each time, so they are no part of its fingerprint.
+        """
+        if len(self._skipped) >= MOST_SENT:
+            self._skipped.clear()
+        self._skipped.add(url)
+        shape, example = shape_of(url), masked(url)
+        fingerprint = hashlib.blake2b(urls.canonical(example).encode(), digest_size=16).digest()
+        link = SkippedLink(fingerprint, shape, objection.effect, objection.sign, example[:LONGEST])
+        self.skipped_unsafe.append(link)
+        if shape not in self._logged_shapes and len(self._logged_shapes) < MOST_SHAPES:
+            self._logged_shapes.add(shape)
+            further = f"; further ones like {shape} are only counted" if "{" in shape else ""
             log.warning(
-                "not followed: %s, %s (%s)",
-                urls.redacted(url),
+                "not followed: %s, %s (%s)%s",
+                link.example,
                 objection.meaning,
                 objection.way_out,
+                further,
             )
-            self.skipped_unsafe += 1
-            if len(self._warned) < MOST_SENT:
-                self._warned.add(url)
-        return objection is not None
 
     def _remember(self, url: str) -> None:
         if len(self._sent) >= MOST_SENT or self._sent_length >= MOST_SENT * USUAL_LENGTH:

@@ -383,7 +383,8 @@ def test_the_status_for_people() -> None:
     assert "  failed     3: 2 http 404, 1 timeout" in lines
     assert not any("skipped" in line for line in lines)
     some = status_text({**STATUS, "skipped_unsafe": 2}, Path("data/jobs/books"))
-    assert "  skipped    2 unsafe links, named in the log" in some.splitlines()
+    assert "  skipped    2 unsafe links" in some.splitlines()
+    assert "  list       crawl status data/jobs/books --skipped" in some.splitlines()
     assert lines[-3:] == [
         "  see        crawl status data/jobs/books --failed",
         "  ended      it was stopped",

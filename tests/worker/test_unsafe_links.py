@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Request, Spider, urls
-from crawler.cli.report import summary_text
+from crawler.cli.report import skipped_text, summary_text
 from crawler.errors import FetchError, SpiderError
-from crawler.job.lookup import job_status
+from crawler.job.lookup import job_status, skipped_links
 from crawler.worker.unsafe.links import UnsafeLinkFilter
+from tests.commands import Command
 from tests.jobs import failures, items, run_job, values
 from tests.sites import Reply, Site, links, redirect
 
@@ -219,7 +221,8 @@ def test_a_logged_in_job_leaves_them_alone_and_says_so(tmp_path: Path, site: Sit
     summary = run_job(Member, tmp_path, site.url + "/")
     assert paths(site) == {"/", "/1", "/2", "/articles/how-to-delete-files"}
     assert summary.counters.skipped_unsafe == 3
-    assert "skipped    3 unsafe links, named in the log" in summary_text(summary)
+    shapes = "1 /bye, 1 /items/{n}/delete, 1 /logout"
+    assert f"skipped    3 unsafe links: {shapes}\n" in summary_text(summary)
     assert job_status(tmp_path)["skipped_unsafe"] == 3
     assert summary.counters.pending == summary.counters.failed == 0
     log = (tmp_path / "run.log").read_text()
@@ -306,3 +309,81 @@ def test_a_wrong_pattern_is_told_before_anything_is_asked(tmp_path: Path, site: 
     with pytest.raises(SpiderError, match="logout_urls holds 5"):
         run_job(Wrong, tmp_path, site.url + "/")
     assert site.log == []
+
+
+# What was skipped, as it is listed
+
+
+def a_wiki(site: Site, pages: int) -> None:
+    """A wiki whose pages have a link to revert them, with a token that each page has anew."""
+    site.pages["/"] = links(*(f"/wiki/p{n}" for n in range(pages)))
+    for n in range(pages):
+        reverts = [f"/wiki/p{m}?do=revert&rev={m}&sectok=s{n}" for m in (n, (n + 1) % pages)]
+        site.pages[f"/wiki/p{n}"] = links(*reverts, "/logout", "/wiki/Delete")
+    site.pages["/wiki/Delete"] = "x"
+
+
+def test_links_are_listed_by_their_shape(tmp_path: Path, site: Site) -> None:
+    a_wiki(site, 12)
+    summary = run_job(Member, tmp_path, site.url + "/", workers=2, concurrency=4)
+    assert "/wiki/Delete" in paths(site)
+    assert not any("revert" in path for path in paths(site))
+    assert summary.counters.skipped_unsafe == 13
+    shape = "/wiki/{x}?do=revert&rev={n}&sectok={token}"
+    assert f"  skipped    13 unsafe links: 12 {shape}, 1 /logout\n" in summary_text(summary)
+    assert [(row.shape, row.links, row.sign) for row in skipped_links(tmp_path)] == [
+        (shape, 12, "sectok"),
+        ("/logout", 1, "logout"),
+    ]
+    assert all("&sectok=***" in row.example for row in skipped_links(tmp_path)[:1])
+    text = skipped_text(skipped_links(tmp_path))
+    assert f"12 {shape}\n  seems to change something, by 'sectok'\n" in text
+    assert "safe_urls" in text
+    log = (tmp_path / "run.log").read_text()
+    assert "sectok=s" not in log
+    assert 1 <= log.count(f"further ones like {shape} are only counted") <= 2  # by each worker
+
+
+def test_nothing_skipped_is_said_too() -> None:
+    assert "every link was followed" in skipped_text([])
+
+
+def test_they_are_counted_exactly_by_several_runs(tmp_path: Path, site: Site) -> None:
+    a_wiki(site, 20)
+    for most in (3, 8, 11, None):
+        summary = run_job(Member, tmp_path, site.url + "/", max_pages=most)
+    assert summary.counters.skipped_unsafe == 21
+    assert sum(row.links for row in skipped_links(tmp_path)) == 21
+
+
+def test_safe_urls_follow_them(tmp_path: Path, site: Site) -> None:
+    class Wiki(Member):
+        safe_urls = [re.compile(r"\?do=revert&rev=[0-3]&")]
+
+    a_wiki(site, 6)
+    site.otherwise = lambda visit: "x"
+    run_job(Wiki, tmp_path, site.url + "/")
+    reverted = {path.partition("&")[0] for path in paths(site) if "revert" in path}
+    assert reverted == {f"/wiki/p{n}?do=revert" for n in range(4)}
+
+
+def test_they_are_counted_exactly_through_kills(tmp_path: Path, site: Site) -> None:
+    a_wiki(site, 20)
+    form = '<form method="post" action="/session"><input type="password" name="password"></form>'
+    site.pages["/login"] = form
+    site.pages["/session"] = "welcome"
+    folder = tmp_path / "job"
+
+    def command(kill: str = "") -> Command:
+        arguments = {"origin": site.url}
+        options: dict[str, Any] = {"delay": 0.001, "commit_interval": 0, "arguments": arguments}
+        return Command("Member", folder, site.url + "/", kill=kill, **options)
+
+    for point in ("commit.stored:1", "commit.stored:4", "commit.committed:5", "items.half:3"):
+        victim = command(point)
+        assert victim.wait() == -signal.SIGKILL, f"{point} was never reached: {victim.said}"
+    last = command()
+    assert last.wait() == 0, last.said
+    assert job_status(folder)["skipped_unsafe"] == 21
+    assert [row.links for row in skipped_links(folder)] == [20, 1]
+    assert "skipped    21 unsafe links: 20 /wiki/{x}?do=revert" in last.said

@@ -89,6 +89,17 @@ MIGRATIONS: tuple[str, ...] = (
         rank INTEGER NOT NULL
     );
     """,
+    """
+    -- Links that are not followed, as a GET of them may act, and their number by shape.
+    CREATE TABLE skipped (fingerprint BLOB PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE skipped_shapes (
+        shape TEXT PRIMARY KEY,
+        links INTEGER NOT NULL,
+        effect TEXT NOT NULL,
+        sign TEXT NOT NULL,
+        example TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -1,17 +1,33 @@
-"""The sessions, the failures and the job's own values in SQLite: small, simple tables."""
+"""The sessions, failures, skipped links and the job's own values in SQLite: simple tables."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from crawler.records import Cookie, FailedRequest, FailureReport, LoginState, SessionRecord, Usage
+from crawler.records import (
+    Cookie,
+    FailedRequest,
+    FailureReport,
+    LoginState,
+    SessionRecord,
+    SkippedLink,
+    SkippedShape,
+    Usage,
+)
 from crawler.store.encryption import SessionEncryption
-from crawler.store.protocols import FailureStore, MetaStore, SessionStore
+from crawler.store.protocols import (
+    MOST_SHAPES,
+    OTHER_SHAPES,
+    FailureStore,
+    MetaStore,
+    SessionStore,
+    SkippedStore,
+)
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -20,6 +36,15 @@ ADD_FAILURE = (
 )
 LATEST = "SELECT url, cause, message, traceback, at FROM failed ORDER BY id DESC LIMIT ?"
 BY_CAUSE = "SELECT cause, count(*) AS n FROM failed GROUP BY cause ORDER BY n DESC, cause"
+ADD_SKIPPED = "INSERT OR IGNORE INTO skipped VALUES (?)"
+HAS_SHAPE = (
+    "SELECT EXISTS (SELECT 1 FROM skipped_shapes WHERE shape = ?)"
+    " OR (SELECT count(*) FROM skipped_shapes) < ?"
+)
+COUNT_SHAPE = (
+    "INSERT INTO skipped_shapes VALUES (?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET links = links + 1"
+)
+SHAPES = "SELECT shape, links, effect, sign, example FROM skipped_shapes ORDER BY links DESC, shape"
 SESSION = "SELECT key, cookies, login, usage FROM sessions"
 SAVE_SESSION = (
     "INSERT INTO sessions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
@@ -65,6 +90,27 @@ class SQLiteFailures(FailureStore):
 
     def by_cause(self) -> dict[str, int]:
         return dict(self._db.execute(BY_CAUSE).fetchall())
+
+
+class SQLiteSkipped(SkippedStore):
+    """The tables ``skipped`` and ``skipped_shapes``."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def add(self, links: Iterable[SkippedLink]) -> int:
+        return sum(map(self._add, links))
+
+    def _add(self, link: SkippedLink) -> bool:
+        if not self._db.execute(ADD_SKIPPED, (link.fingerprint,)).rowcount:
+            return False
+        (has_room,) = self._db.execute(HAS_SHAPE, (link.shape, MOST_SHAPES)).fetchone()
+        shape = link.shape if has_room else OTHER_SHAPES
+        self._db.execute(COUNT_SHAPE, (shape, link.effect, link.sign, link.example))
+        return True
+
+    def shapes(self) -> list[SkippedShape]:
+        return [SkippedShape(*row) for row in self._db.execute(SHAPES)]
 
 
 class SQLiteSessions(SessionStore):

@@ -21,7 +21,12 @@ from crawler.store.sqlite.errors import store_error
 from crawler.store.sqlite.hosts import SQLiteAccounts, SQLiteHosts
 from crawler.store.sqlite.queue import RowCounts, SQLiteQueue, SQLiteSeen, count_rows
 from crawler.store.sqlite.schema import TUNING, check_version, migrate
-from crawler.store.sqlite.sessions import SQLiteFailures, SQLiteMeta, SQLiteSessions
+from crawler.store.sqlite.sessions import (
+    SQLiteFailures,
+    SQLiteMeta,
+    SQLiteSessions,
+    SQLiteSkipped,
+)
 
 SHIFT_HOSTS = "UPDATE hosts SET next_at = next_at - ?1, robots_at = robots_at - ?1"
 SHIFT_RETRIES = "UPDATE pending SET due = due - ? WHERE due IS NOT NULL"
@@ -60,6 +65,7 @@ class SQLiteStore(Store):
         self.hosts = SQLiteHosts(db)
         self.accounts = SQLiteAccounts(db, self.hosts, self.queue)
         self.failures = SQLiteFailures(db)
+        self.skipped = SQLiteSkipped(db)
         self.sessions = SQLiteSessions(db, encryption)
         if encryption.unlock(self, key, read_only=read_only):
             self._wipe()

@@ -190,7 +190,7 @@ def _of_path(segments: tuple[str, ...], has_object: bool) -> Signs:
             bits = bits_of_action(segment) & VERB
         if bits & ACTING and not area.files:
             if _logs_out(segments, number, bits, area):
-                logout = logout or segment
+                logout = logout or segment.partition(";")[0]
             if _acts(_Verb(segments, number, bits, is_page, has_object), area):
                 act = act or segment
         area = area.behind(number, bits)
@@ -418,6 +418,16 @@ def _parameter(name: str) -> int:
     if bits_of(name) & VERB:
         bits |= _VERB_NAME
     return bits
+
+
+def is_action_parameter(name: str) -> bool:
+    """Return True for a parameter whose value says what to do: ``do``, ``action``."""
+    return bool(_parameter(name) & (_ACTION | _PLACE))
+
+
+def is_token_parameter(name: str) -> bool:
+    """Return True for a parameter whose value is a token, or may be one."""
+    return bool(_parameter(name) & _ANY_TOKEN) or joined(name) in GROUPS["secrets"]
 
 
 def _verb_of_name(name: str) -> int:
