@@ -94,7 +94,8 @@ class FetchStats(msgspec.Struct, array_like=True):
     size: int = 0
     """The length of the body in bytes, decoded."""
     host_wait: float | None = None
-    """Seconds for which the host refuses requests (429, 503); None if it does not."""
+    """Seconds for which the host refuses requests (429, 503), the least wait of its ``HostClock``;
+    None if it does not refuse."""
 
 
 class Output(msgspec.Struct, array_like=True):

@@ -104,7 +104,7 @@ def _plain(value: Any) -> str:
     """Return a string of BeautifulSoup as a plain one. Raises TypeError for all else."""
     if isinstance(value, str):
         return str(value)
-    raise TypeError(f"there is a {type(value).__name__} in it")
+    raise TypeError(f"it contains a {type(value).__name__}")
 
 
 packed = msgspec.msgpack.Encoder(enc_hook=_plain).encode

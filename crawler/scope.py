@@ -116,7 +116,7 @@ def _checked(pattern: str) -> tuple[str, str]:
     # With a port, a wrong name is not parsed as another part of a valid URL.
     whole = urls.normalise(f"http://{host}:1/") if host and not set(host) & set("@?#\\") else None
     if whole is None or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
-        raise SpiderError(f"allowed_domains holds {pattern!r}, which is no domain: name a host")
+        raise SpiderError(f"allowed_domains holds {pattern!r}, which is not a domain: name a host")
     return _split(urls.netloc(whole))[0], port
 
 

@@ -194,7 +194,7 @@ def from_spider(spider: type) -> dict[str, Any]:
                 near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.87)
                 if near and name != near[0] + "s":
                     raise SettingsError(
-                        f"{spider.__name__}.{name} is no setting: did you mean {near[0]}? "
+                        f"{spider.__name__}.{name} is not a setting: did you mean {near[0]}? "
                         "(If it is the spider's own attribute, give it another name.)"
                     )
     return check(values, where=f"spider {spider.__name__}")

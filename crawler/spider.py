@@ -132,7 +132,7 @@ def callback_signature(spider: Spider, name: str) -> inspect.Signature:
     method: Any = getattr(spider, name, None)
     if not callable(method) or name.startswith("__"):
         raise SpiderError(
-            f"callback {name!r} is no method of {type(spider).__name__}; "
+            f"callback {name!r} is not a method of {type(spider).__name__}; "
             "a request names a method of its spider, or the method's name"
         )
     return inspect.signature(method)

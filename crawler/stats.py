@@ -134,8 +134,8 @@ def status(
 
 
 def robots_message(summary: Summary) -> str:
-    """Say how many requests are pending without a robots.txt, and how to go on."""
+    """Return how many requests are pending without a robots.txt, and how to continue."""
     return (
         f"{count(summary.counters.pending, 'request')} pending, as robots.txt is unavailable at "
-        f"{summary.waits_for}: the same command asks again, and obey_robots=false does without"
+        f"{summary.waits_for}: run the same command to try again, or set obey_robots=false"
     )

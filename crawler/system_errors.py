@@ -12,7 +12,7 @@ from crawler.errors import CrawlerError, JobError, SystemResourceError
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-GO_ON = "then repeat the command: it goes on where it was, and nothing is lost"
+CONTINUE = "then repeat the command: it continues where it stopped, and nothing is lost"
 
 
 def to_crawler_error(error: BaseException, path: Path | None = None) -> CrawlerError | None:
@@ -32,7 +32,7 @@ def to_crawler_error(error: BaseException, path: Path | None = None) -> CrawlerE
     if error.errno in _NOT_ALLOWED:
         return JobError(f"{file}: {error.strerror}; let this user read and write there")
     if error.errno == errno.EIO:
-        return SystemResourceError(f"{file}: {error.strerror}; check the disk, {GO_ON}")
+        return SystemResourceError(f"{file}: {error.strerror}; check the disk, {CONTINUE}")
     return None
 
 
@@ -60,13 +60,13 @@ def too_many_open_files() -> SystemResourceError:
     """Return the error for a process that may not open one more file or socket."""
     return SystemResourceError(
         f"this process may have no more than {_most_handles()} open files and sockets: "
-        f"raise the limit with ulimit -n, or lower concurrency and workers; {GO_ON}"
+        f"raise the limit with ulimit -n, or lower concurrency and workers; {CONTINUE}"
     )
 
 
 def no_room(file: object, reason: str | None) -> SystemResourceError:
     """Return the error for a file that cannot grow."""
-    return SystemResourceError(f"cannot write to {file}: {reason}; free some space, {GO_ON}")
+    return SystemResourceError(f"cannot write to {file}: {reason}; free some space, {CONTINUE}")
 
 
 def _most_handles() -> str:

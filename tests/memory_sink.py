@@ -38,7 +38,7 @@ class MemorySink(Sink):
             raise JobError("the file has lost bytes")
         self.checksum = zlib.crc32(self.file.content[:committed])
         if expected is not None and expected != self.checksum:
-            raise JobError("the file is not as the job left it")
+            raise JobError("the file was changed since the last run of the job")
         rest = self.file.content[committed:]
         if rest and not may_cut:
             raise JobError("the file has bytes more than the job has written")

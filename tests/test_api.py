@@ -152,7 +152,7 @@ def test_start_urls_arguments_and_settings_of_the_class(site: Site) -> None:
         (Title, ["no-such-file.txt"], {}, SeedError, "there is no file"),
         (Title, ["http://127.0.0.1/"], {"dleay": 1}, SettingsError, "did you mean delay"),
         (Title, ["http://127.0.0.1/"], {"delay": -1}, SettingsError, "delay"),
-        (object, ["http://127.0.0.1/"], {}, SpiderError, "no spider"),
+        (object, ["http://127.0.0.1/"], {}, SpiderError, "not a spider"),
     ],
 )
 def test_bad_input_is_told_at_once_and_leaves_nothing(

@@ -139,7 +139,7 @@ def test_a_pyproject_that_is_wrong_is_named(tmp_path: Path, text: str, reason: s
 @pytest.mark.parametrize("name", ["max_page", "concurency", "timout", "obey_robot"])
 def test_a_misspelt_setting_of_a_spider_is_an_error(name: str) -> None:
     misspelt = type("Misspelt", (Spider,), {name: 3})
-    with pytest.raises(SettingsError, match=rf"Misspelt\.{name} is no setting: did you mean"):
+    with pytest.raises(SettingsError, match=rf"Misspelt\.{name} is not a setting: did you mean"):
         from_spider(misspelt)
 
 

@@ -1,4 +1,4 @@
-"""The ``crawl`` command: build a RunConfig of what the user types, run it, end with a status.
+"""The ``crawl`` command: build a RunConfig from the arguments, run it, and exit with a status.
 
 Exit status: 0 finished, 1 unexpected error, 2 bad input or settings, 3 stopped before the end,
 4 login failed. An error is one line on standard error.
@@ -38,7 +38,7 @@ from crawler.system_errors import to_crawler_error
 from crawler.text import display_path, one_line, printable
 
 INTERRUPTED = 130
-"""The status that shells give a command that Ctrl-C has ended."""
+"""The status by which shells report a command that Ctrl-C has ended."""
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ class Commands(click.Group):
 @click.version_option(VERSION, prog_name="crawl")
 @click.option("--traceback", is_flag=True, help="Show where in the code an error comes from.")
 def commands(traceback: bool) -> None:
-    """Crawl sites with a spider that you write, from seeds to JSON lines, and go on at will.
+    """Crawl sites with your own spider, from seeds to JSON lines. Every crawl can be continued.
 
     To begin: crawl new books, then crawl run books.
     """
@@ -105,10 +105,10 @@ def commands(traceback: bool) -> None:
 # Running
 
 
-@commands.command("run", short_help="Run a spider, or go on where it was.")
+@commands.command("run", short_help="Run a spider, or continue its job.")
 @click.argument("spider")
 @click.argument("seed_args", metavar="[SEEDS]...", nargs=-1)
-@click.option("-o", "--output", metavar="FILE", type=PATH, help="Where the items go.")
+@click.option("-o", "--output", metavar="FILE", type=PATH, help="The file for the items.")
 @of_a_job
 @click.option(
     "--fresh",
@@ -129,7 +129,7 @@ def run(
     fresh: bool,
     yes: bool,
 ) -> int:
-    """Run SPIDER from SEEDS to JSON lines. The same command goes on where it was.
+    """Run SPIDER from SEEDS to JSON lines. The same command continues where it stopped.
 
     SPIDER is a name that `crawl list` shows, a file (spiders/books.py, spiders/books.py:Books) or
     package.module:Class. SEEDS are URLs, files with one URL a line, CSV or JSON lines with a
@@ -153,13 +153,13 @@ def run(
         return _run(config, stop, prefork)
 
 
-@commands.command(short_help="Go on with a job.")
+@commands.command(short_help="Continue a job.")
 @click.argument("job", required=False)
 @click.pass_obj
 def resume(mask: Mask, job: str | None) -> int:
-    """Go on with JOB, the same as repeating its run.
+    """Continue JOB, which is the same as repeating its run.
 
-    JOB is a name under data/jobs or a folder; by default the job that was run last.
+    JOB is a name under data/jobs or a folder; by default the job that ran last.
     """
     folder = folder_of(job)
     record = read_record(folder)
@@ -194,18 +194,18 @@ def _unexpected(error: Exception, log: Path | None = None) -> CrawlerError:
     return CrawlerError(f"unexpected error: {type(error).__name__}: {error} ({hint})")
 
 
-# Looking
+# Showing
 
 
-@commands.command(short_help="How far a job is.")
+@commands.command(short_help="Show the progress of a job.")
 @click.argument("job", required=False)
 @click.option("--failed", is_flag=True, help="List the failed pages by cause.")
 @click.option("--skipped", is_flag=True, help="List the links that were not followed, by shape.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(job: str | None, failed: bool, skipped: bool, as_json: bool) -> None:
-    """Show how far JOB is, be it running, stopped or finished.
+    """Show the progress of JOB, whether it is running, stopped or finished.
 
-    JOB is a name under data/jobs or a folder; by default the job that was run last.
+    JOB is a name under data/jobs or a folder; by default the job that ran last.
     """
     folder = folder_of(job)
     fields = {**job_status(folder), "waiting": {}}
@@ -225,9 +225,9 @@ def status(job: str | None, failed: bool, skipped: bool, as_json: bool) -> None:
         click.echo(printable(report.status_text(fields, folder)))
 
 
-@commands.command("list", short_help="The spiders in spiders/.")
+@commands.command("list", short_help="List the spiders in spiders/.")
 def list_() -> None:
-    """List the spiders in spiders/, and what is wrong with files that cannot be imported."""
+    """List the spiders in spiders/, and the errors of files that cannot be imported."""
     click.echo(printable(report.list_text(available(), FOLDER)))
 
 
@@ -241,16 +241,16 @@ for command in (session_commands.login, session_commands.sessions, session_comma
 # Beginning
 
 
-@commands.command(short_help="A spider to start from.")
+@commands.command(short_help="Write a first spider.")
 @click.argument("name")
 @click.argument("url", default=START)
 def new(name: str, url: str) -> None:
     """Write spiders/NAME.py, a small spider that follows every link from URL."""
     path = write_spider(name, url)
-    click.echo(f"{path} is there to be changed; run it with: crawl run {name}")
+    click.echo(f"{path} is written; change it, and run it with: crawl run {name}")
 
 
-@commands.command(short_help="A small shop to try things on.")
+@commands.command(short_help="Serve a small shop to practise on.")
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
 def demo(port: int) -> None:
     """Serve a small bookshop with a login on this machine, until Ctrl-C."""

@@ -31,7 +31,7 @@ def write_spider(name: str, url: str = START, folder: Path = FOLDER) -> Path:
     _check_name(name)
     start = urls.normalise(url)
     if start is None:
-        raise SpiderError(f"{url!r} is no http or https URL to start from")
+        raise SpiderError(f"{url!r} is not an http or https URL to start from")
     path = folder / f"{name}.py"
     text = TEMPLATE.format(class_name=_class_name(name), url=start.replace('"', "%22"))
     try:
@@ -40,9 +40,7 @@ def write_spider(name: str, url: str = START, folder: Path = FOLDER) -> Path:
             file.write(text)
     except FileExistsError:
         existing = path if path.exists() else folder
-        raise SpiderError(
-            f"{display_path(existing)} is there already: choose another name"
-        ) from None
+        raise SpiderError(f"{display_path(existing)} already exists: choose another name") from None
     except OSError as error:
         raise SpiderError(f"cannot write {display_path(path)}: {error.strerror}") from None
     return path
@@ -50,7 +48,7 @@ def write_spider(name: str, url: str = START, folder: Path = FOLDER) -> Path:
 
 def _check_name(name: str) -> None:
     if _class_name(name) == "Spider":
-        raise SpiderError("the class Spider is the one to extend: choose another name")
+        raise SpiderError("Spider is the name of the base class: choose another name")
     if name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"):
         return
     better = re.sub(r"\W+", "_", name.removesuffix(".py").rpartition("/")[2]).strip("_").lower()

@@ -30,7 +30,7 @@ _OF_A_JOB = (
         "--accounts",
         metavar="FILE",
         type=PATH,
-        help="A TOML file with the accounts to log in with.",
+        help="A TOML file of the accounts to log in with.",
     ),
 )
 

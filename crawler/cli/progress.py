@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LIVE_EVERY = 0.25
 """Seconds between two updates on a terminal."""
 PLAIN_EVERY = 10.0
-"""Seconds between two lines elsewhere."""
+"""Seconds between two lines if standard error is not a terminal."""
 WINDOW = 10.0
 """Seconds over which the pages per second are counted."""
 MOST_BAD_SEEDS = 20
@@ -34,7 +34,7 @@ MAX_WIDTH = 100
 class Progress:
     """Shows the snapshots of a run, and its bad seeds.
 
-    A context manager, which restores the terminal whatever happens. ``limit`` is the job's
+    A context manager, which always restores the terminal. ``limit`` is the job's
     ``max_pages``. ``stream`` is standard error unless given.
     """
 
@@ -69,7 +69,7 @@ class Progress:
         elif not first:
             self._print(f"{snapshot.spider}: {', '.join(self._facts(snapshot))}")
         elif snapshot.done_before and snapshot.counters.pending:
-            self._print(f"{snapshot.spider}: goes on after {count(snapshot.done_before, 'page')}")
+            self._print(f"{snapshot.spider}: continues after {count(snapshot.done_before, 'page')}")
 
     def bad_seed(self, seed: BadSeed) -> None:
         """Show a seed that cannot be crawled."""

@@ -27,7 +27,7 @@ ALLOW = (
 
 
 def summary_text(summary: Summary) -> str:
-    """Return the summary of a run: how it ended, its results, their files, and how to go on."""
+    """Return the summary of a run: how it ended, its results and their files, how to continue."""
     counters = summary.counters
     lines = [f"crawl: {_how_it_ended(summary)}"]
     facts = {
@@ -73,21 +73,18 @@ def _how_it_ended(summary: Summary) -> str:
     name, counters = summary.spider, summary.counters
     if summary.login_errors:
         reasons = "; ".join(summary.login_errors)
-        return (
-            f"{name} could not log in: {reasons}; {counters.pending:,} pending, "
-            "for the next run of the same command"
-        )
+        return f"{name} could not log in: {reasons}; {counters.pending:,} pending, for the next run"
     if summary.already_finished:
         return f"{name} is already finished and has no new seeds; --fresh starts again"
     if counters.reason == "max_pages":
-        return f"{name} finished with the pages that max_pages allows, {counters.pending:,} pending"
+        return f"{name} finished: max_pages is reached, {counters.pending:,} pending"
     if counters.finished and summary.has_nothing:
-        return f"{name} finished, but no page came: {summary.last_failure}"
+        return f"{name} finished, but every page failed: {summary.last_failure}"
     if counters.finished:
         return f"{name} finished"
     if counters.reason == "robots":
         return f"{name} stopped, {robots_message(summary)}"
-    return f"{name} stopped, {counters.pending:,} pending: the same command goes on"
+    return f"{name} stopped, {counters.pending:,} pending: run the same command to continue"
 
 
 def _per_second(counters: Counters) -> str:
@@ -123,7 +120,7 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
             line for reason in _end_reasons(status, folder) for line in _aligned({"ended": reason})
         ]
     if status["state"] == "stopped":
-        lines += _aligned({"to go on": command("crawl", "resume", display_path(folder))})
+        lines += _aligned({"to resume": command("crawl", "resume", display_path(folder))})
     return "\n".join(lines)
 
 
@@ -140,7 +137,7 @@ def _end_reasons(status: Mapping[str, Any], folder: Path) -> list[str]:
         return [f"it was killed, or ended with an error, see {display_path(folder / LOG)}"]
     reasons = {
         "login": "a login failed; the next run tries it again",
-        "max_pages": "it had the pages that max_pages allows",
+        "max_pages": "it reached max_pages",
         "robots": "a robots.txt is unavailable; the next run requests it again",
         "stopped": "it was stopped",
     }

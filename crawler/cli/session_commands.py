@@ -26,15 +26,15 @@ from crawler.spider import Spider
 from crawler.text import count, display_path, printable
 
 
-@click.command(short_help="Log in, answering what is asked, and keep the session.")
+@click.command(short_help="Log in, answer the site's questions, store the session.")
 @click.argument("spider")
-@click.option("--account", metavar="NAME", help="Which one, where there are several.")
+@click.option("--account", metavar="NAME", help="The account, if there are several.")
 @of_a_job
 @click.option(
     "--import-cookies",
     metavar="FILE",
     type=PATH,
-    help="Do not log in: take the cookies that a logged-in browser has exported to FILE.",
+    help="Instead of logging in, take the cookies that a logged-in browser exported to FILE.",
 )
 @click.pass_obj
 def login(
@@ -47,10 +47,10 @@ def login(
     overrides: tuple[str, ...],
     import_cookies: Path | None,
 ) -> None:
-    """Log in as SPIDER does, and keep the session in the job, for crawl run to go on with.
+    """Log in as SPIDER does, and store the session in the job, where crawl run finds it.
 
-    Codes and captchas that the site asks for are asked at this terminal. With --import-cookies
-    the session is that of a browser, whose cookies are in FILE (cookies.txt or JSON).
+    If the site asks for a code or a captcha, type it at this terminal. --import-cookies takes the
+    session of a browser from FILE (cookies.txt or JSON).
     """
     config = for_login(
         spider, arguments=arguments, overrides=overrides, job=job, accounts=accounts, mask=mask
@@ -59,7 +59,7 @@ def login(
     name = config.source.load().name + (f" as {chosen.name}" if chosen else "")
     if import_cookies is None:
         manual_login.log_in(config, chosen, terminal_prompt)
-        click.echo(f"crawl: {name} is logged in; crawl run goes on with that", err=True)
+        click.echo(f"crawl: {name} is logged in; crawl run continues with this session", err=True)
     else:
         _import(config, chosen, import_cookies, name)
 
@@ -71,7 +71,7 @@ def _import(config: RunConfig, account: Account | None, path: Path, name: str) -
     spider = config.source.load()
     if spider.logs_in() and spider.is_logged_out is Spider.is_logged_out:
         click.echo(
-            "crawl: without is_logged_out() in the spider, only the statuses 401 and 403 tell "
+            "crawl: without is_logged_out() in the spider, only the statuses 401 and 403 show "
             "that the site has ended this session",
             err=True,
         )
@@ -86,17 +86,17 @@ def _read_text(path: Path) -> str:
         raise CookieFileError(f"{path} is not text in UTF-8") from None
 
 
-@click.command(short_help="Who a job is logged in as, since when.")
+@click.command(short_help="Show the sessions of a job.")
 @click.argument("job", required=False)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--export", metavar="FILE", type=PATH, help="Write the cookies to FILE.")
 @click.option("--account", metavar="NAME", help="Only this account.")
 def sessions(job: str | None, as_json: bool, export: Path | None, account: str | None) -> None:
-    """Show the sessions of JOB: whose they are, where, and until when, but not their cookies.
+    """Show the sessions of JOB: their accounts, hosts and times, but not their cookies.
 
-    JOB is a name under data/jobs or a folder; by default the job that was run last. With --export
-    the cookies are written to FILE, which only you may read: as JSON if its name ends with .json,
-    or as cookies.txt.
+    JOB is a name under data/jobs or a folder; by default the job that ran last. --export writes
+    the cookies to FILE, which only you can read: as JSON if its name ends with .json, else as
+    cookies.txt.
     """
     folder = folder_of(job)
     with reader(folder, encryption_key()) as store:
@@ -116,13 +116,14 @@ def waiting(folder: Path) -> dict[str, str]:
     return {}
 
 
-@click.command(short_help="Forget cookies and logins of a job.")
+@click.command(short_help="Forget the cookies and logins of a job.")
 @click.argument("job", required=False)
 @click.option("--account", metavar="NAME", help="Only this account.")
 def logout(job: str | None, account: str | None) -> None:
-    """Forget the cookies and logins of JOB, so that its next run logs in. The site is not told.
+    """Forget the cookies and logins of JOB, so that its next run logs in again.
 
-    JOB is a name under data/jobs or a folder; by default the job that was run last.
+    The site is not contacted. JOB is a name under data/jobs or a folder; by default the job that
+    ran last.
     """
     folder = folder_of(job)
     with writer(folder, encryption_key()) as store:

@@ -147,7 +147,7 @@ class Committer:
         skipped = self._job.counters.skipped_by_limit
         if "max_pages_per_host" not in skipped:
             log.warning(
-                "not followed: links to %s, as it has had max_pages_per_host requests; "
+                "not followed: links to %s, as it has reached max_pages_per_host; "
                 "further ones, there and elsewhere, are only counted",
                 new.origin,
             )

@@ -45,7 +45,7 @@ def the_account(config: RunConfig, name: str | None) -> Account | None:
         return config.accounts[names.index(name)]
     listing = ", ".join(names)
     if name is None:
-        raise AccountError(f"there are several accounts: say which with --account ({listing})")
+        raise AccountError(f"there are several accounts: choose one with --account ({listing})")
     hint = f" (there are {listing})" if names else ", and no others: give --accounts FILE"
     raise AccountError(f"there is no account {name!r}{hint}")
 

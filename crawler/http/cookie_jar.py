@@ -198,7 +198,7 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
     def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
         """Set a cookie as it is. Raises ValueError for text that would break its header."""
         if CONTROL.search(f"{cookie.name}{cookie.value}"):
-            raise ValueError(f"the cookie {cookie.name!r} must be text of one line")
+            raise ValueError(f"the cookie {cookie.name!r} must be one line of text")
         with self._cookies_lock:
             self._store(cookie)
             self._changes.append(_as_data(cookie))

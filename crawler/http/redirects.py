@@ -42,8 +42,8 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
 
     301 and 302 turn POST into GET, 303 turns all but HEAD into GET, 307 and 308 change nothing.
     Credentials in headers or cookies of the request are not sent to another origin, and of the
-    Referer its origin at most. Raises FetchError for a location that is no http(s) URL, and after
-    ``limit`` hops.
+    Referer its origin at most. Raises FetchError for a location that is not an http(s) URL, and
+    after ``limit`` hops.
     """
     if len(request.history) >= limit:
         raise FetchError(
@@ -55,7 +55,7 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
         raise FetchError(
             "bad redirect",
             f"{urls.redacted(request.url)}: the redirect leads to {location[:200]!r}, "
-            "which is no http(s) URL",
+            "which is not an http(s) URL",
         )
     changed = replace(
         request,
@@ -77,7 +77,7 @@ def _must_be_stored(request: Request) -> bool:
 
 
 def leads_to(url: str, location: str) -> str | None:
-    """Return the URL of ``location``, relative to ``url``; None if it is no http(s) URL."""
+    """Return the URL of ``location``, relative to ``url``; None if it is not an http(s) URL."""
     return urls.resolve(url, _as_text(location))
 
 

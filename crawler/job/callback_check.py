@@ -57,7 +57,7 @@ def _mismatch(spider: type[Spider], call: _Call) -> str:
     """Return why the spider cannot take a call; empty if it can."""
     method = getattr(spider, call.callback, None)
     if not callable(method):
-        return f"for {call.callback}(), which is gone"
+        return f"for {call.callback}(), which no longer exists"
     plain = inspect.getattr_static(spider, call.callback)
     is_static = isinstance(plain, (staticmethod, classmethod))
     positional = (None,) if is_static else (None, None)  # the response; before it, the spider

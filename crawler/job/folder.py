@@ -55,7 +55,7 @@ def refuse_own_file(output: Path, folder: Path) -> None:
     path = _real(output)
     if path.parent == _real(folder) and path.name in _OWN:
         raise JobError(
-            f"cannot write the items to {output}: the job keeps something else there; "
+            f"cannot write the items to {output}: it is another file of the job; "
             "give another file with -o"
         )
 

@@ -38,7 +38,7 @@ def import_file(path: Path) -> ModuleType:
 def _execute(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SpiderError(f"{display_path(path)} is no Python file")
+        raise SpiderError(f"{display_path(path)} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look the module up
     try:

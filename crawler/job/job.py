@@ -132,8 +132,9 @@ class Job:
         if more > 0 and self._run_store.is_copy():
             raise JobError(
                 f"{self.output} has {more:,} bytes more than this job has written, and "
-                f"{self.folder} is not where it was run last: go on in the folder that it was "
-                f"copied from, or, if there is none, with `truncate -s {committed} {self.output}`"
+                f"{self.folder} is not the folder of the last run: continue in the folder that "
+                "it was copied from or, if there is none, after "
+                f"`truncate -s {committed} {self.output}`"
             )
 
     def _open_sinks(self, stack: contextlib.ExitStack) -> None:

@@ -70,7 +70,7 @@ class JobRecord(msgspec.Struct):
         output = self.output_in(config.folder)
         if config.output is not None and not is_same(config.output, output):
             raise JobError(
-                f"this job writes to {output}, not to {config.output}; omit -o to go on, "
+                f"this job writes to {output}, not to {config.output}; omit -o to continue, "
                 "or use another folder with --job"
             )
         if _spider_of(config.source.spec) != _spider_of(self.spider):

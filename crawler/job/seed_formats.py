@@ -65,7 +65,7 @@ def check_text(start: bytes, name: str) -> None:
     if start.startswith(b"\x1f\x8b"):
         raise SeedError(f"{name} is compressed: give its text, as in zcat {name} | crawl run … -")
     if b"\0" in start:
-        raise SeedError(f"{name} is no text: a seed list is plain text in UTF-8")
+        raise SeedError(f"{name} is not text: a seed list is plain text in UTF-8")
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _json_row(number: int, line: str) -> Row | BadRow:
     if isinstance(value, str):
         return Row(number, value.strip(), {})
     if not isinstance(value, dict):
-        return BadRow(number, text, 'is no object with a "url"')
+        return BadRow(number, text, 'is not an object with a "url"')
     keys = list(value)
     index = _url_column(keys)
     if index is None or not isinstance(value[keys[index]], str):

@@ -185,7 +185,9 @@ def _misfit(spider: Spider, columns: tuple[str, ...]) -> str:
     """Return why ``parse`` cannot be called with these columns; empty if it can."""
     name = type(spider).__name__
     if type(spider).parse is Spider.parse:
-        raise SpiderError(f"{name} has no method parse(self, response), which seeds are handed to")
+        raise SpiderError(
+            f"{name} has no method parse(self, response), which receives the responses to seeds"
+        )
     try:
         check_arguments(callback_signature(spider, "parse"), "parse", dict.fromkeys(columns))
     except SpiderError as error:
@@ -236,9 +238,9 @@ def _reason(text: str) -> str:
     if not mark:
         return "is no URL"
     if scheme.lower() not in {"http", "https"}:
-        return "is no http or https URL"
+        return "is not an http or https URL"
     if re.search(r"\s", text):
-        return "has white space in it: write %20 for a space"
+        return "contains white space: write %20 for a space"
     return "is a broken URL"
 
 

@@ -108,7 +108,7 @@ def export(store: Store, path: Path, account: str | None) -> int:
     infos = [info for info in chosen(store, account) if info.cookies]
     if len(infos) > 1 and any(info.is_account for info in infos):
         names = ", ".join(info.name or "the spider's own" for info in infos)
-        raise AccountError(f"there are several sessions: say which with --account ({names})")
+        raise AccountError(f"there are several sessions: choose one with --account ({names})")
     sessions = [session for info in infos if (session := store.sessions.get(info.key))]
     cookies = [cookie for session in sessions for cookie in session.cookies]
     write = as_json if path.suffix.lower() == ".json" else netscape
@@ -132,7 +132,7 @@ def chosen(store: Store, account: str | None) -> list[SessionInfo]:
 
 def _write_private(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
-        raise CookieFileError(f"{path} is no file to write cookies to")
+        raise CookieFileError(f"{path} is not a file that cookies can be written to")
     try:
         number, name = tempfile.mkstemp(prefix=".cookies-", dir=path.parent)  # has mode 0600
         with os.fdopen(number, "w", encoding="utf-8", newline="\n") as file:

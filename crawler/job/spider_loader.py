@@ -62,7 +62,7 @@ class SpiderSource:
         except Exception as error:
             options = f" with -a {', '.join(arguments)}" if arguments else ""
             raise SpiderError(
-                f"{spider.__name__} cannot be made{options}: {type(error).__name__}: {error}"
+                f"{spider.__name__} cannot be created{options}: {type(error).__name__}: {error}"
             ) from error
         rules_by_kind(instance.retry, f"{spider.__name__}.retry")
         return instance
@@ -106,7 +106,7 @@ def _is_file(location: str) -> bool:
 def of_class(spider: type[Spider]) -> SpiderSource:
     """Return the source of a class that a script passes. Raises SpiderError."""
     if not (isinstance(spider, type) and issubclass(spider, Spider)):
-        raise SpiderError(f"{spider!r} is no spider: pass the class, which extends Spider")
+        raise SpiderError(f"{spider!r} is not a spider: pass a class that extends Spider")
     _check_name(spider)
     module = sys.modules.get(spider.__module__)
     file = getattr(module, "__file__", None)
@@ -187,7 +187,7 @@ def _by_name(name: str, folder: Path) -> SpiderSource:
     matching = [listing for listing in listings if listing.name == name]
     matching = matching or [listing for listing in listings if listing.class_name == name]
     if len(matching) > 1:
-        raise SpiderError(f"there are several spiders {name!r}: say {_or(matching)}")
+        raise SpiderError(f"there are several spiders {name!r}: choose {_or(matching)}")
     if matching:
         return _in_file(matching[0].path, matching[0].class_name)
     if likely.is_file():
@@ -252,7 +252,7 @@ def _spider_in(module: ModuleType, class_name: str, source: str) -> type[Spider]
         (spider,) = spiders.values()
     elif spiders:
         choices = " or ".join(f"{source}:{name}" for name in spiders)
-        raise SpiderError(f"{source} has several spiders: say {choices}")
+        raise SpiderError(f"{source} has several spiders: choose {choices}")
     else:
         raise SpiderError(f"{source} has no spider: it needs a class that extends crawler.Spider")
     _check_name(spider)
@@ -266,7 +266,7 @@ def _named(module: ModuleType, name: str, full_name: str, spiders: list[str]) ->
     if isinstance(value, type) and issubclass(value, Spider):
         return value
     hint = f"; the file has {', '.join(spiders)}" if spiders else ""
-    reason = "there is no such class" if value is None else "that is no class that extends Spider"
+    reason = "there is no such class" if value is None else "it is not a class that extends Spider"
     raise SpiderError(f"{full_name}: {reason}{hint}")
 
 

@@ -25,7 +25,7 @@ def outputs(result: Any, callback: str) -> Iterable[Any]:
         return (result,)
     if isinstance(result, (str, bytes)) or not isinstance(result, Iterable):
         raise SpiderError(
-            f"{callback}() gave {_description(result)}; a callback yields items and requests, "
+            f"{callback}() returned {_description(result)}; a callback yields items and requests, "
             "or returns one or a list of them"
         )
     return result

@@ -58,7 +58,7 @@ class JSONLines(Sink):
         is_new = not _exists(path)
         if is_new and committed:
             raise JobError(
-                f"{path} is gone, of which {committed:,} bytes had been written and committed: "
+                f"{path} is missing, of which {committed:,} bytes were committed: "
                 "put it back, or start again with --fresh"
             )
         try:
@@ -99,13 +99,13 @@ class JSONLines(Sink):
         way_out = "put it back as it was, then repeat the command"
         if named is None or (file.st_dev, file.st_ino) != (named.st_dev, named.st_ino):
             raise JobError(
-                f"{self.path} was moved, deleted or replaced while the job was running, and has "
-                f"no line more than it had then: {way_out}, or start again with --fresh"
+                f"{self.path} was moved, deleted or replaced while the job was running and has "
+                f"no new lines since then: {way_out}, or start again with --fresh"
             )
         if file.st_size != self.length:
             raise JobError(
                 f"{self.path} was changed while the job was running: it has {file.st_size:,} "
-                f"bytes, where {self.length:,} had been written; {way_out}, "
+                f"bytes instead of {self.length:,}; {way_out}, "
                 "or start again with --fresh"
             )
 
@@ -127,20 +127,20 @@ class JSONLines(Sink):
         size = os.fstat(self._file).st_size
         if size < self.length:
             raise JobError(
-                f"{self.path} has {size:,} bytes, but {self.length:,} had been written and "
-                "committed: put the file back, or start again with --fresh"
+                f"{self.path} has {size:,} bytes, but {self.length:,} were committed: "
+                "put the file back, or start again with --fresh"
             )
         self._read_checksum()
         if expected is not None and expected != self.checksum:
             raise JobError(
-                f"{self.path} is not as the job left it, its lines are others: put it back "
-                "as it was, or start again with --fresh"
+                f"{self.path} was changed since the last run of the job: restore it, "
+                "or start again with --fresh"
             )
         if size > self.length:
             if not may_cut:
                 raise JobError(
                     f"{self.path} has {size - self.length:,} bytes more than the job has "
-                    "written: take out what was added to it, or start again with --fresh"
+                    "written: remove the added bytes, or start again with --fresh"
                 )
             self._save_rest()
             os.ftruncate(self._file, self.length)
@@ -197,7 +197,7 @@ def refuse_foreign(output: Path) -> None:
     refuse_written(output)
     if _exists(output) and output.stat().st_size:
         raise JobError(
-            f"{output} holds something that is not of this job; give another file with -o, "
+            f"{output} has content that this job did not write; give another file with -o, "
             "or overwrite it with --fresh --yes"
         )
 

@@ -51,7 +51,7 @@ def find(root: etree._Element, css: str | None, base: str, *, page: str | None =
             return Form(form, base, page=page)
     if css is None:
         raise SpiderError(f"there is no form on {url}")
-    reason = "what it matches is in no form" if matches else "it matches nothing"
+    reason = "its matches are not in a form" if matches else "it matches nothing"
     raise SpiderError(f"no form for {css!r} on {url}: {reason}")
 
 
@@ -147,7 +147,7 @@ class Form:
         action = self._own(button, "action").strip()
         url = urls.resolve(self.base, action) if action else urls.normalise(self.page)
         if url is None:
-            raise ValueError(f"its action {urls.redacted(action)!r} is no http or https URL")
+            raise ValueError(f"its action {urls.redacted(action)!r} is not an http or https URL")
         return url
 
     def _method(self, button: etree._Element | None, wanted: str | None) -> str:

@@ -209,7 +209,7 @@ def css_path(css: str) -> etree.XPath:
     try:
         return CSSSelector(css, translator="html")
     except (SyntaxError, ValueError) as error:
-        raise SpiderError(f"{css!r} is no CSS selector: {error}") from None
+        raise SpiderError(f"{css!r} is not a CSS selector: {error}") from None
 
 
 @lru_cache(maxsize=256)
@@ -217,7 +217,7 @@ def _xpath(xpath: str) -> etree.XPath:
     try:
         return etree.XPath(xpath)
     except etree.XPathError as error:
-        raise SpiderError(f"{xpath!r} is no XPath expression: {error}") from None
+        raise SpiderError(f"{xpath!r} is not an XPath expression: {error}") from None
 
 
 def _chosen(
@@ -285,7 +285,7 @@ def _patterns(
     try:
         return [re.compile(pattern).search for pattern in several]
     except re.error as error:
-        raise SpiderError(f"{error.pattern!r} is no regular expression: {error}") from None
+        raise SpiderError(f"{error.pattern!r} is not a regular expression: {error}") from None
 
 
 # Meta refresh

@@ -205,7 +205,7 @@ class Response:
         Raises SpiderError naming the selector if there is none.
         """
         if self.root is None:
-            raise SpiderError(f"{urls.redacted(self.url)} is empty: there is no form in it")
+            raise SpiderError(f"{urls.redacted(self.url)} is empty: it has no form")
         return forms.find(self.root, css, self._base(), page=self.url)
 
     def follow(
@@ -225,7 +225,7 @@ class Response:
         if url is None:
             raise SpiderError(
                 f"{urls.redacted(self.url)}: follow() was given {reference!r}, which is no "
-                "http or https URL; check it first, or use follow_all(), which leaves such out"
+                "http or https URL; check it first, or use follow_all(), which skips such links"
             )
         return self._request(url, callback, request_options)
 

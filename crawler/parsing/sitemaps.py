@@ -146,7 +146,7 @@ class Sitemap:
             yield piece
 
     def _warn(self, excess: str) -> None:
-        log.warning("%s is a sitemap of %s: the rest is left out", urls.redacted(self.url), excess)
+        log.warning("%s is a sitemap of %s: the rest is ignored", urls.redacted(self.url), excess)
 
 
 _NOT_ASCII = bytes(range(0x80, 0x100))

@@ -452,7 +452,7 @@ class Frontier:
     def robots_fetched(self, host: HostQueue, robots: RobotsFile, now: float) -> None:
         """Take the rules of a host, or the cause for which its requests fail without any."""
         if robots.cause:
-            log.warning("%s; nothing is asked of this host", robots.message)
+            log.warning("%s; nothing is requested from this host", robots.message)
         self.unreachable.forget(host.id)
         self._keep_robots(host, robots)
         host.robots, host.knows_robots = robots, True
@@ -466,14 +466,14 @@ class Frontier:
         """Keep the known rules of a host, or its requests pending, as no rules are to be had."""
         rules = self._rows[host.id].robots
         if rules is not None and not rules.cause:
-            log.warning("%s; the rules known before still apply", robots.message)
+            log.warning("%s; the earlier rules still apply", robots.message)
             host.knows_robots, host.robots_until = True, now + ROBOTS_MAX_WAIT
             return
         self.unreachable.failed(host.id, host.origin, robots.cause, now, now + wait)
         if self.unreachable.does_not_exist(host.id):
             self.robots_fetched(host, robots, now)
             return
-        log.warning("%s; it is asked for again in %.1f s", robots.message, wait)
+        log.warning("%s; it is requested again in %.1f s", robots.message, wait)
         host.clock.retry_after(wait, now)
         self._keep_robots(host, robots)
 

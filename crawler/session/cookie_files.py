@@ -69,8 +69,8 @@ def _from_line(line: str, location: str) -> Cookie:
         fields.append("")
     if len(fields) != 7:
         raise CookieFileError(
-            f"{location} is no cookie: seven fields with tabs between them, as in a browser's "
-            "cookies.txt, or a JSON export"
+            f"{location} is not a cookie: it needs seven fields with tabs between them, as in a "
+            "browser's cookies.txt, or a JSON export"
         )
     domain, subdomains, path, secure, expires, name, value = fields
     return _cookie(
@@ -114,7 +114,9 @@ def _from_json(text: str, name: str) -> list[Cookie]:
     if isinstance(document, dict):
         document = document.get("cookies")
     if not isinstance(document, list):
-        raise CookieFileError(f"{name} is no list of cookies, as a browser's extension exports it")
+        raise CookieFileError(
+            f"{name} is not a list of cookies as a browser's extension exports it"
+        )
     entries = enumerate(document, 1)
     cookies = [_from_entry(entry, f"{name}, cookie {number}") for number, entry in entries]
     return [cookie for cookie in cookies if cookie.name]
@@ -122,7 +124,7 @@ def _from_json(text: str, name: str) -> list[Cookie]:
 
 def _from_entry(entry: Any, location: str) -> Cookie:
     if not isinstance(entry, dict) or not {"name", "value", "domain"} <= entry.keys():
-        raise CookieFileError(f"{location} is no object with name, value and domain")
+        raise CookieFileError(f"{location} is not an object with name, value and domain")
     domain = entry["domain"]
     dotted = isinstance(domain, str) and domain.startswith(".")
     host_only = entry.get("hostOnly")
@@ -163,12 +165,12 @@ def _cookie(location: str, *, expires: Any, host_only: bool, **fields: Any) -> C
     for key in ("name", "value", "domain", "path"):
         value = fields[key]
         if not isinstance(value, str) or any(ord(c) < 32 and c != "\t" for c in value):
-            raise CookieFileError(f"{location}: its {key} must be text of one line")
+            raise CookieFileError(f"{location}: its {key} must be one line of text")
     bare = fields["domain"].strip().lstrip(".").lower()
     if not bare:
         raise CookieFileError(f"{location}: its domain is empty")
     if bare.split() != [bare]:
-        raise CookieFileError(f"{location}: its domain has white space in it")
+        raise CookieFileError(f"{location}: its domain contains white space")
     fields["domain"], host_only = _jar_domain(bare, host_only)
     return Cookie(expires=_time(expires, location), host_only=host_only, **fields)
 

@@ -185,7 +185,9 @@ def from_keyring(service: str, user: str, label: str) -> str | None:
 def _environment(secret: Secret) -> str:
     value = os.environ.get(secret.place)
     if value is None:
-        raise AccountError(f"{secret.label} is in no environment variable {secret.place}: set it")
+        raise AccountError(
+            f"{secret.label} is unavailable: set the environment variable {secret.place}"
+        )
     return value
 
 
@@ -212,7 +214,7 @@ def _keyring(secret: Secret) -> str:
 
 def _prompt(secret: Secret) -> str:
     if not sys.stdin.isatty():
-        raise AccountError(f"{secret.label} is asked for at the terminal, and there is none")
+        raise AccountError(f"{secret.label} must be typed at a terminal, but there is none")
     return getpass.getpass(f"{secret.label[0].upper()}{secret.label[1:]}: ")
 
 

@@ -99,7 +99,7 @@ def _log_hang(running: tuple[float, int, str], timeout: float) -> None:
     frame = sys._current_frames().get(thread)
     where = "".join(traceback.format_stack(frame)) if frame else ""
     log.error(
-        "%s: its callback takes longer than callback_timeout, %g s; it is here:\n%s",
+        "%s: its callback takes longer than callback_timeout (%g s); it hangs here:\n%s",
         urls.redacted(url),
         timeout,
         where,

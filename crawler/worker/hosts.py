@@ -23,7 +23,7 @@ class HostInfo:
     def check(self, url: str) -> None:
         """Raise DisallowedError if robots.txt forbids ``url``, FetchError if it is unavailable."""
         if self._robots is not None and self._robots.cause:
-            message = f"{urls.redacted(url)} is not asked: {self._robots.message}"
+            message = f"{urls.redacted(url)} is not requested: {self._robots.message}"
             raise FetchError(self._robots.cause, message)
         if self._rules is not None and not self._rules.allows(url, self._agent):
             raise DisallowedError(f"{urls.redacted(url)}: robots.txt disallows it")

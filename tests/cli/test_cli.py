@@ -233,7 +233,7 @@ def test_resume_needs_no_standard_input_once_all_of_it_was_read(pages: Site, cra
     start(*command).communicate(f"{pages.url}/a\n{pages.url}/b\n", timeout=PATIENCE)
     resumed = crawl("resume")
     assert resumed.status == 0
-    assert "max_pages allows, 2 pending" in resumed.err
+    assert "finished: max_pages is reached, 2 pending" in resumed.err
 
 
 # Stopping
@@ -273,7 +273,7 @@ def test_a_stopped_run_ends_with_3_and_goes_on(
     end = ended(process)
     assert end.status == 3, end.err
     assert re.search(
-        r"^crawl: pages stopped, \d+ pending: the same command goes on$", end.err, re.M
+        r"^crawl: pages stopped, \d+ pending: run the same command to continue$", end.err, re.M
     )
     status = crawl("status", "pages").out
     assert status.startswith("data/jobs/pages is stopped\n")
@@ -475,11 +475,11 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("run", "pages", "-a", "=x"), "-a =x: write it as -a NAME=VALUE"),
     (("run", "pages", "-a", "delay=1"), "-a delay=1: delay is a setting, so say -s delay=1"),
     (("run", "pages", "-a", "parse=1"), "-a parse=1: parse is a method of Pages"),
-    (("run", "picky", "-a", "city=1"), "Picky cannot be made with -a city: TypeError: "),
-    (("run", "misspelt"), "Misspelt.max_page is no setting: did you mean max_pages?"),
+    (("run", "picky", "-a", "city=1"), "Picky cannot be created with -a city: TypeError: "),
+    (("run", "misspelt"), "Misspelt.max_page is not a setting: did you mean max_pages?"),
     (("run", "pages", "sedes.txt"), "there is no file sedes.txt: did you mean seeds.txt?"),
     (("run", "pages", "example.com"), "there is no file example.com: to mean the URL, write https"),
-    (("run", "pages", "ftp://example.com"), "'ftp://example.com' is no http or https URL"),
+    (("run", "pages", "ftp://example.com"), "'ftp://example.com' is not an http or https URL"),
     (("run", "pages", "spiders"), "spiders is a folder, not a seed list"),
     (
         ("run", "pages", "seeds.csv"),
@@ -491,8 +491,8 @@ BAD: list[tuple[tuple[str, ...], str]] = [
         "Members.login wants an account: give --accounts FILE, or name accounts in the spider",
     ),
     (("run", "idle"), "Idle has nothing to start from"),
-    (("run", "lost"), "callback 'prase' is no method of Lost"),
-    (("run", "pages", "-o", "notes.txt"), "notes.txt holds something that is not of this job"),
+    (("run", "lost"), "callback 'prase' is not a method of Lost"),
+    (("run", "pages", "-o", "notes.txt"), "notes.txt has content that this job did not write"),
     (("run", "pages", "--job", "notes.txt"), "cannot use notes.txt as a job's folder"),
     (("status",), "there is no job in data/jobs"),
     (("status", "pages"), "there is no job 'pages', and no others in data/jobs"),
@@ -500,9 +500,9 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("resume",), "there is no job in data/jobs"),
     (("new", "my-shop"), "'my-shop' cannot name a spider; it must be a Python name: try my_shop"),
     (("new", "class"), "'class' cannot name a spider; it must be a Python name, such as books"),
-    (("new", "spider"), "the class Spider is the one to extend: choose another name"),
-    (("new", "pages"), "spiders/pages.py is there already: choose another name"),
-    (("new", "books", "nonsense"), "'nonsense' is no http or https URL to start from"),
+    (("new", "spider"), "Spider is the name of the base class: choose another name"),
+    (("new", "pages"), "spiders/pages.py already exists: choose another name"),
+    (("new", "books", "nonsense"), "'nonsense' is not an http or https URL to start from"),
     (("demo", "--port", "x"), "Invalid value for '--port': 'x' is not a valid integer"),
 ]
 
@@ -547,7 +547,7 @@ def test_bad_lines_are_told_by_their_numbers_and_the_rest_is_crawled(
     assert run.status == 0
     assert run.err.splitlines()[:3] == [
         "crawl: bad seed seeds.txt:2: 'example.com' needs a scheme to be a URL: https://example.com",
-        "crawl: bad seed seeds.txt:4: 'ftp://x/' is no http or https URL",
+        "crawl: bad seed seeds.txt:4: 'ftp://x/' is not an http or https URL",
         "crawl: bad seed seeds.txt:5: 'http://' is a broken URL",
     ]
     assert len(items()) == 2
@@ -585,7 +585,7 @@ def test_a_page_that_fails_does_not_change_the_status(
     write("spiders/pages.py", PAGES.replace("URL", site.url))
     run = crawl("run", "pages", *QUICK)
     assert run.status == 0
-    said = f"crawl: pages finished, but no page came: {site.url}/: the server answered 410\n"
+    said = f"crawl: pages finished, but every page failed: {site.url}/: the server answered 410\n"
     assert run.err.startswith(said)
     assert "  failed     1: 1 http 410\n" in run.err
 

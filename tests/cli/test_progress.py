@@ -124,7 +124,7 @@ def test_hosts_whose_robots_txt_is_waited_for_are_named(clock: Clock) -> None:
 def test_a_crawl_that_goes_on_says_so_at_once(clock: Clock) -> None:
     stream = io.StringIO()
     Progress(stream, clock=clock).update(snapshot(done=500, pending=1, done_before=500))
-    assert stream.getvalue() == "crawl: books: goes on after 500 pages\n"
+    assert stream.getvalue() == "crawl: books: continues after 500 pages\n"
 
 
 def test_a_stop_is_shown_without_waiting_for_the_next_line(clock: Clock) -> None:
@@ -293,7 +293,7 @@ def test_the_summary_of_a_run_that_has_nothing_says_why() -> None:
     nothing = {"done": 0, "items": 0, "failed": 3, "failures": {"dns": 3}}
     given = {"finished": True, "reason": "finished", "last_failure": "http://x/: no such host"}
     first = summary_text(summary(**nothing, **given)).splitlines()[0]
-    assert first == "crawl: books finished, but no page came: http://x/: no such host"
+    assert first == "crawl: books finished, but every page failed: http://x/: no such host"
     some = summary_text(summary(**{**nothing, "items": 1}, **given)).splitlines()[0]
     assert some == "crawl: books finished"  # failed() has made something of it
 
@@ -329,7 +329,7 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
     [
         (
             {"pending": 890, "reason": "stopped"},
-            "crawl: books stopped, 890 pending: the same command goes on",
+            "crawl: books stopped, 890 pending: run the same command to continue",
         ),
         (
             {"finished": True, "already_finished": True},
@@ -337,12 +337,11 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
         ),
         (
             {"finished": True, "reason": "max_pages", "pending": 7},
-            "crawl: books finished with the pages that max_pages allows, 7 pending",
+            "crawl: books finished: max_pages is reached, 7 pending",
         ),
         (
-            {"login_errors": ["the form #login is not there"], "pending": 7},
-            "crawl: books could not log in: the form #login is not there; 7 pending, "
-            "for the next run of the same command",
+            {"login_errors": ["there is no form #login"], "pending": 7},
+            "crawl: books could not log in: there is no form #login; 7 pending, for the next run",
         ),
     ],
 )
@@ -388,7 +387,7 @@ def test_the_status_for_people() -> None:
     assert lines[-3:] == [
         "  see        crawl status data/jobs/books --failed",
         "  ended      it was stopped",
-        "  to go on   crawl resume data/jobs/books",
+        "  to resume  crawl resume data/jobs/books",
     ]
 
 
@@ -405,7 +404,7 @@ def test_the_status_for_people() -> None:
                 "crawl login /somewhere/books.py:Books --job 'my jobs/books' --account ann",
             ],
         ),
-        ({"state": "finished", "reason": "max_pages"}, ["it had the pages that max_pages allows"]),
+        ({"state": "finished", "reason": "max_pages"}, ["it reached max_pages"]),
         ({"state": "finished", "reason": "finished"}, []),
         (
             {"reason": "robots"},
@@ -424,7 +423,7 @@ def test_the_status_says_why_the_last_run_ended(facts: dict[str, Any], why: list
 
 def test_commands_can_be_typed_as_they_are_shown() -> None:
     text = status_text(STATUS, Path("my jobs/it's"))
-    assert """  to go on   crawl resume 'my jobs/it'"'"'s'""" in text.splitlines()
+    assert """  to resume  crawl resume 'my jobs/it'"'"'s'""" in text.splitlines()
 
 
 def test_the_status_of_a_running_job() -> None:

@@ -328,7 +328,7 @@ def test_a_callback_that_raises_fails_its_page_and_no_other(tmp_path: Path, site
     assert "LookupError: no title here" in kept
     assert 'in raising\n    raise LookupError("no title here")' in kept
     (why,) = rows(tmp_path, "SELECT message FROM failed WHERE url LIKE '%/method'")
-    assert "'no_such_method' is no method of Failing" in why[0]
+    assert "'no_such_method' is not a method of Failing" in why[0]
 
 
 class Rescuing(Spider):

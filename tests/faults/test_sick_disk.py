@@ -17,7 +17,9 @@ from tests.jobs import items, rows, values
 from tests.sites import Site, web
 
 SICK = Path(__file__).with_name("sick.py")
-WAY_OUT = "free some space, then repeat the command: it goes on where it was, and nothing is lost"
+WAY_OUT = (
+    "free some space, then repeat the command: it continues where it stopped, and nothing is lost"
+)
 PAGES = 60
 
 

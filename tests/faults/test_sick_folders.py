@@ -238,13 +238,13 @@ def replaced(path: Path) -> None:
 @pytest.mark.parametrize(
     ("touch", "why"),
     [
-        (gone, r"items\.jsonl is gone, of which [\d,]+ bytes had been written.*put it back"),
-        (moved, r"items\.jsonl is gone"),
-        (emptied, r"items\.jsonl has 0 bytes, but [\d,]+ had been written"),
-        (shortened, r"items\.jsonl has [\d,]+ bytes, but [\d,]+ had been written"),
-        (prolonged, r"items\.jsonl has 12 bytes more than the job has written: take out"),
-        (rewritten, r"items\.jsonl is not as the job left it, its lines are others"),
-        (corrected, r"items\.jsonl is not as the job left it, its lines are others"),
+        (gone, r"items\.jsonl is missing, of which [\d,]+ bytes were committed.*put it back"),
+        (moved, r"items\.jsonl is missing"),
+        (emptied, r"items\.jsonl has 0 bytes, but [\d,]+ were committed"),
+        (shortened, r"items\.jsonl has [\d,]+ bytes, but [\d,]+ were committed"),
+        (prolonged, r"items\.jsonl has 12 bytes more than the job has written: remove"),
+        (rewritten, r"items\.jsonl was changed since the last run of the job"),
+        (corrected, r"items\.jsonl was changed since the last run of the job"),
     ],
 )
 def test_an_output_that_was_touched_between_runs(
@@ -393,7 +393,7 @@ def test_a_store_that_was_cut_short_is_found_at_the_start(
     urls = half(folder, site)
     whole = (folder / "job.db").read_bytes()
     (folder / "job.db").write_bytes(whole[: int(share * len(whole))])
-    refused(folder, site, r"job\.db (cannot be used|is gone, though items\.jsonl is there)")
+    refused(folder, site, r"job\.db (cannot be used|is missing, but items\.jsonl exists)")
     (folder / "job.db").write_bytes(whole)
     go_on(folder, site)
     check_whole(folder, urls)
@@ -519,8 +519,9 @@ def test_a_copy_does_not_cut_the_output_that_it_has_in_common(
     command = follow(copy)
     assert command.wait() == 2
     assert re.search(
-        rf"\.jsonl has [\d,]+ bytes more than this job has written, and {copy} is not where it "
-        rf"was run last: go on in the folder that it was copied from, .* `truncate -s {length} ",
+        rf"\.jsonl has [\d,]+ bytes more than this job has written, and {copy} is not the "
+        rf"folder of the last run: continue in the folder that it was copied from "
+        rf".* `truncate -s {length} ",
         command.said,
     )
     assert output.read_bytes() == whole
@@ -533,7 +534,7 @@ def test_a_copy_does_not_cut_the_output_that_it_has_in_common(
 def test_without_its_store_a_folder_is_refused(folder: Path, site: Site) -> None:
     urls = half(folder, site)
     (folder / "job.db").rename(folder / "aside")
-    refused(folder, site, r"job\.db is gone, though items\.jsonl is there: put it back, or start")
+    refused(folder, site, r"job\.db is missing, but items\.jsonl exists: put it back, or start")
     (folder / "aside").rename(folder / "job.db")
     go_on(folder, site)
     check_whole(folder, urls)
@@ -543,7 +544,7 @@ def test_without_its_log_a_killed_job_is_refused(folder: Path, site: Site) -> No
     kill_half_way(folder, site)
     log = folder / "job.db-wal"
     log.rename(folder / "aside")
-    refused(folder, site, r"job\.db cannot be used.*job\.db-wal, which belongs to it, is gone")
+    refused(folder, site, r"job\.db cannot be used.*job\.db-wal, which belongs to it, is missing")
     (folder / "aside").rename(log)
     command = Command(f"{SICK}:Follow", folder, site.url + "/0")
     assert command.wait() == 0, command.said
@@ -553,7 +554,7 @@ def test_without_its_log_a_killed_job_is_refused(folder: Path, site: Site) -> No
 def test_the_log_alone_is_no_job(folder: Path, site: Site) -> None:
     kill_half_way(folder, site)
     (folder / "job.db").unlink()
-    refused(folder, site, r"job\.db is gone, though job\.db-wal is there")
+    refused(folder, site, r"job\.db is missing, but job\.db-wal exists")
 
 
 def test_a_copy_made_after_a_kill_goes_on(folder: Path, site: Site) -> None:
@@ -672,7 +673,7 @@ def as_before(spider: type[Spider]) -> type[Spider]:
 @pytest.mark.parametrize(
     ("spider", "why"),
     [
-        (Gone, r"Before has changed.*: 5 for book\(\), which is gone; put that back"),
+        (Gone, r"Before has changed.*: 5 for book\(\), which no longer exists; put that back"),
         (OtherArguments, r"Before has changed.*: 5 for book\(\): missing a required argument"),
     ],
 )

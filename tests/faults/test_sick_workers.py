@@ -151,7 +151,7 @@ def test_without_file_handles_the_command_says_so(
         assert status == 1, command.said
         said = command.said.splitlines()[-1]
         assert said.startswith(f"crawl: this process may have no more than {limit} open files")
-        assert said.endswith("it goes on where it was, and nothing is lost")
+        assert said.endswith("it continues where it stopped, and nothing is lost")
         assert "Traceback" not in command.said
         assert Command(*words, workers=workers).wait() == 0
     check_whole(folder, urls)

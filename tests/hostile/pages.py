@@ -87,7 +87,7 @@ ALL: list[Behaviour] = [
         "deep page",
         f"HTML nested {DEEP:,} deep",
         "css, xpath, links, forms and soup read what is less than 2,048 deep; `run.log` says that "
-        "the rest is left out",
+        "the rest is ignored",
         page("<div>" * DEEP + "<a href=/2>x</a><form><input name=q></form>"),
     ),
     Behaviour(

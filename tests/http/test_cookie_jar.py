@@ -458,7 +458,7 @@ def test_a_cookie_set_by_hand_goes_where_requests_sends_it() -> None:
 
 def test_a_cookie_set_by_hand_cannot_end_its_line() -> None:
     jar = ChangeTrackingCookieJar()
-    with pytest.raises(ValueError, match="'a' must be text of one line"):
+    with pytest.raises(ValueError, match="'a' must be one line of text"):
         jar.set("a", "1\r\nX-Evil: 1")
     assert jar.pop_changes() == []
 

@@ -59,8 +59,8 @@ def test_a_change_that_fits_is_no_error(job: Any, spider: type[Spider]) -> None:
 @pytest.mark.parametrize(
     ("spider", "reason"),
     [
-        (Gone, r"^Gone has changed, and .*: 3 for book\(\), which is gone; put that back"),
-        (NoMethod, r"3 for book\(\), which is gone"),
+        (Gone, r"^Gone has changed, and .*: 3 for book\(\), which no longer exists; put that back"),
+        (NoMethod, r"3 for book\(\), which no longer exists"),
         (OtherArguments, r"3 for book\(\): missing a required argument: 'row'"),
     ],
 )

@@ -245,7 +245,7 @@ def test_an_output_may_have_the_name_of_the_rejected_items_elsewhere(folder: Pat
     ],
 )
 def test_an_output_is_no_other_file_of_the_job(folder: Path, name: str) -> None:
-    why = rf"^cannot write the items to {folder / name}: the job keeps something else there; give"
+    why = rf"^cannot write the items to {folder / name}: it is another file of the job; give"
     for fresh in (False, True):
         with pytest.raises(JobError, match=why):
             a_job(folder, output=folder / name, fresh=fresh, overwrite=fresh)
@@ -260,7 +260,7 @@ def test_an_output_of_somebody_else_s_is_refused_and_left_as_it_is(folder: Path)
     output.parent.mkdir(parents=True)
     output.write_bytes(b"precious\n")
     for _ in range(2):
-        with pytest.raises(JobError, match=r"holds something that is not of this job"):
+        with pytest.raises(JobError, match=r"has content that this job did not write"):
             a_job(folder, output=output)
     assert output.read_bytes() == b"precious\n"
 
@@ -270,7 +270,7 @@ def test_it_is_refused_too_when_an_earlier_command_came_to_nothing(folder: Path)
     a_job(folder, seeds=("nonsense",)).close()
     output = folder.parent / "mine.jsonl"
     output.write_bytes(b"precious\n")
-    with pytest.raises(JobError, match=r"holds something that is not of this job"):
+    with pytest.raises(JobError, match=r"has content that this job did not write"):
         a_job(folder, output=output)
     assert output.read_bytes() == b"precious\n"
 
@@ -296,7 +296,7 @@ def test_an_output_that_has_lost_lines_is_refused(folder: Path, name: str) -> No
         job.rejected.append(b"{}\n")
         add(job)
     (folder / name).write_bytes(b"{")
-    with pytest.raises(JobError, match=rf"{name} has 1 bytes, but 3 had been written"):
+    with pytest.raises(JobError, match=rf"{name} has 1 bytes, but 3 were committed"):
         a_job(folder)
     assert (folder / name).read_bytes() == b"{"
 

@@ -85,11 +85,11 @@ def test_urls_come_normalised() -> None:
     [
         ("example.com/x", "'example.com/x' needs a scheme to be a URL: https://example.com/x"),
         ("localhost:8000", "'localhost:8000' needs a scheme to be a URL: https://localhost:8000"),
-        ("ftp://a.example/", "'ftp://a.example/' is no http or https URL"),
+        ("ftp://a.example/", "'ftp://a.example/' is not an http or https URL"),
         ("mailto:a@b.example", "'mailto:***@b.example' is no URL"),
         ("http://a.example/ http://b.example/", "is more than one URL: write one a line"),
-        ("http://a.example/a b", "has white space in it: write %20 for a space"),
-        ("http://a.example/a\tb", "has white space in it: write %20 for a space"),
+        ("http://a.example/a b", "contains white space: write %20 for a space"),
+        ("http://a.example/a\tb", "contains white space: write %20 for a space"),
         ("http://", "'http://' is a broken URL"),
         ("http://a.example/\x07", "is a broken URL"),
         ("hello", "'hello' is no URL"),
@@ -201,7 +201,7 @@ def test_json_lines_keep_the_types_of_their_values(folder: Path) -> None:
         ('{"url": ', "is no JSON: "),
         ('{"link": "http://a.example/"}', 'has no text as "url"'),
         ('{"url": 7}', 'has no text as "url"'),
-        ("7", 'is no object with a "url"'),
+        ("7", 'is not an object with a "url"'),
         ('{"url": "example.com"}', "needs a scheme to be a URL: https://example.com"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_spider_without_parse_is_an_error_at_once() -> None:
         pass
 
     assert refusal("http://a.example/", spider=Nothing) == (
-        "Nothing has no method parse(self, response), which seeds are handed to"
+        "Nothing has no method parse(self, response), which receives the responses to seeds"
     )
 
 
@@ -314,7 +314,7 @@ def _starting(result: Any) -> type[Spider]:
         ([7], "Books.start(), number 1, is 7, but must be a URL or a Request"),
         (None, "Books.start() failed: TypeError: 'NoneType' object is not iterable"),
         (lambda: dict[str, str]()["key"], "Books.start() failed: KeyError: 'key'"),
-        ([Request("http://a.example", "prase")], "callback 'prase' is no method of Books"),
+        ([Request("http://a.example", "prase")], "callback 'prase' is not a method of Books"),
         (
             [Request("http://a.example", cb_kwargs={"x": 1})],
             "callback parse() cannot be called with x",
@@ -357,10 +357,10 @@ def test_an_endless_start_is_read_as_far_as_it_is_wanted() -> None:
             "there is no file nowhere/list.csv: a seed is a file, a URL with http:// or https://, "
             "or - for standard input",
         ),
-        ("ftp://a.example/", "'ftp://a.example/' is no http or https URL"),
+        ("ftp://a.example/", "'ftp://a.example/' is not an http or https URL"),
         (".", ". is a folder, not a seed list"),
         ("seeds.gz", "seeds.gz is compressed: give its text, as in zcat seeds.gz | crawl run … -"),
-        ("seeds.bin", "seeds.bin is no text: a seed list is plain text in UTF-8"),
+        ("seeds.bin", "seeds.bin is not text: a seed list is plain text in UTF-8"),
         ("utf16.txt", "utf16.txt is in UTF-16: save it in UTF-8"),
         ("a\0b", "the seed list a\0b cannot be read: embedded null byte"),
     ],

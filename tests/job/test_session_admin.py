@@ -130,7 +130,7 @@ def test_a_login_by_hand_needs_no_other(club: Site, crawl: Any) -> None:
 
 def test_which_account_must_be_said(club: Site, crawl: Any) -> None:
     given = ("login", "club", "--accounts", "accounts.toml", "-s", "delay=0")
-    assert "say which with --account (ann, bob)" in crawl(*given, status=2)
+    assert "choose one with --account (ann, bob)" in crawl(*given, status=2)
     assert "no account 'eve' (there are ann, bob)" in crawl(*given, "--account", "eve", status=2)
     assert "and no others: give --accounts FILE" in crawl(
         "login", "club", "--account", "eve", status=2
@@ -178,7 +178,7 @@ def test_a_browser_s_cookies_for_a_spider_without_a_login(club: Site, crawl: Any
     ("text", "why"),
     [
         (None, "cannot read cookies.txt: No such file"),
-        ("nothing", "cookies.txt:1 is no cookie"),
+        ("nothing", "cookies.txt:1 is not a cookie"),
         ("a.example\tFALSE\t/\tFALSE\t5\ta\tb", "all of the cookies have expired"),
     ],
 )
@@ -206,11 +206,11 @@ def test_cookies_are_exported_for_their_owner_only(club: Site, crawl: Any, name:
 def test_whose_cookies_are_exported_must_be_clear(club: Site, crawl: Any) -> None:
     crawl("run", "club", "--accounts", "accounts.toml", *QUICK)
     said = crawl("sessions", "--export", "out.txt", status=2)
-    assert "say which with --account (ann, bob)" in said
+    assert "choose one with --account (ann, bob)" in said
     assert not Path("out.txt").exists()
     crawl("sessions", "--export", "out.txt", "--account", "bob")
     assert f"{SECRET}bob" in Path("out.txt").read_text()
-    assert "is no file to write" in crawl(
+    assert "is not a file that" in crawl(
         "sessions", "--export", "spiders", "--account", "bob", status=2
     )
     assert "cannot write" in crawl("sessions", "--export", "no/x", "--account", "bob", status=2)

@@ -68,14 +68,14 @@ def test_two_spiders_of_one_name_must_be_told_apart(write: Write) -> None:
     write("spiders/a.py", BOOKS)
     write("spiders/b.py", BOOKS)
     assert refusal("books") == (
-        "there are several spiders 'books': say spiders/a.py:Books or spiders/b.py:Books"
+        "there are several spiders 'books': choose spiders/a.py:Books or spiders/b.py:Books"
     )
 
 
 def test_several_spiders_in_a_file_must_be_told_apart(write: Write) -> None:
     write("spiders/two.py", BOOKS + "    class Pens(Books): ...")
     assert refusal("spiders/two.py") == (
-        "spiders/two.py has several spiders: say spiders/two.py:Books or spiders/two.py:Pens"
+        "spiders/two.py has several spiders: choose spiders/two.py:Books or spiders/two.py:Pens"
     )
     assert find("spiders/two.py:Pens").load().__name__ == "Pens"
     assert find("pens").load().__name__ == "Pens"
@@ -182,11 +182,11 @@ def test_a_file_that_failed_can_be_put_right(write: Write) -> None:
         ),
         (
             "spiders/books.py:Spider.parse",
-            "spiders/books.py:Spider.parse: that is no class that extends Spider",
+            "spiders/books.py:Spider.parse: it is not a class that extends Spider",
         ),
         ("nothing.there:Books", "there is no module 'nothing.there', seen from "),
         ("json:Books", "json:Books: there is no such class"),
-        ("json.decoder:JSONDecoder", "json.decoder:JSONDecoder: that is no class that extends"),
+        ("json.decoder:JSONDecoder", "json.decoder:JSONDecoder: it is not a class that extends"),
     ],
 )
 def test_a_place_that_is_wrong_is_named(write: Write, spec: str, reason: str) -> None:
@@ -253,7 +253,7 @@ list(crawl(Here, "http://127.0.0.1:9/", workers=2))
 
 
 def test_what_is_no_spider_class_is_refused() -> None:
-    with pytest.raises(SpiderError, match="is no spider: pass the class"):
+    with pytest.raises(SpiderError, match="is not a spider: pass a class"):
         of_class(Here())  # type: ignore[arg-type]
 
 
@@ -283,8 +283,8 @@ def test_arguments_that_the_spider_needs_are_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"city": "Bonn"}, "Picky cannot be made with -a city: TypeError: "),
-        ({"pages": "x"}, "Picky cannot be made with -a pages: ValueError: "),
+        ({"city": "Bonn"}, "Picky cannot be created with -a city: TypeError: "),
+        ({"pages": "x"}, "Picky cannot be created with -a pages: ValueError: "),
         ({"delay": "2"}, "-a delay=2: delay is a setting, so say -s delay=2"),
         ({"parse": "2"}, "-a parse=2: parse is a method of Picky"),
         ({"no-name": "2"}, "-a no-name=2: 'no-name' cannot be the name of an argument"),

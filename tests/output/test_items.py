@@ -106,7 +106,7 @@ def test_a_callback_may_give_nothing_one_thing_or_many() -> None:
 
 @pytest.mark.parametrize("nonsense", ["text", b"bytes", 1, 1.5, object(), True])
 def test_what_a_callback_may_not_give_is_named(nonsense: Any) -> None:
-    with pytest.raises(SpiderError, match=rf"^page\(\) gave {type(nonsense).__name__}"):
+    with pytest.raises(SpiderError, match=rf"^page\(\) returned {type(nonsense).__name__}"):
         outputs(nonsense, "page")
 
 

@@ -83,13 +83,13 @@ def test_saved_bytes_have_the_mode_of_the_output(tmp_path: Path) -> None:
 def test_a_file_that_has_lost_bytes_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl"
     path.write_bytes(b"{}\n")
-    with pytest.raises(JobError, match=r"has 3 bytes, but 1,234 had been written.*--fresh"):
+    with pytest.raises(JobError, match=r"has 3 bytes, but 1,234 were committed.*--fresh"):
         JSONLines(path, 1234)
     assert path.read_bytes() == b"{}\n"
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"items.jsonl is gone, of which 5 bytes had"):
+    with pytest.raises(JobError, match=r"items.jsonl is missing, of which 5 bytes were"):
         JSONLines(tmp_path / "items.jsonl", 5)
     assert not (tmp_path / "items.jsonl").exists()
 
@@ -200,7 +200,7 @@ def test_a_change_of_the_same_length_is_noticed(
     checksum = written(path, *MANY, *MANY)
     change(path, at)
     changed = path.read_bytes()
-    with pytest.raises(JobError, match=r"is not as the job left it"):
+    with pytest.raises(JobError, match=r"was changed since the last run"):
         written(path, b"{}\n", expected=checksum)
     assert path.read_bytes() == changed
 

@@ -167,5 +167,5 @@ def test_follow_all_knows_the_selectors_that_select_knows() -> None:
 
 
 def test_follow_all_of_what_is_no_selector_is_an_error() -> None:
-    with pytest.raises(SpiderError, match=r"'a\[' is no CSS selector"):
+    with pytest.raises(SpiderError, match=r"'a\[' is not a CSS selector"):
         list(page().follow_all("a["))

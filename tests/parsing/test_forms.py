@@ -98,8 +98,8 @@ def test_without_a_selector_it_is_the_first_form() -> None:
     [
         ("<p>nothing", None, "there is no form on https://shop.example/account/login"),
         (LOGIN, "#signup", "'#signup' on https://shop.example/account/login"),
-        ("<p id=x><form></form>", "#x", "in no form"),
-        (LOGIN, "form[", "no CSS selector"),
+        ("<p id=x><form></form>", "#x", "not in a form"),
+        (LOGIN, "form[", "not a CSS selector"),
     ],
 )
 def test_a_form_that_is_not_there_is_named(html: str, css: str | None, says: str) -> None:

@@ -196,9 +196,9 @@ def test_filters() -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"css": "a[["}, "'a[[' is no CSS selector"),
-        ({"xpath": "//["}, "'//[' is no XPath expression"),
-        ({"allow": "("}, "'(' is no regular expression"),
+        ({"css": "a[["}, "'a[[' is not a CSS selector"),
+        ({"xpath": "//["}, "'//[' is not an XPath expression"),
+        ({"allow": "("}, "'(' is not a regular expression"),
         ({"allow_domains": "https://x.example/"}, "is a URL"),
     ],
 )

@@ -260,7 +260,7 @@ def test_what_unpacks_without_end_is_left_at_the_limit(caplog: pytest.LogCapture
         assert found(packed.getvalue()) == ["https://shop.example/a"]
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"{URL} is a sitemap of more than 52,428,800 bytes: the rest is left out"
+        f"{URL} is a sitemap of more than 52,428,800 bytes: the rest is ignored"
     )
 
 
@@ -271,7 +271,7 @@ def test_there_is_a_limit_of_entries(caplog: pytest.LogCaptureFixture) -> None:
         assert caplog.records == []
         assert len(found(body, most_entries=2)) == 2
     (record,) = caplog.records
-    assert record.getMessage() == f"{URL} is a sitemap of more than 2 entries: the rest is left out"
+    assert record.getMessage() == f"{URL} is a sitemap of more than 2 entries: the rest is ignored"
 
 
 def test_entries_come_while_it_is_read() -> None:

@@ -124,7 +124,7 @@ def test_requests_stay_pending_until_robots_txt_comes(
 
 
 @whole_run
-def test_a_run_ends_when_nothing_else_is_left_and_the_same_command_goes_on(
+def test_a_run_ends_when_nothing_else_is_left_and_the_same_command_continues(
     tmp_path: Path, site: Site, other: Site
 ) -> None:
     site.pages = {"/robots.txt": BROKEN, "/": "x", "/a": "x"}
@@ -136,8 +136,8 @@ def test_a_run_ends_when_nothing_else_is_left_and_the_same_command_goes_on(
         assert (summary.counters.reason, summary.exit_status) == ("robots", 3)
         assert summary_text(summary).splitlines()[0] == (
             "crawl: title stopped, 2 requests pending, as robots.txt is unavailable at "
-            f"{site.url} (http 500): the same command asks again, and obey_robots=false does "
-            "without"
+            f"{site.url} (http 500): run the same command to try again, or set "
+            "obey_robots=false"
         )
     assert site.asked == {}
     del site.pages["/robots.txt"]

@@ -95,7 +95,7 @@ def test_a_password_that_nobody_named(tmp_path: Path) -> None:
         ("[alice]\npassword = {evn = 'X'}", "did you mean env"),
         ("[alice]\npassword = {env = 3}", "env must name something"),
         ("[alice]\npassword = {prompt = false}", "prompt = true"),
-        ("[alice]\npassword = {env = 'NO_SUCH'}", "in no environment variable NO_SUCH"),
+        ("[alice]\npassword = {env = 'NO_SUCH'}", "set the environment variable NO_SUCH"),
         ("[alice]\npassword = {file = 'no.secret'}", "cannot be read from .*no.secret"),
         ("[alice]\ntoken = {env = 'NO_SUCH'}", "token of account alice .* NO_SUCH"),
         ("[alice]\ndelay = -1", "delay must be a number of seconds, at least 0"),
@@ -204,7 +204,7 @@ def test_nobody_is_asked_where_no_terminal_is(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
     account = one(tmp_path, "[alice]\npassword = { prompt = true }")
-    with pytest.raises(AccountError, match="asked for at the terminal, and there is none"):
+    with pytest.raises(AccountError, match="must be typed at a terminal, but there is none"):
         account.ask()
     with pytest.raises(AccountError, match="not asked for before the workers started"):
         _ = pickle.loads(pickle.dumps(account)).password

@@ -150,7 +150,7 @@ def test_a_code_is_waited_for_and_answered_later(
         "crawl: bank could not log in: login of bank needs code "
         rf"\(at {url}/login\?ann, status 200, 'SMS', saved as \S+login-account.html\): "
         "run crawl login bank; "
-        "2 pending, for the next run of the same command\n",
+        "2 pending, for the next run\n",
         run.stderr,
     ), run.stderr
     assert len(bank.sent) == 1
@@ -171,7 +171,9 @@ def test_a_code_is_waited_for_and_answered_later(
 
     login = crawl("login", "bank", typed="7392\n")
     assert (login.returncode, login.stdout) == (0, "")
-    assert login.stderr == "code: \ncrawl: bank is logged in; crawl run goes on with that\n"
+    assert (
+        login.stderr == "code: \ncrawl: bank is logged in; crawl run continues with this session\n"
+    )
     assert items() == []
 
     assert crawl("run", "bank", *options).returncode == 0

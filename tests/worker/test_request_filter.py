@@ -125,12 +125,14 @@ def test_what_is_no_plain_data_is_an_error_where_it_is_yielded(fields: dict[str,
     "callback", ["missing", "not_a_method", "__init__", "__class__", "", "a b"]
 )
 def test_a_callback_that_is_no_method_is_named(callback: str) -> None:
-    assert refused(Request(URL, callback)).startswith(f"callback {callback!r} is no method of Shop")
+    assert refused(Request(URL, callback)).startswith(
+        f"callback {callback!r} is not a method of Shop"
+    )
 
 
 def test_a_lambda_is_no_callback() -> None:
-    assert "is no method of Shop" in refused(Request(URL, lambda response: None))
-    assert "is no method of Shop" in refused(Request(URL, partial(Shop.static)))
+    assert "is not a method of Shop" in refused(Request(URL, lambda response: None))
+    assert "is not a method of Shop" in refused(Request(URL, partial(Shop.static)))
 
 
 def test_methods_may_be_given_themselves() -> None:

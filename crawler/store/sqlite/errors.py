@@ -10,7 +10,7 @@ from pathlib import Path
 from crawler.errors import CrawlerError, JobError, SystemResourceError
 from crawler.store.errors import UNREADABLE, corrupt_store
 from crawler.system_errors import (
-    GO_ON,
+    CONTINUE,
     has_no_handles,
     no_room,
     to_crawler_error,
@@ -40,11 +40,13 @@ def _sqlite_error(error: sqlite3.Error, path: Path) -> CrawlerError:
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and has_no_handles():
         return too_many_open_files()
     if code == sqlite3.SQLITE_IOERR and path.is_file():
-        return SystemResourceError(f"cannot read or write {path}: {error}; check the disk, {GO_ON}")
+        return SystemResourceError(
+            f"cannot read or write {path}: {error}; check the disk, {CONTINUE}"
+        )
     if code == sqlite3.SQLITE_READONLY:
         return JobError(f"cannot write to {path}: {error}; let this user write there")
     if code == sqlite3.SQLITE_BUSY:
-        return JobError(f"another program has locked {path}; end it, {GO_ON}")
+        return JobError(f"another program has locked {path}; end it, {CONTINUE}")
     return corrupt_store(path, str(error))
 
 

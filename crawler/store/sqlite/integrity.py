@@ -127,7 +127,7 @@ class StoreIntegrity:
         for remains in (self._log, *outputs):
             if _size(remains):
                 raise JobError(
-                    f"{self.path} is gone, though {remains.name} is there: put it back, "
+                    f"{self.path} is missing, but {remains.name} exists: put it back, "
                     "or start again with --fresh --yes, which removes that too"
                 )
 
@@ -140,7 +140,7 @@ class StoreIntegrity:
                 raise corrupt_store(
                     self.path,
                     f"it is not as the job has left it: it was changed, or {self._log.name}, "
-                    "which belongs to it, is gone",
+                    "which belongs to it, is missing",
                 )
         elif now.checksum is None and now != stamp:
             self._check_content()

@@ -61,7 +61,7 @@ def test_content_that_was_changed_between_two_runs_is_refused(place: Place) -> N
         sink.append(b"[1]\n[2]\n")
         length, checksum = sink.length, sink.checksum
     place.write(b"[1]\n[3]\n")
-    with pytest.raises(JobError, match="is not as the job left it"):
+    with pytest.raises(JobError, match="was changed since the last run"):
         place.open(length, expected=checksum)
     place.write(b"[1]\n[2]\n[3]\n")
     place.open(length, expected=checksum).close()
