@@ -21,7 +21,7 @@ from crawler.job.spider_loader import of_class
 from crawler.session.masking import Mask
 from crawler.settings import check
 from crawler.spider import Spider
-from crawler.stats import robots_message
+from crawler.stats import unavailable_message
 
 
 def crawl(
@@ -67,8 +67,8 @@ def crawl(
         summary = engine.summary()
         if summary.login_errors:
             raise LoginError("; ".join(summary.login_errors))
-        if summary.counters.reason == "robots":
-            raise CrawlerError(f"{summary.spider} stopped, {robots_message(summary)}")
+        if summary.counters.reason in {"robots", "unreachable"}:
+            raise CrawlerError(f"{summary.spider} stopped, {unavailable_message(summary)}")
 
 
 def _failures_message(job: Job) -> str:

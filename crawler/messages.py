@@ -111,6 +111,8 @@ class Output(msgspec.Struct, array_like=True):
     """Links that seem to log out or change something."""
     skipped_by_limit: dict[str, int] = {}
     """Requests that a limit rejected, by the name of its setting."""
+    repaired: int = 0
+    """Items with text that UTF-8 cannot express, which U+FFFD replaces."""
 
 
 class Done(msgspec.Struct, array_like=True, tag=1):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from crawler.errors import DisallowedError
 from crawler.records import SkippedShape
 from crawler.text import count
 
@@ -27,6 +28,8 @@ class Counters(msgspec.Struct):
     items: int = 0
     rejected: int = 0
     """Items that did not fit ``item_type`` or JSON."""
+    repaired: int = 0
+    """Items with text that UTF-8 cannot express (lone surrogates), which U+FFFD replaces."""
     skipped_unsafe: int = 0
     """Links not followed, as they seem to log out or delete something."""
     skipped_by_limit: dict[str, int] = {}
@@ -47,7 +50,8 @@ class Counters(msgspec.Struct):
     """When the first run began, wall clock."""
     finished: bool = False
     reason: str = ""
-    """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``robots``, ``login``."""
+    """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``robots``,
+    ``unreachable``, ``login``."""
     sequence: int = 0
     """The last number assigned to a request."""
     output_length: int = 0
@@ -68,6 +72,8 @@ class Snapshot(msgspec.Struct):
     """Pages of earlier runs."""
     waits_for: str = ""
     """The hosts whose robots.txt is unavailable, each with its cause."""
+    no_answer: bool = False
+    """None of these hosts has given any sign, and no other has."""
 
 
 class Summary(msgspec.Struct):
@@ -99,10 +105,20 @@ class Summary(msgspec.Struct):
         return bool(counters.failed) and not counters.done and not counters.items
 
     @property
+    def is_disallowed(self) -> bool:
+        """True if no page came, as robots.txt disallows all that was requested."""
+        return self.has_nothing and set(self.failures) == {DisallowedError.cause}
+
+    @property
     def exit_status(self) -> int:
-        """The command's exit status: 0 finished, 3 stopped before the end, 4 login failed."""
+        """The command's exit status.
+
+        0 finished, 3 stopped before the end, 4 login failed, 5 disallowed by robots.txt.
+        """
         if self.login_errors:
             return 4
+        if self.counters.finished and self.is_disallowed:
+            return 5
         return 0 if self.counters.finished else 3
 
 
@@ -123,6 +139,7 @@ def status(
         "failed": counters.failed,
         "items": counters.items,
         "rejected": counters.rejected,
+        "repaired": counters.repaired,
         "skipped_unsafe": counters.skipped_unsafe,
         "skipped_by_limit": counters.skipped_by_limit,
         "bytes": counters.bytes,
@@ -133,8 +150,13 @@ def status(
     }
 
 
-def robots_message(summary: Summary) -> str:
-    """Return how many requests are pending without a robots.txt, and how to continue."""
+def unavailable_message(summary: Summary) -> str:
+    """Return how many requests are pending as hosts do not answer, and how to continue."""
+    if summary.counters.reason == "unreachable":
+        return (
+            f"{count(summary.counters.pending, 'request')} pending, as no host answers: "
+            f"{summary.waits_for}; run the same command to try again"
+        )
     return (
         f"{count(summary.counters.pending, 'request')} pending, as robots.txt is unavailable at "
         f"{summary.waits_for}: run the same command to try again, or set obey_robots=false"

@@ -1,7 +1,7 @@
 """The ``crawl`` command: build a RunConfig from the arguments, run it, and exit with a status.
 
 Exit status: 0 finished, 1 unexpected error, 2 bad input or settings, 3 stopped before the end,
-4 login failed. An error is one line on standard error.
+4 login failed, 5 no page came as robots.txt disallows them. An error is one line on standard error.
 """
 
 from __future__ import annotations

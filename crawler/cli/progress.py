@@ -127,7 +127,8 @@ class Progress:
             f"{count(snapshot.hosts, 'host')} at work",
         ]
         if snapshot.waits_for:
-            facts.append(f"waiting for the robots.txt of {snapshot.waits_for}")
+            waits_for = "" if snapshot.no_answer else "the robots.txt of "
+            facts.append(f"waiting for {waits_for}{snapshot.waits_for}")
         left = self._left(snapshot)
         if self._rate.per_second and left:
             seconds = math.ceil(left / self._rate.per_second)

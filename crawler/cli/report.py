@@ -14,7 +14,7 @@ from crawler.job.folder import LOG
 from crawler.job.session_admin import SessionInfo
 from crawler.job.spider_loader import Listing
 from crawler.records import FailureReport, SkippedShape
-from crawler.stats import Counters, Summary, robots_message
+from crawler.stats import Counters, Summary, unavailable_message
 from crawler.text import count, display_path
 
 MOST_SHAPES = 5
@@ -36,6 +36,8 @@ def summary_text(summary: Summary) -> str:
     }
     if counters.rejected:
         facts["rejected"] = f"{counters.rejected:,} in {display_path(summary.rejected)}"
+    if counters.repaired:
+        facts["repaired"] = f"{count(counters.repaired, 'item')}, with U+FFFD for broken characters"
     if counters.failed:
         facts["failed"] = f"{counters.failed:,}: {_causes(summary.failures)}"
         facts["see"] = command("crawl", "status", display_path(summary.log.parent), "--failed")
@@ -74,6 +76,11 @@ def _how_it_ended(summary: Summary) -> str:
     if summary.login_errors:
         reasons = "; ".join(summary.login_errors)
         return f"{name} could not log in: {reasons}; {counters.pending:,} pending, for the next run"
+    if counters.finished and summary.is_disallowed:
+        return (
+            f"{name} finished, but no page came, as robots.txt disallows every URL that it has "
+            "requested: obey_robots=false ignores it, where you may"
+        )
     if summary.already_finished:
         return f"{name} is already finished and has no new seeds; --fresh starts again"
     if counters.reason == "max_pages":
@@ -82,8 +89,8 @@ def _how_it_ended(summary: Summary) -> str:
         return f"{name} finished, but every page failed: {summary.last_failure}"
     if counters.finished:
         return f"{name} finished"
-    if counters.reason == "robots":
-        return f"{name} stopped, {robots_message(summary)}"
+    if counters.reason in {"robots", "unreachable"}:
+        return f"{name} stopped, {unavailable_message(summary)}"
     return f"{name} stopped, {counters.pending:,} pending: run the same command to continue"
 
 
@@ -105,6 +112,10 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
         "received": f"{size(status['bytes'])} from {count(status['hosts'], 'host')}",
         "time": f"{duration(status['seconds'])} of running, started {_local(status['started'])}",
     }
+    if status["repaired"]:
+        facts["repaired"] = (
+            f"{count(status['repaired'], 'item')}, with U+FFFD for broken characters"
+        )
     if status["skipped_unsafe"]:
         facts["skipped"] = count(status["skipped_unsafe"], "unsafe link")
         facts["list"] = command("crawl", "status", display_path(folder), "--skipped")
@@ -138,6 +149,7 @@ def _end_reasons(status: Mapping[str, Any], folder: Path) -> list[str]:
     reasons = {
         "login": "a login failed; the next run tries it again",
         "max_pages": "it reached max_pages",
+        "unreachable": "no host answered; the next run requests them again",
         "robots": "a robots.txt is unavailable; the next run requests it again",
         "stopped": "it was stopped",
     }

@@ -105,6 +105,7 @@ class Committer:
             self._postpone(assignment, None, result.wait, now)
         elif isinstance(result, Redirected) and self._move(host_id, queued.key, result.target):
             self._job.counters.redirected += 1
+            self._frontier.count_moved()
         else:
             self._done.append((host_id, queued.rank, queued.id))
             if isinstance(result, Failed):
@@ -129,6 +130,7 @@ class Committer:
         outputs.append(output)
         counters.items += output.item_count
         counters.rejected += output.rejected_count
+        counters.repaired += output.repaired
         self._requests += output.requests
 
     def _save_queues(self) -> None:

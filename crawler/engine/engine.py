@@ -217,7 +217,7 @@ class Engine:
         if self._frontier.remaining == 0:
             return "max_pages"
         if self._frontier.unreachable.description and not self._stop.level:
-            return "robots"
+            return "unreachable" if self._frontier.unreachable.no_answer else "robots"
         return "stopped"
 
     # Reports
@@ -232,6 +232,7 @@ class Engine:
             stopping=self._stop.level > 0,
             done_before=self._done_before,
             waits_for=self._frontier.unreachable.description,
+            no_answer=self._frontier.unreachable.no_answer,
         )
 
     def summary(self) -> Summary:

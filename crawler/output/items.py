@@ -52,12 +52,18 @@ class ItemWriter:
     """Turns items into lines of JSON in UTF-8, after validation if there is an ``item_type``."""
 
     def __init__(self, item_type: Any = None) -> None:
+        self._repaired = 0
         self._validate = _validator(item_type)
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
     def line(self, item: Any) -> bytes:
         """Return ``item`` as a line with its newline. Raises ItemError if it does not fit."""
         return self._line(item if self._validate is None else self._validate(item))
+
+    def pop_repaired(self) -> int:
+        """Return the number of lines since the last call with text that had to be replaced."""
+        repaired, self._repaired = self._repaired, 0
+        return repaired
 
     def rejected(self, item: Any, url: str, reason: str) -> bytes:
         """Return the line of ``rejected.jsonl`` for an item that does not fit."""
@@ -67,13 +73,37 @@ class ItemWriter:
         except ItemError:
             return self._line({**line, "item": repr(item)})
 
+    def _encoded(self, value: Any) -> bytes:
+        try:
+            return self._encode(value)
+        except UnicodeEncodeError:
+            plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+            self._repaired += 1
+            return self._encode(_without_surrogates(plain))
+
     def _line(self, value: Any) -> bytes:
         try:
-            line = self._encode(value)
+            line = self._encoded(value)
             # JSON that the spider has encoded itself (msgspec.Raw) may have line ends.
             return (msgspec.json.format(line, indent=-1) if b"\n" in line else line) + b"\n"
         except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise ItemError(f"the item cannot be written as JSON: {error}") from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Return plain data with U+FFFD in place of lone surrogates, which UTF-8 has no bytes for.
+
+    Two that are a pair become their character.
+    """
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_surrogates(part) for part in value]
+    return value
 
 
 def _plain(value: Any) -> Any:

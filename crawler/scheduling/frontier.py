@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
 from crawler import urls
-from crawler.messages import Done, Failed, FetchStats, Outcome
+from crawler.messages import Done, Failed, FetchStats, Outcome, Redirected
 from crawler.parsing.robots import MAX_AGE
 from crawler.records import (
     Delivery,
@@ -316,7 +316,9 @@ class Frontier:
         for change in outcome.sessions:
             self.sync.receive(worker, change)
         self._move_clock(assignment, outcome.fetch, now)
-        if isinstance(assignment, PageAssignment) and isinstance(outcome.result, (Done, Failed)):
+        if isinstance(assignment, PageAssignment) and isinstance(
+            outcome.result, (Done, Failed, Redirected)
+        ):
             self.count_finished()
         return assignment
 
@@ -324,6 +326,14 @@ class Frontier:
         """Count a page that is done or has failed for good, as ``max_pages`` limits them."""
         if self._scheduler.remaining is not None:
             self._scheduler.remaining -= 1
+
+    def count_moved(self) -> None:
+        """Count a page as not finished: its redirect was committed, and is to be followed.
+
+        Until then it counts, as a redirect to a page that was handled before is followed no more.
+        """
+        if self._scheduler.remaining is not None:
+            self._scheduler.remaining += 1
 
     def requeue(self, assignment: Assignment, now: float) -> None:
         """Put a page back into its queue as it was; robots.txt is asked for again by itself."""

@@ -98,6 +98,14 @@ class UnreachableRobots:
         return self.given_up() if self.has_network else []
 
     @property
+    def no_answer(self) -> bool:
+        """True if no host of the run has given any sign: robots.txt is not the reason."""
+        hosts = self._failures.values()
+        return not self.has_network and not any(
+            host.exists or host.cause not in NO_SIGN for host in hosts
+        )
+
+    @property
     def description(self) -> str:
         """The hosts whose robots.txt is unreachable, with the cause; empty if there are none."""
         named = itertools.islice(self._failures.values(), MOST_NAMED)

@@ -58,6 +58,7 @@ class ResultCollector:
             len(rejected),
             requests,
             *self._filter.pop_skipped(),
+            self._writer.pop_repaired(),
         )
 
     def without_output(self) -> Output:

@@ -328,6 +328,26 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
     ("facts", "first"),
     [
         (
+            {
+                "reason": "unreachable",
+                "pending": 2,
+                "waits_for": "http://a.example (dns)",
+            },
+            "crawl: books stopped, 2 requests pending, as no host answers: http://a.example (dns); "
+            "run the same command to try again",
+        ),
+        (
+            {
+                "finished": True,
+                "failed": 3,
+                "done": 0,
+                "items": 0,
+                "failures": {"disallowed by robots.txt": 3},
+            },
+            "crawl: books finished, but no page came, as robots.txt disallows every URL that it "
+            "has requested: obey_robots=false ignores it, where you may",
+        ),
+        (
             {"pending": 890, "reason": "stopped"},
             "crawl: books stopped, 890 pending: run the same command to continue",
         ),
@@ -362,6 +382,7 @@ STATUS: dict[str, Any] = {
     "failed": 3,
     "items": 2000,
     "rejected": 0,
+    "repaired": 0,
     "skipped_unsafe": 0,
     "skipped_by_limit": {},
     "bytes": 17_500_000,

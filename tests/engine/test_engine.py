@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from crawler import Failure, Request, Spider
+from crawler.cli.report import summary_text
 from crawler.engine import seeding as opening
 from crawler.engine.engine import Engine
 from crawler.errors import SeedError
@@ -27,7 +28,7 @@ from tests.jobs import (
     tracebacks,
     values,
 )
-from tests.sites import Reply, Site, Visit, links, web
+from tests.sites import Reply, Site, Visit, links, redirect, web
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -157,6 +158,49 @@ def test_max_pages_is_kept_exactly_and_over_all_runs(
         assert len(site.visits()) == len(items(tmp_path)) == 30
         run_job(Title, tmp_path, site.url + "/0", **fast)
         assert len(site.visits()) == len(items(tmp_path)) == 60
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_max_pages_counts_redirects_to_a_known_page(
+    tmp_path: Path, site: Site, concurrency: int, workers: int
+) -> None:
+    site.pages["/"] = links("/known", *(f"/hop{n}" for n in range(60)))
+    site.pages["/known"] = "known"
+    site.otherwise = lambda visit: redirect("/known")
+    summary = run_job(
+        *(Title, tmp_path, site.url + "/"),
+        workers=workers,
+        concurrency_per_host=concurrency,
+        max_pages=10,
+    )
+    assert (summary.counters.done, summary.counters.reason) == (10, "max_pages")
+    assert values(items(tmp_path)) == [f"{site.url}/", f"{site.url}/known"]
+
+
+def test_half_characters_in_items_are_counted(tmp_path: Path, site: Site) -> None:
+    class Api(Spider):
+        name = "api"
+
+        def parse(self, response: Any) -> Any:
+            return response.json()
+
+    site.pages["/"] = '{"t": "cut \\ud83d"}'
+    summary = run_job(Api, tmp_path, site.url + "/")
+    assert items(tmp_path) == [{"t": "cut \ufffd"}]
+    assert (summary.counters.repaired, summary.counters.rejected) == (1, 0)
+
+
+@pytest.mark.parametrize("disallowed", [True, False])
+def test_a_site_that_disallows_everything_has_a_status_of_its_own(
+    tmp_path: Path, site: Site, *, disallowed: bool
+) -> None:
+    site.pages = {"/robots.txt": "User-agent: *\nDisallow: /" + "a" * (not disallowed), "/": "x"}
+    seeds = [f"{site.url}/", f"{site.url}/a"]
+    for _ in range(2):
+        summary = run_job(Title, tmp_path, *seeds, obey_robots=True)
+        assert summary.exit_status == (5 if disallowed else 0)
+        assert ("robots.txt disallows every URL" in summary_text(summary)) is disallowed
 
 
 def test_max_pages_counts_failed_pages_too(tmp_path: Path, site: Site) -> None:

@@ -188,13 +188,35 @@ UNENCODABLE: dict[str, Any] = {
     "tag": {"title": BeautifulSoup("<p>x</p>", "lxml").p},
     "object": {"thing": object()},
     "function": {"thing": len},
-    "half a character": {"text": "\ud800"},
     "key": {(1, 2): 3},
     "circle": circle(),
     "model": AnyModel(thing=object()),
     "model within": {"model": AnyModel(thing=object())},
     "dataclass": DataBook(title=object()),  # type: ignore[arg-type]
 }
+
+
+@pytest.mark.parametrize("item_type", [None, dict[str, Any]])
+@pytest.mark.parametrize(
+    ("item", "written"),
+    [
+        ({"t": "cut \ud83d"}, {"t": "cut \ufffd"}),
+        ({"t": "\ude00\ud83dx", "n": 1.5}, {"t": "\ufffd\ufffdx", "n": 1.5}),
+        ({"t": "whole \ud83d\ude00 ü😀"}, {"t": "whole 😀 ü😀"}),
+        ({"k\udfff": [{"deep": ("\ud800",)}, None]}, {"k\ufffd": [{"deep": ["\ufffd"]}, None]}),
+        (
+            {"at": datetime(2026, 1, 2, tzinfo=UTC), "t": "\ud800"},
+            {"at": "2026-01-02T00:00:00Z", "t": "\ufffd"},
+        ),
+    ],
+)
+def test_half_characters_are_replaced_and_counted(
+    item: dict[str, Any], written: dict[str, Any], item_type: Any
+) -> None:
+    writer = ItemWriter(item_type)
+    assert json.loads(writer.line(item).decode("utf-8")) == written
+    assert writer.line({"t": "ü"}) == '{"t":"ü"}\n'.encode()
+    assert (writer.pop_repaired(), writer.pop_repaired()) == (1, 0)
 
 
 @pytest.mark.parametrize("name", UNENCODABLE)

@@ -190,6 +190,9 @@ def test_nothing_is_lost_while_this_machine_has_no_network(tmp_path: Path) -> No
         summary = run_job(Title, tmp_path, *seeds, retries=1)
     assert summary.waits_for == f"{site.url} (refused)"
     assert (summary.counters.failed, summary.counters.pending) == (0, 50)
+    assert (summary.counters.reason, summary.exit_status) == ("unreachable", 3)
+    assert "robots" not in summary_text(summary)
+    assert f"as no host answers: {site.url} (refused)" in summary_text(summary)
     with Site(port=site.port) as back:
         back.otherwise = lambda visit: "x"
         assert run_job(Title, tmp_path, *seeds).exit_status == 0
@@ -205,6 +208,17 @@ def test_a_host_that_is_nowhere_fails_as_others_answer(tmp_path: Path, site: Sit
     summary = run_job(Title, tmp_path, *seeds, retries=1, robots_wait=None)
     assert failures(tmp_path) == {"/a": "refused", "/b": "refused"}
     assert summary.counters.finished
+
+
+@whole_run
+def test_names_that_do_not_resolve_are_named_as_that(tmp_path: Path) -> None:
+    summary = run_job(Title, tmp_path, "http://a.invalid/", "http://b.invalid/", retries=0)
+    assert summary.counters.reason == "unreachable"
+    first = summary_text(summary).splitlines()[0]
+    assert "2 requests pending, as no host answers: " in first
+    for name in ("a", "b"):
+        assert f"http://{name}.invalid (dns)" in first
+    assert "robots" not in summary_text(summary)
 
 
 @pytest.fixture
