@@ -1,6 +1,7 @@
-"""Crawls every behaviour of the hostile web, and writes what that takes into ``docs/hostile.md``.
+"""Crawl every behaviour of the hostile web, and write the measurements to ``docs/hostile.md``.
 
-Each one is crawled by a process of its own, so that memory is its own. ``make hostile`` does it.
+Each is crawled by a separate process, so that memory is measured separately. ``make hostile`` runs
+this.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ the process compared with crawling an ordinary page; `max_body` has its default,
 
 
 def measure(behaviour: Behaviour, url: str, bundle: str) -> dict[str, Any]:
-    """Crawl in this process: seconds, bytes of memory, and the causes of what failed."""
+    """Crawl in this process; return seconds, bytes of memory, and the causes of failures."""
     with TemporaryDirectory() as name, Web([ORDINARY]) as web:
         folder = Path(name)
         crawl(ORDINARY, web.url(ORDINARY), folder / "ordinary")
@@ -67,19 +68,21 @@ ORDINARY = Behaviour(
 
 
 def measured(behaviour: Behaviour, web: Web, bundle: Path) -> dict[str, Any]:
-    """What ``measure`` says in a process of its own."""
+    """Run ``measure`` in a separate process."""
     number = str(ALL.index(behaviour))
     command = [sys.executable, "-m", "tests.hostile", number, web.url(behaviour), str(bundle)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    found: dict[str, Any] = json.loads(said.stdout.splitlines()[-1])
-    return found
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    figures: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return figures
 
 
-def row(behaviour: Behaviour, found: dict[str, Any]) -> str:
-    """One line of the table; what does not end as it should is told in it."""
-    as_said = not behaviour.cause or any(behaviour.cause in cause for cause in found["causes"])
-    does = behaviour.does if as_said else f"**not as it should**: {', '.join(found['causes'])}"
-    cells = (behaviour.what, does, f"{found['seconds']:.1f} s", _size(found["memory"]))
+def row(behaviour: Behaviour, figures: dict[str, Any]) -> str:
+    """Return a line of the table; an unexpected reaction stands in bold."""
+    causes = figures["causes"]
+    as_expected = not behaviour.cause or any(behaviour.cause in cause for cause in causes)
+    reaction = behaviour.reaction if as_expected else f"**unexpected**: {', '.join(causes)}"
+    size = _size(figures["memory"])
+    cells = (behaviour.description, reaction, f"{figures['seconds']:.1f} s", size)
     return f"| {' | '.join(cells)} |"
 
 
@@ -88,7 +91,7 @@ def _size(size: int) -> str:
 
 
 def main() -> None:
-    """Measure all of them; with arguments, one, for the process that asks."""
+    """Measure all behaviours or, with arguments, one in a process that ``measured`` starts."""
     if len(sys.argv) > 1:
         number, url, bundle = sys.argv[1:]
         print(json.dumps(measure(ALL[int(number)], url, bundle)))
@@ -100,9 +103,9 @@ def main() -> None:
             for part, behaviours in PARTS.items():
                 lines += [f"## {part}\n", HEAD, "| --- | --- | --- | --- |"]
                 for behaviour in behaviours:
-                    known = next(one for one in ALL if one.name == behaviour.name)
-                    found = measured(known, web, certificates.known.bundle)
-                    lines.append(row(known, found))
+                    listed = next(entry for entry in ALL if entry.name == behaviour.name)
+                    figures = measured(listed, web, certificates.known.bundle)
+                    lines.append(row(listed, figures))
                     print(lines[-1], file=sys.stderr)
                 lines.append("")
     PAGE.write_text("\n".join(lines), encoding="utf-8")

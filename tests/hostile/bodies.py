@@ -1,4 +1,4 @@
-"""Bodies that do not end, do not come, break off, blow up, or are not as long as they say."""
+"""Bodies that are endless, missing, truncated, compressed bombs, or of another length."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ except ImportError:
 
 ZEROS = bytes(1024 * 1024)
 CUT = {"timeout": 1.0, "read_timeout": 30.0, "retries": 0}
-TOO_LARGE = "stops reading at `max_body` and fails it as `body too large`; not tried again"
-TOO_SLOW = "cuts the connection after `timeout`; fails it as `timeout`"
-BROKEN = "tries again, then fails it as `{}`; half a page is never taken for a page"
+TOO_LARGE = "stops reading at `max_body`; fails as `body too large`, without a retry"
+TOO_SLOW = "closes the connection after `timeout`; fails as `timeout`"
+BROKEN = "retries, then fails as `{}`; never takes half a page for a whole one"
 
 
 def endless(wire: Wire) -> None:
@@ -40,7 +40,7 @@ def endless_trailers(wire: Wire) -> None:
 
 
 def negative_chunk(wire: Wire) -> None:
-    """The standard library would read without end, into memory."""
+    """Send a length that makes the standard library read into memory for ever."""
     wire.head("Transfer-Encoding: chunked")
     wire.flood(itertools.chain([b"-1\r\n"], itertools.repeat(BLOCK)))
 
@@ -76,7 +76,7 @@ def silent(wire: Wire) -> None:
     wire.pause(60)
 
 
-# Bombs: ten gigabytes of zeros, made as they are read
+# Bombs: ten gigabytes of zeros, generated as they are read
 
 
 def gzip_blocks() -> Iterator[bytes]:
@@ -134,25 +134,25 @@ def bombs() -> Iterator[Behaviour]:
         ("gzip, gzip", gzip_twice),
     ):
         name = f"bomb of {coding.replace(', ', ' in ')}"
-        what = f"10 GB of zeros, packed ({coding})"
+        what = f"10 GB of zeros, compressed ({coding})"
         yield Behaviour(name, what, TOO_LARGE, bomb(coding, blocks), "body too large", tries=1)
 
 
 CHUNKED = "Transfer-Encoding: chunked"
 ALL: list[Behaviour] = [
-    Behaviour("endless body", "a body without end", TOO_LARGE, endless, "body too large", tries=1),
-    Behaviour("endless chunks", "chunks without end", TOO_LARGE, endless_chunks, "body too large"),
+    Behaviour("endless body", "an endless body", TOO_LARGE, endless, "body too large", tries=1),
+    Behaviour("endless chunks", "endless chunks", TOO_LARGE, endless_chunks, "body too large"),
     Behaviour(
         "endless trailers",
-        "headers without end, behind the last chunk",
-        "stops after 64 KiB of them and fails it as `headers too large`",
+        "endless headers after the last chunk",
+        "stops after 64 KiB of them; fails as `headers too large`",
         endless_trailers,
         "headers too large",
         tries=1,
     ),
     Behaviour(
         "negative chunk",
-        "a chunk of -1 bytes, then bytes without end",
+        "a chunk of -1 bytes, then endless data",
         BROKEN.format("truncated"),
         negative_chunk,
         "truncated",
@@ -160,18 +160,18 @@ ALL: list[Behaviour] = [
     Behaviour("large page", "a page of 50 MB", TOO_LARGE, large, "body too large", tries=1),
     *bombs(),
     Behaviour(
-        "slow body", "a body, one byte a second", TOO_SLOW, slow_body, "timeout", settings=CUT
+        "slow body", "a body at one byte per second", TOO_SLOW, slow_body, "timeout", settings=CUT
     ),
     Behaviour(
-        "slow chunks", "chunks, one a second", TOO_SLOW, slow_chunks, "timeout", settings=CUT
+        "slow chunks", "one chunk per second", TOO_SLOW, slow_chunks, "timeout", settings=CUT
     ),
     Behaviour(
-        "slow headers", "headers, one a second", TOO_SLOW, slow_headers, "timeout", settings=CUT
+        "slow headers", "one header per second", TOO_SLOW, slow_headers, "timeout", settings=CUT
     ),
     Behaviour(
         "silent",
-        "takes the request and says nothing",
-        "waits for `read_timeout`, tries again, then fails it as `timeout`",
+        "accepts the request and never answers",
+        "waits for `read_timeout`, retries, then fails as `timeout`",
         silent,
         "timeout",
         settings={"read_timeout": 0.3},
@@ -192,13 +192,13 @@ ALL: list[Behaviour] = [
     Behaviour(
         "short length",
         "a Content-Length smaller than the body",
-        "takes what the length says for the page, and what follows for nothing",
+        "reads as many bytes as the length says, and ignores the rest",
         after_head("Content-Length: 8", body=b"<p>page!" + b"HTTP/1.1 200 OK\r\n" * 9),
     ),
     Behaviour(
         "no length",
-        "neither a length nor chunks: the end is that of the connection",
-        "reads to the end of the connection, and takes that for the page",
+        "neither a length nor chunks; the body ends with the connection",
+        "reads until the connection ends",
         after_head(body=b"<p>page"),
     ),
     Behaviour(
@@ -216,26 +216,27 @@ ALL: list[Behaviour] = [
     Behaviour(
         "length beyond numbers",
         "a Content-Length of 5,000 digits",
-        "fails it as `request`: no such body can be",
+        "fails as `request`, since no body is that long",
         after_head(f"Content-Length: {'9' * 5000}", body=b"<p>page"),
         "request",
         tries=1,
     ),
-    broken("cut chunk", "a chunk that is cut", "truncated", CHUNKED, body=b"64\r\n<p>half"),
+    broken("cut chunk", "a truncated chunk", "truncated", CHUNKED, body=b"64\r\n<p>half"),
     broken(
-        "no last chunk", "chunks without the last", "truncated", CHUNKED, body=b"4\r\n<p>p\r\n"),
+        "no last chunk", "chunks without the final one", "truncated", CHUNKED,
+        body=b"4\r\n<p>p\r\n"),
     broken("odd chunk", "a chunk of zz bytes", "truncated", CHUNKED,
            body=b"zz\r\n<p>page\r\n0\r\n\r\n"),
-    broken("huge chunk", "a chunk that says that it is an exabyte", "truncated", CHUNKED,
+    broken("huge chunk", "a chunk with the length of an exabyte", "truncated", CHUNKED,
            body=b"FFFFFFFFFFFFFFF\r\n<p>page"),
     Behaviour(
         "not gzip",
-        "gzip that is none",
-        "fails it as `decoding`; not tried again",
+        "a body that is not gzip, declared as gzip",
+        "fails as `decoding`, without a retry",
         after_head("Content-Encoding: gzip", "Content-Length: 4", body=b"nope"),
         "decoding",
         tries=1,
     ),
-    broken("cut gzip", "gzip that is cut", "truncated", "Content-Encoding: gzip",
+    broken("cut gzip", "truncated gzip", "truncated", "Content-Encoding: gzip",
            "Connection: close", body=zlib.compress(ZEROS, wbits=31)[:500]),
 ]  # fmt: skip

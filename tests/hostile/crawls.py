@@ -26,11 +26,11 @@ SETTINGS: dict[str, Any] = {
     "robots_wait": 0.0,
     "max_redirects": 10,
 }
-"""Small, so that nobody waits; what a behaviour needs besides stands with it."""
+"""Small limits for a short test; a behaviour may have further settings."""
 
 
 class Reader(Spider):
-    """Reads each page in every way there is, and follows every link."""
+    """Read each page in every possible way, and follow every link."""
 
     bundle = ""
 
@@ -58,7 +58,7 @@ class Reader(Spider):
 
 
 class Wide(Reader):
-    """Goes wherever links lead."""
+    """A Reader without a limit of scope."""
 
     name = "wide"
     allowed_domains = "*"
@@ -66,7 +66,7 @@ class Wide(Reader):
 
 @dataclass(frozen=True)
 class Ending:
-    """What came of a crawl."""
+    """The result of a crawl."""
 
     summary: Summary
     items: list[dict[str, Any]]
@@ -75,21 +75,21 @@ class Ending:
 
 
 def crawl(behaviour: Behaviour, url: str, folder: Path, bundle: str = "") -> Ending:
-    """Crawl from ``url``, with what ``behaviour`` asks for."""
+    """Crawl from ``url``, with the settings and names of ``behaviour``."""
     settings = {**SETTINGS, **behaviour.settings}
     spider = Wide if settings.pop("allowed", "") else Reader
     with names(behaviour.names):
         summary = run_job(spider, folder, url, arguments={"bundle": bundle}, **settings)
-    log = folder / "run.log"  # nothing to tell is no log
-    story = log.read_text(errors="replace") if log.exists() else ""
-    return Ending(summary, items(folder), failures(folder), story)
+    log = folder / "run.log"  # a run without events writes none
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return Ending(summary, items(folder), failures(folder), text)
 
 
 @contextlib.contextmanager
 def names(known: dict[str, list[str]]) -> Iterator[None]:
-    """A name server of our own: ``known`` says what names resolve to; others are as ever.
+    """Resolve names by ``known``, their addresses; other names resolve as usual.
 
-    Nothing on the internet is asked: what is public does not answer.
+    No connection leaves this machine: public addresses do not answer.
     """
     ask, connect = socket.getaddrinfo, socket.socket.connect
 
@@ -102,12 +102,12 @@ def names(known: dict[str, list[str]]) -> Iterator[None]:
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host]
         ]
 
-    def lonely(sock: socket.socket, address: Any) -> None:
+    def connect_locally(sock: socket.socket, address: Any) -> None:
         if isinstance(address, tuple) and is_public(address[0]):
-            raise TimeoutError("nobody is there")
+            raise TimeoutError("no public address answers here")
         connect(sock, address)
 
-    socket.getaddrinfo, socket.socket.connect = answer, lonely  # type: ignore[method-assign, assignment]
+    socket.getaddrinfo, socket.socket.connect = answer, connect_locally  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
@@ -122,10 +122,10 @@ class Certificates:
         self.known = Authority(folder, "known")
 
     def __call__(self, name: str) -> Any:
-        made: dict[str, Callable[[], Any]] = {
+        contexts: dict[str, Callable[[], Any]] = {
             "good": self.known.context,
             "expired": lambda: self.known.context(expired=True),
             "wrong": lambda: self.known.context(host="elsewhere.test"),
             "unknown": Authority(self._folder, "unknown").context,
         }
-        return made[name]()
+        return contexts[name]()

@@ -1,4 +1,4 @@
-"""Status lines, headers, redirects and Retry-After that nobody should send."""
+"""Hostile or invalid status lines, headers, redirects and Retry-After."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from tests.hostile.web import Behaviour, Wire, links
 
 TOO_MANY = (
-    "follows `max_redirects` of them, one request each, then fails it as `too many redirects`"
+    "follows `max_redirects` of them, with one request each, then fails as `too many redirects`"
 )
-NOWHERE = "fails it as `bad redirect`; not tried again"
-REFUSED = "does not connect; fails it as `private address`"
+NOWHERE = "fails as `bad redirect`, without a retry"
+REFUSED = "does not connect; fails as `private address`"
 WIDE = {"allowed": "*"}
 
 
@@ -34,9 +34,9 @@ def endless_hints(wire: Wire) -> None:
 
 
 def cookies(wire: Wire) -> bool:
-    """A thousand on each of ten pages."""
+    """Set a thousand cookies on each of ten pages."""
     number = int(wire.path[1:] or 0)
-    lines = [f"Set-Cookie: c{number}x{one}={one}" for one in range(1000)]
+    lines = [f"Set-Cookie: c{number}x{n}={n}" for n in range(1000)]
     following = links(f"/{number + 1}") if number < 9 else "<p>the last"
     return wire.page(following, *lines)
 
@@ -46,7 +46,7 @@ def large_cookie(wire: Wire) -> bool:
 
 
 def poisoned_cookies(wire: Wire) -> bool:
-    """Cookies that would break the header of every later request, were they taken."""
+    """Set cookies that would break the header of every later request if they were kept."""
     sent = wire.fields.get("cookie", "")
     if "x-injected" in wire.fields or not sent.isprintable():
         wire.web.leaked.append(sent)
@@ -57,15 +57,15 @@ def poisoned_cookies(wire: Wire) -> bool:
 HEADERS: list[Behaviour] = [
     Behaviour(
         "endless headers",
-        "headers without end",
-        "stops after 256 KiB and fails it as `headers too large`; not tried again",
+        "endless headers",
+        "stops after 256 KiB; fails as `headers too large`, without a retry",
         endless_headers,
         "headers too large",
         tries=1,
     ),
     Behaviour(
         "endless header",
-        "one header without end",
+        "an endless header",
         "the same",
         endless_line,
         "headers too large",
@@ -73,7 +73,7 @@ HEADERS: list[Behaviour] = [
     ),
     Behaviour(
         "endless hints",
-        "`103 Early Hints` without end",
+        "endless `103 Early Hints`",
         "the same",
         endless_hints,
         "headers too large",
@@ -88,21 +88,21 @@ HEADERS: list[Behaviour] = [
     Behaviour(
         "large cookie",
         "a cookie of 1 MB",
-        "stops after 256 KiB of headers and fails it as `headers too large`",
+        "stops after 256 KiB of headers; fails as `headers too large`",
         large_cookie,
         "headers too large",
         tries=1,
     ),
     Behaviour(
         "poisoned cookies",
-        "cookies with line ends, NUL and Latin-1 in them",
-        "leaves out those with control characters; later requests are as they should be",
+        "cookies that contain line ends, NUL and Latin-1",
+        "ignores those with control characters; later requests are correct",
         poisoned_cookies,
     ),
     Behaviour(
         "odd bytes",
         "headers with NUL, bytes above 127, without a colon, without a name",
-        "reads what there is, and leaves out lines that are no headers",
+        "reads the valid headers, and ignores the other lines",
         raw(
             b"HTTP/1.1 200 OK\r\nX-Odd: \x00\x01\xff\xfe\r\nno colon\r\n: no name\r\n"
             b"\xff\xff: y\r\n"
@@ -111,8 +111,8 @@ HEADERS: list[Behaviour] = [
     ),
     Behaviour(
         "no http",
-        "says hello in the way of another protocol",
-        "tries again, then fails it as `connection`",
+        "answers in another protocol (SSH)",
+        "retries, then fails as `connection`",
         lambda wire: wire.send(b"SSH-2.0-OpenSSH_9.9\r\n") and None,
         "connection",
         tries=2,
@@ -120,15 +120,15 @@ HEADERS: list[Behaviour] = [
     Behaviour(
         "odd status",
         "a status of 99999",
-        "takes the first three digits for it, so fails it as `http 999`",
+        "reads the first three digits, so fails as `http 999`",
         lambda wire: wire.send(b"HTTP/1.1 99999 Oops\r\nContent-Length: 0\r\n\r\n") and None,
         "http 999",
         tries=1,
     ),
     Behaviour(
         "nothing",
-        "closes without a word",
-        "tries again, then fails it as `connection`",
+        "closes the connection without an answer",
+        "retries, then fails as `connection`",
         lambda wire: None,
         "connection",
         tries=2,
@@ -169,7 +169,7 @@ REDIRECTS: list[Behaviour] = [
         lambda wire: wire.redirect("/b" if wire.path == "/" else "/"),
         "too many redirects",
     ),
-    Behaviour("redirect chain", "redirects without end", TOO_MANY, chain, "too many redirects"),
+    Behaviour("redirect chain", "endless redirects", TOO_MANY, chain, "too many redirects"),
     Behaviour(
         "redirect to a file", "a redirect to `file:`", NOWHERE, to("file:///etc/passwd"),
         "bad redirect", tries=1,
@@ -189,7 +189,7 @@ REDIRECTS: list[Behaviour] = [
     Behaviour(
         "redirect out of scope",
         "a page that redirects to another host",
-        "does not go there; the line in `run.log` says so",
+        "does not follow it, and notes it in `run.log`",
         lambda wire: (
             wire.page(links("/away"))
             if wire.path == "/"
@@ -199,7 +199,7 @@ REDIRECTS: list[Behaviour] = [
     elsewhere("the next port", "http://127.0.0.1:{vault}/", "another port of this machine"),
     elsewhere("localhost", "http://localhost:{vault}/", "`localhost`"),
     elsewhere("loopback", "http://[::1]:{vault}/", "`[::1]`"),
-    elsewhere("nowhere", "http://0.0.0.0:{vault}/", "`0.0.0.0`, which is this machine too"),
+    elsewhere("nowhere", "http://0.0.0.0:{vault}/", "`0.0.0.0`, which is this machine, too"),
     elsewhere("a number", "http://2130706433:{vault}/", "`2130706433`, which is `127.0.0.1`"),
     elsewhere("an octal", "http://0177.1:{vault}/", "`0177.1`, which is `127.0.0.1`"),
     elsewhere("a mapped address", "http://[::ffff:7f00:1]:{vault}/", "`[::ffff:7f00:1]`"),
@@ -212,7 +212,7 @@ REDIRECTS: list[Behaviour] = [
 
 
 def after(name: str, value: str, status: str) -> Any:
-    """Too much to do, once."""
+    """Return a server that answers the first request with ``status``, later ones with a page."""
 
     def serve(wire: Wire) -> bool:
         if wire.web.asked[name, "/"] > 1:
@@ -223,33 +223,41 @@ def after(name: str, value: str, status: str) -> Any:
 
 
 GRANTED = 2.0
-"""Seconds of ``max_retry_wait``, longer than a back-off that is not asked for."""
+"""Seconds of ``max_retry_wait``, longer than the back-off without a Retry-After."""
 BUSY, GONE = "429 Too Many Requests", "503 Service Unavailable"
 WAITS: tuple[tuple[str, str, str], ...] = (
-    ("", BUSY, "backs off for a second and tries again"),
+    ("", BUSY, "waits for a second, then retries"),
     ("", GONE, "the same"),
-    ("-5", BUSY, "takes it for nothing said: backs off for a second and tries again"),
+    ("-5", BUSY, "ignores it: waits for a second, then retries"),
     ("soon", GONE, "the same"),
     ("1e9", BUSY, "the same"),
     ("9" * 400, GONE, "the same"),
     ("Wed, 99 Foo 2099 25:61:61 GMT", BUSY, "the same"),
-    ("Wed, 21 Oct 2015 07:28:00 GMT", GONE, "the same, for it has passed"),
-    ("31536000", BUSY, "grants `max_retry_wait` of the year (two seconds here), and tries again"),
+    ("Wed, 21 Oct 2015 07:28:00 GMT", GONE, "the same, since this time has passed"),
+    (
+        "31536000",
+        BUSY,
+        "waits for `max_retry_wait` (two seconds here) instead of a year, then retries",
+    ),
     ("Fri, 31 Dec 9999 23:59:59 GMT", GONE, "the same"),
 )
 
 
 def waits() -> list[Behaviour]:
-    made = []
-    for value, status, does in WAITS:
+    behaviours = []
+    for value, status, reaction in WAITS:
         shown = value if len(value) < 40 else f"{value[:3]}… (400 digits)"
         name = f"retry-after {shown or 'none'} {status[:3]}"
-        what = f"{status[:3]} with `Retry-After: {shown}`" if value else f"{status[:3]}, no more"
-        settings = {"max_retry_wait": GRANTED}
-        made.append(
-            Behaviour(name, what, does, after(name, value, status), settings=settings, tries=2)
+        what = (
+            f"{status[:3]} with `Retry-After: {shown}`"
+            if value
+            else f"{status[:3]} without `Retry-After`"
         )
-    return made
+        settings = {"max_retry_wait": GRANTED}
+        behaviours.append(
+            Behaviour(name, what, reaction, after(name, value, status), settings=settings, tries=2)
+        )
+    return behaviours
 
 
 ALL: list[Behaviour] = [*HEADERS, *REDIRECTS, *waits()]

@@ -1,4 +1,4 @@
-"""Hosts whose rules, names or certificates are hostile."""
+"""Hosts with a hostile robots.txt, name or certificate."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from tests.hostile.web import BLOCK, Behaviour, Wire, links
 
 WAITS = (
-    "asks for it again, later and later, and for nothing else of this host; the run ends when it "
-    "has waited for `robots_wait` (0 here) with nothing else to do, and says why: the host's "
-    "requests stay pending, and the same command goes on"
+    "retries it with growing waits, and requests nothing else from this host; the run ends after "
+    "`robots_wait` (0 here) with nothing else to do, and says why: the requests of the host stay "
+    "pending, and the same command continues"
 )
-ASKED = "takes it for no rules, and asks"
+NO_RULES = "treats it as no rules, and requests the pages"
 
 
 def shop(wire: Wire) -> bool:
-    """The host itself is like any other."""
+    """Send an ordinary page."""
     return wire.page(links("/allowed", "/private/") if wire.path == "/" else "<p>page")
 
 
@@ -52,39 +52,39 @@ def html(wire: Wire) -> bool:
 
 RULES: list[Behaviour] = [
     Behaviour("robots of 10 MB", "a robots.txt of 10 MB",
-              "reads 500 KiB, as RFC 9309 says, and keeps to that", shop, robots=endless_rules),
+              "reads and obeys the first 500 KiB, as RFC 9309 says", shop, robots=endless_rules),
     Behaviour("robots of one line", "a robots.txt of 10 MB with two lines",
-              "half a rule is none: it asks", shop, robots=one_line),
+              "ignores the truncated rule, and requests the pages", shop, robots=one_line),
     Behaviour("robots that redirects", "a robots.txt that redirects to itself",
-              "follows 5, as RFC 9309 says, then asks nothing of this host: its requests fail as "
-              "`too many redirects`", shop, "too many redirects", robots=moved("/robots.txt")),
+              "follows 5, as RFC 9309 says, then requests nothing from this host: its pages fail "
+              "as `too many redirects`", shop, "too many redirects", robots=moved("/robots.txt")),
     Behaviour("robots within", "a robots.txt that redirects to a local address",
-              "does not connect, and asks nothing of this host: its requests fail as "
+              "does not connect, and requests nothing from this host: its pages fail as "
               "`private address`", shop, "private address",
               robots=moved("http://127.0.0.1:{vault}/robots.txt")),
-    Behaviour("robots with 500", "a robots.txt with 500, for ever", WAITS, shop, "http 500",
+    Behaviour("robots with 500", "a robots.txt that always answers 500", WAITS, shop, "http 500",
               robots=lambda wire: wire.page("oops", status="500 Oops"), waits=True),
-    Behaviour("slow robots", "a robots.txt, one byte a second", "the same",
+    Behaviour("slow robots", "a robots.txt at one byte per second", "the same",
               shop, "timeout", robots=slow_rules, settings={"timeout": 1.0, "retries": 0},
               waits=True),
-    Behaviour("robots at last", "a robots.txt with 500, seven times in a row",
-              "asks for it again, later and later, then keeps to it: nothing fails", shop,
+    Behaviour("robots at last", "a robots.txt that answers 500 seven times",
+              "retries it with growing waits, then obeys it: nothing fails", shop,
               robots=at_last, settings={"robots_wait": None}),
     Behaviour("robots in a file", "a robots.txt that redirects to `file:`",
-              "asks nothing of this host: its requests fail as `bad redirect`", shop,
+              "requests nothing from this host: its pages fail as `bad redirect`", shop,
               "bad redirect", robots=moved("file:///etc/passwd")),
-    Behaviour("robots as a page", "a robots.txt that is HTML", ASKED, shop, robots=html),
-    Behaviour("robots with 429", "a robots.txt with 429", ASKED + ", as RFC 9309 says", shop,
+    Behaviour("robots as a page", "a robots.txt that is HTML", NO_RULES, shop, robots=html),
+    Behaviour("robots with 429", "a robots.txt with 429", NO_RULES + ", as RFC 9309 says", shop,
               robots=lambda wire: wire.page("oops", status="429 Too Many")),
 ]  # fmt: skip
 
-THERE = "fails it as {}; where nothing else answers either, it stays pending"
-NOWHERE = "tries again, then " + THERE
-LOCAL = "does not connect; fails it as `private address`"
+FAILS = "fails as {}; stays pending if no host answers at all"
+NO_ANSWER = "retries, then " + FAILS
+LOCAL = "does not connect; fails as `private address`"
 
 
 def leading_to(name: str) -> Any:
-    """A page of the seed's host with a link to a name."""
+    """Return a server of pages on the seed's host that link to ``name``."""
     return lambda wire: (
         wire.page(links(f"http://{name}:{wire.web.vault}/")) if wire.path == "/" else None
     )
@@ -92,37 +92,37 @@ def leading_to(name: str) -> Any:
 
 NAMES: list[Behaviour] = [
     Behaviour("no such name", "a name that does not resolve",
-              NOWHERE.format("`dns`"), shop, "dns", start="http://nowhere.test/",
+              NO_ANSWER.format("`dns`"), shop, "dns", start="http://nowhere.test/",
               names={"nowhere.test": []}, waits=True),
-    Behaviour("long name", "a name with a label of 100 characters", "fails it as `request`",
+    Behaviour("long name", "a name with a label of 100 characters", "fails as `request`",
               shop, "request", start=f"http://{'x' * 100}.test/"),
     Behaviour("name within", "a link to a name that resolves to `127.0.0.1`", LOCAL,
               leading_to("inside.test"), names={"inside.test": ["127.0.0.1"]},
               settings={"allowed": "*"}),
     Behaviour("name of a seed", "a seed whose name resolves to `127.0.0.1`",
-              "asks it: a seed is the user's word", shop, start="http://intranet.test:{port}/",
+              "requests it, since the user trusts seeds", shop, start="http://intranet.test:{port}/",
               names={"intranet.test": ["127.0.0.1"]}),
     Behaviour("name of metadata", "a seed whose name resolves to the metadata service of a cloud",
               LOCAL, shop, "private address", start="http://trick.test/",
               names={"trick.test": ["169.254.169.254"]}),
     Behaviour("two answers", "a name that resolves to a public address and to `127.0.0.1`",
-              "tries the public one alone, again, then " + THERE.format("`connect timeout`"),
+              "tries only the public one, retries, then " + FAILS.format("`connect timeout`"),
               shop, "connect timeout", start="http://both.test:{vault}/",
               names={"both.test": ["192.88.99.9", "127.0.0.1"]},
               settings={"connect_timeout": 0.3}, waits=True),
-    Behaviour("many addresses", "a name with fifty addresses of which none answers",
-              "tries them within `connect_timeout` together, again, then "
-              + THERE.format("`connect timeout`"),
+    Behaviour("many addresses", "a name with fifty addresses, none of which answers",
+              "tries them all within `connect_timeout`, retries, then "
+              + FAILS.format("`connect timeout`"),
               shop, "connect timeout", start="http://many.test/",
               names={"many.test": [f"192.88.99.{n}" for n in range(50)]},
               settings={"connect_timeout": 0.3}, waits=True),
 ]  # fmt: skip
 
-UNTRUSTED = "fails it as `tls`; not tried again"
+UNTRUSTED = "fails as `tls`, without a retry"
 
 
 def downgrade(wire: Wire) -> bool:
-    """Sets a cookie, and leads to the same by plain http."""
+    """Set a cookie by https, and redirect to plain http."""
     if not wire.secure:
         if "cookie" in wire.fields:
             wire.web.leaked.append(wire.fields["cookie"])
@@ -133,17 +133,17 @@ def downgrade(wire: Wire) -> bool:
 
 
 CERTIFICATES: list[Behaviour] = [
-    Behaviour("expired certificate", "a certificate that has expired", UNTRUSTED, shop, "tls",
+    Behaviour("expired certificate", "an expired certificate", UNTRUSTED, shop, "tls",
               tls="expired"),
     Behaviour("wrong certificate", "a certificate for another name", UNTRUSTED, shop, "tls",
               tls="wrong"),
-    Behaviour("unknown certificate", "a certificate of an authority that nobody knows", UNTRUSTED,
+    Behaviour("unknown certificate", "a certificate of an unknown authority", UNTRUSTED,
               shop, "tls", tls="unknown"),
-    Behaviour("good certificate", "a certificate that is good", "asks", shop, tls="good"),
-    Behaviour("no TLS", "plain http where TLS should be", UNTRUSTED, shop, "tls",
+    Behaviour("good certificate", "a valid certificate", "requests the pages", shop, tls="good"),
+    Behaviour("no TLS", "plain http instead of TLS", UNTRUSTED, shop, "tls",
               start="https://127.0.0.1:{port}/"),
     Behaviour("downgrade", "a redirect from https to http",
-              "follows it without cookies and credentials of https", downgrade, tls="good"),
+              "follows it without the cookies and credentials of https", downgrade, tls="good"),
 ]  # fmt: skip
 
 ALL: list[Behaviour] = [*RULES, *NAMES, *CERTIFICATES]

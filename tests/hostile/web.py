@@ -1,4 +1,4 @@
-"""A hostile web on loopback: each behaviour is a host of its own, with an address of its own."""
+"""A hostile web on loopback: each behaviour is a host with its own port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = b"x" * 65536
 
 @dataclass
 class Wire:
-    """One request that came, and the socket to answer it with."""
+    """A request, and the socket for its answer."""
 
     sock: socket.socket
     path: str
@@ -32,11 +32,11 @@ class Wire:
 
     @property
     def origin(self) -> str:
-        """Where the request went to."""
+        """The origin of the request."""
         return f"http://{self.host}"
 
     def send(self, data: bytes) -> bool:
-        """False when nobody listens any more."""
+        """Send bytes; return False if the client has closed the connection."""
         try:
             self.sock.sendall(data)
         except OSError:
@@ -45,7 +45,7 @@ class Wire:
         return not self.web.closing.is_set()
 
     def pause(self, seconds: float) -> bool:
-        """Wait; False when the web is being closed."""
+        """Wait; return False if the web is closing."""
         return not self.web.closing.wait(seconds)
 
     def page(
@@ -55,7 +55,7 @@ class Wire:
         status: str = "200 OK",
         kind: str = "text/html; charset=utf-8",
     ) -> bool:
-        """A page as any server sends it."""
+        """Send an ordinary page."""
         data = body.encode() if isinstance(body, str) else body
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(data)}", *headers]
         if kind:
@@ -63,29 +63,29 @@ class Wire:
         return self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + data)
 
     def head(self, *headers: str, status: str = "200 OK") -> bool:
-        """The beginning of a page, whose body is still to come."""
+        """Send the head of a page without its body."""
         lines = [f"HTTP/1.1 {status}", "Content-Type: text/html; charset=utf-8", *headers, "", ""]
         return self.send("\r\n".join(lines).encode("latin-1"))
 
     def redirect(self, to: str, status: str = "302 Found") -> bool:
-        """A redirect."""
+        """Send a redirect."""
         lines = [f"HTTP/1.1 {status}", f"Location: {to}", "Content-Length: 0", "", ""]
         return self.send("\r\n".join(lines).encode("utf-8"))
 
     def drip(self, data: Iterable[bytes], seconds: float = 1.0) -> None:
-        """One piece every so many seconds, until the client has had enough."""
+        """Send a piece every few seconds until the client closes the connection."""
         for piece in data:
             if not self.send(piece) or not self.pause(seconds):
                 return
 
     def flood(self, data: Iterable[bytes]) -> None:
-        """As fast as the client takes it, until it has had enough."""
+        """Send as fast as possible until the client closes the connection."""
         for piece in data:
             if not self.send(piece):
                 return
 
     def reset(self) -> None:
-        """Break the connection as a crash would."""
+        """Reset the connection, as after a crash."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
@@ -94,22 +94,22 @@ Serve = Callable[[Wire], Any]
 
 
 def no_rules(wire: Wire) -> bool:
-    """There is no robots.txt."""
+    """Answer that there is no robots.txt."""
     return wire.send(NOT_FOUND)
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One way to be hostile, and what comes of it.
+    """A hostile behaviour of a site, and the expected reaction of the crawler.
 
-    ``cause`` is what the first page fails with; empty when it comes to a good end. ``names`` are
-    what a name server says while it lasts. The crawl begins at ``start``, a path or a URL in
-    which ``{port}`` is that of the host, ``{vault}`` that of a host which nobody may ask.
+    ``cause`` is the cause for which the first page fails; empty if it succeeds. ``names`` are the
+    addresses of names during the crawl. The crawl begins at ``start``, a path or a URL in which
+    ``{port}`` is the port of the host, and ``{vault}`` that of a host that must get no request.
     """
 
     name: str
-    what: str
-    does: str
+    description: str
+    reaction: str
     serve: Serve
     cause: str = ""
     robots: Serve = no_rules
@@ -117,25 +117,25 @@ class Behaviour:
     settings: dict[str, Any] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
     waits: bool = False
-    """Nothing fails: with ``cause`` robots.txt cannot be had, and the requests stay pending."""
+    """True if nothing fails: robots.txt is unavailable for ``cause``, requests stay pending."""
     tls: str = ""
-    """The certificate that the host has, if it speaks TLS: good, expired, wrong or unknown."""
+    """The certificate of a host with TLS: good, expired, wrong or unknown."""
     tries: int = 0
-    """How often the first page is asked for, if that is part of the promise."""
+    """The number of requests for the first page; 0 if any number is right."""
 
 
 class Web:
-    """Use it as a context manager; ``urls`` says where the crawl of each behaviour begins."""
+    """The servers of all behaviours, as a context manager."""
 
     def __init__(self, behaviours: Iterable[Behaviour], contexts: Any = None) -> None:
-        """``contexts`` gives the TLS contexts of certificates by their names."""
+        """``contexts`` returns the TLS context of a certificate by its name."""
         self.behaviours = list(behaviours)
         self.contexts = contexts
         self.closing = threading.Event()
         self.asked: Counter[tuple[str, str]] = Counter()
         self.times: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.sent: Counter[str] = Counter()
-        """Bytes that were taken, by the path that was asked for."""
+        """Bytes sent, by the requested path."""
         self.intruders = 0
         self.leaked: list[str] = []
         self._open: set[socket.socket] = set()
@@ -144,7 +144,7 @@ class Web:
 
     def __enter__(self) -> Self:
         self.vault = self._listen(None)
-        self.ports = {one.name: self._listen(one) for one in self.behaviours}
+        self.ports = {behaviour.name: self._listen(behaviour) for behaviour in self.behaviours}
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
         return self
@@ -159,7 +159,7 @@ class Web:
         self._selector.close()
 
     def url(self, behaviour: Behaviour) -> str:
-        """Where the crawl begins."""
+        """Return the URL at which the crawl begins."""
         port = self.ports[behaviour.name]
         start = behaviour.start.replace("{port}", str(port)).replace("{vault}", str(self.vault))
         scheme = "https" if behaviour.tls else "http"
@@ -202,7 +202,7 @@ class Web:
         self._open.discard(sock)
 
     def _answer(self, sock: socket.socket, lines: Any, behaviour: Behaviour, secure: bool) -> bool:
-        came = arrival(sock)
+        arrived = arrival(sock)
         request = lines.readline().decode("latin-1").split(" ")
         if len(request) < 2:
             return False
@@ -212,12 +212,12 @@ class Web:
             fields[name.lower()] = value.strip()
         wire = Wire(sock, request[1], fields.get("host", ""), self, secure, fields)
         self.asked[behaviour.name, wire.path] += 1
-        self.times[behaviour.name, wire.path].append(came or time.monotonic())
+        self.times[behaviour.name, wire.path].append(arrived or time.monotonic())
         serve = behaviour.robots if wire.path == "/robots.txt" else behaviour.serve
         return serve(wire) is True
 
 
 def links(*targets: str) -> str:
-    """A page with links."""
+    """Return a page with links."""
     anchors = "".join(f'<a href="{target}">x</a>\n' for target in targets)
     return f"<html><body>\n{anchors}</body></html>"
