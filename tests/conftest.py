@@ -31,7 +31,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 SEARCH_SECONDS = float(os.environ.get("SEARCH_SECONDS", "0"))
 
 
-LONGEST = {"test_applications.py", "test_docs.py", "test_manuals.py", "test_torture.py"}
+LONGEST = {
+    "test_applications.py",
+    "test_docs.py",
+    "test_manuals.py",
+    "test_member_sites.py",
+    "test_torture.py",
+}
 """Modules with tests of several seconds each."""
 
 

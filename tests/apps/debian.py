@@ -1,15 +1,17 @@
 """Programs from Debian's archive, fetched with apt and unpacked into a folder: no root, no service.
 
 Packages whose dependencies the system has are unpacked alone; the others bring theirs along. An
-absolute link of a package leads into the folder.
+absolute link of a package leads into the folder, and so do the paths in scripts.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -29,7 +31,7 @@ ROOT = WORK / "debian"
 @cache
 def fetched() -> Path:
     """Return the folder with the packages, which is filled when it is not there."""
-    stamp, content = WORK / "debian.txt", " ".join(PROGRAMS + DATA)
+    stamp, content = WORK / "debian.txt", inspect.getsource(sys.modules[__name__])
     WORK.mkdir(exist_ok=True)
     with filelock.FileLock(WORK / "debian.lock"):
         if not stamp.exists() or stamp.read_text() != content:
@@ -101,6 +103,9 @@ def _unpack(files: list[Path]) -> None:
         if path.is_symlink() and (target := str(path.readlink())).startswith("/"):
             path.unlink()
             path.symlink_to(os.path.relpath(ROOT / target[1:], path.parent))
+    for script in (ROOT / "usr" / "share").rglob("*.php"):
+        if not script.is_symlink() and b"/usr/share/" in (text := script.read_bytes()):
+            script.write_bytes(text.replace(b"/usr/share/", f"{ROOT}/usr/share/".encode()))
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:

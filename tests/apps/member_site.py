@@ -137,9 +137,9 @@ class MemberSite(ABC):
         """The environment of the spider."""
         return dict(zip(self.variables, (MEMBER, PASSWORD), strict=True))
 
-    def items(self) -> list[dict[str, object]]:
-        """Return each item that the spider must give, once."""
-        return [{"page": page_name(number), "fact": fact(number)} for number in range(PAGES)]
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the name of each page that the account may see, and what only it says."""
+        return [(page_name(number), fact(number)) for number in range(PAGES)]
 
     # Each application has its own
 

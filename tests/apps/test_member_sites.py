@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from tests.apps import watched
 from tests.apps.applications import NotInstalledError
+from tests.apps.dokuwiki import DokuWiki
 from tests.apps.fossil import Fossil
 from tests.apps.member_site import MemberSite, State
 from tests.commands import Command
@@ -22,7 +24,8 @@ from tests.sites import PATIENCE
 if sys.platform != "linux":
     pytest.skip("the programs are Debian's", allow_module_level=True)
 
-SITES: list[type[MemberSite]] = [Fossil]
+SITES: list[type[MemberSite]] = [Fossil, DokuWiki]
+FACT = re.compile(r"Fact \d+: .*? \d+\.")
 KILLS = "4 8 13 18 22"
 FOLLOWED = int(os.environ.get("FOLLOWED_PAGES", "200"))
 """The pages of a crawl that follows everything; ``make applications`` lets it follow many more."""
@@ -30,6 +33,7 @@ FOLLOWED = int(os.environ.get("FOLLOWED_PAGES", "200"))
 QUICK: dict[str, Any] = {"delay": 0, "retry_wait": 0.05, "commit_interval": 0.02}
 
 KNOWN: dict[tuple[str, str], str] = {
+    ("DokuWiki", "default"): "a right login leads to the page where the form was: is refused",
     ("Fossil", "default"): "a closed page leads to the page of the login: counts as a failed login",
 }
 """The only place that expects a failure: the application, the test, and why."""
@@ -101,7 +105,7 @@ class Crawl:
     def check_whole(self, last: Command) -> None:
         """The output is the application's content: each item once, and nothing else."""
         assert last.process.returncode == 0, last.said
-        assert by_text(items(self.job)) == by_text(self.site.items()), last.said
+        assert facts(items(self.job)) == self.site.facts(), last.said
         failures = {url for (url,) in rows(self.job, "SELECT url FROM failed")}
         closed = set(self.site.closed())
         assert failures == closed if self.site.closed_pages_fail else failures <= closed, last.said
@@ -109,9 +113,9 @@ class Crawl:
         assert changes(self.state, self.site.state()) == {}
 
 
-def by_text(objects: list[dict[str, object]]) -> list[str]:
-    """Return objects in an order in which lists can be compared."""
-    return sorted(map(str, objects))
+def facts(pages: list[dict[str, str]]) -> list[tuple[str, ...]]:
+    """Return the name of each page, and all facts of its text."""
+    return sorted((page["page"], *FACT.findall(page["text"])) for page in pages)
 
 
 def changes(before: State, after: State) -> dict[str, set[str]]:
@@ -165,3 +169,19 @@ def test_a_crawl_that_follows_everything_changes_nothing(site: MemberSite, tmp_p
     assert strangers == []
     assert crawl.logins == 1
     assert changes(crawl.state, site.state()) == {}
+
+
+def test_the_same_crawl_changes_pages_where_links_that_act_are_followed(tmp_path: Path) -> None:
+    """The comparison notices it: the links are there, and they act."""
+    try:
+        running = DokuWiki(tmp_path / "app")
+        running.__enter__()
+    except NotInstalledError as error:
+        pytest.skip(f"DokuWiki cannot be installed: {error}")
+    try:
+        crawl = Crawl(running, tmp_path, "Acting", max_pages=150)
+        last = crawl.run()
+        assert last.process.returncode == 0, last.said
+        assert any("/pages/" in name for name in changes(crawl.state, running.state()))
+    finally:
+        running.__exit__()

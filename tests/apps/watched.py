@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.test_docs import ROOT, blocks_of
 
 HERE = Path(__file__).parent
 CONTENT = re.compile(r"(?:[=/:]|wiki/)page\d\d/?$")
+DETAIL = re.compile(r"page|start|[0-9a-f]{8,}|\d+")
+"""The parts of a URL that say which page it is about, not what is done."""
 MANUAL = ROOT / "docs" / "applications.md"
 
 
@@ -49,6 +52,13 @@ class Everything(Following, {site.spider}):
     member_mark = {site.member_mark!r}
 
 
+class Acting(Everything):
+    follow_destructive = True
+
+    def is_logged_out(self, response):
+        return False
+
+
 class Ended(Watched, {site.spider}):
     def happen(self):
         Site(Path({str(here)!r})).end_sessions()
@@ -63,7 +73,7 @@ class Killed(Watched, {site.spider}):
 
 
 class Following:
-    """Follows all links of all pages, the pages of content first."""
+    """Follows all links of all pages: first those to content, then a few of each shape."""
 
     deny = ()
     member_mark: str
@@ -72,8 +82,11 @@ class Following:
         """Give an item that says whether this is a member's page."""
         marked = response.is_html and response.select_one(self.member_mark)
         yield {"url": response.url, "member": bool(marked), "html": response.is_html}
+        shapes = self.__dict__.setdefault("shapes", Counter())
         for request in response.follow_all() if response.is_html else ():
-            request.priority = int(bool(CONTENT.search(request.url)))
+            shape = DETAIL.sub("", request.url)
+            request.priority = 9 if CONTENT.search(request.url) else max(0, 3 - shapes[shape])
+            shapes[shape] += 1
             yield request
 
 

@@ -21,6 +21,6 @@ class Fossil(Spider):
             return  # closed to this account
         yield {
             "page": response.select_one("title").text.rpartition(": ")[2],
-            "fact": response.select_one(".content p:-soup-contains(Fact)").text.strip(),
+            "text": response.select_one(".content").text,
         }
         yield from response.follow_all(".content a")
