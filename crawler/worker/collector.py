@@ -7,6 +7,7 @@ from typing import Any
 from crawler.errors import ItemError, SpiderError
 from crawler.messages import Output
 from crawler.output.items import ItemWriter, is_item, outputs
+from crawler.parsing.response import Response
 from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.worker.request_filter import RequestFilter
@@ -23,8 +24,8 @@ class ResultCollector:
         """Let the filter accept the last requests again, as their page's output may be dropped."""
         self._filter.forget()
 
-    def collect(self, result: Any, request: Request) -> Output:
-        """Return all items and requests of a callback's ``result``.
+    def collect(self, result: Any, request: Request, response: Response | None = None) -> Output:
+        """Return all items and requests of a callback's ``result``, for a request and its response.
 
         Raises SpiderError for any other object. Then the page has no output, and its skipped links
         are counted in the next one.
@@ -35,9 +36,7 @@ class ResultCollector:
         try:
             for output in outputs(result, request.callback):
                 if isinstance(output, Request):
-                    new = self._filter.accept(
-                        output, request.depth + 1, len(requests), page=request.url
-                    )
+                    new = self._filter.accept(output, request.depth + 1, len(requests), response)
                     if new is not None:
                         requests.append(new)
                 elif is_item(output):

@@ -11,12 +11,14 @@ import msgspec
 
 from crawler import urls
 from crawler.errors import SpiderError
+from crawler.parsing.response import Response
 from crawler.records import NewRequest, SkippedLink
 from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
 from crawler.worker.unsafe.links import Objection, UnsafeLinkFilter
+from crawler.worker.unsafe.pages import Page
 from crawler.worker.unsafe.shapes import LONGEST, masked, shape_of
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class RequestFilter:
         self.skipped_unsafe: list[SkippedLink] = []
         self.skipped_by_limit = SkipCounter()
         self._skipped: set[str] = set()
+        self._page: Page | None = None
         self._logged_shapes: set[str] = set()
         self._sent: set[str] = set()
         self._sent_length = 0
@@ -62,12 +65,12 @@ class RequestFilter:
         """Callbacks that are called with the response alone, and may be."""
 
     def accept(
-        self, request: Request, depth: int, number: int = 0, *, page: str = ""
+        self, request: Request, depth: int, number: int = 0, response: Response | None = None
     ) -> NewRequest | None:
         """Return ``request`` for the frontier; None if out of scope, unsafe, sent or over a limit.
 
-        ``number`` is the number of new requests that its page has yielded before, ``page`` the URL
-        of that page.
+        ``response`` is the page that has yielded it, ``number`` the number of its new requests
+        before.
 
         Raises SpiderError if the request has no callback of the spider, no http(s) URL, an unknown
         account, or values that are not plain data.
@@ -84,7 +87,7 @@ class RequestFilter:
             )
         request.url = url
         request.depth = request.depth or depth
-        new_request = self._checked(request, number, page)
+        new_request = self._checked(request, number, response)
         if plain and new_request is not None:
             self._remember(url)
         return new_request
@@ -92,9 +95,11 @@ class RequestFilter:
     def accept_seed(self, request: Request) -> NewRequest | None:
         """Return a seed for the frontier, as ``accept`` does; its URL is normalised already."""
         self._check_callback(request)
-        return self._checked(request, 0, "")
+        return self._checked(request, 0, None)
 
-    def _checked(self, request: Request, number: int, page: str) -> NewRequest | None:
+    def _checked(
+        self, request: Request, number: int, response: Response | None
+    ) -> NewRequest | None:
         url = request.url
         if self._scope is not None and not self._scope.allows(url):
             return None
@@ -103,7 +108,7 @@ class RequestFilter:
             return None
         if request.account and request.account not in self._accounts:
             raise SpiderError(_no_account(request.account, self._accounts))
-        if self._safety is not None and self._is_unsafe(request, page, self._safety):
+        if self._safety is not None and self._is_unsafe(request, response, self._safety):
             return None
         if not self._limits.allows_another(number):
             self._count_skipped("max_requests_per_page", url)
@@ -112,6 +117,7 @@ class RequestFilter:
 
     def pop_skipped(self) -> tuple[list[SkippedLink], dict[str, int]]:
         """Return the unsafe links skipped since the last call, and the number by limit."""
+        self._page = None  # which would keep its tree
         skipped_unsafe, self.skipped_unsafe = self.skipped_unsafe, []
         return skipped_unsafe, self.skipped_by_limit.pop_counts()
 
@@ -124,17 +130,27 @@ class RequestFilter:
     def _count_skipped(self, setting: str, url: str) -> None:
         self.skipped_by_limit.add(setting, url, getattr(self._limits, setting))
 
-    def _is_unsafe(self, request: Request, page: str, safety: UnsafeLinkFilter) -> bool:
+    def _is_unsafe(
+        self, request: Request, response: Response | None, safety: UnsafeLinkFilter
+    ) -> bool:
         """Return True for a link that may act; list each URL once."""
         if request.method != "GET" or request.safe:
             return False
         url = request.url
-        objection = safety.objection(url, page)
+        objection = safety.objection(url, self._page_of(response))
         if objection is None:
             return False
         if url not in self._skipped:
             self._list_skipped(url, objection)
         return True
+
+    def _page_of(self, response: Response | None) -> Page | None:
+        """Return what ``response`` says of its links; the same object for all of them."""
+        if response is None:
+            return None
+        if self._page is None or self._page.response is not response:
+            self._page = Page(response.url, response)
+        return self._page
 
     def _list_skipped(self, url: str, objection: Objection) -> None:
         """Add a link to those that are not followed, and log the first of its shape.
@@ -152,9 +168,10 @@ class RequestFilter:
             self._logged_shapes.add(shape)
             further = f"; further ones like {shape} are only counted" if "{" in shape else ""
             log.warning(
-                "not followed: %s, %s (%s)%s",
+                "not followed: %s, %s, by %r (%s)%s",
                 link.example,
                 objection.meaning,
+                objection.sign,
                 objection.way_out,
                 further,
             )

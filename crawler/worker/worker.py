@@ -239,7 +239,7 @@ class Worker:
         with self._callback(request, fetch):
             collect_garbage()
             result = callback(response, **(request.cb_kwargs or {}))
-            output = self._collector.collect(result, request)
+            output = self._collector.collect(result, request, response)
             if not (request.history and is_same_when_direct(request)):
                 return Done(output)
             self._collector.forget()  # if the final page is known, this output is dropped
@@ -304,7 +304,7 @@ class Worker:
                 result = self._spider.failed(
                     Failure(request, report.cause, report.message, response)
                 )
-                return Failed(report, self._collector.collect(result, request))
+                return Failed(report, self._collector.collect(result, request, response))
         except Exception as second_error:
             story = traceback_of(second_error, self._mask)
             log.error("failed() raised for %s\n%s", report.url, story)

@@ -11,6 +11,7 @@ from crawler.errors import FetchError, SpiderError
 from crawler.request import Request
 from crawler.settings import Settings
 from crawler.worker.unsafe.addresses import signs
+from crawler.worker.unsafe.pages import Page
 
 Patterns = Sequence[str | re.Pattern[str]]
 Effect = Literal["logs out", "destructive"]
@@ -75,13 +76,11 @@ class UnsafeLinkFilter:
             follow_destructive=settings.follow_destructive,
         )
 
-    def objection(self, url: str, page: str = "", sign: str = "") -> Objection | None:
-        """Return the reason not to follow ``url``, which is normalised, or None.
-
-        ``page`` is the URL of the page with the link, ``sign`` what that page says of it.
-        """
-        logout, act = signs(url, page)
-        act = act or sign
+    def objection(self, url: str, page: Page | None = None) -> Objection | None:
+        """Return the reason not to follow ``url``, which is normalised; ``page`` has the link."""
+        logout, act = signs(url, "" if page is None else page.url)
+        if page is not None and not logout:
+            act = act or page.sign(url)
         if not (logout or act or self._logout_urls) or self._is_safe(url):
             return None
         if not self._follow_logout:
@@ -109,10 +108,10 @@ class UnsafeLinkFilter:
         """
         if target.method != "GET":
             return
-        objection = self.objection(target.url, page=target.url)
+        objection = self.objection(target.url, Page(target.url))
         if objection is None:
             return
-        first = self.objection(request.url, page=request.url)
+        first = self.objection(request.url)
         if first is not None and first.effect == objection.effect:
             return
         if objection.effect == "destructive" and request.method != "GET":
