@@ -23,7 +23,7 @@ FILL = "<p>Members read of herons, moles and lanterns here.</p>\n" * 30
 
 
 class Counts(msgspec.Struct):
-    """What the site has had; robots.txt and the question for these counts are left out."""
+    """The requests of the site, without robots.txt and requests for these counts."""
 
     connections: int = 0
     """Over which at least one page or login was asked for."""

@@ -84,12 +84,12 @@ class Command:
 
     @property
     def said(self) -> str:
-        """What it has printed so far, with all commands before it in this folder."""
+        """The output so far, with that of all earlier commands in this folder."""
         return self.log.read_text(errors="replace")
 
     @property
     def children(self) -> list[int]:
-        """Its child processes: the workers, and what Python itself needs."""
+        """The child processes: the workers, and those of Python itself."""
         return children_of(self.pid)
 
     @property
@@ -112,7 +112,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
-    """False for a process that has ended, also if nobody has asked for its status yet."""
+    """Return False for a process that has ended, even if its status was not collected yet."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):

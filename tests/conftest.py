@@ -100,7 +100,7 @@ def other() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A certificate authority that nobody else trusts."""
+    """A private certificate authority."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -123,7 +123,7 @@ def no_leaks() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], object], what: Callable[[], str] | str) -> None:
-    """Wait for something that must come about; fails saying ``what`` when it does not."""
+    """Wait until a condition holds; fail with the message ``what`` if it never does."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, what if isinstance(what, str) else what()
@@ -131,7 +131,7 @@ def wait_until(condition: Callable[[], object], what: Callable[[], str] | str) -
 
 
 def _files() -> set[str]:
-    """Open files and sockets of this process, as the system tells them."""
+    """Return the open files and sockets of this process, from the system."""
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:

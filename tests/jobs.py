@@ -99,6 +99,6 @@ def tracebacks(folder: Path) -> str:
 
 
 def rows(folder: Path, query: str) -> list[Any]:
-    """What a job's store says, asked past the code that wrote it."""
+    """Query a job's store directly, without the code that wrote it."""
     with closing(sqlite3.connect(folder / "job.db")) as db:
         return db.execute(query).fetchall()

@@ -9,7 +9,7 @@ from crawler.messages import Command, Outcome
 
 
 class FakeWorkerPool(WorkerPool):
-    """A pool of ``size`` workers. ``outcomes`` and ``dead`` are what ``receive`` returns next."""
+    """A pool of ``size`` workers. ``receive`` returns ``outcomes`` and ``dead`` next."""
 
     def __init__(self, size: int = 1) -> None:
         self.size = size

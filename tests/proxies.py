@@ -19,7 +19,7 @@ _OF_THE_CONNECTION = {"connection", "keep-alive", "proxy-connection", "proxy-aut
 
 @dataclass(eq=False)
 class Proxy:
-    """Use it as a context manager. ``log`` has what it was asked for: method, target, user."""
+    """A proxy, as a context manager. ``log`` has its requests: method, target, user."""
 
     user: str = ""
     password: str = ""
@@ -41,17 +41,17 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """What a client sets, credentials included."""
+        """The URL for clients, credentials included."""
         who = f"{self.user}:{self.password}@" if self.user else ""
         return f"http://{who}{self.place}"
 
     @property
     def methods(self) -> set[str]:
-        """The methods of what was let through."""
+        """The methods of the accepted requests."""
         return {method for method, _, _ in self.log}
 
     def lets_in(self, header: str | None) -> str | None:
-        """The user whom ``Proxy-Authorization`` names, or None for one who is kept out."""
+        """Return the user in ``Proxy-Authorization``, or None for a wrong one."""
         kind, _, value = (header or "").partition(" ")
         given = base64.b64decode(value).decode() if kind == "Basic" else ""
         return self.user if given == (f"{self.user}:{self.password}" if self.user else "") else None

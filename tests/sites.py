@@ -29,7 +29,7 @@ _STAMP = struct.Struct("@qq")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a page answers. With ``raw`` it writes to the socket itself, and ends the connection."""
+    """The response of a page. ``raw`` writes to the socket itself, and ends the connection."""
 
     body: str | bytes = b""
     status: int = 200
@@ -78,13 +78,13 @@ class Site:
     address: str = "127.0.0.1"
     port: int = 0
     name: str = ""
-    """What URLs call it, if not by its address."""
+    """The host name in URLs, if it is not the address."""
 
     def __post_init__(self) -> None:
         self.log: list[Visit] = []
         self.connections = 0
         self.wrong: list[AssertionError] = []
-        """What pages found wrong; the site raises the first of it in the end."""
+        """Errors that pages have noticed; the site raises the first one at its end."""
         self._ids = itertools.count(1)
         self._changed = threading.Condition()
         self._open: set[socket.socket] = set()
@@ -169,7 +169,7 @@ class _Server(ThreadingHTTPServer):
         super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that die are what these sites are for."""
+        """Ignore errors of clients that are killed, which is usual here."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -22,7 +22,7 @@ from tests.sites import PATIENCE, Reply, Site, Visit, links, web
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
-def test_items_come_one_by_one_while_the_crawl_goes_on(site: Site) -> None:
+def test_items_come_one_by_one_during_the_crawl(site: Site) -> None:
     urls = web([site], 50)
     found = crawl(Title, [site.url + "/0"], **QUICK)
     assert next(iter(found)) == {"url": site.url + "/0"}
@@ -52,7 +52,7 @@ def test_two_crawls_at_the_same_time_do_not_know_of_each_other(site: Site, other
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_leaving_the_loop_early_stops_everything(site: Site, workers: int) -> None:
-    """That no thread, process or socket is left is what the fixture looks at."""
+    """The fixture checks that no thread, process or socket is left."""
 
     left = threading.Event()
 
@@ -95,7 +95,7 @@ def _threads(name: str) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
 
 
-def test_a_job_is_kept_and_goes_on(site: Site, tmp_path: Path) -> None:
+def test_a_job_is_kept_and_continues(site: Site, tmp_path: Path) -> None:
     urls = web([site], 30)
     job = tmp_path / "job"
     first = list(crawl(Title, site.url + "/0", job=job, max_pages=11, **QUICK))
@@ -106,7 +106,7 @@ def test_a_job_is_kept_and_goes_on(site: Site, tmp_path: Path) -> None:
     assert set(site.asked.values()) == {1}
 
 
-def test_a_job_that_was_left_early_goes_on(site: Site, tmp_path: Path) -> None:
+def test_a_job_that_was_left_early_continues(site: Site, tmp_path: Path) -> None:
     urls = web([site], 60)
     for take in (3, 10, 1):
         found = cast(
@@ -155,14 +155,14 @@ def test_start_urls_arguments_and_settings_of_the_class(site: Site) -> None:
         (object, ["http://127.0.0.1/"], {}, SpiderError, "not a spider"),
     ],
 )
-def test_bad_input_is_told_at_once_and_leaves_nothing(
+def test_bad_input_is_an_error_at_once_and_leaves_nothing(
     spider: Any, seeds: list[str], settings: dict[str, Any], error: type[Exception], match: str
 ) -> None:
     with pytest.raises(error, match=match):
         list(crawl(spider, seeds, **settings))
 
 
-def test_a_class_that_workers_cannot_import_is_told_to_use_none(site: Site) -> None:
+def test_a_class_that_workers_cannot_import_needs_workers_0(site: Site) -> None:
     class Local(Title):
         pass
 
@@ -171,7 +171,7 @@ def test_a_class_that_workers_cannot_import_is_told_to_use_none(site: Site) -> N
     assert site.log == []
 
 
-def test_a_failed_login_is_raised_after_the_items_that_could_be_had(site: Site) -> None:
+def test_a_failed_login_is_raised_after_all_other_items(site: Site) -> None:
     class Locked(Title):
         def login(self, session: Session) -> None:
             raise ValueError("wrong password")
@@ -200,7 +200,7 @@ class Mistaken(Spider):
         raise AttributeError(f"no price in {response.url[-2:]}")
 
 
-def test_failed_pages_are_told_at_the_end_each_time_and_where_it_was_called(site: Site) -> None:
+def test_failed_pages_are_a_warning_at_the_end_at_the_line_of_the_call(site: Site) -> None:
     site.pages = {"/a": "x"}
     for _ in range(2):
         with warnings.catch_warnings():
@@ -215,9 +215,7 @@ def test_failed_pages_are_told_at_the_end_each_time_and_where_it_was_called(site
         assert warning.filename == __file__
 
 
-def test_failed_pages_are_not_told_to_who_hears_of_them_or_can_look(
-    site: Site, tmp_path: Path
-) -> None:
+def test_failed_pages_are_no_warning_with_failed_or_with_a_job(site: Site, tmp_path: Path) -> None:
     class Listening(Mistaken):
         def failed(self, failure: Failure) -> dict[str, str]:
             return {"url": failure.request.url}

@@ -1,4 +1,4 @@
-"""The vectors that no other test reads, JSON lines, and the page that tells of all of them."""
+"""The vectors that no other test reads, JSON lines, and the page about all of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_rules_that_the_output_is_judged_by(row: dict[str, Any]) -> None:
 def test_the_output_is_valid_whatever_stood_behind_the_last_commit(
     row: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Values are written so that they are read again; what a killed process left behind goes."""
+    """Written values can be read again; the half line of a killed process is removed."""
     path = tmp_path / "items.jsonl"
     lines = b"".join(map(ItemWriter().line, row.get("values", [{"a": "é\u2028\n"}])))
     path.write_bytes(lines + bytes_of(row))

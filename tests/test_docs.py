@@ -51,7 +51,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Block:
-    """A fenced block, and what the HTML comment before it says."""
+    """A fenced block, and the HTML comment before it."""
 
     language: str
     line: int
@@ -66,7 +66,7 @@ class Block:
 
     @property
     def text(self) -> str:
-        """What stands in the block."""
+        """The text of the block."""
         return "\n".join(self.lines) + "\n"
 
 
@@ -91,7 +91,7 @@ def blocks_of(text: str) -> Iterator[Block]:
 
 @dataclass
 class Step:
-    """One command of a ``console`` block, and what it must say."""
+    """One command of a ``console`` block, and its expected output."""
 
     command: str
     shown: list[str] = field(default_factory=list)
@@ -113,7 +113,7 @@ def steps_of(block: Block) -> list[Step]:
 
 
 class Reader:
-    """Somebody who types along, in ``folder``, with the shop at ``url``."""
+    """A reader who types the examples in ``folder``, with the shop at ``url``."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -133,11 +133,11 @@ class Reader:
         self.set_delay(0)
 
     def set_delay(self, seconds: float) -> None:
-        """What the reader finds in pyproject.toml, so that commands stay as a user types them."""
+        """The content of the reader's pyproject.toml, so that commands need no further options."""
         (self.folder / "pyproject.toml").write_text(f"[tool.crawler]\ndelay = {seconds}\n")
 
     def do(self, block: Block) -> None:
-        """Do what a block says."""
+        """Execute a block."""
         if block.note.startswith("not run: "):
             return
         if block.file is not None:
@@ -174,7 +174,7 @@ class Reader:
             self.command(last, int(status[1]) if status else 0)
 
     def command(self, step: Step, status: int) -> None:
-        """Run one command to its end. What it exports is there for the next one."""
+        """Run one command to its end. Variables that it exports are set for the next one."""
         if step.command.startswith("make "):
             return
         if step.command.startswith("export "):
@@ -232,7 +232,7 @@ class Reader:
         )
 
     def compare(self, step: Step, said: str) -> None:
-        """Check that what the page shows is what the command says."""
+        """Check that the command prints the output on the page."""
         rest = iter(said.splitlines())
         for shown in map(self.here, step.shown):
             pattern = ".*".join(map(re.escape, shown.split("…")))
@@ -263,7 +263,7 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
 
 
 def section(heading: str) -> str:
-    """What the reference says under a heading, its smaller headings included."""
+    """Return the text under a heading of the reference, with its smaller headings."""
     match = re.search(rf"(?m)^(#+) {re.escape(heading)}$", REFERENCE)
     assert match, f"docs/reference.md has no heading {heading!r}"
     rest = REFERENCE[match.end() :]

@@ -71,7 +71,7 @@ ALL = [one for one in expressions() if f"{one[0]}.{one[1]}" not in NOT_REACHED]
 
 
 def attacks(pattern: re.Pattern[Any]) -> Iterator[str]:
-    """For each repetition: what leads to it, what it repeats, a hundred thousand times."""
+    """Yield a text for each repetition: its prefix, then its content a hundred thousand times."""
     text = pattern.pattern
     tree = parser.parse(text.decode("latin-1") if isinstance(text, bytes) else text, pattern.flags)
     for before, unit in _pumps("", tree):
@@ -80,7 +80,7 @@ def attacks(pattern: re.Pattern[Any]) -> Iterator[str]:
 
 
 def _pumps(before: str, sequence: Any) -> Iterator[tuple[str, str]]:
-    """What stands before each repetition without end, and what it repeats."""
+    """Yield the prefix and the content of each unlimited repetition."""
     for code, argument in sequence:
         for inside in _inside(code, argument):
             yield from _pumps(before, inside)

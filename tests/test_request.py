@@ -170,7 +170,7 @@ def test_fingerprints_of_one_host_stand_side_by_side() -> None:
 
 
 def test_they_are_the_same_in_every_process_and_version() -> None:
-    """They are kept in stores: whoever changes them makes every job start again."""
+    """Stores contain them: a change would make every job start again."""
     assert fingerprint(Request(URL + "a?b=1")).hex() == "4c1b9308bc4112015cf9d52204b31f79"
     assert (
         fingerprint(Request(URL, method="POST", data={"a": "1"})).hex()

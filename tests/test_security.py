@@ -1,4 +1,4 @@
-"""What ``docs/security.md`` promises and no other test shows; and that what it names is there."""
+"""The promises of ``docs/security.md`` without another test; and that the tests it names exist."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_json_of_a_site_stays_in_its_line() -> None:
 
 
 def test_a_formula_is_written_as_it_is() -> None:
-    """Nothing is added to text: who opens it as a table must import it as text."""
+    """Text is written unchanged: a spreadsheet must import it as text."""
     assert ItemWriter().line({"name": "=HYPERLINK(1)"}) == b'{"name":"=HYPERLINK(1)"}\n'
 
 
@@ -160,7 +160,7 @@ def test_a_job_that_others_can_write_is_not_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
 @pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives files away")
-def test_a_job_of_somebody_else_is_not_resumed(tmp_path: Path) -> None:
+def test_a_job_of_another_user_is_not_resumed(tmp_path: Path) -> None:
     store = tmp_path / STORE
     store.touch(mode=0o600)
     os.chown(store, 65534, 65534)

@@ -1,4 +1,4 @@
-"""Settings: their names, the order of their sources, and what each value may be."""
+"""Settings: their names, the order of their sources, and their values."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_settings_do_not_change() -> None:
         Settings().delay = 3  # type: ignore[misc]
 
 
-def test_unless_told_there_is_a_worker_for_each_core() -> None:
+def test_by_default_there_is_a_worker_for_each_core() -> None:
     assert Settings().worker_count == usable_cores()
     assert Settings(workers=0).worker_count == 0
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""What strangers say, on a terminal and in the log: seeds, servers, titles and questions."""
+"""Untrusted text on a terminal and in the log: seeds, servers, titles and questions."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Authority:
         self.bundle.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
     def issue(self, name: str, *, host: str = "", expired: bool = False) -> Pair:
-        """A certificate for loopback or another host, or for a client who is called ``name``."""
+        """Issue a certificate for loopback, another host, or a client with the name ``name``."""
         key = ec.generate_private_key(ec.SECP256R1())
         hosts = [x509.IPAddress(ip_address(f"127.0.0.{last}")) for last in (1, 2)]
         builder = _builder(_named(name), self._name, key.public_key(), expired=expired)
@@ -62,7 +62,7 @@ class Authority:
     def context(
         self, *, asks_clients: bool = False, host: str = "", expired: bool = False
     ) -> ssl.SSLContext:
-        """What a server of this authority answers with; it may ask clients for a certificate."""
+        """Return the context of a server; it may require certificates of clients."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         pair = self.issue("server", host=host, expired=expired)
         context.load_cert_chain(pair.cert, pair.key)

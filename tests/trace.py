@@ -29,7 +29,7 @@ CARRIERS = frozenset(
     {"QueuedRequest", "PageAssignment", "Task", "TaskBatch", "Request", "Response"}
     | {"RawResponse", "Done", "Output", "Outcome"}
 )
-"""The types that a page, or what becomes of it, travels as."""
+"""The types of a page and of everything that it becomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Call:
     """The module, without its ``crawler.``."""
     function: str
     carries: bool
-    """An argument is the page, or what has become of it."""
+    """Return True if an argument is the page, or derived from it."""
 
 
 @dataclass
@@ -140,7 +140,7 @@ def _carries(frame: FrameType) -> bool:
 
 
 def trace(folder: Path) -> Trace:
-    """Run the crawl in a process of its own, and read what was recorded. ``folder`` is empty."""
+    """Run the crawl in another process, and read its record. ``folder`` is empty."""
     command = [sys.executable, "-m", "tests.trace", str(folder)]
     root = PACKAGE.parent
     environment = {**os.environ, "PYTHONPATH": str(root), "TRACE": str(folder / "worker.json")}

@@ -45,7 +45,7 @@ def _body_size(head: bytes) -> int:
 
 
 def reply(status: str, body: str = "", *headers: str, length: int | None = None) -> bytes:
-    """An answer; ``length`` is what it says of its body, if that is not true."""
+    """A response; ``length`` is a wrong Content-Length."""
     size = len(body) if length is None else length
     lines = [f"Content-Type: {HTML}", f"Content-Length: {size}", *headers]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", body]).encode()

@@ -1,4 +1,4 @@
-"""Real applications that nobody here wrote, installed from PyPI and served on loopback."""
+"""Real applications by other authors, installed from PyPI and served on loopback."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _install(folder: Path, python: Path) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """One application: the script that serves it, and what a crawl of it must find."""
+    """One application: the script that serves it, and the right result of a crawl."""
 
     script: str
     spider: str
@@ -153,12 +153,12 @@ class Application:
 
     @property
     def logins(self) -> list[float]:
-        """When somebody logged in."""
+        """The times of the logins."""
         return [float(line) for line in self._read("logins").split()]
 
     @property
     def pages(self) -> int:
-        """How many pages it has served to somebody who was logged in, forms of logins included."""
+        """The number of pages served to logged-in users, login forms included."""
         return self._read("visits").count(".")
 
     @property

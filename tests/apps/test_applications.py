@@ -83,7 +83,7 @@ def crawl(tmp_path: Path) -> Iterator[Crawl]:
 
 
 def check_whole(app: Application, folder: Path, last: Command) -> None:
-    """The output is what the database says, every item once, and nothing else."""
+    """The output equals the database: every item once, and no other line."""
     assert last.wait() == 0, last.said
     expected = app.expected()
     assert len(expected) > 150

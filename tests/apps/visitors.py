@@ -15,7 +15,7 @@ USER, PASSWORD = "reader", "sesame-7319"
 
 
 class AppSpider(Spider):
-    """What all of them share. Where the application is comes from the environment."""
+    """The base of all spiders. The address of the application comes from the environment."""
 
     delay = 0.0
     retry_wait = 0.05

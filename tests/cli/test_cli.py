@@ -163,7 +163,7 @@ def test_fresh_starts_again_but_asks_before_it_overwrites(pages: Site, crawl: Cr
     assert pages.asked["/a"] == 2
 
 
-def test_the_output_and_the_job_go_where_they_are_told(pages: Site, crawl: Crawl) -> None:
+def test_the_output_and_the_job_go_to_the_given_paths(pages: Site, crawl: Crawl) -> None:
     run = crawl("run", "pages", "-o", "out.jsonl", "--job", "the/job", *QUICK)
     assert run.status == 0
     assert len(items("out.jsonl")) == 3
@@ -241,7 +241,7 @@ def test_resume_needs_no_standard_input_once_all_of_it_was_read(pages: Site, cra
 
 @pytest.fixture
 def stopped() -> threading.Event:
-    """Set it when the run has been told to stop: it does not come to its end before."""
+    """Set it after the run was asked to stop; the run does not end before."""
     return threading.Event()
 
 
@@ -263,7 +263,7 @@ SLOW = ("-s", "workers=1", "-s", "delay=0.1", "-s", "commit_interval=0.01")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_ends_with_3_and_goes_on(
+def test_a_stopped_run_ends_with_3_and_continues(
     slow: Site, crawl: Crawl, stopped: threading.Event, number: int
 ) -> None:
     process = start("run", "pages", *SLOW)
@@ -539,7 +539,7 @@ def test_bad_input_gets_one_clear_line_and_status_2(
     assert Path("notes.txt").read_text() == "mine\n"
 
 
-def test_bad_lines_are_told_by_their_numbers_and_the_rest_is_crawled(
+def test_bad_lines_are_reported_by_their_numbers_and_the_rest_is_crawled(
     pages: Site, write: Write, crawl: Crawl
 ) -> None:
     write("seeds.txt", f"# mine\nexample.com\n{pages.url}/a\nftp://x/\nhttp://\n{pages.url}/b\n")

@@ -28,7 +28,7 @@ from crawler.stats import Counters, Snapshot, Summary
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -38,7 +38,7 @@ class Clock:
 
 
 class Terminal(io.StringIO):
-    """What a user would have on the screen."""
+    """The screen of a user."""
 
     def isatty(self) -> bool:
         return True
@@ -121,7 +121,7 @@ def test_hosts_whose_robots_txt_is_waited_for_are_named(clock: Clock) -> None:
     assert line.endswith(", waiting for the robots.txt of https://a.example (http 500)")
 
 
-def test_a_crawl_that_goes_on_says_so_at_once(clock: Clock) -> None:
+def test_a_resumed_crawl_says_so_at_once(clock: Clock) -> None:
     stream = io.StringIO()
     Progress(stream, clock=clock).update(snapshot(done=500, pending=1, done_before=500))
     assert stream.getvalue() == "crawl: books: continues after 500 pages\n"
@@ -187,7 +187,7 @@ def test_the_display_fits_any_terminal(
     assert max(map(len, plain(terminal.getvalue()).splitlines())) <= int(columns)
 
 
-def test_colours_are_left_out_where_nobody_wants_them(
+def test_colours_are_omitted_where_they_are_unwanted(
     clock: Clock, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -235,7 +235,7 @@ def test_the_summary_takes_the_place_of_the_display(clock: Clock, terminal: Term
 
 
 @pytest.mark.parametrize("drawn", [False, True])
-def test_bad_seeds_are_told_up_to_a_point(clock: Clock, terminal: Terminal, drawn: bool) -> None:
+def test_bad_seeds_are_shown_up_to_a_limit(clock: Clock, terminal: Terminal, drawn: bool) -> None:
     with Progress(terminal, clock=clock) as progress:
         if drawn:
             progress.update(snapshot())
@@ -365,7 +365,7 @@ def test_the_summary_tells_what_was_lost(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_summary_says_how_to_go_on(facts: dict[str, Any], first: str) -> None:
+def test_the_summary_says_how_to_continue(facts: dict[str, Any], first: str) -> None:
     assert summary_text(summary(**facts)).splitlines()[0] == first
 
 

@@ -74,7 +74,7 @@ def example(name: str) -> Any:
 
 
 def crawl(spider: Spider, browser: requests.Session) -> list[Any]:
-    """A crawler in ten lines, to see what a spider finds without all that may go wrong."""
+    """A crawler in ten lines, to see the pages that a spider finds if nothing fails."""
     queue = [Request(str(url)) for url in spider.start_urls]
     seen: set[str] = set()
     items: list[Any] = []

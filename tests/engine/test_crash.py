@@ -21,7 +21,7 @@ from tests.victims import Stillborn, Unprepared
 
 
 def expected(urls: set[str]) -> list[str]:
-    """What `Follow` writes for pages."""
+    """Return the items that `Follow` yields for pages."""
     return sorted([*urls, *(url + "#second" for url in urls)])
 
 
@@ -108,7 +108,7 @@ def test_the_delay_is_kept_over_a_kill(tmp_path: Path, site: Site) -> None:
     commands: list[Command] = []
 
     def held(visit: Visit) -> Reply | str | bytes:
-        """Nobody hears the first answer to it."""
+        """The first response is lost."""
         if len(site.visits(visit.path)) == 1:
             wait_until(lambda: commands[-1].process.returncode is not None, "it was not killed")
         return page(visit) if visit.path == "/0" else Reply("no rules", 404)

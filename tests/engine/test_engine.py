@@ -1,4 +1,4 @@
-"""A whole run, in one process and in several: what is asked for, and what is written."""
+"""Whole runs, in one process and in several: the requests and the output."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_allowed_domains_say_which_hosts_are_asked(tmp_path: Path, site: Site, o
     assert other.log == []
 
 
-def test_a_seed_outside_of_allowed_domains_is_told_and_not_asked(
+def test_a_seed_outside_of_allowed_domains_is_reported_and_not_requested(
     tmp_path: Path, site: Site, other: Site
 ) -> None:
     class Allowing(Title):

@@ -1,4 +1,4 @@
-"""What an outcome does at once: a host's clock above all."""
+"""The immediate effects of an outcome, above all on the host's clock."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_requests_given_back_say_nothing_of_the_host_s_health() -> None:
     assert desk.clock.back_off == back_off
 
 
-def test_a_page_that_cannot_be_asked_for_gives_back_its_turn_alone() -> None:
+def test_a_page_that_cannot_be_requested_gives_back_its_turn_only() -> None:
     """robots.txt disallows one page while another one of the same host is on its way."""
     desk = Desk(delay=5.0, concurrency=2)
     (sent,) = desk.feed(NOW)
@@ -149,7 +149,7 @@ def without_rules() -> Desk:
     return desk
 
 
-def test_nothing_but_robots_txt_is_asked_for_until_it_comes() -> None:
+def test_only_robots_txt_is_requested_until_it_has_come() -> None:
     desk = without_rules()
     for tries in range(10):
         now = NOW + 100 * tries

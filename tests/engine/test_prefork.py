@@ -33,7 +33,7 @@ def said(code: str) -> list[str]:
     return output.split()
 
 
-def test_a_spare_becomes_what_it_is_told() -> None:
+def test_a_spare_process_becomes_the_worker_that_is_needed() -> None:
     numbers = said(
         """
         import operator, os
@@ -54,7 +54,7 @@ def test_a_spare_becomes_what_it_is_told() -> None:
     assert numbers == ["40", "True", "worker-1", "42", "True", "worker-2", "None"]
 
 
-def test_spares_that_nobody_takes_are_gone_after_the_block() -> None:
+def test_unused_spare_processes_end_with_the_block() -> None:
     assert said(
         """
         import multiprocessing

@@ -1,4 +1,4 @@
-"""What must not happen twice: never sent again once it may have been, wherever a crash comes."""
+"""Requests with ``replay=False``: never sent twice, wherever a crash happens."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def a_shop(site: Site, form: str = "/buy") -> None:
 
 
 def results(folder: Path) -> list[Any]:
-    """What became of the purchase."""
+    """The result of the purchase."""
     return [item for item in items(folder) if "url" not in item]
 
 

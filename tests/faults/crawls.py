@@ -165,7 +165,7 @@ class Crawl:
             command.signal(signal.SIGKILL)
 
     def _finish(self) -> None:
-        """The last run, which nobody kills."""
+        """The last run, which is not killed."""
         command = self._start()
         self._await_end(command)
         self._ended(command, Kill(Target.ALL), by_hand=False)
@@ -196,7 +196,7 @@ class Crawl:
     # What has come of it
 
     def _look(self) -> None:
-        """Compare the output with what the web gives, and with what the server has seen."""
+        """Compare the output with the web, and with the requests at the server."""
         toll, wanted, had = self.toll, self._web.wanted(), self._site.had(self._web)
         lines = self._read("items.jsonl", Line)
         rejected = self._read("rejected.jsonl", _Rejected)

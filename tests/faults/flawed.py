@@ -28,7 +28,7 @@ def _late(append: Callable[[JSONLines, bytes], None]) -> Any:
 
 
 def _cut_late(opened: Callable[..., None], most: int) -> Any:
-    """Up to ``most`` bytes of what a killed process has left are taken for committed ones."""
+    """Count up to ``most`` bytes of a killed process as committed."""
 
     def cut_late(self: JSONLines, path: Path, committed: int, **how: Any) -> None:
         more = min(most, path.stat().st_size - committed) if path.exists() else 0

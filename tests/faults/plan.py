@@ -99,7 +99,7 @@ class Plan:
         self._longest = max(4, int(1.4 * requests / kills))
 
     def runs(self) -> list[Run]:
-        """What happens to the crawl, in order."""
+        """The events of the crawl, in order."""
         opening = max(1, self._kills // 8)
         ending = max(1, self._kills // 10)
         first = self._opening(opening)
@@ -177,6 +177,6 @@ class Plan:
 
 
 def _cutting(tail: str) -> list[str]:
-    """The points at which what a kill at ``tail`` has left is cut off."""
+    """Return the points at which the rest of a kill at ``tail`` is truncated."""
     file = "rejected" if tail.startswith("rejected") and tail != "rejected.write" else "items"
     return [point for point in points.CUTTING if point.startswith(file)]

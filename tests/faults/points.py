@@ -31,7 +31,7 @@ OUTPUT = of(("items", "rejected"), (*WRITES, "sync", "synced"))
 """While lines are written."""
 
 CUTTING = of(("items", "rejected"), ("keep", "kept", "cut", "was_cut"))
-"""While a resumed job keeps what stands behind the last commit in another file and cuts it off."""
+"""While a resumed job saves the bytes after the last commit in another file and truncates them."""
 
 COMMIT = (*of(("commit",), STAGES), "commit.over")
 """Around the transaction; ``over`` is when the scheduler has learnt of it."""

@@ -10,7 +10,7 @@ from tests.faults.web import HOSTS, SEEDS, SURE, UNSURE, Line, Place, Web
 
 
 class Open(Spider):
-    """Follows everything; its items say where they are from by what the page itself says."""
+    """Follow every link; items name their page by its own text."""
 
     item_type = Line
     delay = 0
@@ -63,7 +63,7 @@ class Solo(Open):
 
 
 class Member(Open):
-    """Logs in on each host, and looks at nothing but what a spider looks at by default."""
+    """Log in on each host, with the default check for logged-out pages."""
 
     def login(self, session: Any, account: Any = None) -> None:
         for host in range(HOSTS):

@@ -59,7 +59,7 @@ class Site:
         return int(_COUNT.unpack_from(self._counts, _COUNT.size * web.crawl)[0])
 
     def had(self, web: Web) -> Had:
-        """What a web has had; it is forgotten by that."""
+        """Return the requests to a web, and clear them."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._asking:

@@ -1,4 +1,4 @@
-"""Clocks that somebody sets, between two runs and while one runs; and stores of other versions."""
+"""Clocks that are set between two runs or during a run; and stores of other versions."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_clock_that_is_set_during_a_run(
     assert site.least_gap >= 0.1 - JITTER
 
 
-def test_a_robots_txt_from_the_future_is_asked_for_again(
+def test_a_robots_txt_from_the_future_is_requested_again(
     tmp_path: Path, site: Site, clock: Clock
 ) -> None:
     site.pages["/robots.txt"] = "User-agent: *\nDisallow: /no"
@@ -135,10 +135,10 @@ class Club:
 
 
 @pytest.mark.parametrize("jump", [-HOUR, YEAR])
-def test_a_clock_that_is_set_while_somebody_is_logged_in(
+def test_a_clock_that_is_set_during_a_login(
     tmp_path: Path, site: Site, clock: Clock, jump: float
 ) -> None:
-    """Which answers came before the new login, and which after it, is told by the clock."""
+    """The clock decides which responses came before the new login."""
     club = Club(site)
     page = site.otherwise
 
@@ -201,7 +201,7 @@ def as_version(folder: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_a_job_of_an_older_version_goes_on(tmp_path: Path, site: Site, version: int) -> None:
+def test_a_job_of_an_older_version_continues(tmp_path: Path, site: Site, version: int) -> None:
     urls = web([site], 20)
     folder = tmp_path / "job"
     run_job(Title, folder, site.url + "/0", max_pages=8)

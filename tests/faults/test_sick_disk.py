@@ -36,7 +36,7 @@ class Disk:
         self._mount("-o", "remount,size=20m", str(self.folder))
 
     def close(self) -> None:
-        """Take it away, with what is on it."""
+        """Unmount the disk and discard its content."""
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
     def _mount(self, *words: str) -> None:
@@ -55,7 +55,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def on(disk: Disk, folder: Path) -> Path:
-    """A job's folder on a disk; what the command says is kept elsewhere."""
+    """A job's folder on a disk; the output of the command is stored elsewhere."""
     (disk.folder / "job").mkdir()
     (folder / "job").symlink_to(disk.folder / "job")
     return folder / "job"
@@ -145,7 +145,7 @@ def test_the_disk_of_rejected_items_is_full(tmp_path: Path, site: Site, disk: Di
 
 
 def test_the_disk_of_the_log_is_full(tmp_path: Path, site: Site, disk: Disk) -> None:
-    """Bad seeds are told to the log."""
+    """Bad seeds are written to the log."""
     urls = web([site], 5)
     job, seeds = tmp_path / "job", tmp_path / "seeds.txt"
     job.mkdir()
@@ -161,7 +161,7 @@ def test_the_disk_of_the_log_is_full(tmp_path: Path, site: Site, disk: Disk) -> 
 
 @pytest.mark.parametrize("workers", [1])
 def test_a_file_may_grow_no_longer(tmp_path: Path, site: Site, workers: int) -> None:
-    """The same with what anybody may set: a limit for the length of files, as ``ulimit -f``."""
+    """The same with a limit that any user can set: the length of files, as ``ulimit -f``."""
     urls = web([site], PAGES)
     job = tmp_path / "job"
     words = f"{SICK}:Follow", job, site.url + "/0"

@@ -1,4 +1,4 @@
-"""Job folders and outputs that somebody has copied, moved, cut, shared or taken away."""
+"""Job folders and outputs that were copied, moved, truncated, shared or removed."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_what_is_no_file_is_no_output(tmp_path: Path, site: Site, pipe: Path, wh
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a file that nobody may write, not even root."""
+    """A folder with a file that is read-only even for root."""
     folder = tmp_path / "read-only"
     folder.mkdir()
     if os.geteuid() == 0:
@@ -148,7 +148,7 @@ def test_a_job_in_a_read_only_folder(tmp_path: Path, site: Site, read_only: Path
 
 
 def test_two_jobs_may_not_write_one_output(tmp_path: Path, site: Site) -> None:
-    """Whoever writes it is named; afterwards it is still not the other's."""
+    """The error names the writing process; afterwards the output still belongs to the other job."""
     urls = web([site], PAGES)
     gate = site.otherwise
     output = tmp_path / "out.jsonl"
@@ -297,7 +297,7 @@ def test_an_output_that_is_touched_during_a_run(
 def test_what_stands_behind_the_end_of_a_killed_job_s_output_is_not_lost(
     folder: Path, site: Site
 ) -> None:
-    """Nobody can tell whether a kill has left it."""
+    """It may or may not come from a kill."""
     urls = kill_half_way(folder, site)
     mine = b'{"mine": "%s"}\n' % (b"x" * 200_000)
     with (folder / "items.jsonl").open("ab") as file:
@@ -433,7 +433,7 @@ def test_damage_after_a_kill_is_found_too(folder: Path, site: Site) -> None:
 
 @pytest.mark.parametrize("text", [b"CREATE TABLE hosts", b"counters", b'"spider"'])
 def test_text_that_is_none_any_more_is_damage(folder: Path, site: Site, text: bytes) -> None:
-    """SQLite does not look into values, and its own text about tables has what stands there."""
+    """SQLite does not check values, and quotes them in its own messages."""
     half(folder, site)
     write_and_die(folder, "UPDATE hosts SET next_at = next_at + 1")
     data = (folder / "job.db").read_bytes()
@@ -446,7 +446,7 @@ def test_text_that_is_none_any_more_is_damage(folder: Path, site: Site, text: by
 
 
 def test_a_store_that_knows_nothing_of_its_output_is_damaged(folder: Path, site: Site) -> None:
-    """That is no reason to say that the output is somebody else's."""
+    """This does not mean that the output belongs to another job."""
     half(folder, site)
     write_and_die(folder, "DELETE FROM job WHERE name = 'counters'")
     kept = (folder / "items.jsonl").read_bytes()
@@ -557,7 +557,7 @@ def test_the_log_alone_is_no_job(folder: Path, site: Site) -> None:
     refused(folder, site, r"job\.db is missing, but job\.db-wal exists")
 
 
-def test_a_copy_made_after_a_kill_goes_on(folder: Path, site: Site) -> None:
+def test_a_copy_made_after_a_kill_continues(folder: Path, site: Site) -> None:
     urls = kill_half_way(folder, site)
     kept = items(folder)
     copy = folder.with_name("copy")
@@ -571,7 +571,7 @@ def test_a_copy_made_after_a_kill_goes_on(folder: Path, site: Site) -> None:
 
 
 def test_a_copy_made_while_it_ran_is_whole_or_refused(folder: Path, site: Site) -> None:
-    """At any instant, file by file in both orders; what opens comes to the right end."""
+    """Copy at any instant, file by file in both orders; a copy that opens ends correctly."""
     urls = web([site], 150)
     page, copies = site.otherwise, list[Path]()
 
@@ -659,7 +659,7 @@ class MoreArguments(Before):
 
 
 class Renamed(Gone):
-    """It has what is needed, under the same name, made in another way."""
+    """The callback has the same name, but is defined in another way."""
 
     book = staticmethod(lambda response, shelf: {"url": response.url, "shelf": shelf})
 

@@ -120,7 +120,7 @@ def test_without_file_handles_workers_say_so_and_blame_no_site(tmp_path: Path, s
 def test_a_run_ends_when_there_will_be_no_file_handle(
     tmp_path: Path, site: Site, spider: str
 ) -> None:
-    """The spider keeps them all. No login is said to have failed either."""
+    """The spider keeps all of them. No login is reported as failed, either."""
     urls = web([site], 10)
     page, folder = site.otherwise, tmp_path / "job"
     site.otherwise = lambda visit: Reply(str(page(visit)), headers=(("Connection", "close"),))

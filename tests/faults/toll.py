@@ -1,4 +1,4 @@
-"""What came of the kills."""
+"""The results of the kills."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Toll:
     left_behind: int = 0
     """Processes that went on although the one that they worked for was killed."""
     wrong: list[str] = field(default_factory=list)
-    """All that is not as it should be, in words: what these counts count, and runs that failed."""
+    """Return every fault in words: those of these counts, and failed runs."""
 
     def add(self, other: Toll) -> None:
         """Take over the counts of another one."""
@@ -46,7 +46,7 @@ class Toll:
             setattr(self, one.name, mine + more)
 
     def compare(self, what: str, found: Counter[str], wanted: Iterable[str]) -> None:
-        """Count what ``found`` has too few of, too many of, or should not have."""
+        """Count the lines that ``found`` lacks, repeats, or should not have."""
         known = set(wanted)
         lost, foreign = known - found.keys(), found.keys() - known
         twice = {one: times for one, times in found.items() if times > 1}

@@ -42,7 +42,7 @@ ENOUGH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Torture:
-    """What is to be done to crawls, all of it decided by ``seed``."""
+    """Plan the kills of crawls; ``seed`` decides all of them."""
 
     kills: int
     seed: str = "7"
@@ -108,7 +108,7 @@ def _progress(web: Web, toll: Toll) -> str:
 
 
 def report(options: str, toll: Toll, seconds: float) -> str:
-    """What was done and what came of it, in Markdown; ``options`` are those of the command."""
+    """Return the kills and their results in Markdown; ``options`` are those of the command."""
     return "\n".join([*_head(options, seconds), *_figures(toll), *_kills(toll), *_wrong(toll), ""])
 
 

@@ -132,7 +132,7 @@ class _SinkSystem:
         return file
 
     def _open_kept(self, path: Path, flags: int, *mode: int) -> int:
-        """What is written there next is the tail of the output."""
+        """Treat the next write there as the tail of the output."""
         name = Path(path.stem).stem
         self._trap.arrive(f"{name}.keep")
         file = os.open(path, flags, *mode)

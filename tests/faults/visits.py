@@ -1,4 +1,4 @@
-"""What the site of the crash machine answers: who may come in, and what the pages are."""
+"""The responses of the crash machine's site: its logins and its pages."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _FLAKY = {Kind.BUSY, Kind.BROKEN, Kind.RESET, Kind.CUT}
 
 
 class Had(msgspec.Struct):
-    """What one web has had."""
+    """The requests to one web."""
 
     requests: int = 0
     answers: dict[str, int] = msgspec.field(default_factory=dict)
-    """How often each page was given to somebody who may see it, by its place."""
+    """How often each page was served to a member, by its place."""
     orders: dict[str, int] = msgspec.field(default_factory=dict)
     """How often each order was placed."""
     logins: int = 0
     ended: int = 0
     """Sessions that the site has ended."""
     refused: int = 0
-    """Pages that were asked for by nobody who is logged in."""
+    """Requests for pages by visitors who are not logged in."""
 
 
 def origin(host: int, port: int) -> str:
@@ -64,7 +64,7 @@ class Visit:
     cookies: dict[bytes, bytes]
 
     def reply(self, status: str, body: str = "", *headers: str) -> bytes:
-        """A good answer to somebody who may see it; it may bring a cookie for the next page."""
+        """Answer a member; the response may set a cookie for the next page."""
         if self.state.web.shape is Shape.TOKEN:
             sid, turn = self._session()
             self.state.tokens[sid] = turn + 1

@@ -34,7 +34,7 @@ class Shape(StrEnum):
     SOLO = "solo"
     """Within one process; seeds come from the spider, and are fetched whatever was seen."""
     MEMBER = "member"
-    """Behind a login; whoever is not logged in is sent there, or gets 401."""
+    """Behind a login; other visitors are redirected to it, or get 401."""
     GUEST = "guest"
     """Behind a login that the site asks for on pages with status 200."""
     PAIR = "pair"
@@ -50,7 +50,7 @@ class Shape(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a page is like."""
+    """The kind of a page."""
 
     PLAIN = "plain"
     SLOW = "slow"
@@ -116,12 +116,12 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 SURE, UNSURE = "sure", "unsure"
-"""The text of the line of an order: whether its answer came, or nobody knows."""
+"""The text of an order's line: whether its response came, or is unknown."""
 
 
 @dataclass
 class Wanted:
-    """What a whole crawl gives: each line once, orders in one of two ways."""
+    """The output of a whole crawl: each line once, orders in one of two forms."""
 
     lines: Counter[Line] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -152,12 +152,12 @@ class Web:
         return f"{self.shape}-{self.seed}-{self.crawl}-{self.size}"
 
     def draw(self, *what: object) -> int:
-        """A number that ``what`` alone decides, in this web."""
+        """Return a number that depends on ``what`` and this web only."""
         digest = hashlib.blake2b(repr((self.name, *what)).encode(), digest_size=6)
         return int.from_bytes(digest.digest())
 
     def kind(self, place: Place) -> Kind:
-        """What the page is like."""
+        """Return the kind of a page."""
         number = self.draw("kind", *place)
         if place.number == self.size - 1:  # so that every host has a redirect for chains
             return Kind.AWAY
@@ -226,7 +226,7 @@ class Web:
     # What must come of it
 
     def wanted(self) -> Wanted:
-        """What a crawl of this web gives, found by walking through its definition."""
+        """Return the output of a crawl of this web, from its definition."""
         wanted = Wanted()
         seeds = [Place(host, number) for host in range(HOSTS) for number in SEEDS]
         seen, ahead = set(seeds), deque(seeds)
@@ -239,7 +239,7 @@ class Web:
         return wanted
 
     def _leads_to(self, place: Place, wanted: Wanted) -> list[Place]:
-        """Put down what the page gives; where one comes to from there."""
+        """Add the lines of a page; return the places that it leads to."""
         kind = self.kind(place)
         if kind in {Kind.MOVED, Kind.AWAY, Kind.CHAIN}:
             return [self.target(place)]

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import CORPUS, TARGETS, Target, corpus
 
 WORK = Path(__file__).parent / "work"
-"""What the searches have learnt, to go on from; not kept in the repository."""
+"""The corpora that the searches have built, to continue from; not in the repository."""
 LONGEST = 64 * 1024
 """Bytes of an input."""
 SLOWEST = 20
@@ -139,7 +139,7 @@ def _keep(target: Target, data: bytes) -> Path:
 
 
 def story(text: str) -> str:
-    """The traceback of a find, without what libFuzzer says around it."""
+    """Return the traceback of a find, without libFuzzer's own output."""
     _, found, told = text.partition("=== Uncaught Python exception: ===")
     return told.partition("\n#")[0][:3000] if found else text[-1000:]
 
@@ -148,7 +148,7 @@ def story(text: str) -> str:
 
 
 def inputs(target: Target) -> st.SearchStrategy[bytes]:
-    """The words of a target with anything between them, and what is in its corpus, changed."""
+    """Generate the words of a target with random text between them, and mutations of its corpus."""
     kept = [path.read_bytes() for path in corpus(target.name)]
     piece = st.sampled_from(target.words) | st.binary(max_size=6) | st.text(max_size=4).map(_utf8)
     made = st.lists(piece, max_size=24).map(b"".join)

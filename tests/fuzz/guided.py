@@ -23,7 +23,7 @@ def _in_turn(data: bytes) -> None:
 
 
 def main() -> None:
-    """Search until libFuzzer is told to stop, or has found something."""
+    """Search until libFuzzer is stopped or finds a fault."""
     name, options = sys.argv[1], sys.argv[2:]
     check: Callable[[bytes], None] = _in_turn if name == "all" else TARGETS[name].check
     atheris.Setup([sys.argv[0], *options], check)

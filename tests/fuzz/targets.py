@@ -62,7 +62,7 @@ NOW = 1_700_000_000.0
 
 @dataclass(frozen=True)
 class Target:
-    """One reader: what must hold for any bytes, and the words that its language has."""
+    """One reader: the property that must hold for any bytes, and the words of its language."""
 
     name: str
     check: Callable[[bytes], None]
@@ -140,7 +140,7 @@ class AnyColumns(Spider):
 
 
 def check_seeds(data: bytes) -> None:
-    """Every line is a seed, or is told; numbers of lines only grow."""
+    """Every line is a seed or is reported; line numbers only grow."""
     for suffix in ("", ".csv", ".jsonl"):
         try:
             last = 0
@@ -165,7 +165,7 @@ def check_seeds(data: bytes) -> None:
 
 
 def check_robots(data: bytes) -> None:
-    """Rules answer, and what is kept of a file is the same file."""
+    """Rules answer every URL, and the stored form of a file means the same."""
     rules = Robots(data)
     kept = Robots(rules.body)
     assert kept.body == rules.body
@@ -218,16 +218,16 @@ class _Pool:
         return _Connection(self._data)
 
     def _put_conn(self, connection: _Connection) -> None:
-        """Nobody asks again."""
+        """Discard the connection: each serves one request."""
 
 
 BROKEN = (http.client.HTTPException, urllib3.exceptions.HTTPError, OSError, ValueError)
-"""What the fetcher takes for a server that does not speak HTTP."""
+"""The errors of a server that does not speak HTTP."""
 LONGEST_BODY = 1024 * 1024
 
 
 def replied(data: bytes, url: str = PAGE) -> RawResponse | None:
-    """What the exchange makes of these bytes from a server."""
+    """Return the result of the exchange for these bytes from a server."""
     try:
         return exchange(_Pool(data), b"", url, (1.0, 1.0), FetchContext())
     except BROKEN:
@@ -285,7 +285,7 @@ def _check_redirect(status: int, location: str) -> None:
 
 
 def check_cookies(data: bytes) -> None:
-    """What a server sets stays with it, can be kept as data, and is sent back as one header."""
+    """Cookies go back only to their server, can be stored as data, and are sent as one header."""
     lines = [b"Set-Cookie: " + line.strip(b"\r") for line in data.split(b"\n")[:50]]
     answer = b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"Content-Length: 0", b"", b""])
     for url in (PAGE, "https://a.b.example.co.uk:8443/x/y", "http://127.0.0.1/", "http://plain/"):
@@ -339,7 +339,7 @@ def _accounts_file() -> Path:
 
 
 def check_accounts(data: bytes) -> None:
-    """A file names accounts, or one sentence says what is wrong with it."""
+    """A file names accounts, or one sentence describes its fault."""
     path = _accounts_file()
     path.write_bytes(data)
     try:
@@ -506,7 +506,7 @@ def check_items(data: bytes) -> None:
 
 
 def check_messages(data: bytes) -> None:
-    """What a terminal is shown has no character that commands it, and says the rest."""
+    """Printed text has no control character, and all other characters."""
     text = data.decode("utf-8", "replace")
     shown = terminal.printable(text)
     assert not any(_commands(char) for char in shown)

@@ -1,4 +1,4 @@
-"""Machines make input, a bounded amount of it; ``make fuzz`` goes on for as long as one likes."""
+"""Fuzz every reader with a limited amount of input; ``make fuzz`` searches longer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_made_up_input(name: str) -> None:
 
 @pytest.mark.skipif(not has_atheris(), reason="atheris has no wheel for this platform")
 def test_input_led_by_coverage(tmp_path: Path) -> None:
-    """All targets in turn. What it finds is told, to be put into the corpus."""
+    """Run all targets in turn; a find is printed, to be added to the corpus."""
     seeds = tmp_path / "seeds"
     mixed(seeds)
     (tmp_path / "finds").mkdir()
@@ -75,7 +75,7 @@ def test_every_target_has_a_corpus() -> None:
 
 
 @given(st.binary(max_size=40))
-def test_all_targets_can_be_told_apart(data: bytes) -> None:
+def test_all_targets_have_different_names(data: bytes) -> None:
     """``mixed`` and ``guided`` count the targets the same way."""
     names = list(TARGETS)
     for number, name in enumerate(names):

@@ -109,7 +109,7 @@ def test_utf_7_is_not_read(tmp_path: Path, certificates: Certificates) -> None:
     assert item["text"] == "+ADw-script+AD4-"
 
 
-def test_bytes_that_are_no_utf_8_are_told(tmp_path: Path, certificates: Certificates) -> None:
+def test_bytes_that_are_not_utf_8_are_reported(tmp_path: Path, certificates: Certificates) -> None:
     first = min(items_of("wrong encoding", tmp_path, certificates), key=lambda i: len(i["url"]))
     assert first["title"] == "Gr\ufffd\ufffde"
 
@@ -122,7 +122,9 @@ def test_entities_are_left_alone(name: str, tmp_path: Path, certificates: Certif
 
 
 @pytest.mark.parametrize("name", ["deep page", "deep and unmatched", "deep table", "deep fonts"])
-def test_what_is_too_deep_is_told(name: str, tmp_path: Path, certificates: Certificates) -> None:
+def test_a_page_that_is_too_deep_is_reported(
+    name: str, tmp_path: Path, certificates: Certificates
+) -> None:
     ending, _ = crawled(BY_NAME[name], tmp_path, certificates)
     assert "is nested deeper than 2,048 elements" in ending.log
     assert 1000 < ending.items[0]["soup"] <= 2048
@@ -173,7 +175,7 @@ def test_rules_that_could_be_read_are_kept(
 
 
 @pytest.mark.parametrize("name", ["robots that redirects", "robots within", "robots in a file"])
-def test_where_rules_cannot_be_had_nothing_is_asked(
+def test_nothing_is_requested_without_rules(
     name: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     _, web = crawled(BY_NAME[name], tmp_path, certificates)
@@ -192,7 +194,7 @@ def test_where_rules_cannot_be_had_nothing_is_asked(
         ("long links", "max_url_length", 2),
     ],
 )
-def test_what_a_limit_leaves_out_is_counted_and_the_first_is_told(
+def test_links_beyond_a_limit_are_counted_and_the_first_is_logged(
     name: str, setting: str, pages: int, tmp_path: Path, certificates: Certificates
 ) -> None:
     ending, _ = crawled(BY_NAME[name], tmp_path, certificates)

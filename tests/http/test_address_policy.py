@@ -87,7 +87,7 @@ def test_a_port_is_part_of_the_permission() -> None:
     assert chosen(addresses, "::1", "::1", port=8000)
 
 
-def test_a_permission_ends_when_all_who_gave_it_are_gone() -> None:
+def test_a_permission_ends_with_the_last_seed_that_gave_it() -> None:
     addresses = AddressPolicy()
     for _ in range(2):
         addresses.permit("http://intranet.corp")

@@ -1,4 +1,4 @@
-"""The jar that says what changed."""
+"""The jar that tracks its changes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def names(changes: list[Cookie]) -> list[tuple[str, str | None]]:
 
 
 def applied(changes: list[Cookie]) -> list[Cookie]:
-    """What whoever keeps the cookies has when it has heard of ``changes``."""
+    """Return the cookies of the scheduling process after it has applied ``changes``."""
     known: dict[Any, Cookie] = {}
     for change in changes:
         if change.value is None:
@@ -218,7 +218,7 @@ def test_a_cookie_is_the_same_after_its_journey(line: str) -> None:
     assert len(list(other)) == 1, "the same cookie, not a second one"
 
 
-def test_own_changes_that_nobody_has_heard_of_stay() -> None:
+def test_own_changes_that_are_not_acknowledged_stay() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "heard=1", "gone=1")
     jar.pop_changes()  # two changes: they are in what is loaded
@@ -236,7 +236,7 @@ def test_own_changes_that_nobody_has_heard_of_stay() -> None:
 
 
 def during_a_load(jar: ChangeTrackingCookieJar, what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do ``what`` in another thread when a load is half way through."""
+    """Call ``what`` in another thread half way through a load."""
     as_cookie = cookie_jar._as_cookie
     threads: list[threading.Thread] = []
 
@@ -252,7 +252,7 @@ def during_a_load(jar: ChangeTrackingCookieJar, what: Any, monkeypatch: pytest.M
     threads[0].join()
 
 
-def test_nobody_sees_a_jar_half_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_sees_a_jar_half_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     jar = ChangeTrackingCookieJar()
     seen: list[Any] = []
     during_a_load(jar, lambda: seen.append(len(list(jar))), monkeypatch)
@@ -280,7 +280,7 @@ class TwoSides(RuleBasedStateMachine):
         self.to_keeper: list[list[Cookie]] = []
         self.to_jar: list[tuple[list[Cookie], int]] = []
         self.latest: dict[str, str | None] = {}
-        """Own changes that the keeper has not told back yet, the latest of each name."""
+        """Own changes that the keeper has not acknowledged yet, the latest of each name."""
         self.number = 0
 
     @rule(name=NAMES)
@@ -575,7 +575,7 @@ class Wire:
         self._ends.append(far)
 
     def asked(self) -> bytes:
-        """What came over the latest connection."""
+        """The bytes that arrived over the latest connection."""
         return self._ends[-1].recv(1_000_000)
 
     def close(self) -> None:
@@ -594,7 +594,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 
 
 def cookie_line(wire: Wire, session: Session, row: dict[str, Any]) -> str:
-    """What a session sends to ``request`` after ``set_from`` has answered."""
+    """Return the cookies that a session sends to ``request`` after a response of ``set_from``."""
     lines = "".join(f"Set-Cookie: {line}\r\n" for line in row["set_cookie"])
     wire.answer = HEAD + lines.encode() + b"\r\n"
     session.fetch(Request(row["set_from"]), (5.0, 5.0), FetchContext()).raw.close()

@@ -197,7 +197,7 @@ def test_headers_and_cookies_of_the_session_go_along(tape: Tape) -> None:
     assert first == second.replace(b"Accept-Encoding: identity\r\n", b"")
 
 
-def test_what_the_session_says_is_heard_at_once(tape: Tape) -> None:
+def test_settings_of_the_session_apply_at_once(tape: Tape) -> None:
     session = session_of()
     session.credentials.name(tape.url)
     asked(tape, session, f"{tape.url}/")

@@ -163,7 +163,7 @@ def test_credentials_do_not_come_back_with_the_origin() -> None:
     assert back.headers is None
 
 
-def test_a_password_is_not_told() -> None:
+def test_a_password_is_not_shown() -> None:
     request = Request("http://user:secret@www.example.com/", history=[Hop(URL, 302)] * 20)
     with pytest.raises(FetchError, match=r"\*\*\*@www") as caught:
         redirected(request, 302, "/", 20)

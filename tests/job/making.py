@@ -1,4 +1,4 @@
-"""Jobs without a crawl, for tests of what is on disk."""
+"""Jobs without a crawl, for tests of the files on disk."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_a_new_job_makes_its_folder(folder: Path) -> None:
     assert record.output == ITEMS
 
 
-def test_a_job_goes_on_where_it_was(folder: Path) -> None:
+def test_a_job_continues_where_it_stopped(folder: Path) -> None:
     with a_job(folder) as job:
         job.begin()
         add(job, b"[1]\n")
@@ -255,7 +255,7 @@ def test_an_output_is_no_other_file_of_the_job(folder: Path, name: str) -> None:
 # Outputs that hold something already
 
 
-def test_an_output_of_somebody_else_s_is_refused_and_left_as_it_is(folder: Path) -> None:
+def test_an_output_of_another_program_is_refused_and_unchanged(folder: Path) -> None:
     output = folder.parent / "mine.jsonl"
     output.parent.mkdir(parents=True)
     output.write_bytes(b"precious\n")
@@ -283,7 +283,7 @@ def test_an_output_that_is_a_link_to_itself_is_named(folder: Path) -> None:
         a_job(folder, output=output)
 
 
-def test_an_empty_output_is_nobody_s(folder: Path) -> None:
+def test_an_empty_output_may_be_used(folder: Path) -> None:
     output = folder.parent / "mine.jsonl"
     output.parent.mkdir(parents=True)
     output.touch()
@@ -304,7 +304,7 @@ def test_an_output_that_has_lost_lines_is_refused(folder: Path, name: str) -> No
 # Starting again
 
 
-def test_fresh_does_not_overwrite_results_unless_told_to(folder: Path) -> None:
+def test_fresh_does_not_overwrite_results_without_yes(folder: Path) -> None:
     with a_job(folder) as job:
         add(job)
     with pytest.raises(JobError, match=r"items\.jsonl holds results; add --yes"):

@@ -36,7 +36,7 @@ def test_status_of_a_job(folder: Path) -> None:
     assert job_status(folder)["state"] == "finished"
 
 
-def test_status_disturbs_nobody(folder: Path) -> None:
+def test_status_disturbs_no_run(folder: Path) -> None:
     a_job(folder).close()
     before = (folder / STORE).read_bytes()
     for _ in range(3):

@@ -80,7 +80,7 @@ def test_an_older_job_may_be_moved_too(folder: Path) -> None:
     assert read_record(moved).output == ITEMS
 
 
-def test_an_older_job_writes_where_it_was_told_to(folder: Path) -> None:
+def test_an_older_job_writes_to_its_recorded_output(folder: Path) -> None:
     output = folder.parent / ITEMS
     with a_job(folder, output=output) as job:
         add(job)

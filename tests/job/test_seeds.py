@@ -96,7 +96,7 @@ def test_urls_come_normalised() -> None:
         ("http://user:secret@[bad/", "'http://***@[bad/' is a broken URL"),
     ],
 )
-def test_a_bad_line_is_told_and_the_rest_is_crawled(line: str, reason: str) -> None:
+def test_a_bad_line_is_reported_and_the_rest_is_crawled(line: str, reason: str) -> None:
     text = f"http://a.example/\n\n{line}\nhttp://z.example/\n"
     first, bad, last = seeds("-", stdin=text)
     assert (first, last) == ("http://a.example/", "http://z.example/")
@@ -104,7 +104,7 @@ def test_a_bad_line_is_told_and_the_rest_is_crawled(line: str, reason: str) -> N
     assert bad.endswith(reason)
 
 
-def test_bytes_that_are_no_utf8_are_told() -> None:
+def test_bytes_that_are_not_utf8_are_reported() -> None:
     found = seeds("-", stdin=b"http://a.example/\nhttp://b.example/caf\xe9\n")
     assert found[0] == "http://a.example/"
     assert found[1] == "standard input:2: 'http://b.example/caf?' is not UTF-8"
@@ -162,7 +162,7 @@ def test_a_row_may_be_shorter_than_the_header_but_not_longer() -> None:
     assert right == ("http://c.example/", {"city": "Bonn"})
 
 
-def test_a_column_without_a_name_is_left_out() -> None:
+def test_a_column_without_a_name_is_ignored() -> None:
     assert seeds("-", stdin="url,\nhttp://a.example/,\n") == ["http://a.example/"]
 
 
@@ -205,14 +205,14 @@ def test_json_lines_keep_the_types_of_their_values(folder: Path) -> None:
         ('{"url": "example.com"}', "needs a scheme to be a URL: https://example.com"),
     ],
 )
-def test_a_bad_line_of_json_is_told(line: str, reason: str) -> None:
+def test_a_bad_line_of_json_is_reported(line: str, reason: str) -> None:
     good, bad = seeds("-", stdin='{"url": "http://a.example/"}\n' + line)
     assert good == "http://a.example/"
     assert bad.startswith("standard input:2: ")
     assert reason in bad
 
 
-def test_a_json_array_is_told_from_json_lines(folder: Path) -> None:
+def test_a_json_array_is_distinguished_from_json_lines(folder: Path) -> None:
     (folder / "seeds.json").write_text('[\n{"url": "http://a.example/"}\n]')
     assert refusal("seeds.json") == (
         "seeds.json is a JSON array, but must have one object a line: "
@@ -413,7 +413,7 @@ def test_what_cannot_be_known_unread_has_no_identity(args: list[str]) -> None:
     assert identity(args) is None
 
 
-def test_arguments_can_be_told_from_any_folder(folder: Path) -> None:
+def test_arguments_are_resolved_from_any_folder(folder: Path) -> None:
     assert absolute(["-", "http://a.example/", "x.txt"]) == [
         "-",
         "http://a.example/",

@@ -144,7 +144,7 @@ def test_a_spider_without_a_login(club: Site, crawl: Any) -> None:
     assert "--import-cookies" in said
 
 
-def test_nobody_logs_in_for_a_job_that_runs(club: Site, crawl: Any) -> None:
+def test_a_manual_login_is_refused_while_the_job_runs(club: Site, crawl: Any) -> None:
     plan = for_login("club", mask=Mask())
     with Job(plan):
         assert "is being run by" in crawl("login", "club", status=2)

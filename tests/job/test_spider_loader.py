@@ -1,4 +1,4 @@
-"""Discovery: the spider that a name, a file or a module means, and what is wrong with it."""
+"""Find the spider that a name, a file or a module means, or report the fault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Here(Spider):
 
 
 def refusal(spec: str) -> str:
-    """Why there is no such spider."""
+    """Return the error for a spider that cannot be loaded."""
     with pytest.raises(SpiderError) as caught:
         find(spec)
     assert "\n" not in str(caught.value)
@@ -64,7 +64,7 @@ def test_a_spider_below_the_folder_is_found_by_name(write: Write) -> None:
     assert find("books").load().__name__ == "Books"
 
 
-def test_two_spiders_of_one_name_must_be_told_apart(write: Write) -> None:
+def test_two_spiders_with_one_name_are_ambiguous(write: Write) -> None:
     write("spiders/a.py", BOOKS)
     write("spiders/b.py", BOOKS)
     assert refusal("books") == (
@@ -72,7 +72,7 @@ def test_two_spiders_of_one_name_must_be_told_apart(write: Write) -> None:
     )
 
 
-def test_several_spiders_in_a_file_must_be_told_apart(write: Write) -> None:
+def test_several_spiders_in_a_file_are_ambiguous(write: Write) -> None:
     write("spiders/two.py", BOOKS + "    class Pens(Books): ...")
     assert refusal("spiders/two.py") == (
         "spiders/two.py has several spiders: choose spiders/two.py:Books or spiders/two.py:Pens"
@@ -116,7 +116,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(write: Write) -> None:
     )
 
 
-def test_without_spiders_the_way_to_begin_is_told(write: Write) -> None:
+def test_without_spiders_the_error_says_how_to_begin(write: Write) -> None:
     assert refusal("books") == (
         "there is no spider 'books' in spiders/, which does not exist; "
         "to begin with one: crawl new books"
@@ -128,7 +128,7 @@ def test_a_name_that_looks_like_a_module_needs_its_class(write: Write) -> None:
     assert "a module needs its class, as in package.module:Class" in refusal("spiders.books")
 
 
-def test_a_broken_file_is_told_only_when_the_spider_may_be_in_it(write: Write) -> None:
+def test_a_broken_file_is_reported_only_if_the_spider_may_be_in_it(write: Write) -> None:
     write("spiders/books.py", BOOKS)
     write("spiders/broken.py", "    1 +")
     assert find("books").load().name == "books"

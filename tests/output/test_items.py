@@ -1,4 +1,4 @@
-"""Items: what may be yielded, what fits ``item_type``, and the lines that come of it."""
+"""Items: the types that callbacks may yield, ``item_type``, and the lines of the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of JSON lines: what the contract of a sink does not say."""
+"""The file of JSON lines, beyond the contract of a sink."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_file_that_has_lost_bytes_is_refused_and_left_as_it_is(tmp_path: Path)
     assert path.read_bytes() == b"{}\n"
 
 
-def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"items.jsonl is missing, of which 5 bytes were"):
         JSONLines(tmp_path / "items.jsonl", 5)
     assert not (tmp_path / "items.jsonl").exists()

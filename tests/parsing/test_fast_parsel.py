@@ -1,4 +1,4 @@
-"""Selectors do what parsel's do: asked the same, they answer the same."""
+"""Selectors give the same results as parsel's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links: what a page points to."""
+"""Links: the URLs on a page."""
 
 from __future__ import annotations
 

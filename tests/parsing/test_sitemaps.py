@@ -1,4 +1,4 @@
-"""Sitemaps: what a site says that it has, whatever its format, and however broken or hostile."""
+"""Sitemaps and feeds in every format, also broken or hostile ones."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Bench:
         self.start()
 
     def start(self, *, was_killed: bool = False, account: bool = False, **settings: Any) -> None:
-        """As a new process would, with what the store has."""
+        """Start as a new process does, from the store."""
         self.scheduler = Scheduler(workers=1, threads=4)
         self.sessions = SessionRegistry(lambda: self.wall)
         settings = {"obey_robots": False, "delay": 0.0, **settings}
@@ -361,7 +361,7 @@ def test_a_retry_after_of_a_host_survives_a_restart(bench: Bench) -> None:
 
 
 def test_after_a_kill_each_host_rests_first(bench: Bench) -> None:
-    """The last requests before a kill are in nobody's books."""
+    """The store does not have the times of the last requests before a kill."""
     bench.add(A, 2)
     bench.start(delay=10.0, was_killed=True)
     assert bench.ids_sent() == []
@@ -397,7 +397,7 @@ def test_only_clocks_that_have_moved_are_written(bench: Bench) -> None:
     assert bench.store.hosts.get(bench.host(B).id).next_at == 0.0
 
 
-def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
+def test_a_clock_without_waiting_requests_is_not_written(bench: Bench) -> None:
     bench.add(A, 3)
     bench.start()
     (first, *_) = bench.sent()
@@ -415,7 +415,7 @@ def test_a_clock_that_nobody_waits_for_is_not_written(bench: Bench) -> None:
 # robots.txt
 
 
-def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
+def test_rules_are_requested_once_and_kept(bench: Bench) -> None:
     bench.add(A, 1)
     bench.start(obey_robots=True)
     robots = bench.robots_sent()
@@ -437,7 +437,7 @@ def test_rules_are_asked_for_once_and_kept(bench: Bench) -> None:
     assert feed.hosts[0].robots == rules
 
 
-def test_rules_are_asked_for_again_when_they_are_old(bench: Bench) -> None:
+def test_old_rules_are_requested_again(bench: Bench) -> None:
     bench.add(A, 1)
     with bench.store.transaction():
         id = bench.frontier.admission.host_id(A)
@@ -462,7 +462,9 @@ def test_rules_from_the_future_are_not_trusted(bench: Bench) -> None:
     assert not bench.host(A).knows_robots
 
 
-def test_a_robots_txt_that_an_earlier_run_could_not_have_is_told_at_once(bench: Bench) -> None:
+def test_a_robots_txt_that_was_unreachable_in_an_earlier_run_is_reported_at_once(
+    bench: Bench,
+) -> None:
     bench.add(A, 1)
     bench.start(obey_robots=True)
     robots = bench.robots_sent()

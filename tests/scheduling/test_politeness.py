@@ -67,7 +67,7 @@ def test_backing_off_has_an_end() -> None:
 
 
 def stored_and_restored(wait: float, slept: float, jumped: float = 0.0) -> float:
-    """What is left of ``wait`` after a restart, the wall clock having jumped in between."""
+    """Return the rest of ``wait`` after a restart with a jump of the wall clock."""
     before = HostClock(1.0)
     before.retry_after(wait, 50.0)
     at_wall = before.stored(50.0, 1_000_000.0)

@@ -380,7 +380,7 @@ def an_answer(status: int, **headers: str) -> StatusError:
 
 
 @pytest.mark.parametrize("failure", [*ERRORS.values(), an_answer(500), an_answer(599)])
-def test_robots_txt_is_asked_for_again_and_again(failure: FetchError) -> None:
+def test_robots_txt_is_requested_again_and_again(failure: FetchError) -> None:
     waits = [robots_wait(failure, tries) for tries in range(12)]
     assert waits[:5] == [1.0, 2.0, 4.0, 8.0, 16.0]
     assert waits[10:] == [ROBOTS_MAX_WAIT, ROBOTS_MAX_WAIT]
@@ -392,11 +392,11 @@ def test_waits_for_robots_txt_grow_even_from_nothing() -> None:
     assert robots_wait(ERRORS["timeout"], 30, retry_wait=0.0) == ROBOTS_MAX_WAIT
 
 
-def test_robots_txt_is_not_asked_for_before_the_time_that_its_host_says() -> None:
+def test_robots_txt_is_not_requested_before_the_time_of_retry_after() -> None:
     assert robots_wait(an_answer(503, retry_after="3600"), 0) == 3600.0
     assert robots_wait(an_answer(503, retry_after="3600"), 0, max_retry_wait=60.0) == 60.0
 
 
-def test_what_does_not_pass_is_not_asked_for_again() -> None:
+def test_a_final_failure_of_robots_txt_is_not_retried() -> None:
     assert robots_wait(FetchError("tls", ""), 0) is None
     assert robots_wait(FetchError("private address", ""), 0) is None

@@ -81,7 +81,7 @@ def test_a_host_is_nowhere_after_all_tries_alone() -> None:
 
 
 @pytest.mark.parametrize("cause", ["http 500", "timeout", "connection", "truncated"])
-def test_who_has_spoken_once_is_there(cause: str) -> None:
+def test_a_host_that_has_answered_once_exists(cause: str) -> None:
     hosts = tried(UnreachableRobots(retries=1, limit=None), cause, 1)
     hosts.has_network = True
     assert not tried(hosts, "refused", 9).does_not_exist(1)
@@ -147,7 +147,7 @@ def test_a_run_ends_when_nothing_else_is_left_and_the_same_command_continues(
 
 
 @whole_run
-def test_who_does_not_obey_goes_on_without(tmp_path: Path, site: Site) -> None:
+def test_a_job_that_does_not_obey_continues_without_rules(tmp_path: Path, site: Site) -> None:
     site.pages = {"/robots.txt": BROKEN, "/": "x"}
     assert run_job(Title, tmp_path, site.url + "/").exit_status == 3
     assert run_job(Title, tmp_path, site.url + "/", obey_robots=False).exit_status == 0
@@ -223,7 +223,7 @@ def test_names_that_do_not_resolve_are_named_as_that(tmp_path: Path) -> None:
 
 @pytest.fixture
 def seven() -> Iterator[list[Site]]:
-    """Seven hosts, of which four do not say what is allowed."""
+    """Seven hosts, four without a reachable robots.txt."""
     sites = [Site(address=f"127.0.0.{n + 1}", otherwise=lambda visit: "x") for n in range(7)]
     for number, site in enumerate(sites):
         site.__enter__()

@@ -87,7 +87,7 @@ def ids(assignments: Iterable[Assignment]) -> list[int | None]:
 
 
 def done(made: Scheduler, assignment: Assignment, now: float) -> None:
-    """The request has come back, and what became of it is committed."""
+    """Finish a request and commit its outcome."""
     assert made.finish(assignment.id, now) is assignment
     if isinstance(assignment, PageAssignment):
         assignment.host.sent.discard(page(assignment).id)
@@ -424,7 +424,7 @@ def test_no_more_requests_go_out_than_may_still_end() -> None:
     assert sent(made) == []
 
 
-def test_robots_txt_is_asked_for_first_and_alone() -> None:
+def test_robots_txt_is_requested_first_and_alone() -> None:
     host = a_host(knows_robots=False, concurrency=8)
     made = a_scheduler(host)
     (robots,) = sent(made)
@@ -446,7 +446,7 @@ def test_robots_txt_counts_as_a_request() -> None:
     assert ids(sent(made, 1.0)) == [1]
 
 
-def test_rules_that_have_grown_old_are_asked_for_again() -> None:
+def test_outdated_rules_are_requested_again() -> None:
     host = a_host(robots_until=100.0, delay=1.0)
     made = a_scheduler(host)
     (first,) = sent(made, 0.0)
@@ -456,7 +456,7 @@ def test_rules_that_have_grown_old_are_asked_for_again() -> None:
     assert sent(made, 101.0) == []
 
 
-def test_a_host_that_is_put_away_is_not_asked_for_robots_txt() -> None:
+def test_an_evicted_host_gets_no_request_for_robots_txt() -> None:
     host = a_host(knows_robots=False)
     made = a_scheduler(host)
     made.remove_host(host)
@@ -482,7 +482,7 @@ def test_answers_to_nothing_that_is_in_flight_are_ignored() -> None:
 
 
 class FakeStore:
-    """What the store would know: committed requests that are pending and do not wait."""
+    """The requests of the store: committed, pending and not delayed."""
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[Key, bytes]] = {}

@@ -1,4 +1,4 @@
-"""``scheduling.session_registry``: the sessions, and what workers know of them and of hosts."""
+"""``scheduling.session_registry``: the sessions, and the workers' copies of them and of hosts."""
 
 from __future__ import annotations
 

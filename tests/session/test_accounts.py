@@ -1,4 +1,4 @@
-"""Accounts: what their file may say, and where passwords come from."""
+"""Accounts: the format of their file, and the sources of passwords."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_a_password_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     assert asked == ["The password of account alice: "]
 
 
-def test_nobody_is_asked_where_no_terminal_is(
+def test_a_prompt_without_a_terminal_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))

@@ -25,7 +25,7 @@ BOB = Account(name="bob", user="bob", password="b")
 
 
 class Members(Spider):
-    """Logs in, and tells who asked for each page."""
+    """Log in; items name the account that fetched each page."""
 
     name = "members"
     site = ""
@@ -45,7 +45,7 @@ def member(visit: Visit) -> str | None:
 
 
 def members_only(site: Site, *locked_out: str) -> None:
-    """Six pages, each with links to two more; who asks is their first word."""
+    """Six pages, each with links to two more; the first word names the account."""
 
     def login(visit: Visit) -> Reply:
         user = visit.path.rpartition("/")[2]
@@ -79,7 +79,7 @@ def by(folder: Path) -> Counter[str]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_seeds_are_dealt_out_and_links_stay_with_who_found_them(
+def test_seeds_are_distributed_and_links_stay_with_their_account(
     tmp_path: Path, site: Site, workers: int
 ) -> None:
     members_only(site)
@@ -127,7 +127,7 @@ def test_requests_of_an_account_that_is_gone_wait_for_it(tmp_path: Path, site: S
     assert summary.counters.pending > 0
 
 
-def test_a_job_that_began_without_accounts_says_how_to_go_on(tmp_path: Path, site: Site) -> None:
+def test_a_job_that_began_without_accounts_says_how_to_continue(tmp_path: Path, site: Site) -> None:
     class Own(Members):
         name = "own"
 
@@ -205,7 +205,7 @@ def test_an_account_that_has_had_its_pages_waits_for_the_next_day(
 
 
 def crawl_until_quiet(folder: Path, site: Site, few: Account) -> Counter[str]:
-    """Run until alice, who may have every page, is through, and look a few turns longer."""
+    """Run until alice, who may see every page, is finished, and a few steps longer."""
     given = plan(Members, folder, f"{site.url}/2", f"{site.url}/3", arguments={"site": site.url})
     given = replace(given, accounts=(ALICE, few))
     with Job(given) as job:

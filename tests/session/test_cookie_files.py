@@ -82,7 +82,7 @@ def test_a_playwright_state_is_read() -> None:
     assert read(state, "state.json") == [Cookie("n", "v", "a.example", "/")]
 
 
-def test_a_cookie_of_a_host_and_one_of_a_domain_are_told_apart() -> None:
+def test_cookies_of_a_host_and_of_a_domain_are_distinguished() -> None:
     def domain(text: str) -> tuple[str, bool]:
         (cookie,) = read(text, "x")
         return cookie.domain, cookie.host_only
@@ -107,7 +107,7 @@ def test_a_value_may_be_empty_or_have_tabs() -> None:
     assert read(line(value="a\tb"), "x")[0].value == "a\tb"
 
 
-def test_cookies_without_a_name_are_left_out() -> None:
+def test_cookies_without_a_name_are_ignored() -> None:
     assert read(f"{line(name='')}\n{line()}", "x") == read(line(), "x")
 
 
@@ -133,7 +133,7 @@ def test_cookies_without_a_name_are_left_out() -> None:
         (entry(expirationDate="2030-01-01"), "x, cookie 1: its expiry must be in seconds"),
     ],
 )
-def test_what_is_no_cookie_file_is_told_with_its_place(text: str, why: str) -> None:
+def test_an_error_of_a_cookie_file_names_its_line(text: str, why: str) -> None:
     if why == "x holds":  # whatever is empty is no expiry
         assert read(text, "x")[0].expires is None
         return

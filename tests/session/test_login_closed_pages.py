@@ -1,4 +1,4 @@
-"""Pages that an account may not see, in a job that logs in; and logins that let nobody in."""
+"""Pages that an account may not see, in a job that logs in; and logins that always fail."""
 
 from __future__ import annotations
 

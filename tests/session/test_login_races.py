@@ -1,4 +1,4 @@
-"""A session that ends in the middle: what was on its way, and what the site redirects."""
+"""Sessions that end during a crawl: requests in flight, and redirects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Member(Spider):
 
 
 class Judge(Member):
-    """Says itself what is logged out, as the guide does."""
+    """A spider with its own ``is_logged_out``, as in the guide."""
 
     def is_logged_out(self, response: Any) -> bool:
         return "/login" in response.url
@@ -112,7 +112,7 @@ def test_pages_redirected_to_the_login_are_not_lost_when_another_has_logged_in_m
 def test_an_answer_from_before_a_login_does_not_take_its_cookies_away(
     tmp_path: Path, site: Site
 ) -> None:
-    """It may bring a cookie for nobody: if it is the last to come, nobody is who asks next."""
+    """A late response may set an anonymous cookie, which would make the next request anonymous."""
     new_session_in_use, side_by_side = threading.Event(), threading.Event()
     paths = [*(f"/stable/{n}" for n in range(STABLE_PAGES)), "/late", "/ends", "/1", "/2"]
     club = Club(site, *paths)
@@ -177,7 +177,7 @@ def test_a_post_whose_answer_leads_to_the_login_later_is_sent_again_as_it_was(
 
 
 def test_a_login_on_another_host_than_the_pages(tmp_path: Path, site: Site, other: Site) -> None:
-    """Its host is out of scope, which is no reason to drop what the site redirects to it."""
+    """The login's host is out of scope; requests that the site redirects to it are still kept."""
     members = [""]
 
     def page(visit: Visit) -> Reply:
@@ -215,7 +215,7 @@ def test_a_login_on_another_host_than_the_pages(tmp_path: Path, site: Site, othe
 def test_a_page_refused_as_another_changed_the_cookie_is_asked_again_without_a_login(
     tmp_path: Path, site: Site, spider: type[Spider], comes_first: str
 ) -> None:
-    """The site changes its cookie now and then; what was sent beside that page comes too late."""
+    """The site changes its cookie at times; requests sent beside that page come too late."""
     calm = [f"/{n}" for n in range(12)]
     club = Club(site, *calm, "/changes", "/beside", "/after")
     club.pages["/changes"] = Reply("x", headers=_cookie("changed"))

@@ -51,7 +51,7 @@ def test_a_page_in_any_encoding(encoding: str) -> None:
     assert mask.page(body).decode(encoding) == f"<p>{MASK} {MASK}</p>"
 
 
-def test_the_log_and_whoever_listens_after_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_and_later_handlers_are_masked(caplog: pytest.LogCaptureFixture) -> None:
     mask = Mask()
     mask.add(PASSWORD)
     log = logging.getLogger("tests.secrets")

@@ -1,4 +1,4 @@
-"""A person in the loop: what a login asks waits until `crawl login` has answered it."""
+"""Questions of a login wait until `crawl login` has answered them."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_an_answer_at_the_terminal(bank: Bank) -> None:
 
 
 def at_terminal(typed: str, *words: str) -> str:
-    """What a command says on a terminal of its own, where ``typed`` is typed when it asks."""
+    """Return the output of a command on its own terminal, where ``typed`` answers its question."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "crawler", *words],
@@ -276,7 +276,7 @@ def at_terminal(typed: str, *words: str) -> str:
     return said.decode()
 
 
-def test_a_captcha_is_told_like_a_code(crawl: Crawl, site: Site, bank: Bank) -> None:
+def test_a_captcha_is_answered_like_a_code(crawl: Crawl, site: Site, bank: Bank) -> None:
     spider = Path("spiders/bank.py")
     text = spider.read_text().replace('"code",', '"the letters in the picture",')
     spider.write_text(text)

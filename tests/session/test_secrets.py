@@ -71,7 +71,7 @@ ACCOUNTS = """
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command said."""
+    """The output of a command."""
 
     status: int
     said: str
@@ -92,7 +92,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def echo(ask: Ask) -> Answer | None:
-    """The worst of sites: the page of a login that failed shows what was typed."""
+    """The worst case: the page of a failed login shows the typed password."""
     if (ask.method, ask.path) != ("POST", "/login") or ask.form["password"] == "demo":
         return None
     typed = html.escape(ask.form["password"])
@@ -139,7 +139,7 @@ def left_behind() -> dict[str, bytes]:
 
 
 def asked_about() -> str:
-    """What can be asked about the job."""
+    """Return the output of every command that shows the job."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         for options in ([], ["--json"], ["--failed"], ["--failed", "--json"]):

@@ -1,4 +1,4 @@
-"""Cookies and headers in whole runs: which request sees what, in which process, after what."""
+"""Cookies and headers in whole runs: which request sends which of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_child_sees_its_parents_cookies_wherever_it_runs(
 
 
 def test_a_counter_in_a_cookie_is_not_lost_between_processes(tmp_path: Path, site: Site) -> None:
-    """One request at a time: each one must send what the last one was given."""
+    """One request at a time: each must send the cookie that the last one got."""
 
     def page(visit: Visit) -> Reply:
         n = int(visit.cookies.get("n", 0)) + 1

@@ -1,4 +1,4 @@
-"""What a login opens keeps to the limits of any fetch: size, time, redirects, pace, addresses."""
+"""The requests of a login obey every limit of a fetch: size, time, redirects, delay, addresses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def session(watchdog: Watchdog, **settings: Any) -> Session:
 
 
 class Flood:
-    """A redirect to /there with a body without end, packed or not; counts what goes out."""
+    """A redirect to /there with an endless body, compressed or not; counts the sent bytes."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -130,7 +130,7 @@ def test_redirects_are_followed_as_often_as_in_the_crawl(site: Site, watchdog: W
 
 
 def vault(site: Site, other: Site) -> None:
-    """A site whose pages lead to ``other``, which nobody has named."""
+    """A site whose pages lead to ``other``, which is not a seed."""
     site.pages = {"/": "page", "/login": redirect(f"{other.url}/secret")}
     other.otherwise = lambda visit: "secret"
 
@@ -166,7 +166,7 @@ def test_a_login_by_hand_is_led_to_no_local_address(
 
 
 class Fetching(Opening):
-    """Its callback asks by itself for what the page names."""
+    """The callback itself requests the URL on the page."""
 
     name = "fetching"
 

@@ -1,4 +1,4 @@
-"""Redirects that a session follows: what is secret stays with its host, off http after https."""
+"""Redirects that a session follows: secrets stay with their host, and with https."""
 
 from __future__ import annotations
 

@@ -240,10 +240,10 @@ def test_proxies_of_accounts(folder: Path, shop: SecureSite) -> None:
 
 
 class Anybody(Proxy):
-    """A proxy that lets everybody in, and remembers who it was."""
+    """A proxy that accepts every user, and records the names."""
 
     def lets_in(self, header: str | None) -> str | None:
-        """The user, whoever it is."""
+        """Accept any user."""
         return base64.b64decode((header or "Basic ").partition(" ")[2]).decode().partition(":")[0]
 
 

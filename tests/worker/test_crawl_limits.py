@@ -1,4 +1,4 @@
-"""Guards: what of a page leads nowhere, and that it is counted."""
+"""Crawl limits: endless links are skipped and counted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_redirect_that_a_guard_is_against_is_an_error() -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_what_is_met_again_counts_once_and_the_first_is_told(
+def test_a_repeated_link_counts_once_and_the_first_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tally = SkipCounter()

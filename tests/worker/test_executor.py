@@ -1,4 +1,4 @@
-"""A worker process from within: its threads, and what goes over its pipe."""
+"""The inside of a worker process: its threads, and the messages over its pipe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def leave_open(task: Task, outcome: Outcome) -> None:
 
 
 class Handling:
-    """A handler that does what its functions say."""
+    """A handler that calls the given functions."""
 
     def __init__(
         self, handle: Callable[[Task], Outcome], seal: Callable[[Task, Outcome], None]

@@ -1,4 +1,4 @@
-"""What is kept of a failure."""
+"""The report of a failure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_only_the_spider_s_own_errors_have_a_traceback() -> None:
 
 
 def collected(result: object) -> FailureReport:
-    """The report of what a callback gave, as the collector found it."""
+    """Return the report for a wrong result of a callback, from the collector."""
     spider = Spider()
     finder = RequestFilter(spider, None, CrawlLimits())
     with pytest.raises(Exception) as caught:  # noqa: PT011 (whatever the callback raises)
@@ -66,7 +66,7 @@ def collected(result: object) -> FailureReport:
     return report_of(Request(URL), error.with_traceback(caught.tb.tb_next))  # without this frame
 
 
-def test_what_a_callback_must_not_give_is_told_without_a_traceback() -> None:
+def test_a_wrong_result_of_a_callback_is_reported_without_a_traceback() -> None:
     report = collected([1])
     assert report.message.endswith(
         "parse() yielded int 1, which is neither an item nor a request; to follow a link: "

@@ -1,4 +1,4 @@
-"""Fetching from servers that behave badly: what comes back, and which cause is told."""
+"""Fetches from misbehaving servers: the response or the cause of the failure."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 
 
 def drip(*parts: bytes) -> Reply:
-    """Sends ``parts`` byte by byte, endlessly slowly, until the client has had enough."""
+    """Send ``parts`` byte by byte, very slowly, until the client closes the connection."""
 
     def send(sock: socket.socket) -> None:
         data = iter(b"".join(parts))
@@ -147,7 +147,7 @@ def drip(*parts: bytes) -> Reply:
 
 
 def try_to_send(sock: socket.socket, data: bytes) -> bool:
-    """False when the client is gone."""
+    """Return False if the client has closed the connection."""
     try:
         sock.sendall(data)
     except OSError:
@@ -251,7 +251,7 @@ def test_a_host_that_comes_back_is_asked_again(tmp_path: Path) -> None:
     assert len(items(tmp_path)) == 1
 
 
-def test_a_further_try_is_due_and_holds_nobody_up(tmp_path: Path, site: Site) -> None:
+def test_a_retry_waits_without_delaying_other_requests(tmp_path: Path, site: Site) -> None:
     """The wait between two tries is spent in the frontier: one thread is enough for all."""
     site.pages["/"] = links("/broken", *(f"/{n}" for n in range(20)))
     site.pages["/broken"] = Reply("no", 500)

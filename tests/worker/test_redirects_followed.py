@@ -1,4 +1,4 @@
-"""Redirects in whole runs: where they lead, whose turn it is, and what is not sent along."""
+"""Redirects in whole runs: their targets, their turns, and the headers that are removed."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_page_that_redirects_have_led_to_is_not_fetched_for_each_further_one(
 
 
 def test_pages_that_pass_one_page_on_the_way_all_come_back(tmp_path: Path, site: Site) -> None:
-    """A page for consent, say: it sends everyone back to where somebody came from."""
+    """A consent page, for instance: it redirects back to the page before."""
     passing: deque[str] = deque()
     agreed: set[str] = set()
 

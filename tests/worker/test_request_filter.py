@@ -85,7 +85,7 @@ def test_a_depth_that_is_given_stays() -> None:
     "url",
     ["/relative", "shop.example/a", "mailto:a@b.example", "ftp://a.example/", "", "http://", None],
 )
-def test_a_url_that_cannot_be_asked_for_is_named(url: Any) -> None:
+def test_a_url_that_cannot_be_requested_is_named(url: Any) -> None:
     message = refused(Request(url))
     assert repr(url) in message
     assert "response.follow()" in message
@@ -173,7 +173,7 @@ def test_arguments_are_checked_each_time_and_not_only_the_first() -> None:
         one.accept(Request(URL + "3", "book"), 1)
 
 
-def test_a_wrong_callback_is_told_even_if_the_url_is_known() -> None:
+def test_a_wrong_callback_is_an_error_even_if_the_url_is_known() -> None:
     one = a_finder()
     assert one.accept(Request(URL), 1)
     with pytest.raises(SpiderError, match="missing"):
@@ -210,7 +210,7 @@ def test_what_was_sent_is_not_sent_again() -> None:
     ],
 )
 def test_what_the_url_does_not_say_is_sent_each_time(fields: dict[str, Any]) -> None:
-    """The store tells what is new by the fingerprint; this memory only knows URLs."""
+    """The store recognises new requests by the fingerprint; this memory only knows URLs."""
     one = a_finder()
     assert one.accept(Request(URL), 1)
     for _ in range(2):
@@ -263,7 +263,7 @@ class Account(Spider):
 def test_links_of_a_page_that_two_ways_lead_to_are_followed(
     tmp_path: Path, site: Site, order: tuple[str, str]
 ) -> None:
-    """The page that a redirect leads to is known, so what came of it is dropped; all of it."""
+    """The target of a redirect is already done, so its whole output is dropped."""
     site.pages |= {"/": links(*order), "/way": redirect("/page"), "/page": links("/a", "/b")}
     site.pages |= {"/a": "a", "/b": "b"}
     jobs.run_job(Account, tmp_path, f"{site.url}/", delay=0.15, commit_interval=0.01)

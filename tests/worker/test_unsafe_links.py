@@ -90,7 +90,7 @@ def test_a_link_may_be_both() -> None:
     assert objection("/logout?action=delete", follow_logout=True) == "destructive"
 
 
-def test_the_host_says_nothing() -> None:
+def test_a_silent_host() -> None:
     assert UnsafeLinkFilter().objection("https://logout.example/") is None
     assert UnsafeLinkFilter().objection("https://delete.example") is None
 
@@ -302,7 +302,7 @@ def test_links_that_failed_yields_are_counted_too(tmp_path: Path, site: Site) ->
     assert paths(site) == {"/"}
 
 
-def test_a_wrong_pattern_is_told_before_anything_is_asked(tmp_path: Path, site: Site) -> None:
+def test_a_wrong_pattern_is_an_error_before_the_first_request(tmp_path: Path, site: Site) -> None:
     class Wrong(Member):
         logout_urls = [5]  # type: ignore[list-item]
 

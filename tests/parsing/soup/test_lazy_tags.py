@@ -1,4 +1,4 @@
-"""``Response.select``: the same tags as BeautifulSoup's own, made of what matches alone."""
+"""``Response.select``: the same tags as BeautifulSoup's own, built from the matches only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.trees import BROKEN, POSTGRES, PYTHON, looks, theirs
 
 
 def own(markup: bytes, css: str) -> list[Tag] | None:
-    """What is selected without BeautifulSoup, or None."""
+    """Return the tags selected without BeautifulSoup, or None."""
     return Selection(parse(markup), markup).select(css)
 
 

@@ -1,4 +1,4 @@
-"""The contract of ``Store`` over its groups: transactions, and what concerns several groups."""
+"""The contract of ``Store``: transactions, and changes of several groups."""
 
 from __future__ import annotations
 

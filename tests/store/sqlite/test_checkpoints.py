@@ -1,4 +1,4 @@
-"""The log comes into the file beside what is written."""
+"""Checkpoints copy the log into the file during writes."""
 
 from __future__ import annotations
 
