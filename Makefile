@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill hostile applications torture fuzz conformance map clean
+.PHONY: demo test check format bench bench-quick kill hostile applications torture logins fuzz conformance map clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -41,6 +41,12 @@ kill: $(VENV)/.installed
 # ARGS="--kills 30 --seed 8" does less, or other things; --only 17 repeats one crawl of a seed.
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.faults.torture --kills 1000 --seed 7 --report tests/faults/TORTURE.md $(ARGS)
+
+# Crawl three hundred sites behind a login that are made up at random, with the defaults, and count
+# what comes of it. ARGS="--kills" kills each crawl five times, "--brief" prints the faults alone.
+SEEDS ?= 0-299
+logins: $(VENV)/.installed
+	$(BIN)/python -m tests.login_sites.random --seeds $(SEEDS) $(ARGS)
 
 # Search with new random input: for everything that reads what strangers write, whose finds go to
 # tests/fuzz/corpus, and for every test that Hypothesis runs, under the name `properties`.

@@ -32,7 +32,7 @@ class Case:
         """Yield each way to crawl the site with its name."""
         for concurrency in (1, 4, 16):
             yield str(concurrency), Plan(self.spider, concurrency, settings=self.settings)
-        kill_at = _kills(name, self.design.pages)
+        kill_at = kills_of(name, self.design.pages)
         yield "kills", Plan(self.spider, 4, kill_at, self.settings)
         if self._is_guided:
             yield "guided", Plan("Guided", 4, settings=self.settings)
@@ -51,7 +51,7 @@ class Case:
         )
 
 
-def _kills(name: str, pages: int) -> tuple[int, ...]:
+def kills_of(name: str, pages: int) -> tuple[int, ...]:
     """Return the counts of requests at which a crawl is killed, all before its end."""
     chance, at, kills = Random(name), 0, []
     for _ in range(KILLS):

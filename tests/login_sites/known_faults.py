@@ -292,4 +292,13 @@ KNOWN: dict[str, tuple[str, str]] = {
     "A18 linked 4": ("all?", "requests in flight are not counted when a redirect is dropped"),
     "A18 linked 16": ("all?", "requests in flight are not counted when a redirect is dropped"),
     "A18 seeds 4": ("all?", "requests in flight are not counted when a redirect is dropped"),
+    "seed 5": ("all", "the right password is refused: every page has the path of the login page"),
+    "seed 9": ("all", "a login that finds itself logged in has failed"),
+    "seed 10": ("all", "a closed page costs a login"),
+    "seed 12": ("all", "the right password is refused: every page has the path of the login page"),
+    "seed 16": ("all", "a redirect out of scope is dropped before it is judged"),
+    "seed 23": ("all", "a redirect out of scope is dropped before it is judged"),
+    "seed 29": ("all", "the right password is refused: every page has the path of the login page"),
+    "seed 30": ("all", "a login form with status 200 is handed on"),
+    "seed 40": ("all", "the home page counts as a login page: the right password is refused"),
 }

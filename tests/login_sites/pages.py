@@ -29,6 +29,10 @@ class Pages:
         """Return the address of a members' page by its number."""
         return self.path("home" if number == 0 else f"p{number}")
 
+    def login_path(self, **parameters: str) -> str:
+        """Return the address of the page that has the form of the login."""
+        return self.path("login" if self.design.form == "page" else "home", **parameters)
+
     # Whole pages
 
     def page(self, number: int, text: str, serial: int, *, member: bool, links: bool = True) -> str:
@@ -57,8 +61,7 @@ class Pages:
         user, password = FIELDS[self.design.fields]
         inputs = [f'<input name="{user}">', f'<input type="password" name="{password}">']
         shown = inputs if self.design.steps == 1 else [inputs[step - 1]]
-        name = "login" if self.design.form == "page" else "home"
-        action = self.path(name if step == 1 else "password")
+        action = self.login_path() if step == 1 else self.path("password")
         return self._form("login", action, shown, token=token, back=back, error=error)
 
     def door(self, back: str) -> str:
@@ -95,7 +98,7 @@ class Pages:
             return leave if member else ""
         if frame == "name":
             return f"Hello, {USER if member else 'guest'} {leave if member else ''}"
-        log_in = f'<a class="login" href="{escape(self.path("login"))}">Log in</a>'
+        log_in = f'<a class="login" href="{escape(self.login_path())}">Log in</a>'
         if not member:
             return log_in
         log_out = f'<a class="logout" href="{escape(self.path("logout"))}">Log out</a>'

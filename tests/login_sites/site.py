@@ -112,6 +112,8 @@ class LoginSite:
             **{"old-home": lambda ask: redirect(self.pages.path("home")), "once": self._good_once},
             "callback": self._callback,
         }
+        if design.form != "page":
+            del self._handlers["login"]
 
     def __enter__(self) -> Self:
         self._web.__enter__()
@@ -140,7 +142,7 @@ class LoginSite:
     @property
     def login_url(self) -> str:
         """The page that has the form of the login."""
-        return self.url("login" if self.design.form == "page" else "home")
+        return self._web.url + self.pages.login_path()
 
     @property
     def log(self) -> list[str]:
@@ -327,8 +329,7 @@ class LoginSite:
     # Login
 
     def _login_path(self, back: str) -> str:
-        name = "login" if self.design.form == "page" else "home"
-        return self.pages.path(name, **({"next": back} if back else {}))
+        return self.pages.login_path(**({"next": back} if back else {}))
 
     def _login(self, ask: Ask) -> Reply:
         if self._provider is not None:
