@@ -29,7 +29,7 @@ from typing import Any
 
 
 class CrawlerError(Exception):
-    """The root: ``except CrawlerError`` catches what the crawler raises on purpose."""
+    """The root: ``except CrawlerError`` catches every error that the crawler raises on purpose."""
 
     exit_status = 1
     """The status with which the command ends when the error ends it."""

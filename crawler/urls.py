@@ -158,7 +158,7 @@ def encode_query(reference: str, encoding: str) -> str:
     """Percent-encode the non-ASCII characters of the query of ``reference`` in ``encoding``.
 
     Browsers write the query of a link in the encoding of the page that it is on, and all other
-    parts in UTF-8 (URL standard, query state). What ``encoding`` lacks becomes ``&#…;``.
+    parts in UTF-8 (URL standard, query state). Characters that ``encoding`` lacks become ``&#…;``.
     """
     if reference.isascii() or "?" not in reference or encoding.lower().startswith("utf"):
         return reference

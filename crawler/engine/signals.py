@@ -12,7 +12,7 @@ from typing import Any
 
 
 class StopSignal:
-    """Ctrl-C and SIGTERM as a level: 0 go on, 1 finish what is in flight, 2 stop at once.
+    """Ctrl-C and SIGTERM as a level: 0 continue, 1 finish the requests in flight, 2 stop at once.
 
     The level is not read before the first seed is, so until then a signal raises KeyboardInterrupt,
     as Python does by itself: at a prompt, or while a spider is imported.

@@ -29,7 +29,7 @@ TAIL = 4096
 
 _BLOCK = 1024 * 1024
 _BINARY = getattr(os, "O_BINARY", 0)
-# What a shell or the system has opened has no path of its own by which it can be opened again.
+# Files that a shell or the system has opened: by these paths they cannot be opened again.
 _OPENED_BY_OTHERS = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
 
 

@@ -109,7 +109,7 @@ def _decode(content: bytes | str) -> str:
     if len(content) > MAX_SIZE:  # cut after a whole line: half a rule is another rule
         end = max(content.rfind(b"\n", 0, MAX_SIZE), content.rfind(b"\r", 0, MAX_SIZE))
         content = content[: end + 1]
-    for mark in b"\xef\xbb\xbf":  # a byte order mark, or what is left of one
+    for mark in b"\xef\xbb\xbf":  # a byte order mark, or a part of one
         content = content.removeprefix(bytes([mark]))
     return content.decode("utf-8", "replace")
 

@@ -1,4 +1,4 @@
-"""Prompts: answer what a login asks, at the terminal or not at all."""
+"""Prompts: answer the questions of a login at the terminal; without one, raise an error."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Session(Transport):
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
-    # What a spider's login uses
+    # For a spider's login
 
     def open(self, url: str, **kwargs: Any) -> Response:
         """GET ``url``, follow redirects and return the page, as a browser opens it."""
@@ -230,7 +230,7 @@ class Session(Transport):
             resp._content_consumed = True  # type: ignore[attr-defined]
         return target
 
-    # What the crawler uses
+    # For the crawler
 
     def cookies_received(self, *, changed: bool) -> None:
         """Let the other fetches of this session wait if a cookie has another value now."""
