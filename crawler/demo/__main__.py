@@ -123,9 +123,9 @@ def main(shop: Shop | None = None) -> int:
             _explain_kill(crawl, pages)
             status = crawl.run()
         elif status == 0:
-            console.print("\nThis machine was through before the crawl could be killed half way.")
+            console.print("\nThe crawl finished before it could be killed half way.")
         if status != 0:
-            console.print(f"\nThe crawl ended with status {status}: see what it says above.")
+            console.print(f"\nThe crawl ended with status {status}: see its messages above.")
             return 1
         return _explain_end(server, crawl)
 
@@ -169,7 +169,7 @@ def _explain_end(server: DemoServer, crawl: Crawl) -> int:
     if findings.are_right:
         console.print("\nNothing lost, nothing twice, and still logged in after the kill.")
         return 0
-    console.print("\nThis is not what the shop has: a promise is broken.", style="bold red")
+    console.print("\nThis differs from the shop: a promise is broken.", style="bold red")
     return 1
 
 
