@@ -188,13 +188,22 @@ def _of_path(segments: tuple[str, ...], has_object: bool) -> Signs:
         bits, is_page = _word(segment)
         if not bits and number and "_" in segment and segments[number - 1].isdigit():
             bits = bits_of_action(segment) & VERB
-        if bits & ACTING and not area.files:
+        if bits & ACTING and not (area.files or _is_behind_date(segments, number)):
             if _logs_out(segments, number, bits, area):
                 logout = logout or segment.partition(";")[0]
             if _acts(_Verb(segments, number, bits, is_page, has_object), area):
                 act = act or segment
         area = area.behind(number, bits)
     return Signs(logout, act) if logout or act else NOTHING
+
+
+def _is_behind_date(segments: tuple[str, ...], number: int) -> bool:
+    """Return True for the title of an article: ``/2024/05/reset``."""
+    before = segments[max(number - 3, 0) : number]
+    return len(before) > 1 and bool(_DATE.search("/".join(before)))
+
+
+_DATE = re.compile(r"(?:^|/)(?:19|20)[0-9]{2}/[01]?[0-9](?:/[0-3]?[0-9])?$")
 
 
 def _logs_out(segments: tuple[str, ...], number: int, bits: int, area: _Area) -> bool:
@@ -216,6 +225,7 @@ class _Verb:
         """It is the name of a file: ``delete.html``."""
         before = segments[number - 1] if number else ""
         self.after = segments[number + 1 :]
+        self.is_behind_number = before.isdigit()
         self.is_behind_id = before.isdigit() or (number > 1 and _is_id(before))
         self.is_before_id = bool(self.after) and _is_id(self.after[0])
         names_object = len(self.after) > 1 and bool(_NAMES_ID.search(self.after[0]))
@@ -252,6 +262,8 @@ def _acts(verb: _Verb, area: _Area) -> bool:
         is_name = verb.is_page or (area.works and verb.is_last)
         return verb.has_object if is_name else True
     if verb.is_before_id and (bits & BEFORE_AN_ID or verb.is_after_object):
+        return True
+    if bits & MEDIUM and verb.is_behind_number:
         return True
     if not verb.is_last or verb.is_page or verb.is_title:
         return False
@@ -294,7 +306,7 @@ _ANY_TOKEN = _TOKEN | _BARE_TOKEN | _HASH | _HEX
 
 
 def _pairs(query: str) -> list[str]:
-    return (query.replace(";", "&") if ";" in query else query).split("&")
+    return query.replace(";", "&").replace("?", "&").split("&")
 
 
 def _has_id(query: str) -> bool:
@@ -445,7 +457,7 @@ def _array_parameter(name: str) -> int:
 
 _FIRST_WORD = re.compile("[A-Z]?[a-z]*")
 _NAMES_ID = re.compile(
-    r"(^|_|[a-z](?=I))(ids?|IDs?|Ids?)$|^[ptucmfabg]id$|^(app|object|page|path|plugin|provider|service|target|user)$"
+    r"(^|_|[a-z](?=I))(ids?|IDs?|Ids?)$|^[ptucmfabg]id$|^(app|item|object|page|path|plugin|provider|service|target|user)$"
 )
 _NAMES_HEX = re.compile("[0-9a-f]{32}|(?=.*[0-9])[0-9a-f]{7,12}")
 

@@ -155,6 +155,8 @@ def bits_of_action(text: str) -> int:
     parts = [joined(part) for part in _PARTS.findall(unquote(text) if "%" in text else text)]
     if not parts or parts[0] in GROUPS["views"]:
         return 0
+    if parts[:2] == ["add", "to"]:
+        return ONLY_AS_ACTION
     for part in (parts[0], parts[-1]) if len(parts) > 1 else ():
         if bits := table.get(part, 0) & (VERB | LOGOUT | ONLY_AS_ACTION):
             return bits
