@@ -63,15 +63,23 @@ def joined(text: str) -> str:
     return folded(text).translate(_JOINED)
 
 
+ENGLISH = "English"
+
+
 def _read() -> dict[str, frozenset[str]]:
-    """Return the groups of ``words.txt`` by name."""
+    """Return the groups of ``words.txt`` by name, and its English words as ``ENGLISH``."""
     groups: dict[str, set[str]] = {}
-    group = ""
+    group = language = ""
     for line in Path(__file__).with_name("words.txt").read_text("utf-8").splitlines():
         if line.startswith("["):
-            group = line.strip("[]")
-        elif not line.startswith("#"):
-            groups.setdefault(group, set()).update(map(joined, line.split()))
+            group, language = line.strip("[]"), ""
+        elif line.startswith("#"):
+            language = line.strip("# ")
+        else:
+            words = set(map(joined, line.split()))
+            groups.setdefault(group, set()).update(words)
+            if language in {"", ENGLISH}:
+                groups.setdefault(ENGLISH, set()).update(words)
     return {name: frozenset(words) for name, words in groups.items()}
 
 
@@ -118,8 +126,8 @@ def acting_words() -> frozenset[str]:
 ENGLISH_VERBS = tuple(
     sorted(
         word
-        for word in GROUPS["strong"] | GROUPS["medium"] | GROUPS["weak"]
-        if word.isascii() and len(word) > 3
+        for word in (GROUPS["strong"] | GROUPS["medium"] | GROUPS["weak"]) & GROUPS[ENGLISH]
+        if len(word) > 3
     )
 )
 _PARTS = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|[A-Z]")
