@@ -174,6 +174,10 @@ class RobotsUnavailable(msgspec.Struct, array_like=True, tag=9):
     wait: float
 
 
+class Denied(msgspec.Struct, array_like=True, tag=10):
+    """The request was not made, as the setting ``deny`` leaves it out."""
+
+
 Result = (
     Done
     | Failed
@@ -184,6 +188,7 @@ Result = (
     | LoginFailed
     | RobotsFetched
     | RobotsUnavailable
+    | Denied
 )
 
 

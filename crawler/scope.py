@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from crawler import urls
-from crawler.errors import SpiderError
+from crawler.errors import SettingsError, SpiderError
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _MOST_DECISIONS = 10_000
@@ -118,6 +118,72 @@ def _checked(pattern: str) -> tuple[str, str]:
     if whole is None or (port and not (port.isdecimal() and 0 < int(port) < 65_536)):
         raise SpiderError(f"allowed_domains holds {pattern!r}, which is not a domain: name a host")
     return _split(urls.netloc(whole))[0], port
+
+
+class DenyList:
+    """The URLs that the setting ``deny`` leaves out: regular expressions, or shapes of URLs.
+
+    A shape has names for what differs, as the summary writes it: ``/thisday/{date}``,
+    ``/wiki/{x}?do=diff&rev={n}``, ``?sort={x}``. Its path is the whole path of a URL, or any if it
+    has none; its parameters are among those of the URL, in any order.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Raises SettingsError for a pattern that is no regular expression."""
+        self._patterns = {pattern: _compiled_denial(pattern) for pattern in patterns}
+
+    def denies(self, url: str) -> bool:
+        """Return True for a normalised URL that is left out."""
+        return any(pattern.search(url) for pattern in self._patterns.values())
+
+    def reason(self, url: str) -> str:
+        """Return the first pattern that ``url`` matches."""
+        return next(text for text, pattern in self._patterns.items() if pattern.search(url))
+
+
+def _compiled_denial(pattern: str) -> re.Pattern[str]:
+    if _PLACEHOLDER.search(pattern) or _WITH_QUERY.fullmatch(pattern):
+        return re.compile(_of_shape(pattern))
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise SettingsError(
+            f"setting deny: {pattern!r} is neither a regular expression ({error}) nor a shape such "
+            "as /thisday/{date}"
+        ) from None
+
+
+_SHAPES = {
+    "n": r"\d+",
+    "date": r"\d{4}[-./]?\d{1,2}(?:[-./]?\d{1,2})?",
+    "x": r"[^/?&;=#]+",
+    "token": r"[^/?&;=#]+",
+}
+_PLACEHOLDER = re.compile(r"\{(n|date|x|token)\}")
+
+_WITH_QUERY = re.compile(r"[^\\^$*+()\[\]|?]*\?[\w.-]+(=[^\\^$*+()\[\]|?]*)?", re.ASCII)
+"""An address with a query, which is not meant as a regular expression: ``/start?do=edit``."""
+
+
+def _of_shape(shape: str) -> str:
+    """Return a regular expression for the URLs of a shape."""
+    address, _, query = shape.partition("?")
+    host, slash, path = address.rpartition("://")[2].partition("/")
+    pattern = "^[^:]+://" + (_of_part(host) or "[^/]+")
+    # Parameters of a path, such as ";jsessionid=…", are no part of a shape.
+    parts = [_of_part(part) + "(?:;[^/?]*)?" for part in path.split("/")]
+    pattern += "/" + "/".join(parts) + r"(?:\?|$)" if slash else r"/[^?]*(?:\?|$)"
+    for pair in filter(None, query.replace(";", "&").split("&")):
+        pattern += rf"(?=(?:[^#]*[&;])?{_of_part(pair)}(?:[&;]|$))"
+    return pattern
+
+
+def _of_part(text: str) -> str:
+    # Even parts are literal, odd ones the names of placeholders.
+    return "".join(
+        _SHAPES[part] if number % 2 else re.escape(part)
+        for number, part in enumerate(_PLACEHOLDER.split(text))
+    )
 
 
 class CredentialOrigins:

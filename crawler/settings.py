@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from crawler.errors import SettingsError
+from crawler.scope import DenyList
 
 VERSION = "0.1.0"
 
@@ -53,6 +54,8 @@ class Settings:
     """Characters of a URL, seeds excepted."""
     max_repeated_segments: int | None = 3
     """How often the same segment may occur in the path of a URL, seeds excepted."""
+    deny: tuple[str, ...] = ()
+    """Regular expressions, or shapes, of URLs that are not requested, seeds excepted."""
     allow_private: bool = False
     """Send requests to private, loopback and other local addresses that are not seeds."""
 
@@ -106,6 +109,7 @@ class Settings:
         for name in ("timeout", "connect_timeout", "read_timeout"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"setting {name} must be more than 0 seconds")
+        DenyList(self.deny)
         if not self.user_agent.strip() or not self.user_agent.isprintable():
             raise SettingsError("setting user_agent must be one line of printable text")
 
@@ -147,6 +151,7 @@ _DESCRIPTIONS: dict[Any, str] = {
     int | None: "a whole number or none",
     float | None: "a number or none",
     tuple[int, ...]: "a list of whole numbers",
+    tuple[str, ...]: "a list of regular expressions or shapes of URLs",
 }
 
 NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Settings))
@@ -229,9 +234,9 @@ def _convert(name: str, value: Any, where: str) -> Any:
     kind = _TYPES[name]
     if isinstance(value, str):
         if value.strip().lower() in {"none", "null"}:
-            value = None
+            value = [] if name == "deny" else None
         elif "tuple" in str(kind):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = _patterns(value) if name == "deny" else _list(value)
     try:
         return msgspec.convert(value, kind, strict=not isinstance(value, (str, list)))
     except msgspec.ValidationError:
@@ -240,9 +245,40 @@ def _convert(name: str, value: Any, where: str) -> Any:
         ) from None
 
 
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _patterns(text: str) -> list[str]:
+    """Split at commas, but not within brackets or after a backslash: ``a{1,2},b``."""
+    parts, closing, escaped = [""], "", False
+    for char in text:
+        if char == "," and escaped:
+            parts[-1] = parts[-1][:-1] + char
+        elif char == "," and not closing:
+            parts.append("")
+        else:
+            parts[-1] += char
+        if not escaped:
+            if closing and char == closing[-1]:
+                closing = closing[:-1]
+            elif not closing.endswith("]"):
+                closing += _CLOSING.get(char, "")
+        escaped = char == "\\" and not escaped
+    return [part.strip() for part in parts if part.strip()]
+
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
 def resolve(*sources: Mapping[str, Any]) -> Settings:
-    """Merge checked sources to ``Settings``; the later ones win."""
+    """Merge checked sources to ``Settings``; the later ones win.
+
+    But the patterns of ``deny`` are those of all sources after one that gives none.
+    """
     merged: dict[str, Any] = {}
     for source in sources:
-        merged.update(source)
+        deny = source.get("deny")
+        added = {"deny": (*merged.get("deny", ()), *deny)} if deny else {}
+        merged.update({**source, **added})
     return Settings(**merged)

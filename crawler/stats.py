@@ -34,6 +34,8 @@ class Counters(msgspec.Struct):
     """Links not followed, as they seem to log out or delete something."""
     skipped_by_limit: dict[str, int] = {}
     """Requests that were not made, by the name of the limit that excludes them."""
+    traps: dict[str, int] = {}
+    """Shapes of URLs that took most of the pages and gave no items, with their percentages."""
     fetched: int = 0
     """Responses received, those of redirects, retries and robots.txt included."""
     bytes: int = 0
@@ -142,6 +144,7 @@ def status(
         "repaired": counters.repaired,
         "skipped_unsafe": counters.skipped_unsafe,
         "skipped_by_limit": counters.skipped_by_limit,
+        "traps": counters.traps,
         "bytes": counters.bytes,
         "hosts": hosts,
         "started": counters.started,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from crawler import scope
-from crawler.errors import SpiderError
-from crawler.scope import CredentialOrigins, Scope
+from crawler.errors import SettingsError, SpiderError
+from crawler.scope import CredentialOrigins, DenyList, Scope
+from crawler.worker.unsafe.shapes import shape_of
 
 
 @pytest.mark.parametrize(
@@ -197,3 +198,67 @@ def test_origins_survive_a_restart_and_so_do_the_sites_of_older_jobs() -> None:
     later.restore(["b.example"])
     assert later.allow("https://b.example/")
     assert not later.allow("https://a.example/")
+
+
+# What is denied
+
+
+@pytest.mark.parametrize(
+    ("pattern", "url", "denied"),
+    [
+        ("/thisday/{date}", "https://a.example/thisday/2026-11-28", True),
+        ("/thisday/{date}", "https://a.example/thisday/20261128?view=all", True),
+        ("/thisday/{date}", "https://a.example/thisday/2026-11-28/notes", False),
+        ("/thisday/{date}", "https://a.example/x/thisday/2026-11-28", False),
+        ("/thisday/{date}", "https://a.example/thisday/today", False),
+        ("/p/{n}", "https://a.example/p/17;jsessionid=0a", True),
+        ("/p/{n}", "https://a.example/p/17a", False),
+        ("/{x}/{n}/", "https://a.example/blog/17/", True),
+        ("/{x}/{n}/", "https://a.example/blog/17", False),
+        ("?do=diff&rev={n}", "https://a.example/doku.php?id=start&rev=1700&do=diff", True),
+        ("?do=diff&rev={n}", "https://a.example/start?do=diff;rev=1700", True),
+        ("?do=diff&rev={n}", "https://a.example/start?do=diff", False),
+        ("?do=edit", "https://a.example/start?redo=edit", False),
+        ("?do=edit", "https://a.example/start?do=editor", False),
+        ("?do=edit", "https://a.example/start?do=edit", True),
+        ("/wiki/{x}?action={x}", "https://a.example/wiki/Main?action=history", True),
+        ("/wiki/{x}?action={x}", "https://a.example/wiki/Main", False),
+        ("a.example/p/{n}", "https://a.example/p/1", True),
+        ("https://a.example/p/{n}", "https://a.example/p/1", True),
+        ("a.example/p/{n}", "https://b.example/p/1", False),
+        ("/start?do=edit", "https://a.example/start?do=edit", True),
+        ("/start?do=edit", "https://a.example/stardo=edit", False),
+        ("/s?sid={token}", "https://a.example/s?sid=0a1b2c", True),
+        (r"/p/\d{1,3}$", "https://a.example/p/123", True),
+        (r"/p/\d{1,3}$", "https://a.example/p/1234", False),
+        ("(?i)/PRINT", "https://a.example/a/print", True),
+        ("/calendar/", "https://a.example/calendar/2026", True),
+    ],
+)
+def test_regular_expressions_and_shapes_are_denied(pattern: str, url: str, *, denied: bool) -> None:
+    deny = DenyList(["/never-there", pattern])
+    assert deny.denies(url) is denied
+    assert not denied or deny.reason(url) == pattern
+
+
+@pytest.mark.parametrize("pattern", ["/a(", "*", "[a"])
+def test_a_pattern_that_is_none_is_named(pattern: str) -> None:
+    with pytest.raises(SettingsError, match="neither a regular expression"):
+        DenyList([pattern])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/thisday/2026-11-28",
+        "https://a.example/2026/11/28/",
+        "https://a.example/doku.php?id=start&do=diff&rev=1700000000",
+        "https://a.example/timeline?y=1999-12-01&unhide",
+        "https://a.example/items?sort=price&dir=asc&page=3",
+        "https://a.example/f/0a1b2c3d-1111-2222-3333-444455556666?sid=0a",
+        "https://a.example/b;v=1/c?a=1;b=x+y",
+        "https://a.example/a,b/(1)/c.html?x[]=1&y=%C3%A4",
+    ],
+)
+def test_the_shape_of_a_url_denies_it(url: str) -> None:
+    assert DenyList([shape_of(url)]).denies(url)

@@ -217,3 +217,28 @@ def test_by_default_there_is_a_worker_for_each_core() -> None:
 
 def test_the_names_are_those_of_the_class() -> None:
     assert set(NAMES) == {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("text", "patterns"),
+    [
+        ("/thisday/{date}", ("/thisday/{date}",)),
+        (r"/a/\d{1,3},/b", (r"/a/\d{1,3}", "/b")),
+        (r"/a\,b, [,] ,(x,y)", ("/a,b", "[,]", "(x,y)")),
+        ("none", ()),
+    ],
+)
+def test_patterns_are_separated_by_commas(text: str, patterns: tuple[str, ...]) -> None:
+    assert check({"deny": text}, where="-s")["deny"] == patterns
+
+
+def test_patterns_of_all_sources_are_denied() -> None:
+    sources: list[dict[str, Any]] = [{"deny": ("/a",)}, {"delay": 2.0}, {"deny": ("/b", "/c")}]
+    assert resolve(*sources).deny == ("/a", "/b", "/c")
+    assert resolve(*sources, {"deny": ()}).deny == ()
+    assert resolve(*sources, {"deny": ()}, {"deny": ("/d",)}).deny == ("/d",)
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"setting deny: '/a\(' is neither"):
+        resolve({"deny": ("/a(",)})

@@ -144,9 +144,16 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """Return ``NAME=VALUE`` texts as a dictionary; the last value of a name wins."""
+    """Return ``NAME=VALUE`` texts as a dictionary.
+
+    The last value of a name wins, but those of ``-s deny`` are a list.
+    """
     pairs = [text.partition("=") for text in texts]
     for (name, mark, _), text in zip(pairs, texts, strict=True):
         if not mark or not name.strip():
             raise UsageError(f"{option} {text}: write it as {option} NAME=VALUE")
-    return {name.strip(): value for name, _, value in pairs}
+    values: dict[str, str] = {}
+    for name, _, value in pairs:
+        is_list = (option, name.strip()) == ("-s", "deny") and "deny" in values
+        values[name.strip()] = f"{values['deny']},{value}" if is_list else value
+    return values

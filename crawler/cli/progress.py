@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-from crawler.cli.report import duration, summary_text
+from crawler.cli.report import duration, summary_text, trap_text
 from crawler.job.seeds import BadSeed
 from crawler.stats import Snapshot, Summary
 from crawler.text import count, one_line, printable
@@ -25,6 +25,8 @@ PLAIN_EVERY = 10.0
 """Seconds between two lines if standard error is not a terminal."""
 WINDOW = 10.0
 """Seconds over which the pages per second are counted."""
+ENDLESS = 0.8
+"""New requests for each page from which on no time is estimated."""
 MOST_BAD_SEEDS = 20
 """Bad seeds that are shown; further ones are only counted."""
 MAX_WIDTH = 100
@@ -63,7 +65,8 @@ class Progress:
         first = self._next == -math.inf
         self._stopping = snapshot.stopping
         self._next = now + (LIVE_EVERY if self._console else PLAIN_EVERY)
-        self._rate.add(now, snapshot.counters.done + snapshot.counters.failed)
+        pages = snapshot.counters.done + snapshot.counters.failed
+        self._rate.add(now, pages, snapshot.counters.pending)
         if self._console is not None:
             self._draw(snapshot, self._console)
         elif not first:
@@ -110,7 +113,10 @@ class Progress:
             self._live = _start_live(console)
         width = min(console.width, MAX_WIDTH)
         total = snapshot.counters.done + snapshot.counters.failed + self._left(snapshot)
-        display = _display(snapshot, self._facts(snapshot), total, width)
+        is_endless = self._rate.is_endless and self._limit is None
+        display = _display(
+            snapshot, self._facts(snapshot), None if is_endless else max(total, 1), width
+        )
         self._live.update(display, refresh=True)
 
     def _facts(self, snapshot: Snapshot) -> list[str]:
@@ -129,34 +135,54 @@ class Progress:
         if snapshot.waits_for:
             waits_for = "" if snapshot.no_answer else "the robots.txt of "
             facts.append(f"waiting for {waits_for}{snapshot.waits_for}")
-        left = self._left(snapshot)
-        if self._rate.per_second and left:
-            seconds = math.ceil(left / self._rate.per_second)
-            facts.append(f"about {duration(seconds)} left")
+        if counters.traps:
+            facts.append(f"no items from {trap_text(counters.traps)}: deny leaves them out")
+        facts += self._estimate(snapshot)
         return facts
+
+    def _estimate(self, snapshot: Snapshot) -> list[str]:
+        """Return the time left, if it can be known: not while pages bring as many new ones."""
+        left = self._left(snapshot)
+        if not self._rate.per_second or not left:
+            return []
+        if self._rate.is_endless and self._limit is None:
+            return ["new pages keep coming"]
+        growth = 0.0 if self._limit is not None else self._rate.growth
+        seconds = math.ceil(left / self._rate.per_second / (1 - growth))
+        return [f"about {duration(seconds)} left"]
 
     def _left(self, snapshot: Snapshot) -> int:
         """Return the number of known pages that are still to be fetched."""
         counters = snapshot.counters
         if self._limit is None:
             return counters.pending
-        return max(0, min(counters.pending, self._limit - counters.done - counters.failed))
+        left = max(0, self._limit - counters.done - counters.failed)
+        return left if self._rate.is_endless else min(counters.pending, left)
 
 
 class Rate:
-    """Pages per second over the last ``WINDOW`` seconds."""
+    """Pages per second over the last ``WINDOW`` seconds, and the new ones that each brought."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, int, int]] = deque()
         self.per_second = 0.0
+        self.growth = 0.0
+        """New pending requests for each page that was handled."""
 
-    def add(self, now: float, pages: int) -> None:
-        """Record that ``pages`` have been handled at the time ``now``."""
+    def add(self, now: float, pages: int, pending: int = 0) -> None:
+        """Record that ``pages`` have been handled at the time ``now``, with ``pending`` left."""
         while len(self._samples) > 1 and self._samples[1][0] <= now - WINDOW:
             self._samples.popleft()
-        self._samples.append((now, pages))
-        since, before = self._samples[0]
+        self._samples.append((now, pages, pages + pending))
+        since, before, known_before = self._samples[0]
         self.per_second = (pages - before) / (now - since) if now > since else 0.0
+        growth = (pages + pending - known_before) / (pages - before) if pages > before else 0.0
+        self.growth = max(0.0, growth)
+
+    @property
+    def is_endless(self) -> bool:
+        """True while pages bring nearly as many new ones, so that the end cannot be known."""
+        return self.growth > ENDLESS
 
 
 # On a terminal
@@ -183,8 +209,11 @@ def _start_live(console: Console) -> Live:
     return live
 
 
-def _display(snapshot: Snapshot, facts: list[str], total: int, width: int) -> RenderableType:
-    """Return a bar of the done part of all known pages, and the facts below it."""
+def _display(snapshot: Snapshot, facts: list[str], total: int | None, width: int) -> RenderableType:
+    """Return a bar of the done part of ``total`` pages, and the facts below it.
+
+    ``total`` is None if it cannot be known.
+    """
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -192,12 +221,10 @@ def _display(snapshot: Snapshot, facts: list[str], total: int, width: int) -> Re
 
     head = Table.grid(expand=False, padding=(0, 1))
     done = snapshot.counters.done + snapshot.counters.failed
-    bar = ProgressBar(
-        total=max(total, 1), completed=done, width=max(10, width - 24), complete_style="cyan"
-    )
+    bar = ProgressBar(total=total, completed=done, width=max(10, width - 24), complete_style="cyan")
     name = Text(snapshot.spider, style="bold", overflow="ellipsis", no_wrap=True)
     head.add_column(max_width=16)
-    head.add_row(name, bar, f"{100 * done // max(total, 1)}%")
+    head.add_row(name, bar, f"{100 * done // total}%" if total else "")
     return Group(head, *map(Text, packed(facts, width)))
 
 

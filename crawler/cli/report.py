@@ -47,6 +47,7 @@ def summary_text(summary: Summary) -> str:
         facts["list"] = command("crawl", "status", folder, "--skipped")
     if counters.skipped_by_limit:
         facts["left out"] = _left_out(counters.skipped_by_limit)
+    facts.update(_traps(counters.traps))
     if summary.bad_seeds:
         facts["bad seeds"] = f"{summary.bad_seeds:,}"
     facts["received"] = f"{size(counters.bytes)} in {count(counters.fetched, 'response')}"
@@ -69,6 +70,23 @@ def _left_out(by_limit: dict[str, int]) -> str:
     return f"{count(sum(by_limit.values()), 'link')}: " + ", ".join(
         f"{number:,} {name}" for name, number in ordered
     )
+
+
+def trap_text(traps: Mapping[str, int]) -> str:
+    """Return the shapes of URLs that took most of the pages, with their shares."""
+    return ", ".join(f"{percent} % {shape}" for shape, percent in traps.items())
+
+
+def _traps(traps: Mapping[str, int]) -> dict[str, str]:
+    """Say which URLs took most of the pages and gave no items, and how to leave them out."""
+    if not traps:
+        return {}
+    patterns = [shape.replace(",", "\\,") for shape in traps]  # a comma is between two patterns
+    options = [word for pattern in patterns for word in ("-s", f"deny={pattern}")]
+    return {
+        "no items": f"from most of the pages: {trap_text(traps)}",
+        "leave out": command(*options),
+    }
 
 
 def _how_it_ended(summary: Summary) -> str:
@@ -121,6 +139,7 @@ def status_text(status: Mapping[str, Any], folder: Path) -> str:
         facts["list"] = command("crawl", "status", display_path(folder), "--skipped")
     if status["skipped_by_limit"]:
         facts["left out"] = _left_out(status["skipped_by_limit"])
+    facts.update(_traps(status["traps"]))
     if status["state"] == "running":
         facts["in flight"] = f"{status['in_flight']:,}"
     if status["failed"]:

@@ -8,19 +8,24 @@ to the length that the store knows when the job is opened again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Mapping
 
 from crawler import urls
+from crawler.engine.traps import ALL, ONE_OF, TrapFinder
 from crawler.job.job import Job
-from crawler.messages import Done, Failed, Output, Redirected, Retry, Starved
+from crawler.messages import Denied, Done, Failed, Output, Redirected, Retry, Starved
 from crawler.records import Delivery, Key, NewRequest, PendingRow
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import PageAssignment
 from crawler.scheduling.session_registry import SessionRegistry
 
+SAMPLES_AT_ONCE = 50
+"""Pages whose URLs are compared together."""
+
 log = logging.getLogger(__name__)
 
-PageResult = Done | Failed | Retry | Starved | Redirected
+PageResult = Done | Failed | Retry | Starved | Redirected | Denied
 """The results that change the store."""
 
 
@@ -37,6 +42,10 @@ class Committer:
         self._done: list[tuple[int, int, int]] = []
         self._new_rows: list[PendingRow] = []
         self._retries: list[tuple[PageAssignment, bytes, float]] = []
+        self._traps = TrapFinder(job.store.meta.get("shapes"))
+        self._samples: list[tuple[bytes, int, int]] = []
+        self._pages_seen = 0
+        self._random = random.Random(0).random
         self.waiting_since: float | None = None
         """When the first change since the last commit came; None if there is none."""
         self.has_new_requests = False
@@ -84,6 +93,8 @@ class Committer:
             for assignment, result in pages:
                 self._record(assignment, result, outputs, now)
             self._save_queues()
+            if len(self._samples) >= SAMPLES_AT_ONCE:
+                self._find_traps()
             self._frontier.save_hosts(now)
             lines = b"".join([output.items for output in outputs])
             self._job.counters.in_flight = self._frontier.in_flight
@@ -93,6 +104,28 @@ class Committer:
         self._frontier.after_commit(handled, self._retries, self._new_rows, now)
         self._retries, self._new_rows = [], []
         return lines
+
+    def end(self) -> None:
+        """Commit the counts of the last pages, as the run has ended."""
+        with self._store.transaction():
+            self._find_traps()
+
+    def _find_traps(self) -> None:
+        """Compare the shapes of the URLs that were sampled, as part of the transaction."""
+        for request, items, weight in self._samples:
+            self._traps.add(request, items, weight)
+        self._samples.clear()
+        if self._traps.is_due:
+            self._job.counters.traps = self._traps.traps()
+        self._store.meta.set("shapes", self._traps.state())
+
+    def _sample(self, request: bytes, output: Output) -> None:
+        """Let the shape of a page's URL count: of all pages at first, later of a sample."""
+        self._pages_seen += 1
+        if self._pages_seen <= ALL:
+            self._samples.append((request, output.item_count, 1))
+        elif self._random() * ONE_OF < 1:
+            self._samples.append((request, output.item_count, ONE_OF))
 
     def _record(
         self, assignment: PageAssignment, result: PageResult, outputs: list[Output], now: float
@@ -109,13 +142,17 @@ class Committer:
         else:
             self._done.append((host_id, queued.rank, queued.id))
             if isinstance(result, Failed):
+                self._sample(queued.request, result.output)
                 self._job.counters.failed += 1
                 at = self._job.clock.wall()
                 self._store.failures.add(result.report, queued.request, at)
                 self._record_output(result.output, None, outputs)
+            elif isinstance(result, Denied):
+                self._count_skipped({"deny": 1})
             else:
                 self._job.counters.done += 1
                 if isinstance(result, Done):
+                    self._sample(queued.request, result.output)
                     self._record_output(result.output, result.final_page, outputs)
 
     def _record_output(
@@ -123,8 +160,7 @@ class Committer:
     ) -> None:
         counters = self._job.counters
         counters.skipped_unsafe += self._store.skipped.add(output.skipped_unsafe)
-        for name, count in output.skipped_by_limit.items():
-            counters.skipped_by_limit[name] = counters.skipped_by_limit.get(name, 0) + count
+        self._count_skipped(output.skipped_by_limit)
         if final_page is not None and not self._store.seen.add_final(final_page):
             return  # another request has been redirected to that page before
         outputs.append(output)
@@ -132,6 +168,11 @@ class Committer:
         counters.rejected += output.rejected_count
         counters.repaired += output.repaired
         self._requests += output.requests
+
+    def _count_skipped(self, by_limit: Mapping[str, int]) -> None:
+        counts = self._job.counters.skipped_by_limit
+        for name, count in by_limit.items():
+            counts[name] = counts.get(name, 0) + count
 
     def _save_queues(self) -> None:
         """Take requests that are done out of the queues, and put new ones in."""

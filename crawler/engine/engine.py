@@ -204,6 +204,7 @@ class Engine:
         counters.in_flight = 0
         counters.reason = self._reason()
         counters.finished = counters.reason in {"finished", "max_pages"}
+        self._committer.end()
         self._job.end()
         with self._stop.user_code():
             self._spider.closed(msgspec.to_builtins(counters))

@@ -316,9 +316,8 @@ class Frontier:
         for change in outcome.sessions:
             self.sync.receive(worker, change)
         self._move_clock(assignment, outcome.fetch, now)
-        if isinstance(assignment, PageAssignment) and isinstance(
-            outcome.result, (Done, Failed, Redirected)
-        ):
+        is_page = isinstance(assignment, PageAssignment)
+        if is_page and isinstance(outcome.result, (Done, Failed, Redirected)):
             self.count_finished()
         return assignment
 

@@ -14,6 +14,7 @@ from typing import Self
 
 from crawler import urls
 from crawler.errors import FetchError
+from crawler.scope import DenyList
 from crawler.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ WHY = {
     "max_url_length": "its URL has more than {} characters",
     "max_repeated_segments": "its path has the same segment more than {} times",
     "max_requests_per_page": "its page has more than {} new requests",
+    "deny": "it matches {}",
     "max_pages_per_host": "its host has had {} requests",
 }
 """Why a limit rejects a URL, by the name of its setting."""
@@ -36,6 +38,7 @@ class CrawlLimits:
     max_url_length: int | None = None
     max_repeated_segments: int | None = None
     max_requests_per_page: int | None = None
+    deny: DenyList | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -45,12 +48,15 @@ class CrawlLimits:
             settings.max_url_length,
             settings.max_repeated_segments,
             settings.max_requests_per_page,
+            DenyList(settings.deny) if settings.deny else None,
         )
 
     def violated(self, url: str, depth: int) -> str:
         """Return the setting that rejects a normalised URL ``depth`` links from a seed, or ""."""
         if self.max_depth is not None and depth > self.max_depth:
             return "max_depth"
+        if self.deny is not None and self.deny.denies(url):
+            return "deny"
         return self.violated_by_url(url)
 
     def check_redirect(self, url: str, target: str) -> None:
@@ -94,7 +100,7 @@ class SkipCounter:
         self._logged: set[str] = set()
         self._remembered: set[int] = set()
 
-    def add(self, setting: str, url: str, limit: int | None) -> None:
+    def add(self, setting: str, url: str, limit: int | DenyList | None) -> None:
         """Count ``url`` as rejected by ``setting``, unless it has been counted before."""
         key = hash((setting, url))
         if key in self._remembered:
@@ -108,7 +114,9 @@ class SkipCounter:
             log.warning(
                 "not followed: %.200s, as %s (%s); further ones are only counted",
                 urls.redacted(url[:1000]),
-                WHY[setting].format(f"{limit:,}"),
+                WHY[setting].format(
+                    limit.reason(url) if isinstance(limit, DenyList) else f"{limit:,}"
+                ),
                 setting,
             )
 

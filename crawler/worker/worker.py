@@ -22,11 +22,13 @@ from crawler.http.address_policy import AddressPolicy
 from crawler.http.deadline import FetchContext, Watchdog, on_thread
 from crawler.http.redirects import is_redirect, is_same_when_direct, redirected
 from crawler.messages import (
+    Denied,
     Done,
     Failed,
     FetchStats,
     LoginFailed,
     Outcome,
+    Output,
     Redirected,
     Result,
     Retry,
@@ -173,7 +175,9 @@ class Worker:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
             if why := self._sessions.unprepared.get(host.session):
                 raise LoginError(why)
-            if task.robots:
+            if not task.robots and self._denies(request):
+                result = Denied()
+            elif task.robots:
                 result = self._fetch_robots(request, session, fetch)
             else:
                 host.check(request.url)
@@ -220,6 +224,8 @@ class Worker:
         target = redirected(
             request, response.status, response.headers["location"], self._settings.max_redirects
         )
+        if self._denies(target):
+            return Done(Output(skipped_by_limit={"deny": 1}))
         self._limits.check_redirect(request.url, target.url)
         if (request.depth or self._settled) and not self._scope.allows(target.url):
             log.info(
@@ -233,6 +239,11 @@ class Worker:
         is_login = session.progress.is_login_page(target.url)
         new_request.dont_filter = is_login or not is_same_when_direct(target)
         return Redirected(new_request)
+
+    def _denies(self, request: Request) -> bool:
+        """Return True if the setting ``deny`` leaves the request out, which may be an older one."""
+        deny = self._limits.deny
+        return deny is not None and bool(request.depth) and deny.denies(request.url)
 
     def _parse(self, request: Request, response: Response, fetch: FetchStats) -> Done:
         callback = getattr(self._spider, request.callback)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
-from crawler.cli.configure import expected_workers
+from crawler.cli.configure import expected_workers, pairs
 from crawler.engine.prefork import PreforkPool
 from crawler.settings import usable_cores
 
@@ -77,3 +77,9 @@ def test_no_more_processes_are_forked_than_the_spider_has_workers(
     assert main.execute(["resume", "books"]) == 0
     assert main.execute(["run", "books", "-s", "workers=0", "-s", "delay=0"]) == 0
     assert counts == [0, 0, 0]
+
+
+def test_deny_may_be_repeated() -> None:
+    words = ["deny=/a", "delay=1", "deny=/b", "delay=2"]
+    assert pairs("-s", words) == {"deny": "/a,/b", "delay": "2"}
+    assert pairs("-a", ["deny=/a", "deny=/b"]) == {"deny": "/b"}

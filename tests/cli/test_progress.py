@@ -61,6 +61,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def snapshot(done: int = 0, pending: int = 0, **more: Any) -> Snapshot:
     counters = Counters(done=done, pending=pending, items=more.pop("items", done))
     counters.failed = more.pop("failed", 0)
+    counters.traps = more.pop("traps", {})
     given = {
         "hosts": 1,
         "in_flight": 2,
@@ -166,13 +167,48 @@ def test_the_display_has_a_bar_and_the_facts(clock: Clock, terminal: Terminal) -
     with Progress(terminal, clock=clock) as progress:
         for second in range(6):
             clock.now = 1000.0 + second
-            progress.update(snapshot(done=1000 + 100 * second, pending=500, failed=4, hosts=3))
+            progress.update(
+                snapshot(done=1000 + 100 * second, pending=1000 - 100 * second, failed=4, hosts=3)
+            )
         shown = plain(terminal.getvalue())
     for fact in ("books", "75%", "1,500 pages", "100.0 pages/s", "500 pending", "4 failed"):
         assert fact in shown
     assert "1,500 items" in shown
     assert "3 hosts at work" in shown
     assert "about 5 s left" in shown
+
+
+def test_a_site_without_an_end_gets_no_estimate(clock: Clock, terminal: Terminal) -> None:
+    with Progress(terminal, clock=clock) as progress:
+        for second in range(6):
+            clock.now = 1000.0 + second
+            progress.update(snapshot(done=1000 + 10 * second, pending=1))
+        shown = plain(terminal.getvalue())
+    assert "new pages keep coming" in shown
+    assert " left" not in shown
+    assert shown.count("%") <= 1  # of the first update, which knows no better
+
+
+def test_an_end_that_moves_away_is_later(clock: Clock, terminal: Terminal) -> None:
+    with Progress(terminal, clock=clock) as progress:
+        for second in range(6):
+            clock.now = 1000.0 + second
+            progress.update(snapshot(done=100 * second, pending=1000 - 50 * second))
+    assert "about 15 s left" in plain(terminal.getvalue())
+
+
+def test_max_pages_is_an_end(clock: Clock, terminal: Terminal) -> None:
+    with Progress(terminal, clock=clock, limit=150) as progress:
+        for second in range(6):
+            clock.now = 1000.0 + second
+            progress.update(snapshot(done=10 * second, pending=1))
+    assert "about 10 s left" in plain(terminal.getvalue())
+
+
+def test_traps_are_named_while_the_crawl_runs(clock: Clock, terminal: Terminal) -> None:
+    with Progress(terminal, clock=clock) as progress:
+        progress.update(snapshot(done=1000, traps={"/thisday/{date}": 93}))
+    assert "no items from 93 % /thisday/{date}: deny leaves them out" in plain(terminal.getvalue())
 
 
 @pytest.mark.parametrize("columns", ["24", "40", "80", "200"])
@@ -385,6 +421,7 @@ STATUS: dict[str, Any] = {
     "repaired": 0,
     "skipped_unsafe": 0,
     "skipped_by_limit": {},
+    "traps": {},
     "bytes": 17_500_000,
     "hosts": 1,
     "started": 1_700_000_000.25,

@@ -42,7 +42,7 @@ class Shop(Spider):
     def static(response: Any) -> None: ...
 
 
-def a_finder(scope: Scope | None = None, **guards: int) -> RequestFilter:
+def a_finder(scope: Scope | None = None, **guards: Any) -> RequestFilter:
     return RequestFilter(Shop(), scope, CrawlLimits(**guards))
 
 
