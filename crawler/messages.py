@@ -7,6 +7,8 @@ decodes it.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from crawler.records import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, SkippedLink
@@ -48,6 +50,8 @@ class Task(msgspec.Struct, array_like=True):
     robots: bool = False
     sent: bool = False
     """True if it must not be sent twice and may have been sent: it fails without being sent."""
+    probe: bool = False
+    """Look at the probe page of the host's session, to settle what is unproven."""
 
 
 class TaskBatch(msgspec.Struct, array_like=True, tag=1):
@@ -178,6 +182,10 @@ class Denied(msgspec.Struct, array_like=True, tag=10):
     """The request was not made, as the setting ``deny`` leaves it out."""
 
 
+class Probed(msgspec.Struct, array_like=True, tag=11):
+    """The probe page was looked at; the outcome's ``proof`` says what it showed."""
+
+
 Result = (
     Done
     | Failed
@@ -189,7 +197,28 @@ Result = (
     | RobotsFetched
     | RobotsUnavailable
     | Denied
+    | Probed
 )
+
+
+class Proof(msgspec.Struct, array_like=True):
+    """What a worker knows of a session's login, at the time of an outcome."""
+
+    logged_in_at: float | None = None
+    """The login, by its time on the wall clock; None while logged out."""
+    proven_at: float = -math.inf
+    """Every response that had come by then was for a logged-in session; monotonic clock."""
+
+
+class Doubt(msgspec.Struct, array_like=True):
+    """A result that counts only if the session was logged in, which is not proven yet."""
+
+    logged_in_at: float
+    """The login that the response belongs to."""
+    judged_at: float
+    """When the response had come; a ``Proof`` that is later settles it. Monotonic clock."""
+    again: Retry | Redirected
+    """What becomes of the request if the session had ended."""
 
 
 class Outcome(msgspec.Struct, array_like=True):
@@ -199,6 +228,9 @@ class Outcome(msgspec.Struct, array_like=True):
     result: Result
     fetch: FetchStats = msgspec.field(default_factory=FetchStats)
     sessions: list[SessionChange] = []
+    doubt: Doubt | None = None
+    proof: Proof | None = None
+    """None in jobs that do not log in."""
 
 
 decode_command = msgspec.msgpack.Decoder(Command).decode

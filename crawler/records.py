@@ -29,6 +29,49 @@ class Cookie(msgspec.Struct, frozen=True, array_like=True):
         return (self.domain, self.path, self.name)
 
 
+class PageView(msgspec.Struct, frozen=True, array_like=True):
+    """The features of a page by which a site may show who is visiting it."""
+
+    status: int = 0
+    address: str = ""
+    """Its URL after redirects, without what names the page to go on to."""
+    login_form: bool = False
+    password_form: bool = False
+    """It has a form with a single password field."""
+    logout_marks: tuple[str, ...] = ()
+    """The addresses or texts of its elements that log out."""
+    shows_name: bool = False
+    """It has the account's name."""
+    keys: tuple[str, ...] = ()
+    """The keys of a JSON object."""
+    member_mark: bool = False
+    logged_out: bool = False
+    """It has the spider's ``logged_out_text``."""
+
+
+class ProbeRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The probe page of a host, which shows whether a session is logged in there."""
+
+    host: str
+    url: str = ""
+    """Empty if pages have been tried, and none was good."""
+    member: PageView | None = None
+    """The page as the account gets it."""
+    stranger: PageView | None = None
+    """The page as anonymous visitors get it."""
+
+
+class SiteEvidence(msgspec.Struct, frozen=True, array_like=True):
+    """How a site shows whether a session is logged in."""
+
+    login_forms: tuple[str, ...] = ()
+    """The forms of the login, by the names of their fields."""
+    name: str = ""
+    """The account's name as it was typed into the form."""
+    probes: tuple[ProbeRecord, ...] = ()
+    """The probe page of each host."""
+
+
 class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """The state of a login, besides cookies."""
 
@@ -39,11 +82,12 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     state: dict[str, Any] = {}
     """The content of ``session.state``, which is the spider's."""
     pages: tuple[str, ...] = ()
-    """The URLs of pages with forms of the login, without query."""
+    """The URLs of the login's pages."""
     origins: tuple[str, ...] = ()
     """The origins that the login has visited: its auth and headers go to these."""
     waiting: str = ""
     """The question that the next login must have answered, such as a code; or empty."""
+    evidence: SiteEvidence = SiteEvidence()
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ from tenacity.wait import wait_base
 from crawler.errors import SpiderError
 from crawler.parsing.response import Response
 from crawler.request import Request
+from crawler.session.evidence import LoggedOutText, Weight
 from crawler.session.session import Session
 
 RetryRule = stop_base | wait_base | retry_base
@@ -62,6 +63,14 @@ class Spider:
     """Further links that log out: text that occurs in the URL, or ``re.compile(…)``."""
     safe_urls: Sequence[str | re.Pattern[str]] = ()
     """Links to follow although they look as if they logged out or changed something."""
+    probe_url: str = ""
+    """A page that shows whether a session is logged in: the account and anonymous visitors get it
+    differently. By default the first page of the crawl is tried."""
+    member_mark: str = ""
+    """A CSS selector of what every HTML page has for the account only: ``"a.logout"``."""
+    logged_out_text: LoggedOutText | Sequence[LoggedOutText] = ()
+    """What shows that a page is for anonymous visitors: text that occurs in it,
+    ``re.compile(…)``, or a function that gets the response."""
     retry: RetryRule | Sequence[RetryRule] = ()
     """When failed requests are retried, in rules of tenacity: ``stop_after_attempt(5)``, or a tuple
     of a ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings count for those it omits."""
@@ -103,11 +112,14 @@ class Spider:
     def is_logged_out(self, response: Response) -> bool:
         """Return True if ``response`` shows that the site has ended the session.
 
-        By default: it was redirected to a page that had a form of the login, or has the status
-        401, or 403 as long as a new login may change that.
+        By default: it is a form of the login or leads to one, has the status 401, 403 or 419,
+        or lacks what the site shows to the account only. Then the probe page is looked at, which
+        decides.
         """
         session = response.session
-        return isinstance(session, Session) and session.progress.looks_logged_out(response)
+        if not isinstance(session, Session):
+            return False
+        return session.progress.evidence.weigh(response).weight is Weight.DOUBTFUL
 
     def failed(self, failure: Failure) -> Any:
         """Handle a request that failed for good; may yield items and requests."""

@@ -10,6 +10,7 @@ import click
 from crawler.cli import report
 from crawler.cli.configure import for_login
 from crawler.cli.options import PATH, of_a_job
+from crawler.cli.prompts import terminal_prompt
 from crawler.engine import manual_login
 from crawler.errors import CookieFileError, UsageError
 from crawler.job import session_admin
@@ -21,7 +22,6 @@ from crawler.session import cookie_files
 from crawler.session.accounts import Account
 from crawler.session.credentials import encryption_key
 from crawler.session.masking import Mask
-from crawler.session.prompts import terminal_prompt
 from crawler.spider import Spider
 from crawler.text import count, display_path, printable
 

@@ -60,6 +60,10 @@ class Committer:
         else:
             self.has_new_requests = True
 
+    def is_known(self, target: NewRequest) -> bool:
+        """Return True if a redirect to ``target`` would be dropped: the job has handled it."""
+        return not target.dont_filter and self._store.seen.contains_final(target)
+
     def request_commit(self, now: float) -> None:
         """Commit soon, also if no page is handled: a host or a session has changed."""
         if self.waiting_since is None:
@@ -138,7 +142,7 @@ class Committer:
             self._postpone(assignment, None, result.wait, now)
         elif isinstance(result, Redirected) and self._move(host_id, queued.key, result.target):
             self._job.counters.redirected += 1
-            self._frontier.count_moved()
+            self._frontier.uncount_finished()
         else:
             self._done.append((host_id, queued.rank, queued.id))
             if isinstance(result, Failed):

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from crawler import urls
 from crawler.engine.committer import Committer
-from crawler.engine.supervision import CrashTracker
 from crawler.engine.worker_pool import WorkerPool
-from crawler.messages import Outcome, ReturnTasks, Task, TaskBatch, encode
+from crawler.messages import Failed, Outcome, ReturnTasks, Task, TaskBatch, encode
 from crawler.parsing.robots import url_for
-from crawler.records import Delivery
+from crawler.records import Delivery, FailureReport, Key
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment, PageAssignment
+from crawler.scheduling.host_queue import Assignment, PageAssignment, ProbeAssignment
+from crawler.worker.callback_lock import HUNG
+from crawler.worker.failures import may_have_been_sent, report_of
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +77,18 @@ class Dispatcher:
                     sent=queued.delivery == Delivery.MAYBE_SENT,
                 )
             else:
-                task = self._robots_task(assignment)
+                task = self._hostwide_task(assignment)
             batch.tasks.append(task)
         if at_most_once:
             self._committer.mark_sent(at_most_once)
         for worker, batch in batches.items():
             self._pool.send(worker, batch)
 
-    def _robots_task(self, assignment: Assignment) -> Task:
+    def _hostwide_task(self, assignment: Assignment) -> Task:
         host = assignment.host
+        if isinstance(assignment, ProbeAssignment):
+            request = Request(f"{host.origin}/")
+            return Task(assignment.id, host.id, msgspec.Raw(encode(request)), probe=True)
         tries = self._frontier.unreachable.tries(host.id)
         request = Request(url_for(f"{host.origin}/"), tries=tries)
         return Task(assignment.id, host.id, msgspec.Raw(encode(request)), robots=True)
@@ -152,3 +159,55 @@ class Dispatcher:
         code = self._pool.exit_codes[worker]
         log.error("worker %d died (exit code %s) with %d requests", worker + 1, code, len(lost))
         self._crashes.requeue_or_fail(lost, code, now)
+
+
+# Workers that die
+
+CRASHES = 2
+"""Deaths of a worker that had one request alone, until that request is given up."""
+KILLS = 3
+"""The same for SIGKILL, which may also have come from outside."""
+_SIGKILL = int(getattr(signal, "SIGKILL", 9))
+
+
+class CrashTracker:
+    """Counts the deaths that each request has surely caused."""
+
+    def __init__(self, frontier: Frontier, committer: Committer) -> None:
+        self._frontier = frontier
+        self._committer = committer
+        self._deaths: Counter[tuple[int, Key]] = Counter()
+
+    def requeue_or_fail(self, lost: Iterable[Assignment], code: int | None, now: float) -> None:
+        """Quarantine the pages of a worker that died with exit ``code``; give up deadly ones."""
+        for assignment in lost:
+            if not isinstance(assignment, PageAssignment):
+                continue
+            if assignment.isolated and self._count_death(assignment, code):
+                self._committer.add(assignment, given_up(assignment, code), now)
+                self._frontier.count_finished()
+            else:
+                self._frontier.quarantine(assignment)
+
+    def _count_death(self, assignment: PageAssignment, code: int | None) -> bool:
+        """Count a death with this request alone; return True if it is given up now."""
+        key = (assignment.host.id, assignment.queued.key)
+        self._deaths[key] += 1
+        if code == HUNG:  # the worker ended because of this request
+            return True
+        return self._deaths[key] >= (KILLS if code == -_SIGKILL else CRASHES)
+
+
+def given_up(assignment: PageAssignment, code: int | None) -> Failed:
+    """Return the result of a request that kills workers."""
+    request = msgspec.msgpack.decode(assignment.queued.request, type=Request)
+    url = urls.redacted(request.url)
+    if not request.replay:
+        return Failed(report_of(request, may_have_been_sent(request, "it killed a worker")))
+    if code == HUNG:
+        message = (
+            f"{url}: its callback took longer than callback_timeout; run.log says where it was"
+        )
+        return Failed(FailureReport(url, "callback timeout", message))
+    message = f"{url}: handling it killed worker processes (exit code {code})"
+    return Failed(FailureReport(url, "worker died", message))

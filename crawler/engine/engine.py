@@ -122,6 +122,9 @@ class Engine:
             self._open()
             while not self._is_over():
                 now = time.monotonic()
+                if self._outcomes.unproven.hosts and not self._stop.level:
+                    is_idle = not (self._frontier.in_flight or self._frontier.has_queued)
+                    self._outcomes.unproven.request_probes(now, is_idle=is_idle)
                 if not self._stop.level:
                     self._dispatcher.dispatch(self._frontier.take_ready(now))
                 for worker, outcome in self._dispatcher.receive(self._wait(now), self._stop.waker):
@@ -158,7 +161,7 @@ class Engine:
         if self._committer.waiting_since is None and self._frontier.is_exhausted(
             stopping=is_stopping
         ):
-            return True
+            return is_stopping or not self._outcomes.unproven.hosts
         return self._has_stopped_too_long()
 
     def _wait(self, now: float) -> float:
@@ -166,6 +169,8 @@ class Engine:
         times = [now + LONGEST_WAIT]
         if not self._stop.level and (at := self._frontier.next_at()) is not None:
             times.append(at)
+        if self._outcomes.unproven.hosts:
+            times.append(self._outcomes.unproven.next_at())
         if self._committer.waiting_since is not None:
             times.append(self._committer.waiting_since + self._settings.commit_interval)
         return max(0.0, min(times) - now)

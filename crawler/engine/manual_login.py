@@ -22,13 +22,11 @@ from crawler.job.job import Job
 from crawler.messages import SessionChange, SessionUpdate
 from crawler.records import Cookie, SessionRecord
 from crawler.scheduling.session_registry import SessionRegistry
-from crawler.scope import Scope
-from crawler.session.accounts import Account
+from crawler.session.accounts import Account, SessionKey
 from crawler.session.cookie_files import domain_of
-from crawler.session.keys import SessionKey
 from crawler.session.login import Login
-from crawler.session.prompts import Prompt
-from crawler.session.session import Session
+from crawler.session.prober import Prober
+from crawler.session.session import Prompt, Session
 from crawler.spider import has_own_logout_check
 from crawler.store.protocols import Store
 
@@ -83,14 +81,9 @@ def log_in(config: RunConfig, account: Account | None, prompt: Prompt) -> None:
             session.freeze_defaults()
             session.load(SessionUpdate(record.key, record.cookies, login=record.login))
             session.progress.forget()
+            prober = Prober(spider, Lock(), has_own_check=has_own_logout_check(spider))
             login = Login(
-                spider,
-                Scope(),
-                config.settings.retries,
-                Lock(),
-                job.folder / PAGES,
-                has_own_check=has_own_logout_check(spider),
-                wall=job.clock.wall,
+                spider, prober, config.settings.retries, job.folder / PAGES, wall=job.clock.wall
             )
             login.ensure(session)
             _save(job.store, record, session.pop_changes())

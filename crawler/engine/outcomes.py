@@ -7,6 +7,7 @@ import math
 
 from crawler.engine.committer import Committer
 from crawler.engine.dispatcher import Dispatcher
+from crawler.engine.unproven import UnprovenResults
 from crawler.errors import InputRequiredError, SystemResourceError
 from crawler.job.config import login_command
 from crawler.job.job import Job
@@ -14,6 +15,7 @@ from crawler.messages import (
     FetchStats,
     LoginFailed,
     Outcome,
+    Probed,
     Result,
     Returned,
     RobotsFetched,
@@ -22,7 +24,7 @@ from crawler.messages import (
 )
 from crawler.records import FailureReport
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
+from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, ProbeAssignment
 from crawler.scheduling.retry import RESOURCE_WAIT
 from crawler.scheduling.session_registry import SessionRegistry
 
@@ -50,6 +52,9 @@ class OutcomeHandler:
         self._sessions = sessions
         self._committer = committer
         self._dispatcher = dispatcher
+        self.unproven = UnprovenResults(
+            frontier, committer, lambda result: committer.is_known(result.target)
+        )
         self._login_errors: dict[str, None] = {}
         self._starved = 0
         self._starved_at = -math.inf
@@ -65,14 +70,26 @@ class OutcomeHandler:
             self._note_starved(result, now)
         if isinstance(result, LoginFailed):
             self._suspend(assignment, result.report, now)
+        elif isinstance(assignment, ProbeAssignment):
+            self._settle(assignment, outcome, now)
+            self.unproven.probed(assignment.host, now)
+            self._committer.request_commit(now)
         elif not isinstance(assignment, PageAssignment):
             self._handle_robots(assignment.host, result, outcome.fetch, now)
         elif isinstance(result, Returned):
             self._committer.mark_unsent(assignment)
             self._frontier.requeue(assignment, now)
         else:
-            assert not isinstance(result, (RobotsFetched, RobotsUnavailable)), "this is a page"
-            self._committer.add(assignment, result, now)
+            assert not isinstance(result, (RobotsFetched, RobotsUnavailable, Probed)), "a page"
+            doubt = outcome.doubt
+            if doubt is None or not self.unproven.take(assignment, result, doubt, now):
+                self._committer.add(assignment, result, now)
+        self._settle(assignment, outcome, now)
+
+    def _settle(self, assignment: Assignment, outcome: Outcome, now: float) -> None:
+        """Settle earlier results of the session by what this outcome shows."""
+        if outcome.proof is not None:
+            self.unproven.settle(assignment.host, outcome.proof, now)
 
     def _count_fetch(self, assignment: Assignment, fetch: FetchStats, now: float) -> None:
         if fetch.started:

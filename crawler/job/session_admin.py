@@ -11,8 +11,8 @@ import msgspec
 from crawler import urls
 from crawler.errors import AccountError, CookieFileError
 from crawler.records import LoginState, SessionRecord
+from crawler.session.accounts import SessionKey
 from crawler.session.cookie_files import as_json, domain_of, netscape
-from crawler.session.keys import SessionKey
 from crawler.store.protocols import Store
 
 

@@ -221,7 +221,7 @@ class Response:
         has no URL that can be fetched.
         """
         reference = needed_reference(target, self.url)
-        url = self._resolve(reference)
+        url = self.urljoin(reference)
         if url is None:
             raise SpiderError(
                 f"{urls.redacted(self.url)}: follow() was given {reference!r}, which is no "
@@ -257,7 +257,7 @@ class Response:
         repeat = bool(request_options.get("dont_filter"))
         for target in targets:
             reference = reference_of(target)
-            url = None if reference is None else self._resolve(reference)
+            url = None if reference is None else self.urljoin(reference)
             if url is not None and (repeat or url not in followed):
                 followed.add(url)
                 yield self._request(url, callback, request_options)
@@ -286,7 +286,8 @@ class Response:
         options.setdefault("depth", self.request.depth + 1)
         return Request(url, "parse" if callback is None else callback, **options)
 
-    def _resolve(self, reference: str) -> str | None:
+    def urljoin(self, reference: str) -> str | None:
+        """Return the absolute URL of a reference on this page; None if it is no http(s) URL."""
         # In a page's URLs, queries are in the page's own encoding.
         if not reference.isascii():
             reference = urls.encode_query(reference, self.encoding)

@@ -33,8 +33,7 @@ from crawler.scheduling.retry import ROBOTS_MAX_WAIT
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
 from crawler.scheduling.session_registry import SessionRegistry, WorkerSync
-from crawler.session.accounts import Account
-from crawler.session.keys import SessionKey
+from crawler.session.accounts import Account, SessionKey
 from crawler.settings import Settings
 from crawler.store.protocols import Store
 
@@ -326,13 +325,14 @@ class Frontier:
         if self._scheduler.remaining is not None:
             self._scheduler.remaining -= 1
 
-    def count_moved(self) -> None:
-        """Count a page as not finished: its redirect was committed, and is to be followed.
-
-        Until then it counts, as a redirect to a page that was handled before is followed no more.
-        """
+    def uncount_finished(self) -> None:
+        """Take back that a page counts: it is asked again, or its redirect was committed."""
         if self._scheduler.remaining is not None:
             self._scheduler.remaining += 1
+
+    def request_probe(self, host: HostQueue) -> None:
+        """Ask for the probe page of a host's session, as the host's next request."""
+        self._scheduler.request_probe(host)
 
     def requeue(self, assignment: Assignment, now: float) -> None:
         """Put a page back into its queue as it was; robots.txt is asked for again by itself."""

@@ -62,6 +62,8 @@ class HostQueue:
     """Its number in the list of turns; 0 when it is not listed."""
     ticket_at: float = 0.0
     asking_robots: bool = False
+    probing: bool = False
+    """The probe page of its session is asked for, or is about to be."""
     suspended: bool = False
     """No request goes out, since its session could not log in."""
 
@@ -141,3 +143,7 @@ class PageAssignment(Assignment, eq=False):
 
 class RobotsAssignment(Assignment, eq=False):
     """The robots.txt of a host, asked for before its next page."""
+
+
+class ProbeAssignment(Assignment, eq=False):
+    """The probe page of a host's session, asked for to prove that the session is logged in."""

@@ -20,6 +20,7 @@ from crawler.scheduling.host_queue import (
     Assignment,
     HostQueue,
     PageAssignment,
+    ProbeAssignment,
     RobotsAssignment,
 )
 
@@ -53,6 +54,8 @@ class Scheduler:
         """Hosts whose workers have no room for them, the longest first."""
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
+        self._probes: deque[HostQueue] = deque()
+        """Hosts whose sessions are to be proven logged in before anything else is sent."""
         self._quarantine: list[deque[tuple[HostQueue, QueuedRequest]]] = [
             deque() for _ in range(workers)
         ]
@@ -137,6 +140,8 @@ class Scheduler:
 
     def take_ready(self, now: float) -> Iterator[Assignment]:
         """Yield every assignment whose turn it is; hosts may be refilled in between."""
+        while self._probes and (probe := self._next_probe(now)):
+            yield probe
         while not self._is_at_limit:
             assignment = any(self._quarantine) and self._next_isolated(now)
             assignment = assignment or self._next_in_turn(now)
@@ -149,10 +154,11 @@ class Scheduler:
 
         That is so if no host is listed, the workers are full, or the limit is reached.
         """
-        if self._is_at_limit or self._are_full():
-            return None
-        turns = self._ready or self._waiting
-        return turns[0][0] if turns else None
+        times = [host.clock.ready_at for host in self._probes]
+        if not self._is_at_limit and not self._are_full():
+            turns = self._ready or self._waiting
+            times += [turns[0][0]] if turns else []
+        return min(times, default=None)
 
     def has_work(self, without: Container[int]) -> bool:
         """Return True if a request may still go out of any host but those with these ids."""
@@ -165,6 +171,29 @@ class Scheduler:
     def _is_at_limit(self) -> bool:
         """True if the requests in flight are enough to reach ``max_pages``: no more are sent."""
         return self.remaining is not None and len(self.assigned) >= self.remaining
+
+    def request_probe(self, host: HostQueue) -> None:
+        """Send the probe page of the host's session next, unless it is on its way."""
+        if not (host.probing or host.suspended):
+            host.probing = True
+            self._probes.append(host)
+
+    def _next_probe(self, now: float) -> ProbeAssignment | None:
+        for _ in range(len(self._probes)):
+            host = self._probes.popleft()
+            worker = host.workers[0]
+            if host.suspended:
+                host.probing = False
+            elif host.clock.ready_at > now or worker in self._paused:
+                self._probes.append(host)
+            else:
+                before = (host.clock.ready_at, host.clock.granted)
+                host.clock.asked(now)
+                ready_at = host.clock.ready_at
+                probe = ProbeAssignment(next(self._ids), host, worker, before, ready_at)
+                self._assign(probe, now)
+                return probe
+        return None
 
     def _next_isolated(self, now: float) -> Assignment | None:
         for worker, quarantined in enumerate(self._quarantine):
@@ -259,6 +288,8 @@ class Scheduler:
             host.running -= 1
             if isinstance(assignment, RobotsAssignment):
                 host.asking_robots = False
+            if isinstance(assignment, ProbeAssignment):
+                host.probing = False
             self._schedule(host, now)
             if isinstance(assignment, PageAssignment) and assignment.isolated:
                 self._end_pause(worker)

@@ -103,10 +103,14 @@ class FetchCoordinator:
         return self._other.read()
 
     @contextmanager
-    def page(self) -> Iterator[FetchTurn]:
-        """Fetch and judge one page in the block; the next fetch depends on the result."""
+    def page(self, *, exclusive: bool = False) -> Iterator[FetchTurn]:
+        """Fetch and judge one page in the block; the next fetch depends on the result.
+
+        ``exclusive`` lets no other page be fetched beside it in any case.
+        """
         with ExitStack() as lock:
-            turn = FetchTurn(lock, exclusive=self._acquire(lock), changes=self._changes)
+            is_alone = self._acquire(lock, exclusive=exclusive)
+            turn = FetchTurn(lock, exclusive=is_alone, changes=self._changes)
             self._local.turn = turn
             try:
                 yield turn
@@ -114,12 +118,12 @@ class FetchCoordinator:
                 self._local.turn = None
                 self._record(turn)
 
-    def _acquire(self, lock: ExitStack) -> bool:
+    def _acquire(self, lock: ExitStack, *, exclusive: bool) -> bool:
         while True:
-            exclusive = self.in_series
-            lock.enter_context(self._pages.write() if exclusive else self._pages.read())
-            if exclusive or not self.in_series:
-                return exclusive
+            is_alone = exclusive or self.in_series
+            lock.enter_context(self._pages.write() if is_alone else self._pages.read())
+            if is_alone or not self.in_series:
+                return is_alone
             lock.close()  # a cookie has changed while this fetch waited
 
     def cookies_received(self, *, changed: bool) -> None:

@@ -1,40 +1,34 @@
-"""Login: keep a session logged in, and judge by each response whether it still is."""
+"""Login: call the spider's login, and see whether it has logged in."""
 
 from __future__ import annotations
 
 import inspect
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from enum import Enum, auto
-from http.client import HTTPException
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-import requests
-from msgspec.structs import replace
-from urllib3.exceptions import HTTPError
-
 from crawler import urls
-from crawler.errors import AccountError, FetchError, InputRequiredError, LoginError
-from crawler.http.redirects import is_redirect, leads_to
+from crawler.errors import AccountError, FetchError, InputRequiredError, LoginError, StatusError
 from crawler.parsing.response import Response
-from crawler.request import Request, unpacked
-from crawler.scope import Scope
-from crawler.session import login_page
+from crawler.request import Request
+from crawler.session.accounts import SessionKey
 from crawler.session.concurrency import FetchTurn
 from crawler.session.credentials import unset_variable
-from crawler.session.keys import SessionKey
+from crawler.session.login_progress import first_url
+from crawler.session.prober import NETWORK_ERRORS, Prober
 from crawler.session.session import Session
 from crawler.system_errors import out_of_handles, too_many_open_files
 from crawler.tracebacks import traceback_of
 
 log = logging.getLogger(__name__)
 
-
-MAX_FAILED_LOGINS = 1
-"""Logins in a row after which the very next page may come back as if logged out."""
+LONGEST_PAUSE = 120.0
+"""Seconds that a login waits at the most until it is tried again in the same run."""
 
 
 class LoginSpider(Protocol):
@@ -47,30 +41,6 @@ class LoginSpider(Protocol):
     def login(self, session: Session, *args: Any) -> None:
         """Log in through ``session``."""
 
-    def is_logged_out(self, response: Response) -> bool:
-        """Return True if ``response`` shows that the session has ended."""
-
-
-class AskAgain(Exception):  # noqa: N818 (it is no error)
-    """The response is not the page: ``request`` is to be sent in its place, later."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request.url)
-        self.request = request
-
-
-class Verdict(Enum):
-    """The meaning of a response for the login of its session."""
-
-    ACCEPTED = auto()
-    """A logged-in session gets this response."""
-    RETRY = auto()
-    """Says nothing: the request was sent before the last login, or with cookies since replaced."""
-    LOGGED_OUT = auto()
-    """The site has ended the session."""
-    FORBIDDEN = auto()
-    """The session is logged in, but its account may not see this page."""
-
 
 class Login:
     """Keeps the sessions of one spider logged in."""
@@ -78,102 +48,177 @@ class Login:
     def __init__(
         self,
         spider: LoginSpider,
-        scope: Scope,
+        prober: Prober,
         retries: int,
-        callback_lock: AbstractContextManager[Any],
         pages: Path | None = None,
         *,
-        has_own_check: bool = False,
         wall: Callable[[], float] = time.time,
+        wait: Callable[[FetchError, int], float | None] = lambda _error, _tries: None,
     ) -> None:
         """``pages`` is the folder where a page that shows a failed login is saved.
 
-        ``has_own_check`` says that the spider decides itself which pages are logged-out ones.
+        ``wait`` returns the seconds after which a login is tried again, from its error and the
+        number of earlier tries; None if it is not.
 
         ``wall`` is the clock of ``Request.asked``. It must not jump: times by it tell requests from
         before a login from those after it.
         """
         self._spider = spider
-        self._has_own_check = has_own_check
-        self._scope = scope
-        self._callback_lock = callback_lock
+        self.prober = prober
         self._pages = pages
         self._wall = wall
-        self.retries = retries
-        self.proven: set[str] = set()
-        """Keys of sessions that have logged in, or brought a page, in this process."""
+        self._wait = wait
+        self._retries = retries
 
     @contextmanager
-    def turn(self, session: Session, request: Request) -> Iterator[LoginTurn]:
-        """Fetch ``request`` while logged in, and pass the response to ``LoginTurn.judge``.
-
-        No login begins before the block ends: a response that comes during a login, or after it to
-        a request from before it, would bring cookies of an anonymous session. Raises LoginError
-        when the login fails, and AskAgain when ``request`` must not be sent as it is.
-        """
-        with self._logged_in(session) as fetch_turn:
-            turn = LoginTurn(self, session, request, fetch_turn)
-            turn.check_request()
-            yield turn
-
-    @contextmanager
-    def _logged_in(self, session: Session) -> Iterator[FetchTurn]:
+    def logged_in(self, session: Session, request: Request) -> Iterator[FetchTurn]:
+        """Hold the session logged in, and its fetches in their order, within the block."""
         while True:
-            self.ensure(session)
-            with session.turns.page() as turn:
+            self.ensure(session, request)
+            # A page at which the session has ended before is fetched with no other beside it.
+            alone = session.progress.ends_at(request) > 0
+            with session.turns.page(exclusive=alone) as turn:
                 if session.progress.logged_in_at is not None:
                     yield turn
                     return
 
-    def ensure(self, session: Session) -> None:
-        """Log in unless that has been done. Raises LoginError, also for each later request."""
+    def ensure(self, session: Session, request: Request | None = None) -> None:
+        """Log in unless that has been done. Raises LoginError, also for each later request.
+
+        ``request`` is the page that needs the login.
+        """
         if session.progress.logged_in_at is None:
             with session.turns.login():
                 if session.progress.logged_in_at is None:
-                    self._log_in(session)
+                    self._log_in(session, request)
 
-    def _log_in(self, session: Session) -> None:
-        """Try once. After a failure all requests of the session wait, and none tries again."""
+    def _log_in(self, session: Session, request: Request | None) -> None:
+        """Try to log in. After a failure all requests of the session wait, and none tries again."""
         progress = session.progress
         if progress.failure is None and progress.waiting:  # since an earlier run
             progress.mark_failed(f"login of {self._owner(session)} needs {progress.waiting}")
         if progress.failure is not None:
             raise progress.error()
-        progress.mark_started()
-        self._call(session)
-        page = progress.page
-        if page is not None and self.is_logged_out(page):
-            self.give_up(session, page, "it ended still logged out")
-        if page is not None and not self._has_own_check and login_page.asks_again(session, page):
-            self.give_up(session, page, "the page after it asks for the password again")
+        began = time.monotonic()
+        for tries in range(self._retries + 1):
+            trouble = self._call(session, request)
+            if trouble is None:
+                break
+            # A form that has expired is opened anew at once.
+            pause = 0.0 if trouble.cause == "http 419" else self._wait(trouble, tries)
+            if pause is None or tries == self._retries:
+                self.give_up(session, progress.page, str(trouble))
+            if pause > LONGEST_PAUSE:
+                self.give_up(session, progress.page, f"{trouble}, to be asked in {pause:.0f} s")
+            log.warning(
+                "%s: the login is tried again in %.1f s: %s",
+                session.key,
+                pause,
+                session.mask(str(trouble)),
+            )
+            time.sleep(pause)
         session.hide_credentials()
         session.throttle.wait()
-        progress.mark_logged_in(self._wall())
-        self.proven.add(session.key)
+        progress.mark_logged_in(
+            self._wall(), verified=self._is_proven_since(session, request, began)
+        )
         log.info("%s: logged in", session.key)
 
-    def _call(self, session: Session) -> None:
-        """Call the spider's ``login``. Raises LoginError for whatever it raises."""
+    def _is_proven_since(self, session: Session, request: Request | None, began: float) -> bool:
+        if request is None:
+            return False
+        return session.progress.evidence.probe(request.url).proven_at >= began
+
+    def _call(self, session: Session, request: Request | None) -> FetchError | None:
+        """Call the spider's ``login``. Return a passing trouble; raise LoginError for the rest."""
+        progress = session.progress
+        progress.mark_started(has_cookies=bool(list(session.cookies)))
         try:
-            with session.user_urls_allowed():
-                if len(inspect.signature(self._spider.login).parameters) > 1:
-                    self._spider.login(session, session.account)
-                else:
-                    self._spider.login(session)
+            self._call_spider(session)
         except InputRequiredError as error:
             question = " ".join(session.mask(error.question).split()) or "a person"
-            message = self._message(session, session.progress.page, f"needs {question}")
-            session.progress.mark_waiting(question, message)
-            raise session.progress.error() from error
-        except (AccountError, LoginError) as error:
-            self.give_up(session, session.progress.page, str(error))
+            message = self._message(session, progress.page, f"needs {question}")
+            progress.mark_waiting(question, message)
+            raise progress.error() from error
+        except AccountError as error:
+            self.give_up(session, progress.page, str(error))
         except Exception as error:
             session.hide_credentials()
             if out_of_handles(error):  # the login has not failed: there will be another try
                 raise too_many_open_files() from error
-            log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
-            reason = unset_variable(error) or f"{type(error).__name__}: {error}"
-            self.give_up(session, session.progress.page, reason)
+            return self._handle_error(session, request, error)
+        return self._check_result(session, request)
+
+    def _call_spider(self, session: Session) -> None:
+        with session.user_urls_allowed():
+            if len(inspect.signature(self._spider.login).parameters) > 1:
+                self._spider.login(session, session.account)
+            else:
+                self._spider.login(session)
+
+    def _handle_error(
+        self, session: Session, request: Request | None, error: Exception
+    ) -> FetchError | None:
+        """Return passing trouble, or None if the session turns out to be logged in."""
+        if (trouble := _trouble_of(session.progress.page)) is not None:
+            return trouble
+        if isinstance(error, FetchError):
+            return error
+        if isinstance(error, NETWORK_ERRORS):
+            message = f"{type(error).__name__}: {error}"
+            return FetchError("connection", message, retryable=True)
+        page = session.progress.page  # before the probe takes its place
+        if request is not None and self.prober.sees_member(session, request, is_likely=bool(page)):
+            log.info("%s: was logged in already (%s)", session.key, session.mask(str(error)))
+            return None
+        if isinstance(error, LoginError):
+            self.give_up(session, page, str(error))
+        if session.progress.began_with_cookies and not session.progress.retried_as_stranger:
+            # The site may have seen a session that is neither logged in nor anonymous.
+            session.progress.retried_as_stranger = True
+            session.cookies.clear()
+            return self._call(session, request)
+        log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
+        reason = unset_variable(error) or f"{type(error).__name__}: {error}"
+        raise self.give_up(session, page, reason)
+
+    def _check_result(self, session: Session, request: Request | None) -> FetchError | None:
+        """Check that ``login`` has logged in, if a page can show it. Raises LoginError if not."""
+        progress, prober = session.progress, self.prober
+        page = progress.page
+        if (trouble := _trouble_of(page)) is not None:
+            return trouble
+        is_out = page is not None and self._looks_logged_out(session, page)
+        url = None if request is None else first_url(request)
+        is_member = None
+        if url is not None and prober.is_known(session, url):
+            is_member = prober.look(session, url)
+        elif is_out and request is not None:
+            is_member = prober.try_page(session, request)
+        if is_member or (is_member is None and not is_out):
+            return None
+        if not is_out:
+            reason = prober.describe_stranger(session, url or "")
+        elif self.prober.has_own_check:
+            reason = "it ended still logged out"
+        else:
+            reason = "the page after it asks for the password again"
+        raise self.give_up(session, page, reason)
+
+    def _looks_logged_out(self, session: Session, page: Response) -> bool:
+        """Return True if the last page of a login has its form again, or is a stranger's."""
+        if self.prober.has_own_check:
+            return self.prober.is_logged_out(page)
+        return session.progress.evidence.has_login_form(page) or asks_again(session, page)
+
+    def probe(self, session: Session, request: Request) -> None:
+        """Look at the probe page; if it is a stranger's, the next page of the session logs in."""
+        with self.logged_in(session, request) as turn:
+            if session.turns.finish_others(turn) or not self.prober.is_known(session, request.url):
+                return
+            if self.prober.look(session, request.url) is False:
+                log.info("%s: logged out (%s)", session.key, urls.redacted(request.url))
+                session.progress.mark_ended()
 
     def give_up(self, session: Session, page: Response | None, reason: str) -> NoReturn:
         """Try no more logins in this process. Raises LoginError."""
@@ -182,149 +227,58 @@ class Login:
 
     def _message(self, session: Session, page: Response | None, verdict: str) -> str:
         """Say whose login it is, how it ended, and at which page, which is saved."""
-        facts = [] if page is None else login_page.facts(page)
+        details = [] if page is None else facts(page)
         if page is not None and self._pages is not None:
-            facts += login_page.save(session, page, self._pages)
-        details = f" ({', '.join(facts)})" if facts else ""
-        return session.mask(f"login of {self._owner(session)} {verdict.rstrip('.')}{details}")
+            details += save(session, page, self._pages)
+        where = f" ({', '.join(details)})" if details else ""
+        return session.mask(f"login of {self._owner(session)} {verdict.rstrip('.')}{where}")
 
     def _owner(self, session: Session) -> str:
         account = SessionKey.parse(session.key).account
         return f"{self._spider.name} as {account}" if account else self._spider.name
 
-    # For LoginTurn
 
-    def is_logged_out(self, response: Response) -> bool:
-        """Ask the spider whether ``response`` shows that the session has ended."""
-        with self._callback_lock:
-            return self._spider.is_logged_out(response)
-
-    def wants_to_see(self, url: str) -> bool:
-        """Return True if the spider judges the login page at ``url`` itself.
-
-        By default, a redirect to such a page is enough, and the page need not be opened.
-        """
-        return self._has_own_check and self._scope.allows(url)
-
-
-class LoginTurn:
-    """One fetch by a session that is logged in."""
-
-    def __init__(self, login: Login, session: Session, request: Request, turn: FetchTurn) -> None:
-        self._login = login
-        self._session = session
-        self._progress = session.progress
-        self._request = request
-        self._turn = turn
-
-    def check_request(self) -> None:
-        """Raises AskAgain for redirects that began before the last login.
-
-        They say nothing. Where they lead, to the login as a rule, a session that has logged in
-        since might be lost again.
-        """
-        if self._request.history and not self._progress.is_current(self._request):
-            raise AskAgain(self._retry(self._request.tries))
-
-    def judge(self, response: Response) -> None:
-        """Return if ``response`` is what a logged-in session gets.
-
-        Raises AskAgain when it is not, and the session will log in before the request is sent
-        again, unless it has done so since; LoginError when logging in changes nothing; FetchError
-        when it helps other pages but not this one.
-        """
-        self._apply(self._verdict(response), response)
-
-    def _verdict(self, response: Response) -> Verdict:
-        target = _redirect_target(response)
-        if target is None:
-            self._turn.logged_out = self._login.is_logged_out(response)
-        else:
-            self._turn.logged_out = self._progress.is_login_page(target)
-        if not self._turn.logged_out and response.status not in (401, 403):
-            return Verdict.ACCEPTED
-        # A request sent beside this one may have changed the cookie, or led to a login.
-        is_late = self._session.turns.finish_others(self._turn)
-        if is_late or not self._progress.is_current(self._request):
-            return Verdict.RETRY
-        if not self._turn.logged_out or (target and self._login.wants_to_see(target)):
-            return Verdict.ACCEPTED
-        if self._progress.probe.saw_end_at(self._request) and self._probe_succeeds():
-            return Verdict.FORBIDDEN
-        return Verdict.LOGGED_OUT
-
-    def _apply(self, verdict: Verdict, response: Response) -> None:
-        """Change the session's progress by ``verdict``, and raise what follows from it."""
-        session, request = self._session, self._request
-        match verdict:
-            case Verdict.ACCEPTED:
-                if not self._turn.logged_out and not is_redirect(response.status, response.headers):
-                    self._turn.accepted = True
-                    self._login.proven.add(session.key)
-                    # The probe goes out with the session's credentials, so to its origins only.
-                    origins = session.credentials
-                    may_probe = not origins.visited or origins.allow(request.url)
-                    self._progress.mark_verified(request, response, may_probe=may_probe)
-            case Verdict.RETRY:
-                raise AskAgain(self._retry(request.tries))
-            case Verdict.FORBIDDEN:
-                self._progress.mark_forbidden(response.status)
-                if response.status not in (401, 403):  # a page of the login: not for a callback
-                    raise self._unhelped()
-            case Verdict.LOGGED_OUT:
-                self._log_out(response)
-
-    def _log_out(self, response: Response) -> NoReturn:
-        # A response to cookies from the store is no try: newer ones may have been lost with a
-        # process that was killed.
-        tries = self._request.tries + (self._session.key in self._login.proven)
-        if self._progress.mark_logged_out(self._request):
-            log.info("%s: logged out (%s)", self._session.key, urls.redacted(response.url))
-        elif tries > self._login.retries:
-            reason = "pages still come back as if logged out"
-            self._login.give_up(self._session, response, reason)
-        if self._progress.failed_logins > MAX_FAILED_LOGINS:
-            reason = "the pages after it came back as if logged out"
-            self._login.give_up(self._session, response, reason)
-        raise AskAgain(self._retry(tries))
-
-    def _probe_succeeds(self) -> bool:
-        """Fetch the probe page, while nothing else is fetched; return True if it comes."""
-        session, url = self._session, self._progress.probe.url
-        if not url:
-            return False
-        session.throttle.wait()  # counts from now on: the page in question was just asked for
-        try:
-            page = session.open(url)
-        except (FetchError, requests.RequestException, HTTPError, HTTPException, OSError):
-            return False
-        finally:
-            session.throttle.wait()
-        return page.status < 400 and not self._login.is_logged_out(page)
-
-    def _retry(self, tries: int) -> Request:
-        """Return the request to send later, from the first hop. Raises FetchError if none."""
-        request = self._request
-        if not request.replay:
-            raise FetchError(
-                "logged out",
-                f"{urls.redacted(request.url)}: the session had ended when it was sent, and it is "
-                "not sent again (replay=False)",
-            )
-        if tries > self._login.retries:
-            raise self._unhelped()
-        if request.first is not None:
-            return replace(unpacked(request.first), tries=tries)
-        url = request.history[0].url if request.history else request.url
-        return replace(request, url=url, history=[], tries=tries)
-
-    def _unhelped(self) -> FetchError:
-        url = urls.redacted(self._request.url)
-        return FetchError("logged out", f"{url}: logging in again does not help this page")
-
-
-def _redirect_target(response: Response) -> str | None:
-    """Return the URL of a redirect, empty if it leads nowhere; None if it is no redirect."""
-    if not is_redirect(response.status, response.headers):
+def _trouble_of(page: Response | None) -> StatusError | None:
+    """Return what the last page of a login says if it says nothing of the login."""
+    if page is None or (page.status < 500 and page.status not in {419, 429}):
         return None
-    return leads_to(response.url, response.headers["location"]) or ""
+    return StatusError(
+        page.status, f"{urls.redacted(page.url)}: the server answered {page.status}", page
+    )
+
+
+def asks_again(session: Session, page: Response) -> bool:
+    """Return True if ``page`` is the login's form once more, as after a wrong password.
+
+    That is a form with a password field, either at a login page or in direct response to the form.
+    After a login that works, sites redirect to another page.
+    """
+    is_direct = page.request.method == "POST" and not page.history
+    if not page.is_html or not (is_direct or session.progress.evidence.is_login_page(page.url)):
+        return False
+    return bool(page.xpath("//form//input[@type='password']"))
+
+
+def facts(page: Response) -> list[str]:
+    """Describe a page by its address, status and title."""
+    title = " ".join((page.css("title::text").get() or "").split()) if page.is_html else ""
+    address = [f"at {urls.redacted(page.url)}", f"status {page.status}"]
+    return [*address, f"{title!r}"] if title else address
+
+
+def save(session: Session, page: Response, folder: Path) -> list[str]:
+    """Save the page, with secrets masked; return where, for a message."""
+    path = folder / f"login-{re.sub(r'[^A-Za-z0-9_.-]', '_', session.key)}.html"
+    body = session.mask.page(page.body)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with open(path, "wb", opener=_private) as file:
+            file.write(body)
+    except OSError as error:
+        log.warning("cannot save %s: %s", path, error)
+        return []
+    return [f"saved as {path}"]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-
 from crawler.errors import InputRequiredError, LoginError
 from crawler.parsing.response import Response
 from crawler.records import LoginState
 from crawler.request import Request
+from crawler.session.evidence import Evidence, Marks
 
 MAX_ENDS = 10_000
 """Pages at which a session has ended that are remembered."""
+DOUBTS_IN_ROW = 5
+"""Doubtful responses in a row after which the next one is cleared up at once."""
+ENDS_AT_A_PAGE = 5
+"""Times that a session has ended at a page, after which the page is given up."""
 
 
 class LoginProgress:
@@ -20,8 +23,7 @@ class LoginProgress:
     state       as the attributes say it
     ==========  ============================================================
     logged out  ``logged_in_at`` is None
-    unverified  ``logged_in_at`` is set, ``verified`` is False: no page since
-    verified    ``logged_in_at`` is set, ``verified`` is True
+    logged in   ``logged_in_at`` is set
     failed      ``failure`` is set, for the rest of the process: no login is
                 tried any more
     ==========  ============================================================
@@ -29,26 +31,20 @@ class LoginProgress:
     ==========  =================================================  ===========
     state       event                                              next state
     ==========  =================================================  ===========
-    logged out  ``mark_logged_in``: ``login`` has returned         unverified
+    logged out  ``mark_logged_in``: ``login`` has returned, and    logged in
+                the probe page, if known, is a member's
     logged out  ``mark_waiting``: ``login`` needs an answer        failed
-    unverified  ``mark_verified``: a page has come                 verified
-    unverified  ``mark_logged_out`` by a page's first try: a       logged out
-                login has failed in effect
-    unverified  ``mark_logged_out`` by a page's later try: other   unverified
-                pages will show whether the login works
-    verified    ``mark_logged_out``                                logged out
-    logged in   ``mark_forbidden``: a new login does not bring     verified or
-                a page back, but the probe page still comes        unchanged
-    any         ``mark_failed``: ``login`` raised, or too many     failed
-                logins have had no effect
+    logged in   ``mark_proven``: a response that only members get  logged in
+    logged in   ``mark_cleared``: a doubtful response came, and    logged in
+                then the probe page as members get it
+    logged in   ``mark_logged_out``: a doubtful response came,     logged out
+                and then the probe page as strangers get it
+    any         ``mark_failed``: ``login`` has failed              failed
     ==========  =================================================  ===========
-
-    A 403 counts as logged out until a page answered so has been accepted after a new login, or was
-    found to be forbidden. From then on (``treats_403_as_logout`` is False) only the third 403 in a
-    row counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks | None = None) -> None:
+        self.evidence = Evidence(marks)
         self.logged_in_at: float | None = None
         """Time of the last login, wall clock; None while logged out."""
         self.verified = True
@@ -61,12 +57,16 @@ class LoginProgress:
         """The question that a login has asked and that is not answered yet."""
         self.page: Response | None = None
         """The page that ``login`` has opened last."""
-        self.login_pages: set[str] = set()
-        """URLs, without query, of the pages whose forms ``login`` has submitted."""
-        self.probe = ProbePage()
-        self.treats_403_as_logout = True
-        self._403_in_row = 0
-        self._lock = threading.Lock()
+        self.began_with_cookies = False
+        """The session had cookies when ``login`` was called."""
+        self.retried_as_stranger = False
+        """``login`` was called once more without cookies."""
+        self.asked_again: set[str] = set()
+        """Pages asked once more because the probe renewed the session on its way."""
+        self._pages_since_login = 0
+        self._cleared: set[str] = set()
+        self._doubts = 0
+        self._ends: dict[str, int] = {}
 
     # Events
 
@@ -77,17 +77,22 @@ class LoginProgress:
         until that time every request would seem to be sent before the login.
         """
         self.logged_in_at = None if login.at is None else min(login.at, now)
-        self.login_pages = set(login.pages)
+        self.evidence.restore(login.evidence)
+        self.evidence.login_pages = set(login.pages)
         self.waiting = login.waiting
 
-    def mark_started(self) -> None:
+    def mark_started(self, *, has_cookies: bool) -> None:
         """``login`` is about to be called: no page has been opened."""
         self.page = None
+        self.began_with_cookies = has_cookies
 
-    def mark_logged_in(self, at: float) -> None:
-        """``login`` has returned, at wall-clock time ``at``."""
-        self.verified = False
+    def mark_logged_in(self, at: float, *, verified: bool = False) -> None:
+        """``login`` has returned, at wall-clock time ``at``; ``verified`` by the probe page."""
+        self.verified = verified
         self.logged_in_at = at
+        self.retried_as_stranger = False
+        self._pages_since_login = 0
+        self._doubts = 0
 
     def mark_waiting(self, question: str, message: str) -> None:
         """``login`` needs an answer to ``question``."""
@@ -98,41 +103,39 @@ class LoginProgress:
         """No login will be tried any more."""
         self.failure = message
 
-    def mark_verified(self, request: Request, response: Response, *, may_probe: bool) -> None:
-        """A page has come. ``may_probe`` says whether it may become the probe page."""
-        with self._lock:
-            self.failed_logins = 0
-            self.verified = True
-            if may_probe:
-                self.probe.saw_page(request, response)
-            if response.status != 403:
-                self._403_in_row = 0
-                return
-            self._403_in_row += 1
-            if request.tries:
-                self.treats_403_as_logout = False
+    def mark_proven(self, url: str, sent_at: float) -> None:
+        """A request to ``url``, sent at ``sent_at``, has brought a page that only members get."""
+        probe = self.evidence.probe(url)
+        probe.proven_at = max(probe.proven_at, sent_at)
+        self._doubts = 0
 
-    def mark_logged_out(self, request: Request) -> bool:
-        """The response to ``request`` shows that the session has ended. Return False if not.
+    def mark_accepted(self, request: Request) -> None:
+        """A page has come, of which nothing says that it is a stranger's."""
+        self.failed_logins = 0
+        self.verified = True
+        self._pages_since_login += 1
+        self._ends.pop(first_url(request), None)
 
-        Where ``request`` is a retry and no other page has come since the login either, the login
-        may have failed in effect, or only this page may be closed: nothing changes.
-        """
-        if request.tries and not self.verified:
-            return False
+    def mark_doubtful(self) -> None:
+        """A doubtful response has come, which a later proof will settle."""
+        self._doubts += 1
+
+    def mark_cleared(self, kind: str) -> None:
+        """A response of a doubtful ``kind`` came to a session that is logged in."""
+        self._cleared.add(kind)
+        self._doubts = 0
+
+    def mark_logged_out(self, request: Request) -> None:
+        """The session has ended before the response to ``request`` came."""
         self.logged_in_at = None
         self.failed_logins += not self.verified
-        self.probe.saw_end(request)
-        return True
+        if len(self._ends) < MAX_ENDS or first_url(request) in self._ends:
+            url = first_url(request)
+            self._ends[url] = self._ends.get(url, 0) + 1
 
-    def mark_forbidden(self, status: int) -> None:
-        """The account gets no more than a response of ``status`` for a page, and others come."""
-        with self._lock:
-            if status == 403:
-                self.treats_403_as_logout = False
-            if self.probe.is_sure:  # else the login may have failed in effect all the same
-                self.verified = True
-                self.failed_logins = 0
+    def mark_ended(self) -> None:
+        """The probe page has come as to a stranger, whatever page it was that ended the session."""
+        self.logged_in_at = None
 
     def forget(self) -> None:
         """Return to logged out, whatever an earlier run has come to."""
@@ -149,61 +152,35 @@ class LoginProgress:
         """Return False if ``request``, or a hop on its way, was sent before the last login."""
         return self.logged_in_at is not None and self.logged_in_at <= request.asked
 
-    def add_login_page(self, url: str) -> None:
-        """Remember that a form of the login is at ``url``."""
-        self.login_pages.add(_without_query(url))
+    def may_wait(self, kind: str) -> bool:
+        """Return True if doubt of this ``kind`` need not be cleared up at once.
 
-    def is_login_page(self, url: str) -> bool:
-        """Return True if a form of the login is at ``url``, whatever its query."""
-        return _without_query(url) in self.login_pages
+        It turned out to be unfounded before, and there has not been much of it in a row.
+        """
+        return kind in self._cleared and self._doubts < DOUBTS_IN_ROW
 
-    def looks_logged_out(self, response: Response) -> bool:
-        """Return True for a redirect to a login page, for 401, and for a 403 that counts so."""
-        if response.status == 401:
-            return True
-        if response.status == 403:
-            return self._403_in_row == (0 if self.treats_403_as_logout else 2)
-        return bool(response.history) and self.is_login_page(response.url)
+    def was_cleared(self, kind: str) -> bool:
+        """Return True if a response of this doubtful ``kind`` has come to a logged-in session."""
+        return kind in self._cleared
 
+    def ends_at(self, request: Request) -> int:
+        """Return how often the session has ended at a page that has not come since."""
+        return self._ends.get(first_url(request), 0)
 
-class ProbePage:
-    """A page that has come before, to tell a login that has no effect from a forbidden page.
+    def is_ended_by(self, request: Request) -> bool:
+        """Return True if ``request`` seems to be what ends the session.
 
-    A site may refuse a page to an account that may see all others, with the same response as to an
-    anonymous visitor. When a new login does not bring the page back, the login fetches ``url`` to
-    see whether other pages still come. ``url`` is empty while none is known; ``is_sure`` says that
-    anonymous visitors do not get it, as a login has brought it back.
-    """
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.is_sure = False
-        self._ends: set[str] = set()
-
-    def saw_end(self, request: Request) -> None:
-        """The response to ``request`` has shown that the session ended."""
-        if len(self._ends) < MAX_ENDS:
-            self._ends.add(_first_url(request))
-
-    def saw_end_at(self, request: Request) -> bool:
-        """Return True if the session ended at ``request``, whose page has not come since."""
-        return _first_url(request) in self._ends
-
-    def saw_page(self, request: Request, response: Response) -> None:
-        """A page has come: take it as the probe page if it is a better one."""
-        is_sure = _first_url(request) in self._ends
-        self._ends.discard(_first_url(request))
-        if (is_sure or not self.is_sure) and _is_harmless(request) and response.status < 300:
-            self.url, self.is_sure = request.url, is_sure
+        The session has ended at it twice before, and now at once after a login, or again and again.
+        """
+        ends = self.ends_at(request)
+        return ends >= ENDS_AT_A_PAGE or (ends >= 2 and not self._pages_since_login)
 
 
-def _first_url(request: Request) -> str:
+def first_url(request: Request) -> str:
+    """Return the URL that a chain of redirects began with."""
     return request.history[0].url if request.history else request.url
 
 
-def _is_harmless(request: Request) -> bool:
+def is_harmless(request: Request) -> bool:
+    """Return True for a plain GET that may be asked again, as the probe page is."""
     return request.is_plain and request.replay and not request.history
-
-
-def _without_query(url: str) -> str:
-    return url.partition("#")[0].partition("?")[0]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -18,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from crawler import urls
-from crawler.errors import FetchError, SpiderError
+from crawler.errors import FetchError, InputRequiredError, SpiderError
 from crawler.http.adapter import PoolAdapter
 from crawler.http.body import read_body
 from crawler.http.deadline import FetchContext, Watchdog, of_thread, on_thread
@@ -26,16 +26,25 @@ from crawler.http.http1 import RawResponse
 from crawler.http.redirects import is_credential
 from crawler.http.transport import Transport
 from crawler.messages import SessionChange, SessionUpdate
+from crawler.parsing import login_marks
 from crawler.parsing.forms import Form
 from crawler.parsing.response import Response
-from crawler.records import LoginState
+from crawler.records import LoginState, SiteEvidence
 from crawler.request import Hop, Request
 from crawler.session.accounts import Account
 from crawler.session.concurrency import FetchCoordinator
+from crawler.session.evidence import Marks
 from crawler.session.login_progress import LoginProgress
 from crawler.session.masking import Mask
-from crawler.session.prompts import Prompt, no_prompt
 from crawler.settings import Settings
+
+Prompt = Callable[[str, bool], str]
+"""A function that answers a question; the second argument says whether to hide the answer."""
+
+
+def no_prompt(question: str, hidden: bool) -> NoReturn:
+    """Raise InputRequiredError: there is no terminal."""
+    raise InputRequiredError(question)
 
 
 class Throttle:
@@ -82,8 +91,12 @@ class Session(Transport):
         watchdog: Watchdog | None = None,
         prompt: Prompt = no_prompt,
         wall: Callable[[], float] = time.time,
+        marks: Marks | None = None,
     ) -> None:
-        """``prompt`` answers what ``ask`` asks; cookies expire by the clock ``wall``."""
+        """``prompt`` answers what ``ask`` asks; cookies expire by the clock ``wall``.
+
+        ``marks`` are what the spider declares about logged-in and logged-out pages.
+        """
         super().__init__(wall=wall)
         self.key = key
         self.headers["User-Agent"] = settings.user_agent
@@ -91,7 +104,7 @@ class Session(Transport):
         self.account: Account | None = None
         self.state: dict[str, Any] = {}
         self.mask = mask or Mask()
-        self.progress = LoginProgress()
+        self.progress = LoginProgress(marks)
         self.throttle = Throttle(settings.delay)
         self.turns = FetchCoordinator()
         self.max_redirects = settings.max_redirects
@@ -130,9 +143,8 @@ class Session(Transport):
                 f"{form} on {urls.redacted(form.page)} would send a password unencrypted, to "
                 f"{urls.redacted(request.url)}: if that is right, send it with session.post"
             )
-        if self.progress.page is not None:
-            self.progress.add_login_page(self.progress.page.url)
         if self._is_users_thread():
+            self._remember_login_form(form, dict(pairs))
             self.credentials.follow(form.page, request.url)
         try:
             return self._visit(
@@ -147,6 +159,12 @@ class Session(Transport):
             page = urls.redacted(form.page)
             message = f"{form} on {page} is not sent, as it leads to a private address: {error}"
             raise FetchError(error.cause, message, retryable=False) from error
+
+    def _remember_login_form(self, form: Form, values: Mapping[str, Any]) -> None:
+        evidence = self.progress.evidence
+        evidence.add_login_form(form.element, form.page)
+        if form.password_names:  # else what is typed may be a code
+            evidence.name = login_marks.name_typed(form.element, values) or evidence.name
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to ``question`` on the terminal of ``crawl login``.
@@ -184,6 +202,8 @@ class Session(Transport):
         target = urls.normalise(str(url)) or ""
         if target and self._is_users_thread():
             self.credentials.visit(target)
+            if str(method).upper() == "POST":  # sites redirect to where their form is sent to
+                self.progress.evidence.add_login_page(target)
             adapter = self.get_adapter(target)
             if isinstance(adapter, PoolAdapter):
                 adapter.addresses.permit(target)
@@ -312,7 +332,7 @@ class Session(Transport):
         return SessionChange(self.key, cookies, login if changed else None)
 
     def _login_state(self) -> LoginState:
-        plain = self._plain_headers
+        plain, evidence = self._plain_headers, self.progress.evidence
         headers = {
             name: value for name, value in self._text_headers().items() if plain.get(name) != value
         }
@@ -320,9 +340,10 @@ class Session(Transport):
             self.progress.logged_in_at,
             headers,
             copy.deepcopy(self.state),
-            tuple(sorted(self.progress.login_pages)),
+            tuple(sorted(self.progress.evidence.login_pages)),
             self.credentials.visited,
-            waiting=self.progress.waiting,
+            self.progress.waiting,
+            evidence.record() if evidence.probes or evidence.login_forms else SiteEvidence(),
         )
 
     def _text_headers(self) -> dict[str, str]:

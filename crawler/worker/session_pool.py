@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from crawler.http.adapter import PoolAdapter
-from crawler.session.accounts import Account
-from crawler.session.keys import SessionKey
+from crawler.session.accounts import Account, SessionKey
 from crawler.session.session import Session
 from crawler.spider import Spider
 from crawler.tracebacks import traceback_of
 
 log = logging.getLogger(__name__)
+
+STRANGER = "stranger"
+"""The key of a session that never logs in. It is not stored."""
 
 
 class SessionPool:
@@ -55,9 +58,24 @@ class SessionPool:
         if not self._hosts[key]:
             del self._hosts[key]
             session = self._sessions.pop(key, None)
-            for adapter in () if session is None else session.adapters.values():
-                if adapter is not self._shared:  # the spider's own
-                    adapter.close()
+            if session is not None:
+                self._close_own_adapters(session)
+
+    @contextmanager
+    def stranger(self, account: Account | None) -> Iterator[Session]:
+        """Hold a session that does not log in, set up as that of ``account`` is."""
+        session = self._new(STRANGER)
+        session.account = account
+        prepare(self._spider, session)
+        try:
+            yield session
+        finally:
+            self._close_own_adapters(session)
+
+    def _close_own_adapters(self, session: Session) -> None:
+        for adapter in session.adapters.values():
+            if adapter is not self._shared:  # the spider's own
+                adapter.close()
 
     def close(self) -> None:
         """Close all connections."""

@@ -24,11 +24,14 @@ from crawler.http.redirects import is_redirect, is_same_when_direct, redirected
 from crawler.messages import (
     Denied,
     Done,
+    Doubt,
     Failed,
     FetchStats,
     LoginFailed,
     Outcome,
     Output,
+    Probed,
+    Proof,
     Redirected,
     Result,
     Retry,
@@ -47,8 +50,12 @@ from crawler.request import Request, unpacked
 from crawler.scheduling.retry import RESOURCE_WAIT, RetryPolicy
 from crawler.scope import Scope
 from crawler.session.accounts import Account
-from crawler.session.login import AskAgain, Login
+from crawler.session.evidence import Marks
+from crawler.session.login import Login
+from crawler.session.login_progress import first_url
+from crawler.session.login_turn import AskAgain, LoginTurn, from_first_hop
 from crawler.session.masking import Mask
+from crawler.session.prober import Prober
 from crawler.session.session import Session
 from crawler.settings import Settings
 from crawler.spider import Failure, Spider, has_own_logout_check
@@ -119,14 +126,14 @@ class Worker:
         self.callbacks = CallbackLock(settings.callback_timeout)
         self._login: Login | None = None
         if spider.logs_in():
-            self._login = Login(
+            prober = Prober(
                 spider,
-                scope,
-                settings.retries,
                 self.callbacks,
-                pages,
                 has_own_check=has_own_logout_check(spider),
-                wall=self._wall,
+                stranger=self._sessions.stranger,
+            )
+            self._login = Login(
+                spider, prober, settings.retries, pages, wall=self._wall, wait=self._login_wait
             )
 
     def learn(self, feed: TaskBatch) -> None:
@@ -154,8 +161,18 @@ class Worker:
 
     def _new_session(self, key: str) -> Session:
         return Session(
-            key, self._settings, self._adapter, self._mask, self._watchdog, wall=self._wall
+            key,
+            self._settings,
+            self._adapter,
+            self._mask,
+            self._watchdog,
+            wall=self._wall,
+            marks=Marks(self._spider.member_mark, self._spider.logged_out_text),
         )
+
+    def _login_wait(self, error: FetchError, tries: int) -> float | None:
+        """Return the seconds until a login is tried again, as a page would be."""
+        return self._retry.wait(error, Request("http://login.invalid/", tries=tries))
 
     def close(self) -> None:
         """Close connections and the watchdogs."""
@@ -169,19 +186,24 @@ class Worker:
         """Return the outcome of ``task``. Never raises: an error is an outcome too."""
         host, request, fetch = self._hosts[task.host], unpacked(task.request), FetchStats()
         session = self._sessions.get(host.session)
+        turn = None
         result: Result
         try:
             if task.sent:
                 raise may_have_been_sent(request, "the crawl or a worker was killed")
             if why := self._sessions.unprepared.get(host.session):
                 raise LoginError(why)
-            if not task.robots and self._denies(request):
+            if not (task.robots or task.probe) and self._denies(request):
                 result = Denied()
             elif task.robots:
                 result = self._fetch_robots(request, session, fetch)
+            elif task.probe:
+                result = self._fetch_probe(request, session, fetch)
             else:
                 host.check(request.url)
-                response = self._fetch(request, session, fetch)
+                if self._login is not None:
+                    turn = LoginTurn(self._login, self._scope, session, request)
+                response = self._fetch(request, session, fetch, turn)
                 if is_redirect(response.status, response.headers):
                     result = self._redirect(request, response, session)
                 elif response.status >= 400 and response.status not in self._settings.accept_status:
@@ -192,23 +214,46 @@ class Worker:
             result = _ask_again(request, again.request)
         except Exception as error:
             result = self._fail(task, request, fetch, error)
+        doubt = None if turn is None else self._doubt(request, turn, result)
         _set_account(result, host.account)
-        return Outcome(task.id, result, fetch)
+        return Outcome(task.id, result, fetch, doubt=doubt)
 
     def attach_session_changes(self, task: Task, outcome: Outcome) -> None:
         """Add the changes to the task's session, by this task or by another thread's."""
-        change = self._sessions.get(self._hosts[task.host].session).pop_changes()
+        session = self._sessions.get(self._hosts[task.host].session)
+        change = session.pop_changes()
         if change is not None:
             outcome.sessions = [change]
+        if self._login is not None:
+            progress = session.progress
+            probe = progress.evidence.probe(self._hosts[task.host].origin)
+            outcome.proof = Proof(progress.logged_in_at, probe.proven_at)
 
-    def _fetch(self, request: Request, session: Session, fetch: FetchStats) -> Response:
+    def _fetch(
+        self, request: Request, session: Session, fetch: FetchStats, turn: LoginTurn | None
+    ) -> Response:
         """Send the request while its session is logged in. Raises AskAgain if it was not."""
-        if self._login is None:
+        if turn is None:
             return self._send(request, session, fetch)
-        with self._login.turn(session, request) as turn:
+        with turn:
             response = self._send(request, session, fetch)
             turn.judge(response)
         return response
+
+    def _doubt(self, request: Request, turn: LoginTurn, result: Result) -> Doubt | None:
+        """Say what the result depends on if the response may be for an anonymous session."""
+        if not turn.is_unproven or isinstance(result, (Retry, Starved, LoginFailed)):
+            return None
+        self._collector.forget()  # if the session had ended, this output is dropped
+        again = _ask_again(request, turn.again())
+        return Doubt(turn.logged_in_at, turn.judged_at, again)
+
+    def _fetch_probe(self, request: Request, session: Session, fetch: FetchStats) -> Probed:
+        """Look at the session's probe page, and log out if it is a stranger's."""
+        assert self._login is not None
+        fetch.started = time.monotonic()
+        self._login.probe(session, request)
+        return Probed()
 
     def _send(self, request: Request, session: Session, fetch: FetchStats) -> Response:
         request.asked = request.asked if request.history else self._wall()
@@ -236,8 +281,9 @@ class Worker:
             self._safety.check_redirect(request, target)
         new_request = encoded(target)
         # A page of the login may be known, but what leads there may have to be asked once more.
-        is_login = session.progress.is_login_page(target.url)
-        new_request.dont_filter = is_login or not is_same_when_direct(target)
+        is_login = session.progress.evidence.is_login_page(target.url)
+        is_back = target.url == first_url(target)
+        new_request.dont_filter = is_login or is_back or not is_same_when_direct(target)
         return Redirected(new_request)
 
     def _denies(self, request: Request) -> bool:
@@ -252,6 +298,8 @@ class Worker:
             result = callback(response, **(request.cb_kwargs or {}))
             output = self._collector.collect(result, request, response)
             if not (request.history and is_same_when_direct(request)):
+                return Done(output)
+            if first_url(request) == request.url:  # back where the redirects began
                 return Done(output)
             self._collector.forget()  # if the final page is known, this output is dropped
             return Done(output, encoded(request))
@@ -302,7 +350,10 @@ class Worker:
         if wait is not None:
             log.info("%s; next try in %.1f s", error, wait)
             first_tried = request.first_tried or request.asked
-            later = replace(request, tries=request.tries + 1, first_tried=first_tried)
+            # A hop may be good only once, so the chain begins anew where its host allows it.
+            first = from_first_hop(request) if request.replay else request
+            again = first if urls.same_origin(first.url, request.url) else request
+            later = replace(again, tries=request.tries + 1, first_tried=first_tried)
             return Retry(encode(later), wait)
         return self._give_up(request, fetch, error)
 

@@ -234,6 +234,9 @@ def test_sent_while_logged_out_is_not_sent_again(tmp_path: Path, site: Site) -> 
 
     a_shop(site)
     site.pages["/login"] = "x"
+    # Once it is bought, the session is over; a login does not change that.
+    page = Reply("<a href=/1>x</a><form action=/buy></form>")
+    site.pages["/"] = lambda visit: Reply("", 401) if posts(site) else page
     site.pages["/buy"] = Reply("", 401)
     run_job(Member, tmp_path, site.url + "/")
     assert posts(site) == 1

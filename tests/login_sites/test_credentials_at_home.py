@@ -195,7 +195,7 @@ def test_a_referer_has_no_password_and_across_origins_no_path(
     away.pages |= {"/b": "b"}
     seed = site.url.replace("//", f"//ada:{SECRET}@") + "/?token=t-0815"
     run_job(Referring, tmp_path, seed, arguments={"home": site.url}, allow_private=True)
-    (visit,) = away.visits("/b")
+    visit = away.visits("/b")[0]  # further ones are looks as an anonymous visitor
     allowed = {None, f"{site.url}/"} | ({f"{site.url}/?token=t-0815"} if away is site else set())
     assert visit.headers["Referer"] in allowed
 

@@ -79,7 +79,10 @@ class Club:
         return sorted(self.home + path for path in paths)
 
 
-NO = {"403": (Reply("no", 403), "http 403"), "to the login": (redirect("/login"), "logged out")}
+NO = {
+    "403": (Reply("no", 403), "http 403"),
+    "to the login": (redirect("/login"), "closed to the account"),
+}
 
 
 @pytest.mark.parametrize("closed", [("/5",), ("/11",), ("/3", "/7"), ("/1",)])

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from crawler.errors import InputRequiredError, LoginError
-from crawler.parsing.response import Response
 from crawler.records import LoginState
 from crawler.request import Hop, Request
-from crawler.session.login_progress import LoginProgress, ProbePage
+from crawler.session.login_progress import DOUBTS_IN_ROW, ENDS_AT_A_PAGE, LoginProgress
 
 URL = "http://club.example/a"
 
@@ -21,41 +16,70 @@ def logged_in(at: float = 5.0) -> LoginProgress:
     return progress
 
 
-def verify(progress: LoginProgress, status: int = 200, tries: int = 0) -> None:
-    request = Request(URL, tries=tries)
-    progress.mark_verified(request, Response(URL, b"", status=status), may_probe=True)
-
-
 def test_a_login_is_verified_by_a_page() -> None:
     progress = logged_in()
     assert (progress.logged_in_at, progress.verified) == (5.0, False)
-    verify(progress)
+    progress.mark_accepted(Request(URL))
     assert (progress.logged_in_at, progress.verified) == (5.0, True)
-    assert progress.probe.url == URL
 
 
 def test_the_end_of_a_verified_session_is_no_failed_login() -> None:
     progress = logged_in()
-    verify(progress)
-    assert progress.mark_logged_out(Request(URL, tries=1))
+    progress.mark_accepted(Request(URL))
+    progress.mark_logged_out(Request(URL))
     assert (progress.logged_in_at, progress.failed_logins) == (None, 0)
-    assert progress.probe.saw_end_at(Request(URL))
+    assert progress.ends_at(Request(URL)) == 1
 
 
 def test_the_end_of_an_unverified_session_is_a_failed_login_until_a_page_comes() -> None:
     progress = logged_in()
     for number in (1, 2):
-        assert progress.mark_logged_out(Request(URL))
+        progress.mark_logged_out(Request(URL))
         assert (progress.logged_in_at, progress.failed_logins) == (None, number)
         progress.mark_logged_in(6.0)
-    verify(progress)
-    assert progress.failed_logins == 0
+    progress.mark_accepted(Request(URL))
+    assert (progress.failed_logins, progress.ends_at(Request(URL))) == (0, 0)
 
 
-def test_a_page_asked_again_does_not_end_an_unverified_session() -> None:
+def test_a_page_is_what_ends_the_session_if_it_does_so_at_once_after_a_login() -> None:
     progress = logged_in()
-    assert not progress.mark_logged_out(Request(URL, tries=1))
-    assert (progress.logged_in_at, progress.failed_logins) == (5.0, 0)
+    progress.mark_accepted(Request("http://club.example/b"))
+    for _ in range(2):
+        assert not progress.is_ended_by(Request(URL))
+        progress.mark_logged_out(Request(URL))
+        progress.mark_logged_in(6.0, verified=True)
+    assert progress.is_ended_by(Request(URL))
+    progress.mark_accepted(Request("http://club.example/b"))
+    assert not progress.is_ended_by(Request(URL))
+
+
+def test_a_page_at_which_the_session_ends_again_and_again_is_what_ends_it() -> None:
+    progress = logged_in()
+    for _ in range(ENDS_AT_A_PAGE):
+        assert not progress.is_ended_by(Request(URL))
+        progress.mark_logged_out(Request(URL))
+        progress.mark_logged_in(6.0, verified=True)
+        progress.mark_accepted(Request("http://club.example/b"))
+    assert progress.is_ended_by(Request(URL))
+
+
+def test_doubt_of_a_kind_may_wait_once_it_was_cleared_up_unless_there_is_much_of_it() -> None:
+    progress = logged_in()
+    assert not progress.may_wait("status 403")
+    progress.mark_cleared("status 403")
+    for _ in range(DOUBTS_IN_ROW):
+        assert progress.may_wait("status 403")
+        assert not progress.may_wait("status 401")
+        progress.mark_doubtful()
+    assert not progress.may_wait("status 403")
+    progress.mark_proven(URL, 7.0)
+    assert progress.may_wait("status 403")
+
+
+def test_a_hop_counts_for_the_page_that_the_chain_began_with() -> None:
+    progress = logged_in()
+    progress.mark_logged_out(Request("http://club.example/hop", history=[Hop(URL, 302)]))
+    assert progress.ends_at(Request(URL)) == 1
 
 
 def test_a_failed_login_stays_failed() -> None:
@@ -79,65 +103,8 @@ def test_what_the_store_says_is_no_later_than_now() -> None:
     progress = LoginProgress()
     progress.restore(LoginState(9.0, pages=("http://club.example/login",), waiting="code"), 7.0)
     assert (progress.logged_in_at, progress.verified, progress.waiting) == (7.0, True, "code")
-    assert progress.is_login_page("http://club.example/login?next=/a#top")
+    assert progress.evidence.is_login_page("http://club.example/login?next=/a#top")
     assert progress.is_current(Request(URL, asked=7.0))
     assert not progress.is_current(Request(URL, asked=6.9))
     progress.restore(LoginState(), 7.0)
     assert not progress.is_current(Request(URL, asked=8.0))
-
-
-@pytest.mark.parametrize("status", [200, 404, 500])
-def test_other_statuses_do_not_look_logged_out(status: int) -> None:
-    assert not LoginProgress().looks_logged_out(Response(URL, b"", status=status))
-
-
-def test_401_and_a_redirect_to_the_login_look_logged_out() -> None:
-    progress = LoginProgress()
-    progress.add_login_page("http://club.example/login?next=/a")
-    assert progress.looks_logged_out(Response(URL, b"", status=401))
-    hops = [Hop(URL, 302)]
-    assert progress.looks_logged_out(Response("http://club.example/login", b"", history=hops))
-    assert not progress.looks_logged_out(Response("http://club.example/login", b""))
-    assert not progress.looks_logged_out(Response("http://club.example/b", b"", history=hops))
-
-
-def test_403_looks_logged_out_until_a_login_has_not_cured_it_then_the_third_in_a_row() -> None:
-    closed = Response(URL, b"", status=403)
-    progress = logged_in()
-    assert progress.looks_logged_out(closed)
-    verify(progress, status=403, tries=1)
-    verify(progress)
-    looks = []
-    for _ in range(4):
-        looks.append(progress.looks_logged_out(closed))
-        verify(progress, status=403)
-    assert looks == [False, False, True, False]
-
-
-def test_a_forbidden_page_verifies_the_login_only_if_the_probe_is_sure() -> None:
-    progress = logged_in()
-    progress.failed_logins = 1
-    progress.mark_forbidden(403)
-    assert (progress.verified, progress.failed_logins) == (False, 1)
-    assert not progress.treats_403_as_logout
-    progress.probe.is_sure = True
-    progress.mark_forbidden(401)
-    assert (progress.verified, progress.failed_logins) == (True, 0)
-
-
-def test_the_best_probe_is_a_page_that_a_login_has_brought_back() -> None:
-    def saw(probe: ProbePage, url: str, **options: Any) -> None:
-        probe.saw_page(Request(url, **options), Response(url))
-
-    probe = ProbePage()
-    assert probe.url == ""
-    saw(probe, "http://club.example/a")
-    saw(probe, "http://club.example/form", method="POST")
-    saw(probe, "http://club.example/once", replay=False)
-    assert (probe.url, probe.is_sure) == ("http://club.example/a", False)
-    probe.saw_end(Request("http://club.example/b"))
-    assert probe.saw_end_at(Request("http://club.example/b"))
-    saw(probe, "http://club.example/b")
-    assert not probe.saw_end_at(Request("http://club.example/b"))
-    saw(probe, "http://club.example/c")
-    assert (probe.url, probe.is_sure) == ("http://club.example/b", True)

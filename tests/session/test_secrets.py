@@ -36,7 +36,7 @@ ORDERS = """
 
 
     class Orders(Spider):
-        start_urls = ["{url}/orders"]
+        start_urls = ["{url}/orders", "{url}/missing"]
         delay = 0
         retries = 1
         commit_interval = 0.01

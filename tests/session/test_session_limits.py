@@ -16,7 +16,7 @@ from crawler import Session, Spider
 from crawler.engine.manual_login import log_in
 from crawler.errors import FetchError, LoginError
 from crawler.http.deadline import Watchdog
-from crawler.session.prompts import no_prompt
+from crawler.session.session import no_prompt
 from crawler.settings import Settings
 from tests.jobs import failures, items, plan, run_job
 from tests.sites import JITTER, Reply, Site, redirect

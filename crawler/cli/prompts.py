@@ -1,22 +1,12 @@
-"""Prompts: answer the questions of a login at the terminal; without one, raise an error."""
+"""Prompts: answer the questions of a login at the terminal."""
 
 from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable
-from typing import NoReturn
 
 from crawler.errors import InputRequiredError
 from crawler.text import printable
-
-Prompt = Callable[[str, bool], str]
-"""A function that answers a question; the second argument says whether to hide the answer."""
-
-
-def no_prompt(question: str, hidden: bool) -> NoReturn:
-    """Raise InputRequiredError: there is no terminal."""
-    raise InputRequiredError(question)
 
 
 def terminal_prompt(question: str, hidden: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler import Request, Response, Session, Settings
-from crawler.session.login_page import asks_again, facts, save
+from crawler.session.login import asks_again, facts, save
 
 FORM = "<form method=post><input name=user><input type=password name=password></form>"
 
@@ -17,7 +17,7 @@ def page(body: str, url: str = "http://club.example/login", method: str = "POST"
 
 def test_the_form_once_more_is_detected() -> None:
     with Session("account", Settings()) as session:
-        session.progress.add_login_page("http://club.example/login?next=/")
+        session.progress.evidence.login_pages.add("http://club.example/login")
         assert asks_again(session, page(FORM))
         assert asks_again(session, page(FORM, method="GET"))
         assert asks_again(session, page(FORM, "http://club.example/session"))

@@ -1,0 +1,174 @@
+"""Marks of a page that tell who is visiting it: login forms, logout links, keys of JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from lxml import etree
+
+from crawler.parsing.response import Response
+
+_LOGOUT = re.compile(
+    r"""(?<![a-z])(log|sign)[\s_\-+.]*(out|off)(?![a-z])|(end|close|destroy|kill)_?session
+    |abmelden|ausloggen|d(é|e|%C3%A9)connexion|(se|me)[\s_-]*d(é|e)connecter
+    |cerrar[\s_-]*sesi(ó|o)n|desconectar|terminar[\s_-]*sess(ã|a)o|encerrar[\s_-]*sess(ã|a)o
+    |disconnetti|uitloggen|afmelden|logga[\s_-]*ut|log[\s_-]*ud\b|logg[\s_-]*(av|ut)\b
+    |kirjaudu[\s_-]*ulos|odhl(á|a)sit|wyloguj|kijelentkez|(\u00e7|c)(\u0131|i)k(\u0131|i)(\u015f|s)[\s_-]*yap
+    |выйти|выход|вийти|вихід|изход|ログアウト|サインアウト|退出|登出|注销|登錄|로그아웃|خروج|התנתק""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NEXT = re.compile(
+    r"[?&](next|return|returnto|return_to|back|url|goto|redirect\w*|continue)=", re.I
+)
+_PASSWORD = re.compile(rb"""type\s{0,9}=\s{0,9}["']?\s{0,9}password""", re.IGNORECASE)
+_LOGIN_PATH = re.compile(
+    r"log_?-?[io]n|sign_?-?in|auth|session|sso|anmeld|connexion", re.IGNORECASE
+)
+WITH_PASSWORD = "password: "
+_DIGITS = re.compile(r"\d+")
+_WIDE = ("utf-16", "utf-32")
+_forms = etree.XPath("//form[.//input[@type='password' or @type='Password' or @type='PASSWORD']]")
+_actors = etree.XPath("//a[@href] | //form | //button | //input[@type='submit']")
+_with_address = etree.XPath(
+    "//a[contains(@href, $n)] | //form[contains(@action, $n)] | //button[contains(@formaction, $n)]"
+)
+_with_text = etree.XPath("//a[contains(., $n)] | //button[contains(., $n)] | //input[@value = $n]")
+_TEXT = "text:"
+MAX_MARKS = 4
+LONGEST_LABEL = 40
+"""Characters of a link or button that may mean a logout; longer ones are sentences."""
+
+
+def without_next(url: str) -> str:
+    """Return a URL without its fragment and without what names the page to go on to."""
+    url = url.partition("#")[0]
+    return url[: match.start()] if (match := _NEXT.search(url)) else url
+
+
+def leads_to_same_page(page: str, url: str) -> bool:
+    """Return True if ``url`` has the path of ``page`` and at least its parameters."""
+    known, given = urlsplit(page), urlsplit(url)
+    if (known.netloc, known.path) != (given.netloc, given.path):
+        return False
+    if not known.query or _LOGIN_PATH.search(known.path):
+        return True
+    return set(parse_qsl(known.query, True)) <= set(parse_qsl(given.query, True))
+
+
+def shape(url: str) -> str:
+    """Return what a URL has in common with those of similar pages."""
+    parts = urlsplit(url)
+    folder, _, name = _DIGITS.sub("0", parts.path).rpartition("/")
+    if folder and name and (name != name.lower() or "-" in name or "_" in name):
+        name = "*"
+    names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
+    return f"{parts.netloc}{folder}/{name}?{'&'.join(names)}"
+
+
+def password_forms(response: Response) -> list[etree._Element]:
+    """Return the forms with a password field."""
+    body = response.body
+    if _PASSWORD.search(body) is None and not response.encoding.startswith(_WIDE):
+        return []
+    root = response.root
+    return [] if root is None else list(_forms(root))
+
+
+def signature(form: Any) -> str:
+    """Return what a form is known by: the names of its fields that a person fills in."""
+    kinds = {"text", "password", "email", "tel"}
+    fields = [(_kind(field), field) for field in form.iter("{*}input")]
+    names = {field.get("name") or field.get("id") or "" for kind, field in fields if kind in kinds}
+    prefix = WITH_PASSWORD if any(kind == "password" for kind, _ in fields) else ""
+    return prefix + " ".join(sorted(names))
+
+
+def _kind(field: Any) -> str:
+    return (field.get("type") or "text").strip().lower()
+
+
+def asks_for_one_password(form: Any) -> bool:
+    """Return True if a form has one password field, as logins do; two or more change a password."""
+    return sum(_kind(field) == "password" for field in form.iter("{*}input")) == 1
+
+
+def logout_marks(response: Response) -> tuple[str, ...]:
+    """Return the links, forms and buttons that log out: URLs without tokens, or texts."""
+    root = response.root
+    if root is None:
+        return ()
+    marks: dict[str, None] = {}
+    for element in _actors(root):
+        address = _address(element)
+        text = _label(element)
+        if _LOGOUT.search(address):
+            marks[_mark_of(response, address)] = None
+        elif text and len(text) <= LONGEST_LABEL and _LOGOUT.search(text):
+            marks[_TEXT + text] = None
+        if len(marks) == MAX_MARKS:
+            break
+    return tuple(marks)
+
+
+def shows_mark(response: Response, mark: str) -> bool:
+    """Return True if an element with ``mark`` is on the page; cheap where there is none."""
+    if mark.startswith(_TEXT):
+        needle = mark.removeprefix(_TEXT)
+    else:
+        needle = mark.partition("?")[2] or mark.rstrip("/").rpartition("/")[2]
+    is_plain = needle.isascii() and needle.isalnum() and not response.encoding.startswith(_WIDE)
+    if is_plain and needle.encode() not in response.body:
+        return False
+    root = response.root
+    if root is None:
+        return False
+    if mark.startswith(_TEXT):
+        return any(_label(element) == needle for element in _with_text(root, n=needle))
+    return any(
+        _mark_of(response, _address(element)) == mark for element in _with_address(root, n=needle)
+    )
+
+
+def _address(element: Any) -> str:
+    return str(element.get("href") or element.get("action") or element.get("formaction") or "")
+
+
+def _mark_of(response: Response, address: str) -> str:
+    """Return a URL without its parameters, but for that which names the logout."""
+    path, _, query = address.partition("#")[0].partition("?")
+    url = response.urljoin(path) or path
+    if _LOGOUT.search(path):
+        return url
+    return url + "?" + "&".join(part for part in query.split("&") if _LOGOUT.search(part))
+
+
+def _label(element: Any) -> str:
+    if element.tag == "input":
+        return str(element.get("value") or "")
+    if element.tag == "form":
+        return ""
+    return "".join(element.itertext()).strip() or str(element.get("title") or "")
+
+
+def json_keys(response: Response) -> tuple[str, ...]:
+    """Return the keys of a JSON object, the body's outermost."""
+    if response.is_html or response.is_xml or response.body[:64].lstrip()[:1] != b"{":
+        return ()
+    try:
+        data = response.json()
+    except ValueError:
+        return ()
+    return tuple(sorted(data)[:50]) if isinstance(data, dict) else ()
+
+
+def name_typed(form: Any, given: Mapping[str, Any]) -> str:
+    """Return the text that a login has filled in beside the password: the account's name."""
+    for field in form.iter("{*}input"):
+        kind = _kind(field)
+        value = given.get(field.get("name"))
+        if kind in {"text", "email"} and isinstance(value, str) and len(value) > 2:
+            return value
+    return ""

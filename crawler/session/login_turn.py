@@ -1,0 +1,339 @@
+"""One fetch by a session that logs in, and the judgement of its response."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from crawler import urls
+from crawler.errors import FetchError
+from crawler.http.redirects import is_redirect
+from crawler.parsing.response import Response
+from crawler.request import Request, unpacked
+from crawler.scope import Scope
+from crawler.session.concurrency import FetchTurn
+from crawler.session.evidence import (
+    NO_MARK,
+    NO_NAME,
+    PASSWORD_FORM,
+    TO_LOGIN,
+    Finding,
+    Weight,
+    redirect_target,
+)
+from crawler.session.login import Login
+from crawler.session.login_progress import first_url, is_harmless
+from crawler.session.session import Session
+
+log = logging.getLogger(__name__)
+
+MAX_FAILED_LOGINS = 1
+"""Logins in a row after which the very next page may come back as if logged out."""
+
+PAST_LOGIN = "a login page that sends members away"
+
+_WEAK_KINDS = frozenset(
+    {"status 404", "status 410", NO_MARK, NO_NAME, "a redirect to another host"}
+    | {PASSWORD_FORM, "the answer that strangers get"}
+)
+"""Kinds of doubt that are ignored where no probe page can clear them up."""
+
+
+class AskAgain(Exception):  # noqa: N818 (it is no error)
+    """The response is not the page: ``request`` is to be sent in its place, later."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.url)
+        self.request = request
+
+
+class LoginTurn:
+    """One fetch by a session that is logged in, and what its response says of the session.
+
+    Entering the block raises LoginError when the login fails, and AskAgain when the request must
+    not be sent as it is. After the block, ``is_unproven`` says that the response may be a
+    stranger's after all, which only a later response can show; ``again`` is the request to send in
+    its place then.
+    """
+
+    def __init__(self, login: Login, scope: Scope, session: Session, request: Request) -> None:
+        self._login = login
+        self._prober = login.prober
+        self._scope = scope
+        self._session = session
+        self._progress = session.progress
+        self._request = request
+        self._stack: AbstractContextManager[FetchTurn] | None = None
+        self._turn: FetchTurn
+        self._sent_at = 0.0
+        self.logged_in_at = 0.0
+        """The login that the response belongs to."""
+        self.judged_at = 0.0
+        """When the response had come, monotonic clock."""
+        self.is_unproven = False
+
+    def __enter__(self) -> LoginTurn:
+        # No login begins before the block ends: a response that comes during a login, or after it
+        # to a request from before it, would bring cookies of an anonymous session.
+        self._stack = self._login.logged_in(self._session, self._request)
+        self._turn = self._stack.__enter__()
+        try:
+            # Redirects that began before the last login say nothing. Where they lead, to the login
+            # as a rule, a session that has logged in since might be lost again.
+            if self._request.history and not self._progress.is_current(self._request):
+                raise AskAgain(self.again())
+        except BaseException as error:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+        self.logged_in_at = self._progress.logged_in_at or 0.0
+        self._sent_at = time.monotonic()
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        assert self._stack is not None
+        return self._stack.__exit__(*error)
+
+    def judge(self, response: Response) -> None:
+        """Return if ``response`` is to be handled, even if ``is_unproven``.
+
+        Raises AskAgain when the session has ended, and will log in before the request is sent
+        again; FetchError when the page is closed to the account, or ends the session.
+        """
+        self.judged_at = time.monotonic()
+        finding = self._weigh(response)
+        if finding.weight is Weight.MEMBER:
+            self._progress.mark_proven(response.url, self._sent_at)
+            self._accept(response)
+        elif finding.weight is Weight.OPEN:
+            self._leave_open(response)
+        elif self._may_wait(finding):
+            self._progress.mark_doubtful()
+            self.is_unproven = True
+            self._check_open(response, finding)
+        else:
+            self._clear_up(response, finding)
+
+    def _weigh(self, response: Response) -> Finding:
+        weigh = self._progress.evidence.weigh
+        if self._prober.has_own_check:
+            weigh = self._weigh_by_spider
+        finding = weigh(response)
+        probe = self._progress.evidence.probe(response.url)
+        was_member = finding.weight is Weight.MEMBER and not self._prober.has_own_check
+        if (
+            not probe.is_settled
+            and not was_member
+            and response.status < 300
+            and self._may_probe()
+            and (response.is_html or response.body[:1] in b"{[")
+            and not self._session.turns.finish_others(self._turn)
+            and not probe.is_settled
+        ):
+            self._prober.calibrate(self._session, self._request, response)
+            finding = weigh(response)
+        return finding
+
+    def _weigh_by_spider(self, response: Response) -> Finding:
+        if is_redirect(response.status, response.headers):
+            target = redirect_target(response) or ""
+            evidence = self._progress.evidence
+            was_sent_there = self._request.history and evidence.is_login_page(self._request.url)
+            if was_sent_there and target != first_url(self._request):
+                return Finding(Weight.DOUBTFUL, PAST_LOGIN)
+            if evidence.is_login_page(target):
+                return Finding(Weight.DOUBTFUL, TO_LOGIN)
+            # The spider judges the page that the redirect leads to, if it is to be fetched.
+            if not target or self._scope.allows(target):
+                return Finding(Weight.OPEN)
+            return Finding(Weight.DOUBTFUL, "a redirect to another host")
+        if self._prober.is_logged_out(response):
+            return Finding(Weight.DOUBTFUL, "is_logged_out")
+        evidence, request = self._progress.evidence, self._request
+        was_sent_there = request.history and evidence.is_login_page(request.url)
+        if was_sent_there and evidence.has_login_form(response):  # in the place of a closed page
+            return Finding(Weight.DOUBTFUL, PAST_LOGIN)
+        return Finding(Weight.MEMBER if response.status < 400 else Weight.OPEN)
+
+    def _may_probe(self) -> bool:
+        """Return True if the request may become the probe page: it goes to the login's origins."""
+        origins = self._session.credentials
+        return is_harmless(self._request) and (
+            not origins.visited or origins.allow(self._request.url)
+        )
+
+    def _accept(self, response: Response) -> None:
+        self._turn.accepted = not is_redirect(response.status, response.headers)
+        if self._turn.accepted:
+            # A page that a login has brought back shows best whether a session is logged in.
+            ended_here = self._progress.ends_at(self._request) > 0
+            if ended_here and self._prober.has_own_check and self._may_probe():
+                probe = self._progress.evidence.probe(self._request.url)
+                probe.url = probe.url or self._request.url
+            self._progress.mark_accepted(self._request)
+            if not self._prober.has_own_check:
+                self._progress.evidence.add_members_page(response)
+
+    def _leave_open(self, response: Response) -> None:
+        self._accept(response)
+        # A redirect may lead to a page that is known, and is not looked at then.
+        self.is_unproven = (
+            is_redirect(response.status, response.headers)
+            and self._request.replay
+            and self._prober.is_known(self._session, self._request.url)
+        )
+
+    def _may_wait(self, finding: Finding) -> bool:
+        return (
+            self._request.replay
+            and self._prober.is_known(self._session, self._request.url)
+            and self._progress.may_wait(finding.kind)
+            and not self._turn.changed
+            and not self._progress.ends_at(self._request)
+        )
+
+    def _clear_up(self, response: Response, finding: Finding) -> None:
+        """Find out at once whether the session is still logged in."""
+        status = response.status
+        self._turn.logged_out = finding.kind not in _WEAK_KINDS and status != 403
+        # A request sent beside this one may have changed the cookie, or led to a login.
+        is_late = self._session.turns.finish_others(self._turn)
+        if is_late or not self._progress.is_current(self._request):
+            raise AskAgain(self.again())
+        if self._is_judged_later(response, finding):
+            self._accept(response)
+            return
+        probe = self._progress.evidence.probe(self._request.url)
+        if probe.proven_at >= self.judged_at:  # by another thread's probe
+            is_member: bool | None = True
+        elif self._prober.is_known(self._session, self._request.url):
+            is_member = self._probe()
+        else:
+            self._decide_without_probe(response, finding)
+            return
+        self.is_unproven = False
+        if is_member is None:
+            raise FetchError(
+                "login check",
+                f"{urls.redacted(self._request.url)}: the session may have ended, and the page "
+                "that would show it did not come",
+                retryable=True,
+            )
+        if not is_member:
+            self._log_out(response, finding)
+        self._progress.mark_cleared(finding.kind)
+        if finding.kind in {NO_MARK, NO_NAME}:
+            probe.add_unmarked(response.url)
+        self._turn.logged_out = False
+        self._check_open(response, finding)
+
+    def _is_judged_later(self, response: Response, finding: Finding) -> bool:
+        """Return True if the spider judges the login page that the response redirects to."""
+        if finding.kind != TO_LOGIN or not self._prober.has_own_check:
+            return False
+        return self._scope.allows(redirect_target(response) or "")
+
+    def _probe(self) -> bool | None:
+        """Look at the probe page.
+
+        Raises AskAgain if a cookie has changed since the request was sent: the page may have been
+        refused for the old one, or the site has renewed the session on the way to the probe page.
+        """
+        is_member = self._prober.look(self._session, self._request.url)
+        url = first_url(self._request)
+        if is_member and self._turn.changed and url not in self._progress.asked_again:
+            self._progress.asked_again.add(url)
+            raise AskAgain(self.again())
+        return is_member
+
+    def _decide_without_probe(self, response: Response, finding: Finding) -> None:
+        """Decide by the response alone, where nothing shows who is logged in.
+
+        A page that a new login does not bring back is closed to the account, and so are further
+        pages of the same kind.
+        """
+        kind = finding.kind
+        # A form for a password on the first page of all may mean that a restored session has ended.
+        is_first = not self._progress.evidence.probe(self._request.url).is_settled
+        is_strong = kind not in _WEAK_KINDS or (kind == PASSWORD_FORM and is_first)
+        asked_before = self._progress.ends_at(self._request) > 0
+        if (
+            finding.weight is Weight.OPEN
+            or not is_strong
+            or (kind == PASSWORD_FORM and asked_before)
+        ):
+            self._accept(response)
+            return
+        if self._progress.was_cleared(kind):
+            self._check_open(response, finding)
+            return
+        if asked_before:
+            if not self._progress.verified and self._progress.failed_logins >= MAX_FAILED_LOGINS:
+                reason = "the pages after it came back as if logged out"
+                self._login.give_up(self._session, response, reason)
+            self._progress.mark_cleared(kind)
+            self._check_open(response, finding)
+            return
+        self._log_out(response, finding)
+
+    def _check_open(self, response: Response, finding: Finding) -> None:
+        """Hand on a doubtful response of a member. Raises FetchError for a page of the login."""
+        if finding.kind in {TO_LOGIN, PAST_LOGIN, "the login form", "logged_out_text"} or (
+            finding.kind == "is_logged_out" and response.status < 400
+        ):
+            raise FetchError(
+                "closed to the account",
+                f"{urls.redacted(self._request.url)}: the site answers with {_what(finding)}, "
+                "though the account is logged in",
+            )
+        if response.status < 400:
+            self._accept(response)
+
+    def _log_out(self, response: Response, finding: Finding) -> NoReturn:
+        progress, session, url = self._progress, self._session, urls.redacted(response.url)
+        ends_it = self._prober.is_known(self._session, self._request.url) and progress.is_ended_by(
+            self._request
+        )
+        log.info("%s: logged out (%s: %s)", session.key, url, finding.kind)
+        again = None if ends_it else self.again()
+        progress.mark_logged_out(self._request)
+        if progress.failed_logins > MAX_FAILED_LOGINS:
+            reason = f"the pages after it came back as if logged out, the last with {finding.kind}"
+            self._login.give_up(session, response, reason)
+        if again is None:
+            first = urls.redacted(first_url(self._request))
+            log.warning(
+                "%s: the session ends at %s, so it is not asked again; to leave out such links: "
+                "logout_urls = [%r]",
+                session.key,
+                first,
+                urlsplit(first).path,
+            )
+            raise FetchError("ends the session", f"{first}: the session ends when it is asked")
+        raise AskAgain(again)
+
+    def again(self) -> Request:
+        """Return the request to send later, from the first hop. Raises FetchError if none."""
+        request = self._request
+        if not request.replay:
+            raise FetchError(
+                "logged out",
+                f"{urls.redacted(request.url)}: the session had ended when it was sent, and it is "
+                "not sent again (replay=False)",
+            )
+        return from_first_hop(request)
+
+
+def from_first_hop(request: Request) -> Request:
+    """Return the request that a chain of redirects began with."""
+    if request.first is not None:
+        return replace(unpacked(request.first), tries=request.tries)
+    return replace(request, url=first_url(request), history=[])
+
+
+def _what(finding: Finding) -> str:
+    return "a page for anonymous visitors" if finding.kind == "is_logged_out" else finding.kind
