@@ -27,6 +27,8 @@ from crawler.tracebacks import traceback_of
 
 log = logging.getLogger(__name__)
 
+UNCONFIRMED = "login check"
+"""The cause of a login after which the probe page came as to a stranger, for the first time."""
 LONGEST_PAUSE = 120.0
 """Seconds that a login waits at the most until it is tried again in the same run."""
 
@@ -105,7 +107,8 @@ class Login:
             if trouble is None:
                 break
             # A form that has expired is opened anew at once.
-            pause = 0.0 if trouble.cause == "http 419" else self._wait(trouble, tries)
+            at_once = trouble.cause in {"http 419", UNCONFIRMED}
+            pause = 0.0 if at_once else self._wait(trouble, tries)
             if pause is None or tries == self._retries:
                 self.give_up(session, progress.page, str(trouble))
             if pause > LONGEST_PAUSE:
@@ -199,6 +202,9 @@ class Login:
             return None
         if not is_out:
             reason = prober.describe_stranger(session, url or "")
+            if not progress.checked_twice:  # the new session may have ended at that very page
+                progress.checked_twice = True
+                return FetchError(UNCONFIRMED, reason, retryable=True)
         elif self.prober.has_own_check:
             reason = "it ended still logged out"
         else:

@@ -59,6 +59,8 @@ class LoginProgress:
         """The page that ``login`` has opened last."""
         self.began_with_cookies = False
         """The session had cookies when ``login`` was called."""
+        self.checked_twice = False
+        """``login`` was called once more as the probe page did not show its effect."""
         self.retried_as_stranger = False
         """``login`` was called once more without cookies."""
         self.asked_again: set[str] = set()
@@ -89,6 +91,7 @@ class LoginProgress:
     def mark_logged_in(self, at: float, *, verified: bool = False) -> None:
         """``login`` has returned, at wall-clock time ``at``; ``verified`` by the probe page."""
         self.verified = verified
+        self.checked_twice = False
         self.logged_in_at = at
         self.retried_as_stranger = False
         self._pages_since_login = 0

@@ -33,10 +33,12 @@ FOLLOWED = int(os.environ.get("FOLLOWED_PAGES", "200"))
 QUICK: dict[str, Any] = {"delay": 0, "retry_wait": 0.05, "commit_interval": 0.02}
 
 KNOWN: dict[tuple[str, str], str] = {
-    ("DokuWiki", "default"): "a right login leads to the page where the form was: is refused",
-    ("Fossil", "default"): "a closed page leads to the page of the login: counts as a failed login",
+    ("DokuWiki", "ended"): "? a request under way may write the session's file again",
 }
-"""The only place that expects a failure: the application, the test, and why."""
+"""The only place that expects a failure: the application, the test, and why.
+
+A reason that begins with a question mark is of a test that fails on some runs only.
+"""
 
 
 def each_site(test: str) -> pytest.MarkDecorator:
@@ -44,7 +46,9 @@ def each_site(test: str) -> pytest.MarkDecorator:
     parameters = []
     for kind in SITES:
         reason = KNOWN.get((kind.spider, test))
-        marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+        marks = (
+            [pytest.mark.xfail(strict=not reason.startswith("?"), reason=reason)] if reason else []
+        )
         parameters.append(pytest.param(kind, id=kind.spider, marks=marks))
     return pytest.mark.parametrize("site", parameters, indirect=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def test_a_worker_that_leaks_is_replaced_and_stays_logged_in(tmp_path: Path, sit
         (item["pid"] for item in found), key=workers.index
     )
     assert site.asked["/login"] == 1
-    assert site.asked.most_common(1)[0][1] == 1, "nothing is fetched twice"
+    # Without a cookie come the looks at the first pages as an anonymous visitor.
+    asked = Counter(visit.path for visit in site.log if visit.cookies)
+    assert asked.most_common(1)[0][1] == 1, "nothing is fetched twice"
     log = (folder / "run.log").read_text()
     assert len(re.findall(r"more than worker_max_memory, 200 MB", log)) >= len(workers) - 1
     assert "died" not in log
@@ -77,7 +80,7 @@ def test_a_callback_that_hangs_fails_its_page_alone(tmp_path: Path, site: Site, 
     log = (folder / "run.log").read_text()
     assert 'sick.py", line' in log, "it says where the spider was"
     if way == "loop":
-        assert f"{site.url}/loop: its callback takes longer than callback_timeout, 1 s" in log
+        assert f"{site.url}/loop: its callback takes longer than callback_timeout (1 s)" in log
 
 
 # File handles
