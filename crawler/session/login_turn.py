@@ -107,7 +107,8 @@ class LoginTurn:
         self.judged_at = time.monotonic()
         finding = self._weigh(response)
         if finding.weight is Weight.MEMBER:
-            self._progress.mark_proven(response.url, self._sent_at)
+            if not self._prober.has_own_check:  # which may pass a page that strangers get too
+                self._progress.mark_proven(response.url, self._sent_at)
             self._accept(response)
         elif finding.weight is Weight.OPEN:
             self._leave_open(response)
