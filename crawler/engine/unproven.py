@@ -7,7 +7,6 @@ again. A kill in between leaves it pending.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,8 +16,6 @@ from crawler.engine.committer import Committer, PageResult
 from crawler.messages import Doubt, Proof, Redirected, Retry
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import HostQueue, PageAssignment
-
-log = logging.getLogger(__name__)
 
 PROBE_EVERY = 5.0
 """Seconds for which results wait for a proof that comes by itself."""

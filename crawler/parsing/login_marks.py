@@ -17,7 +17,7 @@ _LOGOUT = re.compile(
     |cerrar[\s_-]*sesi(ó|o)n|desconectar|terminar[\s_-]*sess(ã|a)o|encerrar[\s_-]*sess(ã|a)o
     |disconnetti|uitloggen|afmelden|logga[\s_-]*ut|log[\s_-]*ud\b|logg[\s_-]*(av|ut)\b
     |kirjaudu[\s_-]*ulos|odhl(á|a)sit|wyloguj|kijelentkez|(\u00e7|c)(\u0131|i)k(\u0131|i)(\u015f|s)[\s_-]*yap
-    |выйти|выход|вийти|вихід|изход|ログアウト|サインアウト|退出|登出|注销|登錄|로그아웃|خروج|התנתק""",
+    |выйти|выход|вийти|вихід|изход|ログアウト|サインアウト|退出|登出|注销|로그아웃|خروج|התנתק""",
     re.IGNORECASE | re.VERBOSE,
 )
 _NEXT = re.compile(

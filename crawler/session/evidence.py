@@ -35,10 +35,6 @@ MAX_SHAPES = 1_000
 """Shapes of URLs that are remembered for each host."""
 MAX_HOSTS = 1_000
 """Hosts of a session whose probe pages are remembered."""
-TO_LOGIN = "a redirect to the login"
-NO_MARK = "no logout link"
-NO_NAME = "no account's name"
-PASSWORD_FORM = "a form that asks for a password"
 
 
 def redirect_target(response: Response) -> str | None:
@@ -59,8 +55,24 @@ class Weight(enum.Enum):
     """An anonymous visitor may have been given this in the place of the page."""
 
 
+class Kind(enum.StrEnum):
+    """The reasons for doubt, as messages name them; a status is one too, by its number."""
+
+    TO_LOGIN = "a redirect to the login"
+    PAST_LOGIN = "a login page that sends members away"
+    AWAY = "a redirect to another host"
+    LOGIN_FORM = "the login form"
+    PASSWORD_FORM = "a form that asks for a password"
+    LOGGED_OUT_TEXT = "logged_out_text"
+    NO_MEMBER_MARK = "no member_mark"
+    NO_LOGOUT_LINK = "no logout link"
+    NO_NAME = "no account's name"
+    ANONYMOUS_JSON = "the JSON that anonymous visitors get"
+    OWN_CHECK = "is_logged_out"
+
+
 class Finding(NamedTuple):
-    """The weight of a response, and the kind of evidence, for messages."""
+    """The weight of a response, and the reason for doubt: a ``Kind``, or a status."""
 
     weight: Weight
     kind: str = ""
@@ -257,8 +269,6 @@ class Evidence:
         """The forms that ``login`` has submitted, by their field names."""
         self.login_pages: set[str] = set()
         """The URLs of the pages with these forms, and of pages that led there."""
-        self.sites: set[str] = set()
-        """The hosts that the login has visited."""
         self.name = ""
         """What the account has typed as its name."""
         self._members_too: set[str] = set()
@@ -331,7 +341,7 @@ class Evidence:
         if status in DOUBTFUL_STATUS:
             return Finding(Weight.DOUBTFUL, f"status {status}")
         if self.marks.says_logged_out(response):
-            return Finding(Weight.DOUBTFUL, "logged_out_text")
+            return Finding(Weight.DOUBTFUL, Kind.LOGGED_OUT_TEXT)
         if response.is_html and status not in {204, 304}:
             return self._weigh_html(response)
         if status in MISSING_STATUS:
@@ -341,7 +351,7 @@ class Evidence:
         if stranger is not None and member is not None and stranger.keys != member.keys:
             keys = login_marks.json_keys(response)
             if keys and keys == stranger.keys:
-                return Finding(Weight.DOUBTFUL, "the answer that strangers get")
+                return Finding(Weight.DOUBTFUL, Kind.ANONYMOUS_JSON)
         return Finding(Weight.OPEN)
 
     def _weigh_redirect(self, response: Response) -> Finding:
@@ -349,19 +359,19 @@ class Evidence:
         if target is None:
             return Finding(Weight.OPEN)
         if self.is_login_page(target) and not self._is_members_too(target):
-            return Finding(Weight.DOUBTFUL, TO_LOGIN)
+            return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         if urlsplit(target).netloc != urlsplit(response.url).netloc:
-            return Finding(Weight.DOUBTFUL, "a redirect to another host")
+            return Finding(Weight.DOUBTFUL, Kind.AWAY)
         return Finding(Weight.OPEN)
 
     def _weigh_html(self, response: Response) -> Finding:
         if self.marks.member_mark:
             if self._has_member_mark(response):
                 return Finding(Weight.MEMBER)
-            return Finding(Weight.DOUBTFUL, "no member_mark")
+            return Finding(Weight.DOUBTFUL, Kind.NO_MEMBER_MARK)
         is_login = response.history and self.is_login_page(response.url)
         if is_login and not self._is_members_too(response.url):
-            return Finding(Weight.DOUBTFUL, TO_LOGIN)
+            return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         probe = self.probe(response.url)
         member = probe.member
         if probe.shows_mark(response):
@@ -370,15 +380,15 @@ class Evidence:
             if login_marks.signature(form) in self.login_forms and not (
                 member and member.login_form
             ):
-                return Finding(Weight.DOUBTFUL, "the login form")
+                return Finding(Weight.DOUBTFUL, Kind.LOGIN_FORM)
             if login_marks.asks_for_one_password(form) and not (member and member.password_form):
-                return Finding(Weight.DOUBTFUL, PASSWORD_FORM)
+                return Finding(Weight.DOUBTFUL, Kind.PASSWORD_FORM)
         if response.status in MISSING_STATUS:
             return Finding(Weight.DOUBTFUL, f"status {response.status}")
         if probe.marks and probe.should_be_marked(response.url):
-            return Finding(Weight.DOUBTFUL, NO_MARK)
+            return Finding(Weight.DOUBTFUL, Kind.NO_LOGOUT_LINK)
         if probe.is_told_by_name and not self._shows_name(response, probe):
-            return Finding(Weight.DOUBTFUL, NO_NAME)
+            return Finding(Weight.DOUBTFUL, Kind.NO_NAME)
         return Finding(Weight.OPEN)
 
     def _shows_name(self, response: Response, probe: ProbePage) -> bool:

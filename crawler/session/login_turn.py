@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import AbstractContextManager
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -17,16 +18,8 @@ from crawler.parsing.response import Response
 from crawler.request import Request, unpacked
 from crawler.scope import Scope
 from crawler.session.concurrency import FetchTurn
-from crawler.session.evidence import (
-    NO_MARK,
-    NO_NAME,
-    PASSWORD_FORM,
-    TO_LOGIN,
-    Finding,
-    Weight,
-    redirect_target,
-)
-from crawler.session.login import Login
+from crawler.session.evidence import Finding, Kind, Weight, redirect_target
+from crawler.session.login import UNCONFIRMED, Login
 from crawler.session.login_progress import first_url, is_harmless
 from crawler.session.session import Session
 
@@ -35,11 +28,9 @@ log = logging.getLogger(__name__)
 MAX_FAILED_LOGINS = 1
 """Logins in a row after which the very next page may come back as if logged out."""
 
-PAST_LOGIN = "a login page that sends members away"
-
 _WEAK_KINDS = frozenset(
-    {"status 404", "status 410", NO_MARK, NO_NAME, "a redirect to another host"}
-    | {PASSWORD_FORM, "the answer that strangers get"}
+    {"status 404", "status 410", Kind.AWAY, Kind.PASSWORD_FORM, Kind.ANONYMOUS_JSON}
+    | {Kind.NO_LOGOUT_LINK, Kind.NO_NAME}
 )
 """Kinds of doubt that are ignored where no probe page can clear them up."""
 
@@ -55,10 +46,8 @@ class AskAgain(Exception):  # noqa: N818 (it is no error)
 class LoginTurn:
     """One fetch by a session that is logged in, and what its response says of the session.
 
-    Entering the block raises LoginError when the login fails, and AskAgain when the request must
-    not be sent as it is. After the block, ``is_unproven`` says that the response may be a
-    stranger's after all, which only a later response can show; ``again`` is the request to send in
-    its place then.
+    After ``logged_in``, ``is_unproven`` says that the response may be a stranger's after all, which
+    only a later response can show; ``again`` is the request to send in its place then.
     """
 
     def __init__(self, login: Login, scope: Scope, session: Session, request: Request) -> None:
@@ -68,7 +57,6 @@ class LoginTurn:
         self._session = session
         self._progress = session.progress
         self._request = request
-        self._stack: AbstractContextManager[FetchTurn] | None = None
         self._turn: FetchTurn
         self._sent_at = 0.0
         self.logged_in_at = 0.0
@@ -77,26 +65,22 @@ class LoginTurn:
         """When the response had come, monotonic clock."""
         self.is_unproven = False
 
-    def __enter__(self) -> LoginTurn:
-        # No login begins before the block ends: a response that comes during a login, or after it
-        # to a request from before it, would bring cookies of an anonymous session.
-        self._stack = self._login.logged_in(self._session, self._request)
-        self._turn = self._stack.__enter__()
-        try:
+    @contextmanager
+    def logged_in(self) -> Iterator[None]:
+        """Fetch and judge in the block.
+
+        Raises LoginError when the login fails, and AskAgain when the request must not be sent as it
+        is. No login begins before the block ends: a response that comes during a login, or after it
+        to a request from before it, would bring cookies of an anonymous session.
+        """
+        with self._login.logged_in(self._session, self._request) as self._turn:
             # Redirects that began before the last login say nothing. Where they lead, to the login
             # as a rule, a session that has logged in since might be lost again.
             if self._request.history and not self._progress.is_current(self._request):
                 raise AskAgain(self.again())
-        except BaseException as error:
-            self._stack.__exit__(type(error), error, error.__traceback__)
-            raise
-        self.logged_in_at = self._progress.logged_in_at or 0.0
-        self._sent_at = time.monotonic()
-        return self
-
-    def __exit__(self, *error: Any) -> bool | None:
-        assert self._stack is not None
-        return self._stack.__exit__(*error)
+            self.logged_in_at = self._progress.logged_in_at or 0.0
+            self._sent_at = time.monotonic()
+            yield
 
     def judge(self, response: Response) -> None:
         """Return if ``response`` is to be handled, even if ``is_unproven``.
@@ -120,24 +104,22 @@ class LoginTurn:
             self._clear_up(response, finding)
 
     def _weigh(self, response: Response) -> Finding:
-        weigh = self._progress.evidence.weigh
-        if self._prober.has_own_check:
-            weigh = self._weigh_by_spider
+        own = self._prober.has_own_check
+        weigh = self._weigh_by_spider if own else self._progress.evidence.weigh
         finding = weigh(response)
-        probe = self._progress.evidence.probe(response.url)
-        was_member = finding.weight is Weight.MEMBER and not self._prober.has_own_check
-        if (
-            not probe.is_settled
-            and not was_member
-            and response.status < 300
-            and self._may_probe()
-            and (response.is_html or response.body[:1] in b"{[")
-            and not self._session.turns.finish_others(self._turn)
-            and not probe.is_settled
-        ):
+        if (own or finding.weight is not Weight.MEMBER) and self._may_calibrate(response):
             self._prober.calibrate(self._session, self._request, response)
             finding = weigh(response)
         return finding
+
+    def _may_calibrate(self, response: Response) -> bool:
+        """Return True if the page may become the probe page; then nothing is fetched beside it."""
+        probe = self._progress.evidence.probe(response.url)
+        is_page = response.status < 300 and (response.is_html or response.body[:1] in b"{[")
+        if probe.is_settled or not is_page or not self._may_probe():
+            return False
+        is_late = self._session.turns.finish_others(self._turn)
+        return not is_late and not probe.is_settled  # by a page that was fetched beside it
 
     def _weigh_by_spider(self, response: Response) -> Finding:
         if is_redirect(response.status, response.headers):
@@ -145,19 +127,19 @@ class LoginTurn:
             evidence = self._progress.evidence
             was_sent_there = self._request.history and evidence.is_login_page(self._request.url)
             if was_sent_there and target != first_url(self._request):
-                return Finding(Weight.DOUBTFUL, PAST_LOGIN)
+                return Finding(Weight.DOUBTFUL, Kind.PAST_LOGIN)
             if evidence.is_login_page(target):
-                return Finding(Weight.DOUBTFUL, TO_LOGIN)
+                return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
             # The spider judges the page that the redirect leads to, if it is to be fetched.
             if not target or self._scope.allows(target):
                 return Finding(Weight.OPEN)
-            return Finding(Weight.DOUBTFUL, "a redirect to another host")
+            return Finding(Weight.DOUBTFUL, Kind.AWAY)
         if self._prober.is_logged_out(response):
-            return Finding(Weight.DOUBTFUL, "is_logged_out")
+            return Finding(Weight.DOUBTFUL, Kind.OWN_CHECK)
         evidence, request = self._progress.evidence, self._request
         was_sent_there = request.history and evidence.is_login_page(request.url)
         if was_sent_there and evidence.has_login_form(response):  # in the place of a closed page
-            return Finding(Weight.DOUBTFUL, PAST_LOGIN)
+            return Finding(Weight.DOUBTFUL, Kind.PAST_LOGIN)
         return Finding(Weight.MEMBER if response.status < 400 else Weight.OPEN)
 
     def _may_probe(self) -> bool:
@@ -219,7 +201,7 @@ class LoginTurn:
         self.is_unproven = False
         if is_member is None:
             raise FetchError(
-                "login check",
+                UNCONFIRMED,
                 f"{urls.redacted(self._request.url)}: the session may have ended, and the page "
                 "that would show it did not come",
                 retryable=True,
@@ -227,14 +209,14 @@ class LoginTurn:
         if not is_member:
             self._log_out(response, finding)
         self._progress.mark_cleared(finding.kind)
-        if finding.kind in {NO_MARK, NO_NAME}:
+        if finding.kind in {Kind.NO_LOGOUT_LINK, Kind.NO_NAME}:
             probe.add_unmarked(response.url)
         self._turn.logged_out = False
         self._check_open(response, finding)
 
     def _is_judged_later(self, response: Response, finding: Finding) -> bool:
         """Return True if the spider judges the login page that the response redirects to."""
-        if finding.kind != TO_LOGIN or not self._prober.has_own_check:
+        if finding.kind != Kind.TO_LOGIN or not self._prober.has_own_check:
             return False
         return self._scope.allows(redirect_target(response) or "")
 
@@ -260,13 +242,11 @@ class LoginTurn:
         kind = finding.kind
         # A form for a password on the first page of all may mean that a restored session has ended.
         is_first = not self._progress.evidence.probe(self._request.url).is_settled
-        is_strong = kind not in _WEAK_KINDS or (kind == PASSWORD_FORM and is_first)
         asked_before = self._progress.ends_at(self._request) > 0
-        if (
-            finding.weight is Weight.OPEN
-            or not is_strong
-            or (kind == PASSWORD_FORM and asked_before)
-        ):
+        is_strong = kind not in _WEAK_KINDS or (
+            kind == Kind.PASSWORD_FORM and is_first and not asked_before
+        )
+        if not is_strong:
             self._accept(response)
             return
         if self._progress.was_cleared(kind):
@@ -283,12 +263,15 @@ class LoginTurn:
 
     def _check_open(self, response: Response, finding: Finding) -> None:
         """Hand on a doubtful response of a member. Raises FetchError for a page of the login."""
-        if finding.kind in {TO_LOGIN, PAST_LOGIN, "the login form", "logged_out_text"} or (
-            finding.kind == "is_logged_out" and response.status < 400
-        ):
+        if finding.kind in {
+            Kind.TO_LOGIN,
+            Kind.PAST_LOGIN,
+            Kind.LOGIN_FORM,
+            Kind.LOGGED_OUT_TEXT,
+        } or (finding.kind == Kind.OWN_CHECK and response.status < 400):
             raise FetchError(
                 "closed to the account",
-                f"{urls.redacted(self._request.url)}: the site answers with {_what(finding)}, "
+                f"{urls.redacted(self._request.url)}: the site answers with {_described(finding)}, "
                 "though the account is logged in",
             )
         if response.status < 400:
@@ -336,5 +319,5 @@ def from_first_hop(request: Request) -> Request:
     return replace(request, url=first_url(request), history=[])
 
 
-def _what(finding: Finding) -> str:
-    return "a page for anonymous visitors" if finding.kind == "is_logged_out" else finding.kind
+def _described(finding: Finding) -> str:
+    return "a page for anonymous visitors" if finding.kind == Kind.OWN_CHECK else finding.kind

@@ -235,7 +235,7 @@ class Worker:
         """Send the request while its session is logged in. Raises AskAgain if it was not."""
         if turn is None:
             return self._send(request, session, fetch)
-        with turn:
+        with turn.logged_in():
             response = self._send(request, session, fetch)
             turn.judge(response)
         return response

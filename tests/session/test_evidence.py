@@ -9,7 +9,7 @@ import pytest
 
 from crawler.parsing.response import Response
 from crawler.request import Hop
-from crawler.session.evidence import NO_MARK, TO_LOGIN, Evidence, Marks, Weight
+from crawler.session.evidence import Evidence, Kind, Marks, Weight
 
 SITE = "http://club.example"
 FORM = "<form action=/login method=post><input name=user><input type=password name=pw></form>"
@@ -54,7 +54,7 @@ def weigh(known: Evidence, response: Response) -> tuple[Weight, str]:
 def test_a_logout_link_that_strangers_do_not_get_proves_a_member(logout: str) -> None:
     known = evidence(page(logout), page(FORM))
     assert weigh(known, page(f"<p>more {logout}")) == (Weight.MEMBER, "")
-    assert weigh(known, page("<p>less")) == (Weight.DOUBTFUL, NO_MARK)
+    assert weigh(known, page("<p>less")) == (Weight.DOUBTFUL, Kind.NO_LOGOUT_LINK)
 
 
 def test_a_text_about_logging_out_proves_nothing() -> None:
@@ -93,8 +93,8 @@ def test_other_statuses_are_open(status: int) -> None:
 @pytest.mark.parametrize(
     ("location", "finding"),
     [
-        ("/login", (Weight.DOUBTFUL, TO_LOGIN)),
-        ("/login?next=/a", (Weight.DOUBTFUL, TO_LOGIN)),
+        ("/login", (Weight.DOUBTFUL, Kind.TO_LOGIN)),
+        ("/login?next=/a", (Weight.DOUBTFUL, Kind.TO_LOGIN)),
         ("/b", (Weight.OPEN, "")),
         ("http://sso.example/authorize", (Weight.DOUBTFUL, "a redirect to another host")),
         ("mailto:x", (Weight.OPEN, "")),
@@ -117,7 +117,7 @@ def test_a_front_controller_has_a_login_page_and_others_at_one_path() -> None:
 def test_a_page_that_was_redirected_to_the_login_is_doubtful() -> None:
     known = evidence(page(), page(FORM))
     arrived = page("", "/login", history=[Hop(f"{SITE}/a", 302)])
-    assert weigh(known, arrived) == (Weight.DOUBTFUL, TO_LOGIN)
+    assert weigh(known, arrived) == (Weight.DOUBTFUL, Kind.TO_LOGIN)
 
 
 def test_the_login_form_at_any_url_is_doubtful_unless_members_have_it_too() -> None:

@@ -23,13 +23,6 @@ SECRETS = ("Authorization", "X-Auth-Token", "X-Plain")
 
 
 @pytest.fixture
-def secure(authority: Authority) -> Iterator[SecureSite]:
-    """A site that speaks HTTPS."""
-    with SecureSite.of(authority.context()) as running:
-        yield running
-
-
-@pytest.fixture
 def session(authority: Authority) -> Iterator[Session]:
     """A session as a login has it, which is refused local addresses that the user has not named."""
     with Session("account", Settings(delay=0), PoolAdapter(addresses=AddressPolicy())) as opened:

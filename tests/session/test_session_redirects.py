@@ -22,13 +22,6 @@ CHALLENGE = Reply("who?", 401, (("WWW-Authenticate", 'Digest realm="r", nonce="n
 
 
 @pytest.fixture
-def secure(authority: Authority) -> Iterator[SecureSite]:
-    """A site that speaks HTTPS."""
-    with SecureSite.of(authority.context()) as running:
-        yield running
-
-
-@pytest.fixture
 def session(authority: Authority) -> Iterator[Session]:
     """A session as a login has it."""
     with Session("account", Settings(delay=0)) as opened:

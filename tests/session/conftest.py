@@ -1,0 +1,16 @@
+"""What several tests of sessions need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.tls import Authority, SecureSite
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[SecureSite]:
+    """A site that speaks HTTPS."""
+    with SecureSite.of(authority.context()) as running:
+        yield running
