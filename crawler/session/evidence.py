@@ -212,6 +212,16 @@ class ProbePage:
             self._marked.add(login_marks.shape(url))
 
     @property
+    def is_open_to_strangers(self) -> bool:
+        """True if anonymous visitors get the probe page too, only a different one.
+
+        Then they may get another version of any page, which need not show that it is one.
+        """
+        if self.member is None or self.stranger is None:
+            return False
+        return self.stranger.status < 300 and self.stranger.address == self.member.address
+
+    @property
     def is_told_by_name(self) -> bool:
         """True if the account's name, and no logout link, tells the two views apart."""
         if self.member is None or self.stranger is None or self.marks:

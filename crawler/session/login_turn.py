@@ -163,12 +163,11 @@ class LoginTurn:
 
     def _leave_open(self, response: Response) -> None:
         self._accept(response)
-        # A redirect may lead to a page that is known, and is not looked at then.
-        self.is_unproven = (
-            is_redirect(response.status, response.headers)
-            and self._request.replay
-            and self._prober.is_known(self._session, self._request.url)
-        )
+        if self._request.replay and self._prober.is_known(self._session, self._request.url):
+            # A redirect may lead to a page that is known, and is not looked at then.
+            is_hop = is_redirect(response.status, response.headers)
+            probe = self._progress.evidence.probe(response.url)
+            self.is_unproven = is_hop or (response.is_html and probe.is_open_to_strangers)
 
     def _may_wait(self, finding: Finding) -> bool:
         return (
@@ -249,7 +248,8 @@ class LoginTurn:
         if not is_strong:
             self._accept(response)
             return
-        if self._progress.was_cleared(kind):
+        # A login page sends members away, and the spider has taken this one for a member.
+        if self._progress.was_cleared(kind) or kind == Kind.PAST_LOGIN:
             self._check_open(response, finding)
             return
         if asked_before:
