@@ -244,7 +244,8 @@ class Worker:
         """Say what the result depends on if the response may be for an anonymous session."""
         if not turn.is_unproven or isinstance(result, (Retry, Starved, LoginFailed)):
             return None
-        self._collector.forget()  # if the session had ended, this output is dropped
+        with self.callbacks:
+            self._collector.forget()  # if the session had ended, this output is dropped
         again = _ask_again(request, turn.again())
         return Doubt(turn.logged_in_at, turn.judged_at, again)
 
