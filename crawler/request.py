@@ -34,6 +34,9 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     ``replay=False`` is for what must not happen twice: it is never sent again once it may have
     been sent, not even after a crash.
 
+    ``idempotent=True`` is for a POST or PATCH that only reads, such as a query of an API: it is
+    tried again like a GET.
+
     The crawler sets ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock),
     ``first_tried`` (the same of the first try, if this is a later one), ``history`` and ``first``
     (the request before any redirect, packed, where its URL alone does not say it).
@@ -52,6 +55,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     replay: bool = True
     dont_filter: bool = False
     account: str = ""
+    idempotent: bool = False
     depth: int = 0
     tries: int = 0
     asked: float = 0.0

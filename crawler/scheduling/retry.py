@@ -10,9 +10,10 @@ from __future__ import annotations
 import inspect
 import math
 import random as _random
+import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -92,14 +93,16 @@ class RetryPolicy:
         """Return the seconds until the next try of ``request``; ``None`` if there is none.
 
         ``error`` is the failure of the present try, and ``now`` is in seconds since the epoch. A
-        POST or PATCH is tried again only if the server cannot have acted on it: it was never sent,
-        or was answered 429 or 503 with a Retry-After (RFC 9110, section 9.2.2). A request with
+        POST or PATCH is tried again only if it is ``idempotent``, or if the server cannot have
+        acted on it: it was never sent, or was answered 429 or 503 with a Retry-After, even one
+        that cannot be read (RFC 9110, section 9.2.2). A request with
         ``replay`` false is tried again only if it was never sent. A Retry-After is granted up to
         ``max_retry_wait``, and never shortens the wait. Raises whatever a spider's rule raises.
         """
         now = time.time() if now is None else now
-        granted = self.granted(_retry_after(error), now)
-        if not _may_be_sent_again(error, request, granted):
+        retry_after = _retry_after(error)
+        granted = self.granted(retry_after, now)
+        if not _may_be_sent_again(error, request, asks_again=bool(retry_after)):
             return None
         state = state_after(request.tries + 1, error, self._rules, request, now)
         if not self._rules.retry(state):
@@ -145,16 +148,14 @@ class RetryPolicy:
         return 1.0 + jitter * self._random()
 
 
-def _may_be_sent_again(error: FetchError, request: Request, granted: float | None) -> bool:
+def _may_be_sent_again(error: FetchError, request: Request, *, asks_again: bool) -> bool:
     """Return True if sending the request twice does no harm."""
     if error.cause in _NEVER_SENT:
         return True
     if not request.replay:
         return False
-    was_refused = (
-        isinstance(error, StatusError) and error.status in _NOT_ACTED_ON and granted is not None
-    )
-    return was_refused or request.method in _IDEMPOTENT
+    was_refused = isinstance(error, StatusError) and error.status in _NOT_ACTED_ON and asks_again
+    return was_refused or request.idempotent or request.method in _IDEMPOTENT
 
 
 # The rules of a spider
@@ -232,19 +233,53 @@ def _retry_after(error: FetchError) -> str | None:
     return None if headers is None else headers.get("retry-after")
 
 
+_SECONDS = {
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001),
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86_400.0),
+}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([a-z]*)", re.ASCII)
+_LONGEST_RETRY_AFTER = 500
+
+
 def parse_retry_after(value: str, now: float) -> float | None:
     """Return the seconds of a Retry-After, a number or a date (RFC 9110, 10.2.3).
 
-    ``now`` is seconds since the epoch; a date that has passed asks for 0. ``None`` if invalid.
+    ``now`` is seconds since the epoch; a date that has passed asks for 0. Servers also send
+    fractions, which are rounded up, and units: ``0.5``, ``1m0s``, ``90 seconds``. ``None`` if it
+    cannot be read.
     """
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text)
-        return seconds if math.isfinite(seconds) else None
+    text = value.strip()[:_LONGEST_RETRY_AFTER]
+    seconds = _duration(text.lower())
+    if seconds is not None:
+        return float(math.ceil(seconds)) if math.isfinite(seconds) else None
     try:
         date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        try:
+            date = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+    try:
         # A date without a zone is in GMT, whatever the local time zone is.
         at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     return max(0.0, at - now)
+
+
+def _duration(text: str) -> float | None:
+    """Return the seconds of a number, or of numbers with units; ``None`` if it is neither."""
+    if text.startswith("pt"):  # ISO 8601: PT1M30S
+        text = text[2:]
+    total, end = 0.0, 0
+    while part := _PART.match(text, end):
+        number, unit = part.groups()
+        if unit not in _SECONDS or (not unit and (end or part.end() < len(text))):
+            return None
+        total += float(number) * _SECONDS[unit]
+        end = part.end()
+        end += text[end : end + 1] == " "
+    return total if end and end >= len(text) else None

