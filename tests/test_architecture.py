@@ -21,7 +21,7 @@ PACKAGE = Path(crawler.__file__).parent
 
 # From the ground up: a package, or a module at the top, imports only from what stands before it.
 FLOORS = [
-    *("errors", "text", "clock", "gc_tuning", "urls", "system_errors", "tracebacks"),
+    *("errors", "text", "clock", "gc_tuning", "urls", "url_words", "system_errors", "tracebacks"),
     *("scope", "settings", "request", "records", "messages", "stats"),
     *("store", "parsing", "http", "session", "output", "spider", "scheduling"),
     *("worker", "job", "engine", "cli", "api", "__main__"),

@@ -7,7 +7,7 @@ import pytest
 from crawler import scope
 from crawler.errors import SettingsError, SpiderError
 from crawler.scope import CredentialOrigins, DenyList, Scope
-from crawler.worker.unsafe.shapes import shape_of
+from crawler.url_words.shapes import shape_of
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crawler.request import unpacked
-from crawler.worker.unsafe.shapes import shape_of
+from crawler.url_words.shapes import shape_of
 
 log = logging.getLogger(__name__)
 

@@ -10,16 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 from lxml import etree
 
 from crawler.parsing.response import Response
+from crawler.url_words.signs import signs
+from crawler.url_words.words import names_logout
 
-_LOGOUT = re.compile(
-    r"""(?<![a-z])(log|sign)[\s_\-+.]*(out|off)(?![a-z])|(end|close|destroy|kill)_?session
-    |abmelden|ausloggen|d(é|e|%C3%A9)connexion|(se|me)[\s_-]*d(é|e)connecter
-    |cerrar[\s_-]*sesi(ó|o)n|desconectar|terminar[\s_-]*sess(ã|a)o|encerrar[\s_-]*sess(ã|a)o
-    |disconnetti|uitloggen|afmelden|logga[\s_-]*ut|log[\s_-]*ud\b|logg[\s_-]*(av|ut)\b
-    |kirjaudu[\s_-]*ulos|odhl(á|a)sit|wyloguj|kijelentkez|(\u00e7|c)(\u0131|i)k(\u0131|i)(\u015f|s)[\s_-]*yap
-    |выйти|выход|вийти|вихід|изход|ログアウト|サインアウト|退出|登出|注销|로그아웃|خروج|התנתק""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _NEXT = re.compile(
     r"[?&](next|return|returnto|return_to|back|url|goto|redirect\w*|continue)=", re.I
 )
@@ -28,7 +21,6 @@ _LOGIN_PATH = re.compile(
     r"log_?-?[io]n|sign_?-?in|auth|session|sso|anmeld|connexion", re.IGNORECASE
 )
 WITH_PASSWORD = "password: "
-_DIGITS = re.compile(r"\d+")
 _WIDE = ("utf-16", "utf-32")
 _forms = etree.XPath("//form[.//input[@type='password' or @type='Password' or @type='PASSWORD']]")
 _actors = etree.XPath("//a[@href] | //form | //button | //input[@type='submit']")
@@ -56,16 +48,6 @@ def leads_to_same_page(page: str, url: str) -> bool:
     if not known.query or _LOGIN_PATH.search(known.path):
         return True
     return set(parse_qsl(known.query, True)) <= set(parse_qsl(given.query, True))
-
-
-def shape(url: str) -> str:
-    """Return what a URL has in common with those of similar pages."""
-    parts = urlsplit(url)
-    folder, _, name = _DIGITS.sub("0", parts.path).rpartition("/")
-    if folder and name and (name != name.lower() or "-" in name or "_" in name):
-        name = "*"
-    names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
-    return f"{parts.netloc}{folder}/{name}?{'&'.join(names)}"
 
 
 def password_forms(response: Response) -> list[etree._Element]:
@@ -102,11 +84,10 @@ def logout_marks(response: Response) -> tuple[str, ...]:
         return ()
     marks: dict[str, None] = {}
     for element in _actors(root):
-        address = _address(element)
         text = _label(element)
-        if _LOGOUT.search(address):
-            marks[_mark_of(response, address)] = None
-        elif text and len(text) <= LONGEST_LABEL and _LOGOUT.search(text):
+        if mark := _url_mark(response, _address(element)):
+            marks[mark] = None
+        elif len(text) <= LONGEST_LABEL and names_logout(text):
             marks[_TEXT + text] = None
         if len(marks) == MAX_MARKS:
             break
@@ -127,8 +108,10 @@ def shows_mark(response: Response, mark: str) -> bool:
         return False
     if mark.startswith(_TEXT):
         return any(_label(element) == needle for element in _with_text(root, n=needle))
+    if "%" in needle:  # which the page may have written without percent-encoding
+        needle = ""
     return any(
-        _mark_of(response, _address(element)) == mark for element in _with_address(root, n=needle)
+        _url_mark(response, _address(element)) == mark for element in _with_address(root, n=needle)
     )
 
 
@@ -136,13 +119,21 @@ def _address(element: Any) -> str:
     return str(element.get("href") or element.get("action") or element.get("formaction") or "")
 
 
-def _mark_of(response: Response, address: str) -> str:
-    """Return a URL without its parameters, but for that which names the logout."""
-    path, _, query = address.partition("#")[0].partition("?")
-    url = response.urljoin(path) or path
-    if _LOGOUT.search(path):
-        return url
-    return url + "?" + "&".join(part for part in query.split("&") if _LOGOUT.search(part))
+def _url_mark(response: Response, address: str) -> str:
+    """Return a URL that logs out, without parameters but for that which says so; "" for others."""
+    if address[:11].lower() == "javascript:":
+        return address if names_logout(address) else ""
+    url = response.urljoin(address)
+    if url is None or not signs(url).logout:
+        return ""
+    path, _, query = url.partition("?")
+    if signs(path).logout:
+        return path
+    pairs = [pair for pair in _PAIRS.split(query) if signs(f"{path}?{pair}").logout]
+    return f"{path}?{'&'.join(pairs) or query}"
+
+
+_PAIRS = re.compile("[&;]")
 
 
 def _label(element: Any) -> str:

@@ -22,6 +22,7 @@ from crawler.http.redirects import is_redirect, leads_to
 from crawler.parsing import login_marks
 from crawler.parsing.response import Response
 from crawler.records import PageView, ProbeRecord, SiteEvidence
+from crawler.url_words.shapes import page_shape_of
 
 ENDED_STATUS = frozenset({401, 407, 419, 440, 498})
 """Status codes by which sites say that the session, or its token, has ended."""
@@ -209,7 +210,7 @@ class ProbePage:
     def add_marked(self, url: str) -> None:
         """Remember that a member got this page with what strangers do not see."""
         if len(self._marked) < MAX_SHAPES:
-            self._marked.add(login_marks.shape(url))
+            self._marked.add(page_shape_of(url))
 
     @property
     def is_open_to_strangers(self) -> bool:
@@ -235,15 +236,15 @@ class ProbePage:
 
     def should_be_marked(self, url: str) -> bool:
         """Return True unless members get such pages without a logout link."""
-        shape = login_marks.shape(url)
+        shape = page_shape_of(url)
         if shape in self._unmarked:
             return shape in self._marked
-        return bool(self._marked - {login_marks.shape(self.url)}) or not self._unmarked
+        return bool(self._marked - {page_shape_of(self.url)}) or not self._unmarked
 
     def add_unmarked(self, url: str) -> None:
         """Remember that a member got this page without a logout link."""
         if len(self._unmarked) < MAX_SHAPES:
-            self._unmarked.add(login_marks.shape(url))
+            self._unmarked.add(page_shape_of(url))
 
 
 class Evidence:

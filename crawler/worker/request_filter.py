@@ -16,10 +16,10 @@ from crawler.records import NewRequest, SkippedLink
 from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
+from crawler.url_words.shapes import LONGEST, masked, shape_of
 from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
 from crawler.worker.unsafe.links import Objection, UnsafeLinkFilter
 from crawler.worker.unsafe.pages import Page
-from crawler.worker.unsafe.shapes import LONGEST, masked, shape_of
 
 log = logging.getLogger(__name__)
 

@@ -49,6 +49,11 @@ def weigh(known: Evidence, response: Response) -> tuple[Weight, str]:
         "<form action=/end><button>Se déconnecter</button></form>",
         "<form action=/end><input type=submit value='Sign out'></form>",
         "<a href=/ende><img title=x> ログアウト</a>",
+        "<a href=/salir>x</a>",
+        "<a href='/wiki/Special:UserLogout?returnto=Start'>x</a>",
+        "<a href='/déconnexion'>x</a>",
+        "<a href=/end>Выход</a>",
+        "<a href='javascript:doLogout()'>x</a>",
     ],
 )
 def test_a_logout_link_that_strangers_do_not_get_proves_a_member(logout: str) -> None:
@@ -61,6 +66,28 @@ def test_a_text_about_logging_out_proves_nothing() -> None:
     known = evidence(page("<a href=/logout>x</a>"), page(""))
     for body in ("<p>/logout", "<a href=/wiki/logout>x</a>", "<a href=//other.example/logout>x"):
         assert weigh(known, page(body))[0] is Weight.DOUBTFUL
+
+
+def test_the_token_of_a_logout_link_does_not_count() -> None:
+    links = [f"<a href='/index.php?action=logout;sesc={n:032x}'>x</a>" for n in range(3)]
+    known = evidence(page(links[0]), page(FORM))
+    assert weigh(known, page(links[1])) == (Weight.MEMBER, "")
+    assert weigh(known, page(links[2])) == (Weight.MEMBER, "")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<a href=/docs/logout>x</a>",
+        "<a href='/login?next=/logout'>x</a>",
+        "<a href='/search?q=logout'>x</a>",
+        "<a href=/levels>SLO</a>",
+        "<a href='mailto:help@x.example?subject=logout'>x</a>",
+    ],
+)
+def test_a_link_to_a_page_about_logging_out_proves_nothing(link: str) -> None:
+    known = evidence(page(link + "<a href=/logout>x</a>"), page(FORM))
+    assert weigh(known, page(link))[0] is Weight.DOUBTFUL
 
 
 def test_a_logout_link_that_all_get_proves_nothing() -> None:
@@ -76,7 +103,8 @@ def test_pages_of_a_kind_that_members_get_without_a_logout_link_are_open() -> No
     assert weigh(known, page("", "/print/1"))[0] is Weight.DOUBTFUL
     known.probe(SITE).add_unmarked(f"{SITE}/print/1")
     assert weigh(known, page("", "/print/2"))[0] is Weight.OPEN
-    assert weigh(known, page("", "/a/2"))[0] is Weight.DOUBTFUL
+    for path in ("/a/2", "/print", "/print/all", "/print/2?do=edit"):
+        assert weigh(known, page("", path))[0] is Weight.DOUBTFUL, path
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 407, 410, 419, 440, 498])

@@ -10,7 +10,7 @@ from crawler import urls
 from crawler.errors import FetchError, SpiderError
 from crawler.request import Request
 from crawler.settings import Settings
-from crawler.worker.unsafe.addresses import signs
+from crawler.url_words.signs import signs
 from crawler.worker.unsafe.pages import Page
 
 Patterns = Sequence[str | re.Pattern[str]]

@@ -14,8 +14,8 @@ from lxml import etree
 
 from crawler import urls
 from crawler.parsing.response import Response
-from crawler.worker.unsafe.addresses import is_token_parameter
-from crawler.worker.unsafe.words import STRONG, bits_of_action, joined
+from crawler.url_words.signs import is_token_parameter
+from crawler.url_words.words import STRONG, bits_of_action, joined
 
 
 class Page:

@@ -120,6 +120,39 @@ def acting_words() -> frozenset[str]:
     return frozenset(word for word, bits in word_bits().items() if bits & ACTING).union(compounds)
 
 
+# Labels
+
+
+def names_logout(label: str) -> bool:
+    """Return True if the text of a link or button names the end of a session: ``Log out (Ann)``."""
+    text = folded(_CAMEL_CASE.sub(" ", label))
+    words = _LETTERS.findall(text)
+    if "".join(words) in GROUPS["exit"]:
+        return True
+    logout, unspaced = _logout_labels()
+    parts = ("".join(words[n : n + size]) for n in range(len(words)) for size in (1, 2, 3))
+    return any(part in logout for part in parts) or any(word in text for word in unspaced)
+
+
+@lru_cache(maxsize=1)
+def _logout_labels() -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the words for a logout, and those of languages that put no spaces between words.
+
+    Abbreviations are for URLs only: an SLO is no logout.
+    """
+    words = {word for word, bits in word_bits().items() if bits & LOGOUT and len(word) > 3}
+    unspaced = {word for word in word_bits() if word_bits()[word] & (LOGOUT | EXIT)}
+    return frozenset(words), tuple(word for word in unspaced if _is_wide(word[0]))
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) == "W"
+
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+_CAMEL_CASE = re.compile("(?<=[a-z])(?=[A-Z])")
+
+
 # Words made of several
 
 

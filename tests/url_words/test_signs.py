@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from crawler import urls
-from crawler.worker.unsafe.addresses import signs
-from crawler.worker.unsafe.words import GROUPS, bits_of_action, joined
+from crawler.url_words.signs import signs
+from crawler.url_words.words import GROUPS, bits_of_action, joined
 
 HOME = "https://x.example"
 LISTS = Path(__file__).parent / "links"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from crawler import urls
-from crawler.worker.unsafe.addresses import is_action_parameter, is_token_parameter
-from crawler.worker.unsafe.words import GROUPS, NAMES, TITLES, TOKEN, bits_of, joined
+from crawler.url_words.signs import is_action_parameter, is_token_parameter
+from crawler.url_words.words import GROUPS, NAMES, TITLES, TOKEN, bits_of, joined
 
 MASK = "***"
 LONGEST = 500
@@ -19,15 +20,43 @@ def shape_of(url: str) -> str:
 
     ``/posts/17/delete?sectok=0f1e`` becomes ``/posts/{n}/delete?sectok={token}``.
     """
+    segments, pairs = _parts(url)
+    is_alone = len(segments) == 2 and not pairs  # /bye
+    path = segments if is_alone else [_segment(segments, n) for n in range(len(segments))]
+    return _written(path, map(_pair, pairs))
+
+
+def page_shape_of(url: str) -> str:
+    """Return the shape of a page: ``shape_of`` it, but for the plain words of its path.
+
+    A link is named by its effect, a page by its place: ``/shop/cart`` and ``/shop/print`` are two
+    kinds of pages, ``/shop/red-hat`` and ``/shop/blue-hat`` are not. The order of the parameters
+    does not count.
+    """
+    segments, pairs = _parts(url)
+    path = [
+        segment if _PLAIN.fullmatch(segment) or len(segments) == 2 else _segment(segments, n)
+        for n, segment in enumerate(segments)
+    ]
+    path = [_DIGITS.sub("{n}", segment) for segment in path]
+    return _written(path, sorted(map(_pair, pairs)))
+
+
+_PLAIN = re.compile(r"[a-z]+[0-9]*(\.[a-z]+)?")
+_DIGITS = re.compile("[0-9]+")
+
+
+def _parts(url: str) -> tuple[list[str], list[str]]:
+    """Return the segments of the path, the first of which is empty, and the pairs of the query."""
     address, _, query = url.partition("#")[0].partition("?")
     start = address.find("/", 8)
     path = address[start:] if start >= 0 else "/"
-    segments = [_without_parameters(part) for part in path.split("/")]
-    is_alone = len(segments) == 2 and not query  # /bye
-    shape = path if is_alone else "/".join(_segment(segments, n) for n in range(len(segments)))
-    if query:
-        shape += "?" + "&".join(map(_pair, _pairs(query)))
-    return shape[:LONGEST]
+    return [_without_parameters(part) for part in path.split("/")], _pairs(query) if query else []
+
+
+def _written(path: list[str], pairs: Iterable[str]) -> str:
+    query = "&".join(pairs)
+    return ("/".join(path) + (f"?{query}" if query else ""))[:LONGEST]
 
 
 def masked(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Tell by its address what a link may do: end a session, or change something. Pure.
+"""Tell by its URL what a link may do: end a session, or change something. Pure.
 
 The effect of a link cannot be known from its address. But sites name such addresses after their
 effect: ``/users/logout.php``, ``/posts/12/delete``, ``?action=trash``. And where a GET changes
@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from crawler.worker.unsafe.words import (
+from crawler.url_words.words import (
     ACTING,
     BEFORE_AN_ID,
     CART,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import urls
-from crawler.worker.unsafe.shapes import LONGEST, masked, shape_of
+from crawler.url_words.shapes import LONGEST, masked, page_shape_of, shape_of
 
 HOME = "https://x.example"
 HEX = "0123456789abcdef0123456789abcdef"
@@ -20,6 +20,7 @@ SHAPES = [
     ("/day/2026-11-28/delete", "/day/{date}/delete"),
     ("/logout", "/logout"),
     ("/bye", "/bye"),
+    ("/bye;jsessionid=0A1B", "/bye"),
     ("/page?do=edit", "/page?do=edit"),
     ("/welcome?do=edit", "/{x}?do=edit"),
     ("/a/logout;jsessionid=0A1B", "/a/logout"),
@@ -44,6 +45,24 @@ def test_links_of_one_kind_have_one_shape() -> None:
     assert revert <= {
         f"/wiki/{{{name}}}?do=revert&rev={{n}}&sectok={{token}}" for name in ("x", "n", "date")
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/shop/cart", "/shop/cart"),
+        ("/shop/red-hat", "/shop/{x}"),
+        ("/shop/17", "/shop/{n}"),
+        ("/shop/page2.html", "/shop/page{n}.html"),
+        ("/users/bob/orders", "/users/bob/orders"),
+        ("/page2", "/page{n}"),
+        ("/index.php?rev=17&do=edit", "/index.php?do=edit&rev={n}"),
+        (f"/orders?b=x&a={HEX}", "/orders?a={token}&b={x}"),
+        ("", "/"),
+    ],
+)
+def test_shapes_of_pages_keep_plain_words(path: str, shape: str) -> None:
+    assert page_shape_of(HOME + path) == shape
 
 
 @pytest.mark.parametrize(
@@ -78,4 +97,5 @@ def test_no_url_is_too_strange(text: str) -> None:
     for path in ("/" + text, "/?" + text):
         url = urls.normalise(HOME + path) or HOME
         assert len(shape_of(url)) <= LONGEST
+        assert len(page_shape_of(url)) <= LONGEST
         assert masked(url).startswith(HOME)
