@@ -134,6 +134,14 @@ class Club:
         return self._page
 
 
+def check_second_login(folder: Path, site: Site, club: Club) -> None:
+    """A second login was enough, and few pages were fetched again for it."""
+    assert values(items(folder)) == sorted(club.urls)
+    assert club.logins == 2
+    pages = {path: times for path, times in site.asked.items() if path != "/0"}
+    assert max(pages.values()) <= 2, "but /0, which shows whether the session is logged in"
+
+
 @pytest.mark.parametrize("jump", [-HOUR, YEAR])
 def test_a_clock_that_is_set_during_a_login(
     tmp_path: Path, site: Site, clock: Clock, jump: float
@@ -153,10 +161,7 @@ def test_a_clock_that_is_set_during_a_login(
     where = {"home": site.url}
     command = Command(*words, arguments=where, environment=clock.environment)
     assert command.wait() == 0, command.said
-    assert values(items(tmp_path / "job")) == sorted(club.urls)
-    assert club.logins == 2
-    pages = {path: times for path, times in site.asked.items() if path != "/0"}
-    assert max(pages.values()) <= 2, "but /0, which shows whether the session is logged in"
+    check_second_login(tmp_path / "job", site, club)
 
 
 def test_a_login_of_times_to_come(tmp_path: Path, site: Site, clock: Clock) -> None:
@@ -172,10 +177,7 @@ def test_a_login_of_times_to_come(tmp_path: Path, site: Site, clock: Clock) -> N
     club.ends = "/3"
     second = Command(*words, arguments=where, environment=clock.environment)
     assert second.wait() == 0, second.said
-    assert values(items(tmp_path / "job")) == sorted(club.urls)
-    assert club.logins == 2
-    pages = {path: times for path, times in site.asked.items() if path != "/0"}
-    assert max(pages.values()) <= 2, "but /0, which shows whether the session is logged in"
+    check_second_login(tmp_path / "job", site, club)
 
 
 # Versions

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from crawler.records import NewRequest, QueuedRequest
+from crawler.records import NewRequest, PendingRow, QueuedRequest
 from crawler.store.protocols import Store
 
 A, B = "https://a.example", "https://b.example"
@@ -40,6 +41,26 @@ def add_host(store: Store, origin: str = A, account: str = "") -> int:
 def add(store: Store, host_id: int, number: int, request: NewRequest) -> bool:
     """Add a single request; return True if it was new."""
     return bool(store.queue.add([(host_id, request)], number))
+
+
+MANY = 250
+SEEN: list[Sequence[int]] = [(), (0,), (150,), (99, 100, 249), range(MANY)]
+TWICE: list[Sequence[int]] = [(), (3,), (120, 249)]
+
+
+def add_many(
+    store: Store, host_id: int, seen: Sequence[int], twice: Sequence[int]
+) -> tuple[int, list[PendingRow]]:
+    """Add the requests ``seen``, and in a second transaction ``MANY``, those of ``twice`` again.
+
+    Return the number of the first transaction's rows, and the rows of the second one.
+    """
+    with store.transaction():
+        before = store.queue.add([(host_id, new_request(f"{n}")) for n in seen], 1)
+    names = [*range(MANY), *twice]
+    with store.transaction():
+        rows = store.queue.add([(host_id, new_request(f"{n}")) for n in names], 1 + len(before))
+    return len(before), rows
 
 
 def pending_count(store: Store) -> int:

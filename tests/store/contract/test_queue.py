@@ -9,11 +9,15 @@ import pytest
 from crawler.records import Delivery, Key, QueuedRequest
 from crawler.store.protocols import Store
 from tests.store.builders import (
+    MANY,
     NOW,
+    SEEN,
+    TWICE,
     A,
     B,
     add,
     add_host,
+    add_many,
     encoded,
     new_request,
     numbers,
@@ -64,22 +68,18 @@ def test_many_requests_are_added_at_once_each_with_its_number(store: Store) -> N
         assert [(request.id, request.request) for request in queue] == before + after
 
 
-@pytest.mark.parametrize("seen", [(), (0,), (150,), (99, 100, 249), range(250)])
-@pytest.mark.parametrize("twice", [(), (3,), (120, 249)])
+@pytest.mark.parametrize("seen", SEEN)
+@pytest.mark.parametrize("twice", TWICE)
 def test_of_many_requests_only_new_ones_are_added(
     store: Store, seen: Sequence[int], twice: Sequence[int]
 ) -> None:
     host_id = add_host(store)
-    with store.transaction():
-        before = store.queue.add([(host_id, new_request(f"{n}")) for n in seen], 1)
-    names = [*range(250), *twice]
-    with store.transaction():
-        rows = store.queue.add([(host_id, new_request(f"{n}")) for n in names], 1 + len(before))
-    new = [n for n in range(250) if n not in seen]
+    before, rows = add_many(store, host_id, seen, twice)
+    new = [n for n in range(MANY) if n not in seen]
     assert [row[4] for row in rows] == [encoded(f"{n}") for n in new]
-    assert [row[2] for row in rows] == [1 + len(before) + n for n in range(len(new))]
-    assert pending_count(store) == 250
-    assert store.hosts.get(host_id).requests == 250
+    assert [row[2] for row in rows] == [1 + before + n for n in range(len(new))]
+    assert pending_count(store) == MANY
+    assert store.hosts.get(host_id).requests == MANY
 
 
 def test_an_unfiltered_request_is_always_queued_and_not_seen(store: Store) -> None:

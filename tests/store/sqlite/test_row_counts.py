@@ -11,7 +11,7 @@ import pytest
 
 from crawler.store.sqlite.queue import count_rows
 from crawler.store.sqlite.store import SQLiteStore
-from tests.store.builders import add_host, new_request, pending_count
+from tests.store.builders import SEEN, TWICE, add_host, add_many, new_request, pending_count
 
 
 @pytest.fixture
@@ -31,17 +31,12 @@ def are_right(store: SQLiteStore, path: Path) -> bool:
         return tuple(store.meta.get("tally")) == count_rows(db)
 
 
-@pytest.mark.parametrize("seen", [(), (0,), (150,), (99, 100, 249), range(250)])
-@pytest.mark.parametrize("twice", [(), (3,), (120, 249)])
+@pytest.mark.parametrize("seen", SEEN)
+@pytest.mark.parametrize("twice", TWICE)
 def test_only_new_requests_are_counted(
     store: SQLiteStore, path: Path, seen: Sequence[int], twice: Sequence[int]
 ) -> None:
-    host_id = add_host(store)
-    with store.transaction():
-        before = store.queue.add([(host_id, new_request(f"{n}")) for n in seen], 1)
-    names = [*range(250), *twice]
-    with store.transaction():
-        store.queue.add([(host_id, new_request(f"{n}")) for n in names], 1 + len(before))
+    add_many(store, add_host(store), seen, twice)
     assert are_right(store, path)
 
 
