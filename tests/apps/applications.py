@@ -26,24 +26,27 @@ class NotInstalledError(Exception):
     """pip could not install the applications; the message says why."""
 
 
-def environment() -> Path:
-    """The Python of a virtual environment that has the applications, made when it is not there."""
-    folder, stamp = WORK / "venv", WORK / "installed.txt"
+def environment(requirements: Path = REQUIREMENTS, name: str = "venv") -> Path:
+    """Return the Python of a virtual environment that has the applications of a file.
+
+    It is in the folder ``name``, and made when it is not there.
+    """
+    folder, stamp = WORK / name, WORK / f"{name}.txt"
     python = folder / "bin" / "python"
-    wanted = f"{sys.version}\n{REQUIREMENTS.read_text()}"
+    content = f"{sys.version}\n{requirements.read_text()}"
     WORK.mkdir(exist_ok=True)
-    with filelock.FileLock(WORK / "lock"):
-        if not stamp.exists() or stamp.read_text() != wanted:
+    with filelock.FileLock(WORK / f"{name}.lock"):
+        if not stamp.exists() or stamp.read_text() != content:
             stamp.unlink(missing_ok=True)
-            _install(folder, python)
-            stamp.write_text(wanted)
+            _install(folder, python, requirements)
+            stamp.write_text(content)
     return python
 
 
-def _install(folder: Path, python: Path) -> None:
+def _install(folder: Path, python: Path, requirements: Path) -> None:
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)],
+        [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

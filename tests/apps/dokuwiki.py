@@ -66,6 +66,7 @@ class DokuWiki(MemberSite):
     spider = "DokuWiki"
     address = "https://wiki.example"
     member_mark = "a[href*='do=logout']"
+    unmarked = r"/lib/exe/(mediamanager|detail)\.php"
     variables = ("WIKI_USER", "WIKI_PASSWORD")
     closed_pages_fail = False
 
@@ -120,12 +121,13 @@ class DokuWiki(MemberSite):
         return file.stat().st_size if file.exists() else 0
 
     def end_sessions(self) -> None:
-        """Delete the sessions, and the salt without which cookies cannot be read."""
-        for file in [*(self.folder / "sessions").iterdir(), *self._meta("_htcookiesalt*")]:
-            file.unlink(missing_ok=True)
+        """Delete the salt without which cookies cannot be read, then the sessions.
 
-    def _meta(self, pattern: str) -> list[Path]:
-        return list((self.folder / "data" / "meta").glob(pattern))
+        The other way round, a cookie could begin a session in between.
+        """
+        salts = (self.folder / "data" / "meta").glob("_htcookiesalt*")
+        for file in [*salts, *(self.folder / "sessions").iterdir()]:
+            file.unlink(missing_ok=True)
 
     def state(self) -> State:
         """Return all files except caches, the index for searches, and what is derived from pages

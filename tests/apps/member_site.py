@@ -66,6 +66,8 @@ class MemberSite(ABC):
     """The address that stands in that spider for the application's."""
     member_mark: ClassVar[str]
     """A selector for what only a member's pages have."""
+    unmarked: ClassVar[str] = "(?!)"
+    """A pattern of the URLs of pages, such as popups, that have no mark for members either."""
     variables: ClassVar[tuple[str, str]]
     """The environment variables from which that spider takes the user and the password."""
 
@@ -118,8 +120,7 @@ class MemberSite(ABC):
     @classmethod
     def _seed(cls) -> Path:
         """Return the folder with the content, which is laid when it is not there."""
-        sources = [inspect.getsource(module) for module in (sys.modules[cls.__module__], _HERE)]
-        mark = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
+        mark = hashlib.sha256("".join(cls.sources()).encode()).hexdigest()[:12]
         final = WORK / "seeds" / f"{cls.spider}-{mark}"
         final.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(WORK / f"{cls.spider}.lock"):
@@ -131,6 +132,11 @@ class MemberSite(ABC):
                 cls.lay(draft)
                 draft.rename(final)
         return final
+
+    @classmethod
+    def sources(cls) -> list[str]:
+        """Return the code that lays the content."""
+        return [inspect.getsource(module) for module in (sys.modules[cls.__module__], _HERE)]
 
     @property
     def credentials(self) -> dict[str, str]:

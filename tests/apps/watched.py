@@ -19,7 +19,6 @@ from tests.apps.member_site import MemberSite
 from tests.test_docs import ROOT, blocks_of
 
 HERE = Path(__file__).parent
-CONTENT = re.compile(r"(?:[=/:]|wiki/)page\d\d/?$")
 DETAIL = re.compile(r"page|start|[0-9a-f]{8,}|\d+")
 """The parts of a URL that say which page it is about, not what is done."""
 MANUAL = ROOT / "docs" / "applications.md"
@@ -49,6 +48,7 @@ class Default({site.spider}):
 
 
 class Everything(Following, {site.spider}):
+    start_urls = {site.pages()!r}
     member_mark = {site.member_mark!r}
 
 
@@ -73,7 +73,7 @@ class Killed(Watched, {site.spider}):
 
 
 class Following:
-    """Follows all links of all pages: first those to content, then a few of each shape."""
+    """Follows all links of all pages, from the pages of content: first a few of each shape."""
 
     deny = ()
     member_mark: str
@@ -85,7 +85,7 @@ class Following:
         shapes = self.__dict__.setdefault("shapes", Counter())
         for request in response.follow_all() if response.is_html else ():
             shape = DETAIL.sub("", request.url)
-            request.priority = 9 if CONTENT.search(request.url) else max(0, 3 - shapes[shape])
+            request.priority = -shapes[shape]
             shapes[shape] += 1
             yield request
 

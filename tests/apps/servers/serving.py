@@ -5,9 +5,11 @@
 character a request that the application has answered: ``.``, or ``-`` where it was an answer to
 somebody who is not logged in (a redirect, 401 or 403). ``logins`` has the time of each login, a
 line each. ``LATENCY`` and ``SESSION_SECONDS`` come from the environment. The URL is printed as
-soon as the port is open. The process ends when its standard input does: with whoever started it.
+soon as the port is open: ``PORT``, or one that the system gives. The process ends when its standard
+input does: with whoever started it.
 """
 
+import json
 import os
 import random
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 import waitress
 
 FOLDER = Path(sys.argv[1])
+PORT = int(os.environ.get("PORT", "0"))
 LATENCY = float(os.environ.get("LATENCY", "0"))
 SESSION_SECONDS = float(os.environ.get("SESSION_SECONDS", "3600"))
 USER, PASSWORD = os.environ["APP_USER"], os.environ["APP_PASSWORD"]
@@ -30,6 +33,11 @@ def books():
     chance = random.Random(3)
     for number in range(1, BOOKS + 1):
         yield f"{number} {' '.join(chance.choices(WORDS, k=3))}", chance.randint(100, 9999)
+
+
+def content():
+    """Names and texts of the pages that a site shall have, in the order of writing."""
+    return json.loads((FOLDER / "content.json").read_text())
 
 
 def count_login():
@@ -63,7 +71,7 @@ def serve(application):
         time.sleep(LATENCY)
         return application(environ, start)
 
-    server = waitress.create_server(watched, host="127.0.0.1", port=0, threads=8)
+    server = waitress.create_server(watched, host="127.0.0.1", port=PORT, threads=8)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     print(f"http://127.0.0.1:{server.effective_port}", flush=True)
     server.run()

@@ -1,0 +1,1 @@
+"""The Django application with the type of Wagtail's pages."""
