@@ -29,8 +29,8 @@ class Sessions:
 
     A session ends after ``max_requests`` requests or ``max_seconds``, whichever comes first;
     ``None`` is never. With ``rotate`` every request of a logged-in session gets a new token. The
-    previous token is valid until the new one has been used, so that a lost response logs nobody
-    out; older ones are invalid.
+    previous token is valid until the new one has been used, so that a lost response logs
+    no user out; older ones are invalid.
     """
 
     def __init__(

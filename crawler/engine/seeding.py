@@ -96,7 +96,7 @@ class Seeder:
 
     def _add(self, batch: Iterable[Request]) -> int:
         """Add seeds in their order, except those seen before; return how many are valid."""
-        valid = held = 0
+        valid = size = 0
         accepted: list[tuple[int, NewRequest]] = []
         for seed in batch:
             new = self._filter.accept_seed(seed)
@@ -108,15 +108,15 @@ class Seeder:
             self._taken += 1
             # The first two need the sequence number, and the requests seen so far: so the earlier
             # seeds are written first.
-            if new.dont_filter or self._job.config.accounts or held > MOST_HELD:
+            if new.dont_filter or self._job.config.accounts or size > MOST_HELD:
                 self._write(accepted)
-                held = 0
+                size = 0
             # A seed with ``dont_filter`` is fetched once in a job, not once in each run.
             is_new = self._job.store.seen.add(new) if new.dont_filter else True
             if is_new or self._taken > self._taken_before:
                 account = new.account or self._next_account()
                 accepted.append((self._frontier.admission.host_id(new.origin, account), new))
-                held += len(new.request)
+                size += len(new.request)
         self._write(accepted)
         return valid
 

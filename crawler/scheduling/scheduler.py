@@ -208,8 +208,8 @@ class Scheduler:
         while self._waiting and self._waiting[0][0] <= now:
             self._ready.append(heapq.heappop(self._waiting))
         while self._ready and not self._are_full():  # or turns wait where they are
-            _, turn, host = self._ready.popleft()
-            if turn != host.ticket:
+            _, ticket, host = self._ready.popleft()
+            if ticket != host.ticket:
                 continue  # it has been listed anew since
             host.ticket = 0
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
@@ -303,10 +303,10 @@ class Scheduler:
 
     def worker_died(self, worker: int, now: float) -> list[Assignment]:
         """Take back all assignments of a dead worker."""
-        lost = [one for one in self.assigned.values() if one.worker == worker]
-        for assignment in lost:
+        assignments = [each for each in self.assigned.values() if each.worker == worker]
+        for assignment in assignments:
             self.finish(assignment.id, now)
-        return lost
+        return assignments
 
     def quarantine(self, worker: int, host: HostQueue, queued: QueuedRequest) -> None:
         """Let a request that may have killed a worker go out again, with no other beside it."""

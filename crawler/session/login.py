@@ -78,8 +78,8 @@ class Login:
         while True:
             self.ensure(session, request)
             # A page at which the session has ended before is fetched with no other beside it.
-            alone = session.progress.ends_at(request) > 0
-            with session.turns.page(exclusive=alone) as turn:
+            exclusive = session.progress.ends_at(request) > 0
+            with session.turns.page(exclusive=exclusive) as turn:
                 if session.progress.logged_in_at is not None:
                     yield turn
                     return
@@ -103,21 +103,21 @@ class Login:
             raise progress.error()
         began = time.monotonic()
         for tries in range(self._retries + 1):
-            trouble = self._call(session, request)
-            if trouble is None:
+            error = self._call(session, request)
+            if error is None:
                 break
             # A form that has expired is opened anew at once.
-            at_once = trouble.cause in {"http 419", UNCONFIRMED}
-            pause = 0.0 if at_once else self._wait(trouble, tries)
+            at_once = error.cause in {"http 419", UNCONFIRMED}
+            pause = 0.0 if at_once else self._wait(error, tries)
             if pause is None or tries == self._retries:
-                self.give_up(session, progress.page, str(trouble))
+                self.give_up(session, progress.page, str(error))
             if pause > LONGEST_PAUSE:
-                self.give_up(session, progress.page, f"{trouble}, to be asked in {pause:.0f} s")
+                self.give_up(session, progress.page, f"{error}, to be asked in {pause:.0f} s")
             log.warning(
                 "%s: the login is tried again in %.1f s: %s",
                 session.key,
                 pause,
-                session.mask(str(trouble)),
+                session.mask(str(error)),
             )
             time.sleep(pause)
         session.hide_credentials()
@@ -133,7 +133,7 @@ class Login:
         return session.progress.evidence.probe(request.url).proven_at >= began
 
     def _call(self, session: Session, request: Request | None) -> FetchError | None:
-        """Call the spider's ``login``. Return a passing trouble; raise LoginError for the rest."""
+        """Call the spider's ``login``. Return an error that passes; raise LoginError for others."""
         progress = session.progress
         progress.mark_started(has_cookies=bool(list(session.cookies)))
         try:
@@ -162,9 +162,9 @@ class Login:
     def _handle_error(
         self, session: Session, request: Request | None, error: Exception
     ) -> FetchError | None:
-        """Return passing trouble, or None if the session turns out to be logged in."""
-        if (trouble := _trouble_of(session.progress.page)) is not None:
-            return trouble
+        """Return an error that passes, or None if the session turns out to be logged in."""
+        if (passing := _passing_error(session.progress.page)) is not None:
+            return passing
         if isinstance(error, FetchError):
             return error
         if isinstance(error, NETWORK_ERRORS):
@@ -189,8 +189,8 @@ class Login:
         """Check that ``login`` has logged in, if a page can show it. Raises LoginError if not."""
         progress, prober = session.progress, self.prober
         page = progress.page
-        if (trouble := _trouble_of(page)) is not None:
-            return trouble
+        if (passing := _passing_error(page)) is not None:
+            return passing
         is_out = page is not None and self._looks_logged_out(session, page)
         url = None if request is None else first_url(request)
         is_member = None
@@ -244,8 +244,8 @@ class Login:
         return f"{self._spider.name} as {account}" if account else self._spider.name
 
 
-def _trouble_of(page: Response | None) -> StatusError | None:
-    """Return what the last page of a login says if it says nothing of the login."""
+def _passing_error(page: Response | None) -> StatusError | None:
+    """Return the error of a login's last page that says nothing of the login; None for others."""
     if page is None or (page.status < 500 and page.status not in {419, 429}):
         return None
     return StatusError(

@@ -96,8 +96,8 @@ class Worker:
     ) -> None:
         """``settled`` says that the scope was declared, so that no seed's redirect widens it.
 
-        ``pages`` is the folder for pages that somebody should look at, ``mask`` what keeps secrets
-        out of it and out of failures.
+        ``pages`` is the folder for pages that the user should look at, ``mask`` keeps secrets out
+        of it and out of failures.
         """
         self._spider = spider
         self._settings = settings
@@ -149,8 +149,8 @@ class Worker:
                     self._addresses.permit(host.origin)
                     self._sessions.get(host.session).credentials.name(host.origin)
             self._hosts[host.id] = HostInfo(host, self._settings.user_agent)
-        for news in feed.sessions:
-            self._sessions.get(news.key).load(news, now=self._wall())
+        for update in feed.sessions:
+            self._sessions.get(update.key).load(update, now=self._wall())
 
     def _forget(self, id: int) -> None:
         host = self._hosts.pop(id)
