@@ -28,7 +28,7 @@ _MARK = "CRAWLER_BENCHMARK_RUN"
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a command ended. ``cpu`` is in seconds, ``memory`` the highest sum of PSS, in bytes."""
+    """The end of a command. ``cpu`` is in seconds, ``memory`` the highest sum of PSS, in bytes."""
 
     status: int
     seconds: float

@@ -202,7 +202,7 @@ Result = (
 
 
 class Proof(msgspec.Struct, array_like=True):
-    """What a worker knows of a session's login, at the time of an outcome."""
+    """The state of a session's login in a worker, at the time of an outcome."""
 
     logged_in_at: float | None = None
     """The login, by its time on the wall clock; None while logged out."""

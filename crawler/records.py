@@ -62,7 +62,7 @@ class ProbeRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SiteEvidence(msgspec.Struct, frozen=True, array_like=True):
-    """How a site shows whether a session is logged in."""
+    """The features by which a site shows whether a session is logged in."""
 
     login_forms: tuple[str, ...] = ()
     """The forms of the login, by the names of their fields."""
@@ -148,7 +148,7 @@ class Key(NamedTuple):
 
 
 class Delivery(enum.IntEnum):
-    """How often a request may be sent, and whether it may have been."""
+    """The number of times that a request may be sent, and whether it may have been sent."""
 
     REPEATABLE = 0
     AT_MOST_ONCE = 1

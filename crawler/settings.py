@@ -25,7 +25,7 @@ VERSION = "0.1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a job runs. Times are in seconds, sizes in bytes; ``None`` means no limit."""
+    """The settings of a job. Times are in seconds, sizes in bytes; ``None`` means no limit."""
 
     # Politeness
     delay: float = 1.0

@@ -79,7 +79,7 @@ class Snapshot(msgspec.Struct):
 
 
 class Summary(msgspec.Struct):
-    """How a run ended."""
+    """The summary of a run."""
 
     spider: str
     counters: Counters

@@ -120,7 +120,7 @@ def is_running(pid: int) -> bool:
 
 
 def _is_worker(pid: int) -> bool:
-    """True for what was spawned or forked; Python has one process more, where it spawns."""
+    """Return True for a spawned or forked process; Python has one process more, where it spawns."""
     try:
         return b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

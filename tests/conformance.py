@@ -88,7 +88,7 @@ class Judged:
     """Why, by the id of the row."""
 
     def passed(self, tier: str | None = None) -> int:
-        """How many rows pass, or how many of a tier."""
+        """Return the number of rows that pass, or of those of a tier."""
         good = self.seen - self.misses.keys()
         return sum(row["id"] in good for row in self.of_tier(tier))
 

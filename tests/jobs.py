@@ -86,7 +86,7 @@ def failures(folder: Path) -> dict[str, str]:
 
 
 def done(folder: Path) -> int:
-    """How many pages are committed, also while the job runs."""
+    """Return the number of committed pages, also while the job runs."""
     store = SQLiteStore(folder / "job.db", read_only=True)
     with closing(store):
         return int(store.meta.get("counters")["done"])

@@ -122,7 +122,7 @@ class Site:
 
     @property
     def asked(self) -> Counter[str]:
-        """How often each path was asked for, robots.txt left out."""
+        """The number of requests for each path, robots.txt left out."""
         return Counter(visit.path for visit in self.visits())
 
     def wait_for(self, path: str, times: int = 1) -> Visit:
@@ -140,7 +140,7 @@ class Site:
 
     @property
     def most_at_once(self) -> int:
-        """How many requests at most were being answered at the same time."""
+        """The highest number of requests that were being answered at the same time."""
         ends = [(visit.left or float("inf"), -1) for visit in self.log]
         events = sorted([*ends, *((visit.came, 1) for visit in self.log)])
         return max(itertools.accumulate(step for _, step in events), default=0)

@@ -306,7 +306,7 @@ def _globals(tree: ast.Module) -> set[str]:
 
 
 def _changed(tree: ast.Module, names: set[str]) -> set[str]:
-    """Those of ``names`` that some code changes in place."""
+    """Return those of ``names`` that some code changes in place."""
     found: set[str] = set()
     for function in functions(tree):
         for node in ast.walk(function):

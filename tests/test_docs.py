@@ -214,7 +214,7 @@ class Reader:
         self.compare(step, said)
 
     def has_items(self, *, since: float) -> bool:
-        """True when a job that was begun after ``since`` has written items."""
+        """Return True if a job that was begun after ``since`` has written items."""
         files = [path.stat() for path in self.folder.glob("data/jobs/*/items.jsonl")]
         return any(file.st_size and file.st_mtime > since for file in files)
 
@@ -338,7 +338,7 @@ def test_every_command_and_option_is_in_the_reference() -> None:
 
 
 def words_for(parameter: click.Parameter) -> list[str]:
-    """How a reader finds an option or an argument."""
+    """Return the words by which a reader finds an option or an argument."""
     if isinstance(parameter, click.Option):
         return [*parameter.opts, *parameter.secondary_opts]
     return [re.sub(r"[^A-Z]", "", parameter.make_metavar(click.Context(commands)))]

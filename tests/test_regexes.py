@@ -49,7 +49,7 @@ def expressions() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
 
 
 def _in_place(name: str, tree: ast.AST) -> Iterator[tuple[str, str, re.Pattern[Any]]]:
-    """Those that stand in a call, as in ``re.sub("…", …)``."""
+    """Yield those that stand in a call, as in ``re.sub("…", …)``."""
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
             continue

@@ -108,7 +108,7 @@ def same(*requests: Request) -> bool:
     return len({fingerprint(request) for request in requests}) == 1
 
 
-def test_what_is_sent_tells_requests_apart() -> None:
+def test_fields_that_are_sent_distinguish_requests() -> None:
     assert different(
         Request(URL),
         Request(URL + "a"),
@@ -131,7 +131,7 @@ def test_what_is_sent_tells_requests_apart() -> None:
     )
 
 
-def test_what_becomes_of_the_answer_does_not() -> None:
+def test_fields_about_the_response_do_not() -> None:
     assert same(
         Request(URL),
         Request(URL, "other"),

@@ -67,7 +67,7 @@ def test_one_domain_need_not_be_a_list() -> None:
         (None, "not None"),
     ],
 )
-def test_what_is_no_domain_is_refused_in_one_sentence(pattern: str, hint: str) -> None:
+def test_texts_that_are_no_domain_are_refused_in_one_sentence(pattern: str, hint: str) -> None:
     with pytest.raises(SpiderError, match="allowed_domains") as caught:
         Scope.of_domains(["good.example", pattern])
     assert hint in str(caught.value)
@@ -162,7 +162,9 @@ def test_a_seed_counts_at_the_sites_of_the_login(seed: str, allowed: bool) -> No
         ("https://shop.example/", "https://evil.example/", False),
     ],
 )
-def test_where_a_page_leads_counts_within_its_site(source: str, target: str, allowed: bool) -> None:
+def test_redirects_and_links_count_within_their_site(
+    source: str, target: str, allowed: bool
+) -> None:
     origins = CredentialOrigins()
     origins.visit(source)
     origins.follow(source, target)

@@ -115,7 +115,7 @@ def test_a_formula_is_written_as_it_is() -> None:
 
 
 def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python ``work`` goes through."""
+    """Return the number of lines of Python that ``work`` goes through."""
     count = 0
 
     def trace(frame: object, event: str, argument: object) -> Any:

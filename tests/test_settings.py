@@ -71,7 +71,7 @@ def test_the_spider_itself_declares_no_settings() -> None:
     assert from_spider(Spider) == {}
 
 
-def test_what_is_no_setting_is_the_spiders_own() -> None:
+def test_attributes_that_are_no_setting_are_the_spider_s_own() -> None:
     class Own(Spider):
         start_urls = ["http://a.example/"]
         city = "Bonn"

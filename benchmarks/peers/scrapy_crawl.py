@@ -126,7 +126,7 @@ def settings_for(arguments):
 
 
 def broad_settings(arguments):
-    """What Scrapy's documentation advises for broad crawls, with the delay kept exactly."""
+    """Return the settings that Scrapy's documentation advises, with the delay kept exactly."""
     return {
         "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
         "DOWNLOAD_DELAY": arguments.delay,

@@ -18,7 +18,7 @@ from crawler.store.protocols import Store
 
 
 class JobRecord(msgspec.Struct):
-    """How a job was started: the fields of its RunConfig that ``crawl resume`` repeats."""
+    """The fields of a job's RunConfig that ``crawl resume`` repeats."""
 
     spider: str
     """``source.spec``: where the spider is found again."""

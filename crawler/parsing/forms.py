@@ -334,7 +334,7 @@ def _owner(element: etree._Element, forms: dict[str, etree._Element]) -> etree._
 
 
 def _is_never_sent(control: etree._Element) -> bool:
-    """True for disabled controls, and for buttons that do not submit."""
+    """Return True for disabled controls, and for buttons that do not submit."""
     if control.get("disabled") is not None or _type(control) == "button":
         return True
     if _local_name(control) == "select" and "multiple" not in control.attrib:
@@ -350,7 +350,7 @@ def _is_never_sent(control: etree._Element) -> bool:
 
 
 def _submits(control: etree._Element) -> bool:
-    """True for buttons that send the form; ``<button>`` without a type is one."""
+    """Return True for buttons that send the form; ``<button>`` without a type is one."""
     tag = _local_name(control)
     kind = _type(control) or ("submit" if tag == "button" and "type" not in control.attrib else "")
     return tag in {"input", "button"} and kind in {"submit", "image"}

@@ -46,7 +46,7 @@ _parsers = _Parsers()
 
 
 def _is_cut(parser: Any) -> bool:
-    """True if the parser has stopped at ``DEEPEST``, which is its own limit."""
+    """Return True if the parser has stopped at ``DEEPEST``, which is its own limit."""
     return any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log)
 
 

@@ -68,7 +68,7 @@ class Robots:
         return robots
 
     def allows(self, url: str, agent: str) -> bool:
-        """True if ``agent``, a user agent string or its product token, may fetch ``url``."""
+        """Return True if ``agent``, a user agent string or its product token, may fetch ``url``."""
         if self._answer is not None:
             return self._answer
         allowed: bool = self._rules.can_fetch(url, self._name(agent))

@@ -369,7 +369,7 @@ class Frontier:
 
     @property
     def remaining(self) -> int | None:
-        """How many further requests may end (``max_pages``); None is no limit."""
+        """The number of further requests that may end (``max_pages``); None is no limit."""
         return self._scheduler.remaining
 
     @remaining.setter

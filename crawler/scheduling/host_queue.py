@@ -92,7 +92,7 @@ class HostQueue:
 
     @property
     def prefetch(self) -> int | None:
-        """How many requests a worker may hold beyond those that it runs; None with a delay.
+        """The number of requests that a worker may hold besides those it runs; None with a delay.
 
         With a delay they are counted one by one as they go out. A request that must not be sent
         twice is not sent ahead: if its worker were killed while it waits there, it would be

@@ -91,7 +91,7 @@ class Scheduler:
 
     @property
     def head_size(self) -> int:
-        """How many requests of one host are held in memory."""
+        """The number of requests of one host that are held in memory."""
         return max(8, min(512, HEAD_TOTAL // (len(self.hosts) or 1)))
 
     def push(self, host: HostQueue, rows: Iterable[PendingRow], now: float) -> None:

@@ -46,7 +46,7 @@ def redirect_target(response: Response) -> str | None:
 
 
 class Weight(enum.Enum):
-    """What a response says of the session that it came to."""
+    """The meaning of a response for the session that it came to."""
 
     MEMBER = enum.auto()
     """Only a session that is logged in gets this response."""
@@ -81,7 +81,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Marks:
-    """What the spider declares about its site."""
+    """The marks that the spider declares of its site."""
 
     member_mark: str = ""
     logged_out_text: LoggedOutText | Sequence[LoggedOutText] = ()
@@ -248,7 +248,7 @@ class ProbePage:
 
 
 class Evidence:
-    """What is known of one session at its site, and what a response means by it.
+    """The evidence of one session at its site, and the meaning of a response by it.
 
     ==================================  ==========================================================
     evidence                            meaning

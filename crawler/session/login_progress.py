@@ -1,4 +1,4 @@
-"""How far the login of a session has come: its states, and the events that change them."""
+"""The progress of a session's login: its states, and the events that change them."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ from crawler.url_words.words import (
 
 
 class Signs(NamedTuple):
-    """What an address says of its effects; a part is empty where it says nothing."""
+    """The signs of effects in an address; a part is empty where there is none."""
 
     logout: str = ""
     """The word by which it seems to end a session."""
@@ -143,7 +143,7 @@ _MARK = re.compile(r"[^\w-]")
 
 
 class _Area(NamedTuple):
-    """What the segments before one say of its place."""
+    """The place of a segment, by those before it."""
 
     files: bool = False
     works: bool = False

@@ -89,7 +89,7 @@ def _with_cause(error: Exception, url: str) -> FetchError | SystemResourceError:
 
 
 def _is_or_holds(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """True when ``error`` or what it wraps is of ``kind``; requests wraps urllib3's errors."""
+    """Return True if ``error`` is or wraps a ``kind``; requests wraps urllib3's errors."""
     while error is not None:
         if isinstance(error, kind):
             return True

@@ -166,7 +166,7 @@ class Application:
 
     @property
     def refusals(self) -> int:
-        """How many requests it has answered with a redirect, 401 or 403."""
+        """The number of requests that it has answered with a redirect, 401 or 403."""
         return self._read("visits").count("-")
 
     def _read(self, name: str) -> str:

@@ -165,7 +165,7 @@ class MemberSite(ABC):
     @property
     @abstractmethod
     def logins(self) -> int:
-        """How often the account has logged in."""
+        """The number of the account's logins."""
 
     @abstractmethod
     def end_sessions(self) -> None:

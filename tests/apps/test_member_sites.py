@@ -109,7 +109,7 @@ class Crawl:
 
     @property
     def logins(self) -> int:
-        """How often this crawl has logged in."""
+        """The number of this crawl's logins."""
         return self.site.logins - self._logins
 
     def check_whole(self, last: Command) -> None:

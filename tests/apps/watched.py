@@ -120,7 +120,7 @@ def kill() -> None:
 
 
 def _first(job: Path, mark: str) -> bool:
-    """True once for each mark of a job, over all its runs."""
+    """Return True once for each mark of a job, over all its runs."""
     try:
         job.with_suffix(f".{mark}").touch(exist_ok=False)
     except FileExistsError:

@@ -42,7 +42,7 @@ Write = Callable[[str, str], Path]
 
 
 class Ended:
-    """How a command ended."""
+    """The end of a command."""
 
     def __init__(self, status: int, out: str, err: str) -> None:
         self.status = status

@@ -1,4 +1,4 @@
-"""How a command becomes a RunConfig."""
+"""The RunConfig that a command makes."""
 
 from __future__ import annotations
 

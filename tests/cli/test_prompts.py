@@ -105,7 +105,7 @@ def write_spider(site: Site, *, hidden: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it printed."""
+    """The end of a command, and its output."""
 
     returncode: int
     stdout: str
@@ -225,7 +225,7 @@ def test_a_wrong_code_changes_nothing(crawl: Crawl, bank: Bank) -> None:
     assert len(bank.sent) == 2
 
 
-def test_nobody_answers(crawl: Crawl, bank: Bank) -> None:
+def test_a_prompt_without_an_answer_times_out(crawl: Crawl, bank: Bank) -> None:
     login = crawl("login", "bank", typed="\n")
     assert login.returncode == 4
     assert "crawl: login of bank needs code (at" in login.stderr

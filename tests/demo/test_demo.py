@@ -178,7 +178,7 @@ def test_markup_in_what_is_shown_stays_text(server: DemoServer, browser: request
     "path",
     ["/books/?page=4", "/books/?page=0", "/books/?page=x", "/books/none", "/a/b", "/books/x/"],
 )
-def test_what_is_not_there_is_404(server: DemoServer, browser: requests.Session, path: str) -> None:
+def test_missing_pages_are_404(server: DemoServer, browser: requests.Session, path: str) -> None:
     assert browser.get(server.url + path).status_code == 404
 
 

@@ -218,7 +218,7 @@ def test_accepted_statuses_reach_the_callback(tmp_path: Path, site: Site) -> Non
 # robots.txt
 
 
-def test_what_robots_txt_disallows_is_not_asked(tmp_path: Path, site: Site) -> None:
+def test_pages_that_robots_txt_disallows_are_not_requested(tmp_path: Path, site: Site) -> None:
     site.pages["/robots.txt"] = (
         "User-agent: *\nDisallow: /\n\nUser-agent: crawler\nDisallow: /private\nAllow: /private/not"
     )
@@ -265,7 +265,7 @@ def test_robots_txt_is_asked_once_by_all_workers(tmp_path: Path, site: Site) -> 
         (Reply("", 302, (("Location", "/robots.txt"),)), 6, "too many redirects"),
     ],
 )
-def test_what_answers_to_robots_txt_mean(
+def test_meanings_of_responses_to_robots_txt(
     tmp_path: Path, site: Site, answer: Reply, asked: int, cause: str | None
 ) -> None:
     site.pages = {"/robots.txt": answer, "/": "x", "/rules": "User-agent: *\nDisallow: /"}

@@ -82,7 +82,7 @@ def page(assignment: Assignment) -> QueuedRequest:
     return assignment.queued
 
 
-def test_what_was_never_sent_costs_its_host_no_wait() -> None:
+def test_a_request_that_was_never_sent_costs_its_host_no_wait() -> None:
     desk = Desk(delay=5.0)
     (first,) = desk.feed(NOW)
     desk.take(first, Returned(), NOW + 1)

@@ -212,7 +212,9 @@ def test_refused_is_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["cut", "429", "500"])
-def test_what_was_sent_is_not_tried_again(tmp_path: Path, site: Site, answer: str) -> None:
+def test_a_request_that_was_sent_is_not_tried_again(
+    tmp_path: Path, site: Site, answer: str
+) -> None:
     a_shop(site)
     site.pages["/buy"] = (
         Reply(raw=socket.socket.close)
@@ -262,7 +264,7 @@ def test_sent_while_logged_out_is_not_sent_again(tmp_path: Path, site: Site) -> 
     assert failures(tmp_path) == {"/buy": "logged out"}
 
 
-def test_one_that_cannot_log_in_is_sent_by_the_next_run(tmp_path: Path, site: Site) -> None:
+def test_a_request_whose_login_fails_is_sent_by_the_next_run(tmp_path: Path, site: Site) -> None:
     class Member(Spider):
         def start(self) -> Iterator[Any]:
             yield Request(site.url + "/buy", method="POST", replay=False)
@@ -296,7 +298,7 @@ def test_redirects(tmp_path: Path, site: Site, status: int, expected: list[str])
     assert results(tmp_path) == [{"bought": site.url + "/thanks"}]
 
 
-def test_what_a_redirect_leads_to() -> None:
+def test_only_a_get_after_a_redirected_post_may_be_repeated() -> None:
     def after(method: str, status: int) -> bool:
         request = Request("https://x.example/a", method=method, replay=False)
         return redirected(request, status, "/b", 5).replay

@@ -131,7 +131,7 @@ def test_a_crawl_names_its_trap_and_leaves_it_out_when_it_goes_on(
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("pattern", ["/thisday/{date}", r"/thisday/\d{4}", "thisday"])
-def test_what_is_denied_is_not_requested(
+def test_denied_urls_are_not_requested(
     tmp_path: Path, endless: Site, workers: int, pattern: str
 ) -> None:
     summary = run_job(

@@ -51,7 +51,7 @@ class Run:
 
     @property
     def kills(self) -> int:
-        """How many kills are planned."""
+        """The number of planned kills."""
         return 1 + len(self.workers)
 
 

@@ -88,7 +88,7 @@ class Trap:
         self._arrivals = itertools.count(1)
 
     def fires(self, here: str) -> bool:
-        """True for the one arrival that is meant; ``die`` has to follow."""
+        """Return True for the one arrival that is meant; ``die`` has to follow."""
         if here != self.point or os.getpid() == self._spared:
             return False
         return next(self._arrivals) == self._number and self._claim()

@@ -55,7 +55,7 @@ class Site:
         return origin(host, self.port)
 
     def requests(self, web: Web) -> int:
-        """How many requests a crawl has made so far."""
+        """The number of requests that a crawl has made so far."""
         return int(_COUNT.unpack_from(self._counts, _COUNT.size * web.crawl)[0])
 
     def had(self, web: Web) -> Had:

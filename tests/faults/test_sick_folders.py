@@ -102,7 +102,9 @@ def pipe(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("where", ["/dev/full", "/dev/null", "/dev/stdout", "pipe", "."])
-def test_what_is_no_file_is_no_output(tmp_path: Path, site: Site, pipe: Path, where: str) -> None:
+def test_an_output_that_is_no_file_is_refused(
+    tmp_path: Path, site: Site, pipe: Path, where: str
+) -> None:
     output = tmp_path / where
     command = Command(f"{SICK}:Follow", tmp_path / "job", site.url + "/", "-o", str(output))
     assert command.wait() == 2
@@ -298,7 +300,7 @@ def test_an_output_that_is_touched_during_a_run(
     check_whole(folder, urls)
 
 
-def test_what_stands_behind_the_end_of_a_killed_job_s_output_is_not_lost(
+def test_lines_behind_the_end_of_a_killed_job_s_output_are_not_lost(
     folder: Path, site: Site
 ) -> None:
     """It may or may not come from a kill."""
@@ -316,7 +318,7 @@ def test_what_stands_behind_the_end_of_a_killed_job_s_output_is_not_lost(
     )
 
 
-def test_what_another_job_has_written_after_a_kill_is_not_lost(folder: Path, site: Site) -> None:
+def test_lines_of_another_job_after_a_kill_are_not_lost(folder: Path, site: Site) -> None:
     """The output was empty when the first one was killed, so the second one could have it."""
     output = folder.with_name("out.jsonl")
     words = (site.url + "/0", "-o", str(output))

@@ -86,7 +86,7 @@ def test_a_thousand_kills_come_to_every_point() -> None:
     assert {*points.POINTS, *points.WORKER} <= planned.keys()
 
 
-def test_what_is_wanted_does_not_depend_on_the_way() -> None:
+def test_the_wanted_lines_do_not_depend_on_the_way() -> None:
     """Each page is one line a part, however many links and redirects lead to it."""
     web = Web(Shape.SOLO, "way", 1, 200)
     wanted = web.wanted()

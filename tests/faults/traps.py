@@ -1,4 +1,4 @@
-"""Where the points are: traps in the sink, the store, the workers' pipes and what calls them.
+"""The places of the points: traps in the sink, the store, the workers' pipes and their callers.
 
 ``KILL=point:n`` in the environment makes the ``n``-th arrival of the scheduling process at
 ``point`` its last; with ``KILL=point:n:all`` its whole process group dies with it. The first

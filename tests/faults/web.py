@@ -1,4 +1,4 @@
-"""What the site of the crash machine consists of, and what a crawl of it must give.
+"""The site of the crash machine, and the output that a crawl of it must give.
 
 Both follow from a web's name alone. The server renders pages by these definitions; the wanted
 output is worked out from them by a walk of its own, which shares nothing with the crawler.
@@ -27,7 +27,7 @@ SEEDS = (0, 3, 5)
 
 
 class Shape(StrEnum):
-    """How a web is crawled."""
+    """The shape of a web, and of its crawl."""
 
     OPEN = "open"
     """By two workers, without a login."""
@@ -175,7 +175,7 @@ class Web:
         return 2 * place.number + 1 >= self.size
 
     def links(self, place: Place) -> list[Place]:
-        """Where the page links to; itself and pages known long since are among it."""
+        """Return the pages that a page links to; itself and earlier pages are among them."""
         below = [Place(place.host, 2 * place.number + k) for k in (1, 2)]
         here = [page for page in below if page.number < self.size]
         there = [self._anywhere("link", k, *place) for k in range(3)]
@@ -185,7 +185,7 @@ class Web:
         return Place(self.draw("host", *what) % HOSTS, self.draw(*what) % self.size)
 
     def target(self, place: Place) -> Place:
-        """Where a redirect leads."""
+        """Return the page that a redirect leads to."""
         if self.kind(place) is Kind.CHAIN:
             return next(
                 other

@@ -83,7 +83,7 @@ def _properties(seconds: int) -> str:
 
 
 def has_atheris() -> bool:
-    """True where the coverage-guided fuzzer is installed; it has wheels for few platforms."""
+    """Return True if the coverage-guided fuzzer is installed; few platforms have wheels of it."""
     return importlib.util.find_spec("atheris") is not None
 
 

@@ -1,4 +1,4 @@
-"""What is fed with made-up input: for each reader of strangers' bytes, what must hold of any bytes.
+"""The readers of strangers' bytes, and for each the properties that hold of any bytes.
 
 A target takes bytes and returns when all is well. Any exception that the reader does not promise
 is a bug, and so is an invariant that does not hold. ``words`` are what the makers of input put

@@ -19,7 +19,7 @@ KEPT = [(name, path) for name in TARGETS for path in corpus(name)]
 
 
 @pytest.mark.parametrize(("name", "path"), KEPT, ids=[f"{n}/{path.name}" for n, path in KEPT])
-def test_what_has_found_a_bug_finds_none(name: str, path: Path) -> None:
+def test_inputs_that_found_a_bug_find_none(name: str, path: Path) -> None:
     TARGETS[name].check(path.read_bytes())
 
 

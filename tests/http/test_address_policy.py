@@ -124,7 +124,7 @@ def test_anywhere_is_anywhere() -> None:
     assert chosen(AddressPolicy(anywhere=True), "x", "127.0.0.1") == ["127.0.0.1"]
 
 
-def test_what_a_proxy_is_asked_for_is_looked_at_where_it_is_a_number() -> None:
+def test_numeric_addresses_are_checked_before_a_proxy_is_asked() -> None:
     with requests.Session() as session:
         session.mount("http://", PoolAdapter(addresses=AddressPolicy()))
         session.proxies = {"http": "http://127.0.0.1:9"}

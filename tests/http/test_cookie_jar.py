@@ -76,7 +76,7 @@ def applied(changes: list[Cookie]) -> list[Cookie]:
     return list(known.values())
 
 
-def test_what_a_response_sets_is_drained_once_in_order() -> None:
+def test_changes_by_a_response_are_popped_once_in_order() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "a=1", "b=2; Path=/; Secure; HttpOnly; Domain=shop.example")
     a, b = jar.pop_changes()
@@ -176,7 +176,7 @@ def test_a_jar_can_be_pickled_as_in_requests() -> None:
 # Taking over what another process knows
 
 
-def test_what_is_loaded_replaces_what_was_there_and_is_no_change() -> None:
+def test_loaded_cookies_replace_all_and_are_no_change() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "a=1", "b=2")
     known = applied(jar.pop_changes())
@@ -431,7 +431,7 @@ def test_plain_http_sets_no_cookie_of_https_and_hides_none() -> None:
         ("__Host-a=1; Secure; Path=/; Domain=shop.example", False),
     ],
 )
-def test_what_a_name_promises_is_held(line: str, is_kept: bool) -> None:
+def test_prefixes_of_cookie_names_are_enforced(line: str, is_kept: bool) -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, line, url="https://shop.example/")
     assert bool(list(jar)) is is_kept

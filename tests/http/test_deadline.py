@@ -93,7 +93,7 @@ def read_until_cut(session: Session, url: str, context: FetchContext) -> None:
 
 @pytest.mark.parametrize("head", [HEAD, CLOSING, b""])
 def test_a_response_that_drips_is_cut(watchdog: Watchdog, session: Session, head: bytes) -> None:
-    """Whether its end is a length or the end of the connection, or it never gets to headers."""
+    """A length, the end of the connection, or no headers at all: each end is cut."""
     drip, context = Drip(head), FetchContext()
     with a_server(drip) as url, watchdog.limit(context, 0.1) as limit:
         began = time.monotonic()
@@ -157,7 +157,7 @@ def test_a_limit_ends_with_an_error_too(watchdog: Watchdog) -> None:
     assert context.deadline is None
 
 
-def test_what_has_no_connection_yet_can_be_cut() -> None:
+def test_a_fetch_without_a_connection_can_be_cut() -> None:
     limit = Deadline(0.0)
     limit.cut()
     assert limit.passed

@@ -112,7 +112,7 @@ def is_on_fast_path(session: Session, request: Request) -> bool:
 
 
 def fetch(url: str, session: Session | None = None, **options: Any) -> Response | FetchError:
-    """What the fetcher makes of it."""
+    """Fetch it as the fetcher does."""
     watchdog = Watchdog()
     try:
         fetcher, session = Fetcher(SETTINGS, watchdog), session or session_of()
@@ -124,7 +124,7 @@ def fetch(url: str, session: Session | None = None, **options: Any) -> Response 
 
 
 def both(answer: bytes) -> tuple[Any, Any]:
-    """What came of the answer past requests, and what came of it through requests."""
+    """Return the results of an answer past requests and through requests."""
     seen: list[Any] = []
     with serving(answer) as tape:
         for general in (False, True):

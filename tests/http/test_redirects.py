@@ -44,7 +44,7 @@ def test_vectors(row: dict[str, Any]) -> None:
 
 
 def _check_refresh(row: dict[str, Any]) -> None:
-    """Whether one in a noscript or after a long time counts is policy."""
+    """Check a refresh; whether it counts in a noscript or after a long time is policy."""
     found = [link.url for link in Response(URL, row["html"].encode()).links()]
     assert row.get("policy") or row["expect"]["url"] in found
 
@@ -122,7 +122,7 @@ def test_other_statuses_are_no_redirects(status: int) -> None:
     assert status not in STATUSES
 
 
-def test_what_is_the_request_s_own_goes_along() -> None:
+def test_a_redirect_keeps_the_fields_of_its_request() -> None:
     request = Request(
         URL, "page", cb_kwargs={"a": 1}, priority=5, depth=2, tries=2, dont_filter=True
     )

@@ -87,7 +87,7 @@ def test_a_job_that_ends_while_its_log_is_copied_is_left_in_good_order(
         assert job.counters.items == 1
 
 
-def test_what_was_not_committed_is_cut_off_both_outputs(folder: Path) -> None:
+def test_uncommitted_lines_are_cut_off_both_outputs(folder: Path) -> None:
     with a_job(folder) as job:
         job.begin()
         add(job)

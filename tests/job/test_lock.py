@@ -12,7 +12,7 @@ from crawler.errors import JobError, JobLockedError
 from crawler.job.lock import acquire, holder, is_held
 
 
-def test_one_at_a_time_holds_it(tmp_path: Path) -> None:
+def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     folder = tmp_path / "job"
     with acquire(folder):
         assert is_held(folder)

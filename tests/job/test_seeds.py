@@ -409,7 +409,7 @@ def test_the_identity_of_a_list_changes_when_it_is_written_to(folder: Path) -> N
 
 
 @pytest.mark.parametrize("args", [[], ["-"], ["http://a.example/", "-"]])
-def test_what_cannot_be_known_unread_has_no_identity(args: list[str]) -> None:
+def test_arguments_that_must_be_read_have_no_identity(args: list[str]) -> None:
     assert identity(args) is None
 
 

@@ -203,7 +203,7 @@ def test_cookies_are_exported_for_their_owner_only(club: Site, crawl: Any, name:
     crawl("login", "club", "--job", "second", "--import-cookies", name)
 
 
-def test_whose_cookies_are_exported_must_be_clear(club: Site, crawl: Any) -> None:
+def test_an_export_names_the_account_if_there_are_several(club: Site, crawl: Any) -> None:
     crawl("run", "club", "--accounts", "accounts.toml", *QUICK)
     said = crawl("sessions", "--export", "out.txt", status=2)
     assert "choose one with --account (ann, bob)" in said

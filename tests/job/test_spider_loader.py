@@ -52,7 +52,7 @@ def test_a_file_is_found_again_from_elsewhere(
     assert find(source.spec).load() is source.load()
 
 
-def test_what_the_list_shows_wins_over_the_name_of_a_file(write: Write) -> None:
+def test_a_spider_s_name_wins_over_the_name_of_a_file(write: Write) -> None:
     write("spiders/old.py", BOOKS)
     write("spiders/books.py", BOOKS.replace("Books", "Other"))
     assert find("books").load().__name__ == "Books"
@@ -252,7 +252,7 @@ list(crawl(Here, "http://127.0.0.1:9/", workers=2))
     assert "spawn" not in ended.stderr
 
 
-def test_what_is_no_spider_class_is_refused() -> None:
+def test_objects_that_are_no_spider_class_are_refused() -> None:
     with pytest.raises(SpiderError, match="is not a spider: pass a class"):
         of_class(Here())  # type: ignore[arg-type]
 

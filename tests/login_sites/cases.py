@@ -41,7 +41,7 @@ class Case:
 
     @property
     def _is_guided(self) -> bool:
-        """Whether the address alone tells a page of the login from others."""
+        """Return True if the address alone tells a page of the login from others."""
         design = self.design
         return (
             (self.spider, design.form) == ("Member", "page")

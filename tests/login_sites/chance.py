@@ -65,7 +65,7 @@ class _Draw:
 
     @property
     def _is_plain(self) -> bool:
-        """Whether the site itself has an HTML form."""
+        """Return True if the site itself has an HTML form."""
         return bool(self._drawn["provider"] == self._drawn["api"] == "none")
 
     # Groups
@@ -134,7 +134,7 @@ class _Draw:
             drawn["public"] = (0, *drawn["public"])
 
     def _leads_home(self) -> bool:
-        """Whether strangers are redirected to the home page, which must be for all then."""
+        """Return True if strangers are redirected to the home page, which must be for all then."""
         form, strangers = self._drawn.get("form", "page"), self._drawn["strangers"]
         if form == "sidebar":
             return strangers in ("login", "bare login", "home")

@@ -1,4 +1,4 @@
-"""What the tests of sites behind a login share."""
+"""Fixtures and sites that the tests of sites behind a login share."""
 
 from __future__ import annotations
 

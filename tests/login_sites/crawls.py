@@ -18,7 +18,7 @@ KILLS = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a site is crawled."""
+    """The way in which a site is crawled."""
 
     spider: str = "Member"
     concurrency: int = 4
@@ -29,7 +29,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has come of a crawl."""
+    """The outcome of a crawl."""
 
     site: LoginSite
     report: dict[str, Any]
@@ -47,14 +47,14 @@ class Outcome:
 
     @property
     def names(self) -> Counter[str]:
-        """How often each numbered page is in the output, as members get it."""
+        """The number of times that each numbered page is in the output, as members get it."""
         design = self.site.design
         texts = {design.text(number): f"page {number}" for number in design.open_pages}
         return Counter(texts[item["text"]] for item in self.items if item["text"] in texts)
 
     @property
     def is_exact(self) -> bool:
-        """Whether the output has each open page once, and nothing else."""
+        """True if the output has each open page once, and nothing else."""
         return not self.item_faults()
 
     def item_faults(self) -> list[str]:
@@ -114,7 +114,7 @@ class Outcome:
         return [url for url in others if site.name(url) not in may]
 
     def _may_fail(self) -> bool:
-        """Whether as many pages have failed as may, with those that a crawl may report or not."""
+        """Return True if no more pages have failed than may, including those reported by chance."""
         design, failed = self.site.design, int(self.report["failed"])
         closed = len(design.closed_pages)
         least = most = closed

@@ -1,4 +1,4 @@
-"""What is known to be wrong: for each case the ways in which its crawl fails, and why.
+"""The known faults: for each case the ways in which its crawl fails, and why.
 
 This is the only place that expects a failure. A crawl that succeeds although it is named here fails
 its test, so that the entry goes. A way with a question mark fails on some runs only.

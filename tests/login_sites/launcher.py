@@ -28,7 +28,7 @@ LONGEST = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one run has ended."""
+    """The end of one run."""
 
     killed: bool
     stuck: bool

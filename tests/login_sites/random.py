@@ -34,7 +34,7 @@ ADVICE = re.compile("is_logged_out|logged_out_text|member_mark|probe_url")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What has come of the crawl of one seed."""
+    """The result of the crawl of one seed."""
 
     seed: int
     spider: str
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def says_so(self) -> bool:
-        """Whether the run says that the default cannot know, and what to add."""
+        """True if the run says that the default cannot know, and what to add."""
         outcome = self.outcome
         return bool(ADVICE.search(f"{outcome.log}\n{outcome.report.get('summary', '')}"))
 

@@ -26,7 +26,7 @@ REQUESTS_EACH = 40
 
 @dataclass
 class Counts:
-    """What the site has seen."""
+    """The counters of the site."""
 
     requests: int = 0
     begun: int = 0

@@ -24,7 +24,7 @@ class Member(Spider):
 
     @property
     def answers(self) -> dict[str, str]:
-        """What is filled in."""
+        """Return the values that are filled in."""
         user, password = FIELDS[self.style]
         return {user: USER, password: PASSWORD}
 

@@ -1,4 +1,4 @@
-"""What is asked for again, and from where; and pages that count for a limit."""
+"""Requests that are sent again, and from where; and pages that count for a limit."""
 
 from __future__ import annotations
 

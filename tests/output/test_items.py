@@ -105,7 +105,7 @@ def test_a_callback_may_give_nothing_one_thing_or_many() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["text", b"bytes", 1, 1.5, object(), True])
-def test_what_a_callback_may_not_give_is_named(nonsense: Any) -> None:
+def test_a_callback_s_wrong_result_is_named(nonsense: Any) -> None:
     with pytest.raises(SpiderError, match=rf"^page\(\) returned {type(nonsense).__name__}"):
         outputs(nonsense, "page")
 
@@ -221,13 +221,13 @@ def test_half_characters_are_replaced_and_counted(
 
 @pytest.mark.parametrize("name", UNENCODABLE)
 @pytest.mark.parametrize("item_type", [None, dict[str, Any], DataBook, PydanticBook])
-def test_what_cannot_be_written_is_an_item_error(name: str, item_type: Any) -> None:
+def test_items_that_cannot_be_written_are_item_errors(name: str, item_type: Any) -> None:
     with pytest.raises(ItemError):
         ItemWriter(item_type).line(UNENCODABLE[name])
 
 
 @pytest.mark.parametrize("name", UNENCODABLE)
-def test_what_cannot_be_written_can_still_be_rejected(name: str) -> None:
+def test_items_that_cannot_be_written_can_still_be_rejected(name: str) -> None:
     rejected = json.loads(ItemWriter().rejected(UNENCODABLE[name], URL, "half \ud800 reason"))
     assert rejected["url"] == URL
     assert rejected["reason"] == "half \\ud800 reason"
@@ -249,7 +249,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON))
-def test_what_json_can_say_comes_back_as_it_was(item: dict[str, Any]) -> None:
+def test_items_of_json_values_come_back_unchanged(item: dict[str, Any]) -> None:
     assert line(item) == item
     assert line(item, dict[str, Any]) == item
 
@@ -281,7 +281,7 @@ def test_an_item_of_another_class_with_the_same_fields_fits(kind: Any, other: An
         ({"title": ["Emma"]}, "title"),
     ],
 )
-def test_what_does_not_fit_is_rejected_with_the_field(kind: Any, item: Any, what: str) -> None:
+def test_items_that_do_not_fit_are_rejected_with_the_field(kind: Any, item: Any, what: str) -> None:
     with pytest.raises(ItemError, match=what):
         ItemWriter(kind).line(item)
 

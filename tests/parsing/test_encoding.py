@@ -35,7 +35,7 @@ def test_the_encoding_is_the_one_that_browsers_take(row: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize("row", VECTORS)
-def test_what_is_not_declared_reads_the_same(row: dict[str, str]) -> None:
+def test_undeclared_pages_read_the_same(row: dict[str, str]) -> None:
     body = base64.b64decode(row["html_b64"])
     if row["id"] in UNDECLARED:
         assert encoding.decode(body, encoding.detect(body)) == body.decode("cp1252")
@@ -67,7 +67,7 @@ def test_what_is_not_declared_reads_the_same(row: dict[str, str]) -> None:
         (b"", None, "utf-8"),
     ],
 )
-def test_what_comes_first_decides(
+def test_the_first_declaration_decides(
     body: bytes | str, content_type: str | None, expected: str
 ) -> None:
     raw = body.encode("latin-1") if isinstance(body, str) else body
@@ -109,7 +109,7 @@ def test_the_byte_order_mark_is_no_text() -> None:
     assert encoding.as_utf8(b"\xfe\xff\0x", "utf-16-be") == b"x"
 
 
-def test_what_cannot_be_decoded_is_replaced() -> None:
+def test_undecodable_bytes_are_replaced() -> None:
     assert encoding.decode(b"a\xffb", "utf-8") == "a\ufffdb"
     assert encoding.as_utf8(b"a\xffb", "utf-8") == "a\ufffdb".encode()
     assert encoding.decode(b"\x80", "gb18030") == "€"

@@ -83,7 +83,7 @@ def test_mistakes_are_those_of_parsel(query: Any) -> None:
     assert errors[0] == errors[1]
 
 
-def test_what_matched_is_asked_further() -> None:
+def test_matches_can_be_searched_further() -> None:
     selector = Selector(root=root(), type="html")
     assert isinstance(selector.css("ul"), parsel.SelectorList)
     assert selector.css("ul").css("li").xpath("./text()").getall() == ["1", "2"]

@@ -194,7 +194,7 @@ def test_an_action_that_cannot_be_asked_is_named(action: str) -> None:
         form.to_request()
 
 
-def test_what_is_filled_in() -> None:
+def test_values_are_filled_in() -> None:
     form = form_of("<form method=post><input name=a value=1><input name=b value=2></form>")
     assert form.to_request({"a": None, "c": 3, "d": ["x", 4]}).data == b"b=2&c=3&d=x&d=4"
     assert form.to_request([("c", "x"), ("c", "y")]).data == b"a=1&b=2&c=x&c=y"

@@ -18,7 +18,7 @@ def test_elements_are_those_of_lxml_html() -> None:
     assert isinstance(root[0][0][0], lxml_html.HtmlComment)
 
 
-def test_what_follows_the_end_of_the_page_is_in_its_body() -> None:
+def test_markup_behind_the_end_of_the_page_is_in_its_body() -> None:
     root = parse(
         b"<html><body><p>a</p></body></html>\n<!-- c -->b<a href=x>c</a>d</html>e<body f=g>h<i>j"
     )

@@ -23,7 +23,7 @@ def test_a_url_and_a_body_are_enough() -> None:
     assert repr(response) == "<Response 200 https://x.example/>"
 
 
-def test_what_is_given_is_kept() -> None:
+def test_given_parts_are_kept() -> None:
     headers = CaseInsensitiveDict({"Content-Type": "text/html"})
     session = requests.Session()
     request = Request("https://x.example/old", depth=3)
@@ -106,7 +106,7 @@ def test_json_is_read() -> None:
     assert page("\ufeff[1]".encode("utf-16-le")).json() == [1]
 
 
-def test_what_is_no_json_is_an_error_that_says_so() -> None:
+def test_a_body_that_is_no_json_is_a_clear_error() -> None:
     with pytest.raises(FetchError, match=r"shop\.example.*\(text/html\) is not JSON: Expecting"):
         page("<p>", "text/html").json()
     with pytest.raises(FetchError) as caught:
@@ -169,7 +169,7 @@ def test_links() -> None:
     assert urls_of(page().links(css="li.book", allow=r"/2")) == ["https://shop.example/books/b/2"]
 
 
-def test_what_is_no_page_has_no_links() -> None:
+def test_bodies_that_are_no_page_have_no_links() -> None:
     assert page(PAGE, "text/plain").links() == []
 
 

@@ -149,7 +149,7 @@ def test_a_letter_may_be_cut_between_two_pieces(shift: int) -> None:
     assert set(found(body)) == set(found(url_set("/" + "x" * shift, "/é中" * 10)))
 
 
-def test_what_is_packed_is_unpacked_as_far_as_it_goes() -> None:
+def test_gzipped_sitemaps_are_read_as_far_as_they_go() -> None:
     body = url_set(*(f"/{n}" for n in range(20_000)))
     packed = gzip.compress(body[:500_000].encode()) + gzip.compress(body[500_000:].encode())
     assert found(packed) == found(body)
@@ -170,7 +170,7 @@ printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
 
 
 @given(st.lists(st.tuples(printable, st.dates().map(str), st.sampled_from(["", "daily"]))))
-def test_what_is_written_is_read(said: list[tuple[str, str, str]]) -> None:
+def test_written_entries_are_read(said: list[tuple[str, str, str]]) -> None:
     entries = "".join(
         f"<url><loc>/a/{escape(path)}</loc><lastmod> {date}</lastmod>"
         f"<changefreq>{often}</changefreq><x><loc>/no</loc></x></url>"
@@ -249,7 +249,7 @@ def test_a_bomb_does_not_go_off(name: str) -> None:
         assert len(entry.alternates) <= MOST_ALTERNATES
 
 
-def test_what_unpacks_without_end_is_left_at_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+def test_endless_gzip_is_read_up_to_the_limit(caplog: pytest.LogCaptureFixture) -> None:
     packed = io.BytesIO()
     with gzip.open(packed, "wb") as file:
         file.write(b"<urlset><url><loc>/a</loc></url>")
@@ -264,7 +264,7 @@ def test_what_unpacks_without_end_is_left_at_the_limit(caplog: pytest.LogCapture
     )
 
 
-def test_there_is_a_limit_of_entries(caplog: pytest.LogCaptureFixture) -> None:
+def test_entries_are_limited(caplog: pytest.LogCaptureFixture) -> None:
     body = url_set("/a", "/b", "mailto:x", "/c")
     with caplog.at_level(logging.WARNING, sitemaps.__name__):
         assert len(found(body, most_entries=3)) == 3

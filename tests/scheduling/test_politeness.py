@@ -100,7 +100,7 @@ def test_a_restored_clock_still_knows_what_was_granted() -> None:
     st.floats(min_value=0, max_value=1e6),
     st.floats(min_value=0, max_value=1e5),
 )
-def test_whatever_was_stored_blocks_no_host(
+def test_no_stored_clock_blocks_a_host(
     next_at_wall: float, wall_now: float, now: float, longest: float
 ) -> None:
     clock = HostClock(1.0)

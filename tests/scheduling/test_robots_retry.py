@@ -1,4 +1,4 @@
-"""How long a run waits for hosts whose robots.txt is unreachable: the rules, and whole runs."""
+"""The wait for hosts whose robots.txt is unreachable: the rules, and whole runs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_host_that_nothing_is_known_against_is_waited_for() -> None:
     assert hosts.given_up() == [], "this run has not asked yet"
 
 
-def test_what_has_come_is_forgotten() -> None:
+def test_a_robots_txt_that_came_is_forgotten() -> None:
     hosts = tried(UnreachableRobots(retries=0, limit=0.0), "timeout", 5)
     assert (hosts.tries(1), hosts.description) == (5, f"{A} (timeout)")
     hosts.forget(1)

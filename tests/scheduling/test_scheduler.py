@@ -327,7 +327,7 @@ def test_waiting_for_room_takes_no_more_memory_with_time() -> None:
 # Workers that die
 
 
-def test_what_a_dead_worker_had_goes_out_again_one_at_a_time() -> None:
+def test_requests_of_a_dead_worker_go_out_again_one_at_a_time() -> None:
     host = a_host(concurrency=4)
     made = a_scheduler(host, each=4)
     assert len(sent(made)) == 4

@@ -1,4 +1,4 @@
-"""What several tests of sessions need."""
+"""Fixtures of several tests of sessions."""
 
 from __future__ import annotations
 

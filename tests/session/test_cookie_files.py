@@ -175,6 +175,6 @@ cookies = st.builds(
 
 
 @given(st.lists(cookies, min_size=1))
-def test_what_is_written_is_read_again(found: list[Cookie]) -> None:
+def test_written_files_are_read_again(found: list[Cookie]) -> None:
     assert read(netscape(found), "x") == found
     assert read(as_json(found), "x") == found

@@ -1,4 +1,4 @@
-"""What a response says of the session that it came to."""
+"""The meaning of a response for the session that it came to."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_another_form_for_a_password_is_doubtful_but_not_one_to_change_it() -> N
     assert weigh(known, page(CHANGE))[0] is Weight.OPEN
 
 
-def test_what_the_spider_declares() -> None:
+def test_marks_that_the_spider_declares() -> None:
     known = evidence(page("<b class=me>x</b>"), page(FORM), member_mark="b.me")
     assert weigh(known, page("<b class=me>y</b>"))[0] is Weight.MEMBER
     assert weigh(known, page("<b>y</b>")) == (Weight.DOUBTFUL, "no member_mark")

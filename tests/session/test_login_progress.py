@@ -99,7 +99,7 @@ def test_a_login_that_needs_an_answer_says_which() -> None:
     assert (progress.waiting, progress.logged_in_at) == ("", None)
 
 
-def test_what_the_store_says_is_no_later_than_now() -> None:
+def test_stored_times_are_no_later_than_now() -> None:
     progress = LoginProgress()
     progress.restore(LoginState(9.0, pages=("http://club.example/login",), waiting="code"), 7.0)
     assert (progress.logged_in_at, progress.verified, progress.waiting) == (7.0, True, "code")

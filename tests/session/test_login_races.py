@@ -36,7 +36,7 @@ class Judge(Member):
 
 
 class Club:
-    """What is behind a login; its visitors are known by the cookie ``sid``.
+    """A site behind a login; its visitors are known by the cookie ``sid``.
 
     As many sites do, it gives a new cookie to whom it does not know, wants the form's cookie with
     the form, and sends members who open the login page to its front page.

@@ -15,7 +15,7 @@ from crawler.session.masking import MASK, Mask
 from tests.secret import PASSWORD, SPELLINGS
 
 
-def test_what_is_masked() -> None:
+def test_every_spelling_of_a_secret_is_masked() -> None:
     mask = Mask()
     assert mask(PASSWORD) == PASSWORD
     mask.add(PASSWORD)
@@ -25,7 +25,7 @@ def test_what_is_masked() -> None:
     assert mask(f"<{PASSWORD}!!>") == f"<{MASK}>"
 
 
-def test_what_is_in_half_of_all_words_is_not() -> None:
+def test_secrets_that_are_in_half_of_all_words_are_not_masked() -> None:
     mask = Mask()
     mask.add("")
     mask.add("ab")

@@ -148,7 +148,7 @@ def asked_about() -> str:
 
 
 def leaks(*said: str) -> dict[str, str]:
-    """Where the password is, in whatever form."""
+    """Return the places with the password, in whatever form."""
     texts = left_behind()
     texts["said"] = "".join([*said, asked_about()]).encode()
     assert any(name.endswith("job.db") for name in texts)

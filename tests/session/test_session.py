@@ -223,7 +223,9 @@ def test_pages_of_a_login_keep_the_delay_too(tmp_path: Path, site: Site) -> None
     assert site.least_gap >= 0.2 - JITTER
 
 
-def test_what_a_login_sets_goes_to_no_other_site(tmp_path: Path, site: Site, other: Site) -> None:
+def test_headers_set_by_a_login_go_to_no_other_site(
+    tmp_path: Path, site: Site, other: Site
+) -> None:
     class Bearer(Title):
         name = "bearer"
         allowed_domains = "*"

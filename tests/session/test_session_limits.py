@@ -177,7 +177,7 @@ class Fetching(Opening):
         yield {"text": response.session.get(response.css("a::attr(href)").get()).text}
 
 
-def test_what_a_callback_asks_for_is_not_the_users_word(
+def test_a_callback_s_requests_are_not_the_user_s_word(
     tmp_path: Path, site: Site, other: Site
 ) -> None:
     site.pages = {"/": f"<a href='{other.url}/secret'>x</a>", "/in": "in"}
@@ -206,7 +206,7 @@ class Token(Fetching):
             yield response.follow(response.css("a::attr(href)").get() + "2")
 
 
-def test_what_a_callback_asks_for_is_no_home_of_credentials(
+def test_a_callback_s_requests_make_no_home_of_credentials(
     tmp_path: Path, site: Site, other: Site
 ) -> None:
     site.pages = {"/": f"<a href='{other.url}/secret'>x</a>", "/in": "in"}
@@ -227,7 +227,7 @@ class Elsewhere(Opening):
         session.open(f"{self.home}/in")
 
 
-def test_what_a_login_names_is_the_users_word(tmp_path: Path, site: Site, other: Site) -> None:
+def test_urls_in_a_login_are_the_user_s_word(tmp_path: Path, site: Site, other: Site) -> None:
     site.pages["/"] = "page"
     other.pages["/in"] = "in"
     run_job(Elsewhere, tmp_path, f"{site.url}/", arguments={"home": other.url})

@@ -107,7 +107,7 @@ def test_base64_at_each_place(secret: str, before: str, after: str) -> None:
             assert len(left) <= len("Basic .") + (len(before) + len(after)) * 4 // 3 + 2 * 4
 
 
-def test_what_is_no_spelling_stays() -> None:
+def test_text_that_is_no_spelling_stays() -> None:
     text = "its it&#38;s it%28s it\\u0028s aGl0 it &#39;s"
     assert masked("it's", text) == text
 
@@ -142,7 +142,7 @@ def test_any_mixture(secret: str, data: st.DataObject) -> None:
 
 
 @given(SECRETS, st.sampled_from(WAYS))
-def test_one_way(secret: str, way: Callable[[str], str]) -> None:
+def test_a_single_way_of_spelling_is_masked(secret: str, way: Callable[[str], str]) -> None:
     assert masked(secret, f"<<{''.join(map(way, secret))}>>") == f"<<{MASK}>>"
 
 

@@ -1,4 +1,4 @@
-"""What an address says of its effects: hundreds of real applications' URLs, on either side."""
+"""The signs of effects in a URL: hundreds of real applications' URLs, on either side."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ key id max_tokens tokens
 
 
 @pytest.mark.parametrize("name", READING.split())
-def test_what_reading_needs_is_no_token(name: str) -> None:
+def test_tokens_for_reading_are_no_sign(name: str) -> None:
     assert not seems_to_act(f"/x?{name}=0f1e2d3c4b5a69788796a5b4c3d2e1f0")
 
 

@@ -188,7 +188,7 @@ def test_no_more_than_slots_of_one_host_run_at_the_same_time() -> None:
     assert most == [2]
 
 
-def test_what_has_not_been_started_is_given_back() -> None:
+def test_tasks_that_have_not_started_are_returned() -> None:
     started = threading.Event()
     go = threading.Event()
 

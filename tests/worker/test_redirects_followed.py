@@ -228,7 +228,7 @@ class Posting(Spider):
         return {"url": response.text}
 
 
-def test_what_becomes_of_the_method_and_the_body(tmp_path: Path, site: Site) -> None:
+def test_redirects_keep_or_drop_the_method_and_the_body(tmp_path: Path, site: Site) -> None:
     def page(visit: Visit) -> Reply | str:
         _, status, method, *there = visit.path.split("/")
         if not there:

@@ -113,7 +113,9 @@ def test_strings_of_beautifulsoup_are_plain_data() -> None:
         {"priority": 2**70},
     ],
 )
-def test_what_is_no_plain_data_is_an_error_where_it_is_yielded(fields: dict[str, Any]) -> None:
+def test_values_that_are_no_plain_data_are_an_error_when_they_are_yielded(
+    fields: dict[str, Any],
+) -> None:
     message = refused(Request("https://user:secret@shop.example/", "anything", **fields))
     assert message.startswith("the request for https://***@shop.example/ cannot be kept")
 
@@ -183,7 +185,7 @@ def test_a_wrong_callback_is_an_error_even_if_the_url_is_known() -> None:
 # What is dropped
 
 
-def test_what_is_too_deep_or_off_scope_is_dropped() -> None:
+def test_requests_too_deep_or_off_scope_are_dropped() -> None:
     one = a_finder(Scope.of_domains(["shop.example"]), max_depth=2)
     assert one.accept(Request(URL), 2)
     assert one.accept(Request(URL + "deep"), 3) is None
@@ -191,7 +193,7 @@ def test_what_is_too_deep_or_off_scope_is_dropped() -> None:
     assert one.accept(Request(URL + "deep"), 2), "it was too deep then; it is not now"
 
 
-def test_what_was_sent_is_not_sent_again() -> None:
+def test_a_url_is_sent_once() -> None:
     one = a_finder()
     assert one.accept(Request(URL), 1)
     assert one.accept(Request(URL), 1) is None
@@ -209,7 +211,7 @@ def test_what_was_sent_is_not_sent_again() -> None:
         {"cookies": {"a": "1"}},
     ],
 )
-def test_what_the_url_does_not_say_is_sent_each_time(fields: dict[str, Any]) -> None:
+def test_requests_with_more_than_a_url_are_sent_each_time(fields: dict[str, Any]) -> None:
     """The store recognises new requests by the fingerprint; this memory only knows URLs."""
     one = a_finder()
     assert one.accept(Request(URL), 1)
@@ -218,7 +220,7 @@ def test_what_the_url_does_not_say_is_sent_each_time(fields: dict[str, Any]) -> 
     assert one.accept(Request(URL), 1) is None
 
 
-def test_what_was_found_on_a_page_that_failed_is_sent_again() -> None:
+def test_requests_from_a_page_that_failed_are_sent_again() -> None:
     one = a_finder()
     assert one.accept(Request(URL), 1)
     one.forget()

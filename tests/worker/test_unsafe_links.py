@@ -69,19 +69,19 @@ def objection(path: str, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("path", LOGS_OUT.split())
-def test_what_logs_out(path: str) -> None:
+def test_links_that_log_out(path: str) -> None:
     assert objection(path) == "logs out"
     assert objection(path, follow_logout=True) == ""
 
 
 @pytest.mark.parametrize("path", DESTRUCTIVE.split())
-def test_what_looks_destructive(path: str) -> None:
+def test_links_that_look_destructive(path: str) -> None:
     assert objection(path) == "destructive"
     assert objection(path, follow_destructive=True) == ""
 
 
 @pytest.mark.parametrize("path", HARMLESS.split())
-def test_what_is_harmless(path: str) -> None:
+def test_harmless_links(path: str) -> None:
     assert objection(path) == ""
 
 
@@ -119,13 +119,13 @@ def test_expressions_of_the_spider_are_searched_for() -> None:
     assert objection("/a/exit12b", logout_urls=own) == ""
 
 
-def test_one_alone_need_not_be_a_list() -> None:
+def test_a_single_pattern_need_not_be_a_list() -> None:
     assert objection("/bye", logout_urls="/bye") == "logs out"
     assert objection("/b", logout_urls="/bye") == ""
 
 
 @pytest.mark.parametrize("wrong", ["", 3, re.compile(b"x"), None])
-def test_what_is_no_pattern_is_an_error(wrong: Any) -> None:
+def test_objects_that_are_no_pattern_are_an_error(wrong: Any) -> None:
     with pytest.raises(SpiderError, match=r"logout_urls holds .*re\.compile"):
         UnsafeLinkFilter([wrong])
     with pytest.raises(SpiderError, match=r"safe_urls holds .*re\.compile"):

@@ -1,4 +1,4 @@
-"""What a page says of the effects of its links: their elements, and the fields of its forms."""
+"""The signs of effects on a page: the elements of its links, and the fields of its forms."""
 
 from __future__ import annotations
 

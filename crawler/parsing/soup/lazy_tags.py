@@ -52,7 +52,7 @@ class Selection:
         return ResultSet(None, list(make_tags(elements, self._page)))
 
     def _is_certain(self, selector: CompiledSelector) -> bool:
-        """True if the page has no names or spaces that lxml and BeautifulSoup read differently."""
+        """Return True if lxml and BeautifulSoup read all names and spaces of the page alike."""
         if selector.reads_attributes and self._has_plain_names is None:
             self._has_plain_names = not (_BRACES.search(self._markup) and _has_braces(self._root))
         if selector.splits and self._has_plain_spaces is None:
@@ -72,7 +72,7 @@ _ODD_SPACES = re.compile(
 
 
 def _has_all_elements(root: Any, markup: bytes) -> bool:
-    """True if lxml's tree has the same elements as BeautifulSoup's, in the same places.
+    """Return True if lxml's tree has the same elements as BeautifulSoup's, in the same places.
 
     The differences: elements after the end of the page are in other places, text around a late
     doctype is in pieces, and soupsieve does not search templates. Since libxml2 2.14 HTML has no
@@ -208,7 +208,7 @@ def _tags(elements: list[Any], page: _Page) -> Iterator[Tag]:
 
 
 def _are_nested(elements: list[Any]) -> bool:
-    """True if an element may be inside of another."""
+    """Return True if an element may be inside of another."""
     if len(elements) < 2:
         return False
     matching = set(elements)

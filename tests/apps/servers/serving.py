@@ -41,7 +41,7 @@ def content():
 
 
 def count_login():
-    """Somebody has logged in."""
+    """Count a login."""
     _append("logins", f"{time.time()}\n".encode())
 
 
@@ -52,7 +52,7 @@ def _append(name, line):
 
 
 def generation():
-    """How often all sessions have been ended, by a test that made the file longer."""
+    """Return the number of times that a test has ended all sessions, by making the file longer."""
     try:
         return (FOLDER / "generation").stat().st_size
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from tests.memory_sink import MemoryFile, MemorySink
 
 
 class Place(Protocol):
-    """Where a sink keeps its bytes."""
+    """The place of a sink's bytes."""
 
     def open(self, committed: int, *, expected: int | None = None, may_cut: bool = True) -> Sink:
         """Open the sink, as a run of a job does."""

@@ -97,7 +97,7 @@ def test_a_refused_sink_may_be_opened_again(place: Place) -> None:
 @given(
     st.lists(st.tuples(st.lists(st.binary(max_size=9), max_size=3), st.integers(0, 20)), max_size=5)
 )
-def test_however_often_it_is_killed_the_sink_holds_what_was_committed(
+def test_after_any_number_of_kills_the_sink_holds_the_committed_lines(
     place: Place, runs: list[tuple[list[bytes], int]]
 ) -> None:
     """Each run commits some lines and is killed when it has written a part of the next ones."""

@@ -251,7 +251,7 @@ def test_without_the_fast_builder_trees_are_the_same(
 
 
 @given(BROKEN)
-def test_what_links_refer_to_is_found_while_the_tree_is_made(pieces: list[str]) -> None:
+def test_references_are_collected_while_the_tree_is_built(pieces: list[str]) -> None:
     markup = b"<area href><a href='a#b'>x</a>" + "".join(pieces).encode("utf-8", "replace")
     found: list[links.Reference] = []
     tree = builder.build(markup, references=found)

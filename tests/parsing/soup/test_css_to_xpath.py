@@ -17,5 +17,5 @@ def test_a_common_selector_needs_no_soup(css: str) -> None:
 
 
 @pytest.mark.parametrize("css", OTHER_SELECTORS)
-def test_what_xpath_cannot_say_is_left_to_beautifulsoup(css: str) -> None:
+def test_selectors_beyond_xpath_are_left_to_beautifulsoup(css: str) -> None:
     assert compiled(css) is None

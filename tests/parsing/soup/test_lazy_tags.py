@@ -184,7 +184,7 @@ def test_a_match_within_another_is_a_part_of_it() -> None:
     assert outer.parent is None
 
 
-def test_where_there_is_a_soup_its_own_tags_are_given() -> None:
+def test_an_existing_soup_gives_its_own_tags() -> None:
     response = page()
     tree = response.soup
     assert response.select("p")[0] is tree.p

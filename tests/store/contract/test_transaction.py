@@ -91,7 +91,7 @@ def test_a_committed_change_stays(open_store: Callable[[], Store], synced: bool)
 
 
 def test_times_are_shifted_together(store: Store) -> None:
-    """Those of hosts and of waiting requests."""
+    """The times of hosts and of waiting requests are shifted together."""
     host_id = add_host(store)
     with store.transaction():
         store.hosts.save([HostRow(host_id, A, NOW, 30.0, RobotsFile(b""), NOW + 1)])

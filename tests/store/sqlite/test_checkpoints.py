@@ -40,7 +40,7 @@ def write(db: sqlite3.Connection, rows: int) -> None:
 
 
 def in_file(path: Path) -> int:
-    """How many rows the file has without its log."""
+    """Return the number of rows that the file has without its log."""
     with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:
         return int(db.execute("SELECT count(*) FROM numbers").fetchone()[0])
 
@@ -107,7 +107,7 @@ def test_a_log_that_cannot_be_copied_waits_for_the_next_time(
     assert in_file(path) == 0
 
 
-def test_where_no_thread_can_be_started_the_log_waits(
+def test_without_a_free_thread_the_log_waits(
     path: Path, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(self: threading.Thread) -> None:
