@@ -29,13 +29,21 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def plans(self, name: str) -> Iterator[tuple[str, Plan]]:
-        """Yield each way to crawl the site with its name."""
+        """Yield each way to crawl the site with its name.
+
+        The default has it crawled at three concurrencies and with kills. A check of the spider's
+        own is the guide's where that can work, and the one for a member's mark elsewhere, or where
+        closed pages have no address of a login.
+        """
         for concurrency in (1, 4, 16):
             yield str(concurrency), Plan(self.spider, concurrency, settings=self.settings)
         kill_at = kills_of(name, self.design.pages)
         yield "kills", Plan(self.spider, 4, kill_at, self.settings)
-        if self._is_guided:
+        by_address = self._is_guided
+        if by_address:
             yield "guided", Plan("Guided", 4, settings=self.settings)
+        if by_address and (not self.design.closed or self.design.closed_by == "login"):
+            return
         if self.spider == "Member" and self.design.frame in ("link", "form"):
             yield "positive", Plan("Positive", 4, settings=self.settings)
 

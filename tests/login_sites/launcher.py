@@ -7,6 +7,7 @@ as a context manager.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from crawler.parsing.login_marks import logout_marks
+from crawler.parsing.response import Response
+from crawler.worker.unsafe.links import UnsafeLinkFilter
+from crawler.worker.unsafe.pages import Page
 from tests.jobs import run_job
 from tests.login_sites import spiders
 
@@ -116,7 +121,24 @@ def _child(order: dict[str, Any]) -> None:
     Path(order["report"]).write_text(json.dumps(report))
 
 
+def _fill_caches() -> None:
+    """Compile the patterns and the words that every crawl needs, once for all forks."""
+    page = Response(
+        "http://site.example/",
+        b"<form id=login><input name=user><input type=password></form><a href=/logout>Log out</a>",
+        headers={"Content-Type": "text/html"},
+    )
+    page.select_one(".error")
+    page.css("#text::text, body::attr(data-serial)")
+    page.form("#login").to_request({"user": "x"})
+    logout_marks(page)
+    for link in page.links():
+        UnsafeLinkFilter().objection(link.url, Page(page.url, page))
+
+
 def _serve() -> None:
+    _fill_caches()
+    gc.freeze()  # a collection in a fork would copy all pages of memory
     while order := sys.stdin.readline():
         is_ready, ready = os.pipe()
         pid = os.fork()

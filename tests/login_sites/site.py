@@ -240,7 +240,10 @@ class LoginSite:
         return self._typed(self.pages.page(number, text, self._serial(to), member=member))
 
     def _good_once(self, ask: Ask) -> Reply:
-        """Fail at first, by a status that is tried again; a second request finds it used up."""
+        """Fail at first, by a status that is tried again; a second request finds it used up.
+
+        The status is not 503, after which the crawl would leave the host alone for a while.
+        """
         code, number = ask.parameters.get("c", ""), int(ask.parameters.get("n", 0))
         if not self._member(ask):
             return self._to_stranger(ask, number)
@@ -249,7 +252,7 @@ class LoginSite:
         self._codes.remove(code)
         if number not in self._failed:
             self._failed.add(number)
-            return Reply("busy", 503, (("Retry-After", "0"),))
+            return Reply("broken", 500)
         return self._give(ask, number, MEMBER, member=True)
 
     def _refuse(self, ask: Ask, number: int) -> Reply:

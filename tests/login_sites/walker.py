@@ -56,7 +56,7 @@ class Walker:
             page = self._http.get(address)
             if self.site.counts.strangers > asked:
                 self._log_in()
-            elif page.status_code != 503:
+            elif page.status_code != 500:
                 break
         return page
 
