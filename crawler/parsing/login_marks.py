@@ -41,13 +41,24 @@ def without_next(url: str) -> str:
 
 
 def leads_to_same_page(page: str, url: str) -> bool:
-    """Return True if ``url`` has the path of ``page`` and at least its parameters."""
-    known, given = urlsplit(page), urlsplit(url)
+    """Return True if ``url`` has the path of ``page``, and the parameters that tell pages apart.
+
+    A path that names a login is a page's own. Another one may be that of all pages, as ``/`` in
+    ``/?page=3``: then a page without parameters is not those with some.
+    """
+    known, given = urlsplit(page), urlsplit(without_next(url))
     if (known.netloc, known.path) != (given.netloc, given.path):
         return False
-    if not known.query or _LOGIN_PATH.search(known.path):
+    if names_login(known.path):
         return True
+    if not known.query:
+        return not given.query
     return set(parse_qsl(known.query, True)) <= set(parse_qsl(given.query, True))
+
+
+def names_login(path: str) -> bool:
+    """Return True if a path has a word for a login."""
+    return _LOGIN_PATH.search(path) is not None
 
 
 def password_forms(response: Response) -> list[etree._Element]:

@@ -144,7 +144,7 @@ class Session(Transport):
                 f"{urls.redacted(request.url)}: if that is right, send it with session.post"
             )
         if self._is_users_thread():
-            self._remember_login_form(form, dict(pairs))
+            self._remember_login_form(form, request, dict(pairs))
             self.credentials.follow(form.page, request.url)
         try:
             return self._visit(
@@ -160,9 +160,13 @@ class Session(Transport):
             message = f"{form} on {page} is not sent, as it leads to a private address: {error}"
             raise FetchError(error.cause, message, retryable=False) from error
 
-    def _remember_login_form(self, form: Form, values: Mapping[str, Any]) -> None:
+    def _remember_login_form(self, form: Form, request: Request, values: Mapping[str, Any]) -> None:
         evidence = self.progress.evidence
         evidence.add_login_form(form.element, form.page)
+        target = urlsplit(request.url)
+        is_of_login = target.query or login_marks.names_login(target.path)
+        if request.method == "POST" and is_of_login:
+            evidence.add_login_page(request.url)  # its page may have a new URL at each visit
         if form.password_names:  # else what is typed may be a code
             evidence.name = login_marks.name_typed(form.element, values) or evidence.name
 

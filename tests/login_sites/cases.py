@@ -55,6 +55,7 @@ class Case:
             (self.spider, design.form) == ("Member", "page")
             and design.strangers in GUIDED
             and design.answer != "200"
+            and design.flow != "path"
             and not design.login_link
         )
 
@@ -113,6 +114,30 @@ ENTRANCES = {
         Design(trouble=("503", "503"), ends=TWICE, token=True)
     ),
     "S3 the form has expired": Case(Design(trouble=("419",), token=True)),
+    "robots.txt is for members": Case(Design(robots="login", ends=TWICE)),
+    "robots.txt is the login page": Case(Design(robots="form", strangers="form", ends=TWICE)),
+    "each login has an address": Case(Design(flow="query", token=True, ends=TWICE)),
+    "each login has a path": Case(Design(flow="path", token=True, ends=TWICE)),
+    "each login has an address, front controller": Case(
+        Design(flow="query", address="front controller", ends=TWICE)
+    ),
+    "the home page has the form, and all pages its path": Case(
+        Design(form="sidebar", address="query", strangers="soft", once=(8, 11), moved=True)
+    ),
+    "the home page has the form, and a session is renewed by a redirect": Case(
+        Design(form="sidebar", address="query", strangers="form", remember="redirect", ends=TWICE)
+    ),
+    "each login has a path, and pages are closed": Case(
+        Design(flow="path", closed=(5, 9, 14), closed_by="login", ends=TWICE)
+    ),
+    "each login has an address, and pages are closed": Case(
+        Design(flow="query", address="wiki", closed=(5, 9, 14), closed_by="login", ends=TWICE)
+    ),
+    "begins with a closed page": Case(Design(seeds=(5, 0), closed=(5, 9))),
+    "begins with a page that leads to the login page": Case(
+        Design(seeds=(5, 0), closed=(5, 9), closed_by="login", ends=TWICE)
+    ),
+    "begins with a page for all": Case(Design(seeds=(5, 0), public=(5, 0, 7), ends=TWICE)),
     "token": Case(Design(token=True, ends=TWICE)),
     "lands at a welcome": Case(Design(lands="welcome", ends=TWICE)),
     "lands at the login page, a notice": Case(
@@ -151,6 +176,7 @@ ENDS = {
     "a note": _ended(strangers="note"),
     "a note, the account's name": _ended(strangers="note", frame="name"),
     "a redirect by meta": _ended(strangers="script"),
+    "a redirect by way of another page": _ended(strangers="chain"),
     "401": _ended(strangers="401"),
     "403": _ended(strangers="403"),
     "419": _ended(strangers="419"),
@@ -214,6 +240,11 @@ CLOSED = {
     },
     "A5 mixed, 404": _closed(closed=_MIXED, closed_by="404"),
     "A5 mixed, to the home page": _closed(closed=_MIXED, closed_by="home"),
+    "A5 mixed, 401": _closed(closed=_MIXED, closed_by="401"),
+    "A5 mixed, 401, and strangers get it too": _closed(
+        closed=_MIXED, closed_by="401", ends=(9, 30), strangers="401"
+    ),
+    "A5 mixed, 500": _closed(22, closed=(7, 12), closed_by="500", ends=(9,)),
     "A5 mixed, the form": _closed(closed=_MIXED, closed_by="form"),
     "A5 mixed, a message": _closed(closed=_MIXED, closed_by="message"),
     "A5 mixed, the login page shows its form": _closed(
@@ -257,6 +288,15 @@ SIGN_ON = {
     },
     "A13 the home page is for all": _sign_on(public=(0, 1)),
     "A13 closed pages": _sign_on(closed=(20, 25, 30), closed_by="403"),
+    **{
+        f"A13 {manner}, answered by a form": Case(
+            _sign_on(provider=provider, provider_answer="form").design, "Responding"
+        )
+        for manner, provider in (
+            ("the provider forgets", "forgets"),
+            ("the provider knows", "knows"),
+        )
+    },
     "A13 front controller": _sign_on(address="front controller"),
 }
 

@@ -26,6 +26,8 @@ def plan_of(seed: int) -> Plan:
     spider = "Member"
     if design.api != "none":
         spider = "Api"
+    elif design.provider_answer == "form":
+        spider = "Responding"
     elif design.steps == 2:
         spider = "TwoSteps"
     elif design.fields == "brackets" and chance.random() < 0.5:
@@ -79,17 +81,21 @@ class _Draw:
         }
         if kind == "sign-on":
             self._drawn["provider"] = self._choose({"forgets": 60, "knows": 40})
+            self._drawn["provider_answer"] = self._choose({"redirect": 70, "form": 30})
             self._drawn["provider_host"] = self._choose({"address": 50, "port": 25, "name": 25})
         elif kind == "api":
             self._drawn["api"] = self._choose({"cookie": 50, "bearer": 50})
 
     def _draw_pages(self) -> None:
+        if self._happens(15):
+            self._drawn["seeds"] = (*self._some_pages(2), 0)
+        self._drawn["robots"] = self._choose({"missing": 85, "login": 10, "form": 5})
         self._drawn["frame"] = self._choose({"link": 55, "form": 13, "name": 20, "none": 12})
         public = self._some_pages(4) if self._happens(35) else ()
         self._drawn["public"] = (0, *public) if self._happens(25) else public
         if self._drawn["api"] == "none":
             self._drawn["box"] = self._choose({"none": 75, "one page": 10, "everywhere": 15})
-            self._drawn["moved"] = self._happens(10)
+            self._drawn["moved"] = self._happens(10) and "seeds" not in self._drawn
             self._drawn["home_link"] = self._happens(15)
         if self._happens(8):
             numbers = set(self._some_pages(2)) - set(self._drawn["public"])
@@ -110,6 +116,8 @@ class _Draw:
             drawn["lands"] = self._choose(lands)
             again = {"home": 60, "form": 20 * (drawn["lands"] != "login"), "notice": 20}
             drawn["again"] = self._choose(again) if form == "page" else "home"
+            if form == "page":
+                drawn["flow"] = self._choose({"no": 84, "query": 8, "path": 8})
             drawn["login_link"] = form == "page" and self._happens(15)
         if drawn["provider"] == "none" and self._happens(10):
             troubles = {"503": 35, "500": 20, "429": 20, "reset": 15, "419": 10}
@@ -123,7 +131,15 @@ class _Draw:
             drawn["strangers"] = self._choose({"401": 45, "403": 25, "error": 30})
         else:
             weights: dict[str, float] = {
-                **{"login": 30, "bare login": 6, "door": 6, "home": 7, "away": 5, "script": 4},
+                **{
+                    "login": 30,
+                    "bare login": 6,
+                    "door": 6,
+                    "home": 7,
+                    "away": 5,
+                    "script": 4,
+                    "chain": 4,
+                },
                 **{"form": 15, "note": 5, "teaser": 4, "soft": 3},
                 **{"401": 4, "403": 5, "404": 5, "419": 2, "440": 2},
             }
@@ -134,10 +150,10 @@ class _Draw:
             drawn["public"] = (0, *drawn["public"])
 
     def _leads_home(self) -> bool:
-        """Return True if strangers are redirected to the home page, which must be for all then."""
+        """Return True if strangers are sent to the home page, which must show them the form."""
         form, strangers = self._drawn.get("form", "page"), self._drawn["strangers"]
         if form == "sidebar":
-            return strangers in ("login", "bare login", "home")
+            return strangers in ("login", "bare login", "home", "chain", "script", "away")
         return bool(strangers == "home" and form == "page")
 
     def _draw_closed(self) -> None:
@@ -152,7 +168,7 @@ class _Draw:
         }
         taken = {*drawn["public"], *drawn.get("once", ())}
         drawn["closed"] = tuple(number for number in closed[where] if number not in taken)
-        weights: dict[str, float] = {"403": 40, "404": 10}
+        weights: dict[str, float] = {"401": 6, "403": 36, "404": 10, "500": 4}
         if drawn["api"] == "none":
             weights |= {"home": 8, "message": 10}
         if self._is_plain:

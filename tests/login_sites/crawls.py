@@ -153,7 +153,7 @@ def _run(site: LoginSite, folder: Path, launcher: Launcher, plan: Plan) -> Ended
     order = {
         "spider": plan.spider,
         "folder": str(folder),
-        "seeds": [site.url("home")],
+        "seeds": [site.number_url(number) for number in site.design.seeds],
         "arguments": arguments,
         "settings": {**several, "allow_private": site.design.provider != "none", **plan.settings},
     }

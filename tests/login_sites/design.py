@@ -28,16 +28,17 @@ Again = Literal["home", "form", "notice"]
 Fields = Literal["plain", "brackets"]
 """``user`` and ``password``, or ``auth[user]`` and ``auth[password]``."""
 
-Redirected = Literal["login", "bare login", "door", "home", "away", "sso", "script"]
+Redirected = Literal["login", "bare login", "door", "home", "away", "sso", "script", "chain"]
 Shown = Literal["form", "note", "teaser", "soft", "error"]
 Refused = Literal["401", "403", "404", "419", "440"]
 Strangers = Redirected | Shown | Refused
 """The answer to strangers at a members' page. A redirect: to the login page (with or without the
 way back), to another login page (``door``), to the public home page, to another host (``away``),
-to the provider of a single sign-on, by ``<meta>``. Status 200: the login form, a sentence, a part
+to the provider of a single sign-on, by ``<meta>``, to the login page by way of another one
+(``chain``). Status 200: the login form, a sentence, a part
 of the page (``teaser``), the page without its secret (``soft``), JSON. Or another status."""
 
-ClosedBy = Literal["403", "404", "login", "home", "form", "message"]
+ClosedBy = Literal["401", "403", "404", "500", "login", "home", "form", "message"]
 """The answer to members at a page that is closed to them; ``form`` and ``message`` have status
 200."""
 
@@ -62,6 +63,15 @@ site's own session has ended."""
 ProviderHost = Literal["address", "port", "name"]
 """The provider differs from the site by its address, its port or its name."""
 
+ProviderAnswer = Literal["redirect", "form"]
+"""How the provider sends users back: by a redirect, or by a form that a browser would submit."""
+
+Flow = Literal["no", "query", "path"]
+"""Whether each visit to the login page is redirected to an address of its own."""
+
+Robots = Literal["missing", "login", "form"]
+"""What strangers get for robots.txt: 404, a redirect to the login page, or its form."""
+
 Api = Literal["none", "cookie", "bearer"]
 """Whether the pages are JSON, and how a session is named there."""
 
@@ -77,6 +87,9 @@ class Design:
     pages: int = 24
     """Pages for members, numbered, the closed ones included; page 0 is the home page."""
     address: Address = "path"
+    seeds: tuple[int, ...] = (0,)
+    """Pages that the crawl begins with."""
+    robots: Robots = "missing"
     public: tuple[int, ...] = ()
     """Pages that strangers get as well, except for the frame."""
     frame: Frame = "link"
@@ -97,6 +110,7 @@ class Design:
     fields: Fields = "plain"
     token: bool = False
     """The form has a token against forgery that is good once; an old one is answered 419."""
+    flow: Flow = "no"
     steps: Literal[1, 2] = 1
     """Two: the user's name first, on a page without a field for the password."""
     trouble: tuple[str, ...] = ()
@@ -121,6 +135,7 @@ class Design:
 
     provider: Provider = "none"
     provider_host: ProviderHost = "address"
+    provider_answer: ProviderAnswer = "redirect"
     api: Api = "none"
 
     def __str__(self) -> str:
@@ -138,10 +153,10 @@ class Design:
     @property
     def linked(self) -> set[int]:
         """The pages that a member comes to by links on pages that are open."""
-        linked, waiting = {0}, [0]
+        linked, waiting = set(self.seeds), list(self.seeds)
         while waiting:
             number = waiting.pop()
-            fresh = set(self.links(number)) - linked if number not in self.closed else set()
+            fresh = {0, *self.links(number)} - linked if number not in self.closed else set()
             linked |= fresh
             waiting += fresh
         return linked

@@ -19,5 +19,4 @@ KNOWN: dict[str, tuple[str, str]] = {
         "kills?",
         "the session ends at the first page, before anything is known of the site",
     ),
-    "seed 5": ("all", "nothing tells strangers apart, and the run says so"),
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from html import escape
+from urllib.parse import urlencode
 
-from tests.login_sites.addresses import path_of
+from tests.login_sites.addresses import name_of, path_of
 from tests.login_sites.design import Design
 
 USER, PASSWORD = "ada", "sesame-4711"
@@ -28,6 +29,20 @@ class Pages:
     def number_path(self, number: int) -> str:
         """Return the address of a members' page by its number."""
         return self.path("home" if number == 0 else f"p{number}")
+
+    def name(self, path: str) -> tuple[str, dict[str, str]]:
+        """Return the name of the page at an address, and its other parameters."""
+        before, mark, rest = path.partition("/flow/")
+        flow, _, query = rest.partition("?")
+        name, parameters = name_of(self.design.address, before + (f"?{query}" if mark else ""))
+        return ("login", {**parameters, "flow": flow}) if mark else (name, parameters)
+
+    def flow_path(self, flow: str, back: str) -> str:
+        """Return the address of the login page for one visit."""
+        parameters = {"next": back} if back else {}
+        if self.design.flow == "query":
+            return self.login_path(flow=flow, **parameters)
+        return f"/flow/{flow}" + (f"?{urlencode(parameters)}" if parameters else "")
 
     def login_path(self, **parameters: str) -> str:
         """Return the address of the page that has the form of the login."""

@@ -6,7 +6,7 @@ import threading
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.login_sites.design import ProviderHost
+from tests.login_sites.design import ProviderAnswer, ProviderHost
 from tests.login_sites.pages import PASSWORD, USER
 from tests.sites import Reply, Site, Visit, redirect
 
@@ -14,12 +14,12 @@ from tests.sites import Reply, Site, Visit, redirect
 class Provider:
     """Use it as a context manager. It shares the lock of the site that it logs users in for."""
 
-    def __init__(self, host: ProviderHost, lock: threading.RLock, site: str) -> None:
-        """``host`` says by what its origin differs from that of ``site``."""
+    def __init__(self, host: ProviderHost, answer: ProviderAnswer, lock: threading.RLock) -> None:
+        """``host`` says by what its origin differs from that of the site."""
         address = "127.0.0.2" if host == "address" else "127.0.0.1"
         name = "localhost" if host == "name" else ""
         self._web = Site(address=address, name=name, otherwise=self._answer)
-        self._site = site
+        self._sends_a_form = answer == "form"
         self._lock = lock
         self.flows = 0
         """Sign-ons that were begun."""
@@ -76,6 +76,8 @@ class Provider:
             return redirect("/sign-in?" + urlencode({"flow": flow}))
         code = f"code-{next(self._numbers)}"
         self._codes[code] = query["state"], query["back"]
+        if self._sends_a_form:
+            return Reply(_response(query["callback"], code, query["state"]))
         separator = "&" if "?" in query["callback"] else "?"
         answer = urlencode({"code": code, "state": query["state"]})
         return redirect(f"{query['callback']}{separator}{answer}")
@@ -101,4 +103,15 @@ def _form(flow: str, error: str = "") -> str:
         f'<input type="hidden" name="flow" value="{flow}">'
         '<input name="user"><input type="password" name="password">'
         "<button>Sign in</button></form></body></html>"
+    )
+
+
+def _response(callback: str, code: str, state: str) -> str:
+    """Return a page whose script would submit its form at once."""
+    return (
+        '<html><body data-serial=0 onload="document.forms[0].submit()">'
+        f'<form id="response" method="post" action="{callback.replace("&", "&amp;")}">'
+        f'<input type="hidden" name="code" value="{code}">'
+        f'<input type="hidden" name="state" value="{state}">'
+        "<noscript><button>Go on</button></noscript></form></body></html>"
     )

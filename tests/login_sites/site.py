@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from tests.login_sites.addresses import name_of
 from tests.login_sites.design import Design
 from tests.login_sites.pages import DOOR_FIELDS, FIELDS, PASSWORD, USER, Pages
 from tests.login_sites.provider import Provider
@@ -89,7 +88,7 @@ class LoginSite:
         self.trouble = list(design.trouble)
         self._kill_at = list(kill_at)
         self._lock = threading.RLock()
-        self._web = Site(otherwise=self._answer)
+        self._web = Site({"/robots.txt": self._robots}, otherwise=self._answer)
         self._provider: Provider | None = None
         self._elsewhere = Site(address="127.0.0.3", otherwise=lambda visit: "another site")
         self._members: dict[str, int] = {}
@@ -110,23 +109,27 @@ class LoginSite:
             **{"login": self._login, "door": self._door, "password": self._second_step},
             **{"logout": self._log_out, "welcome": self._welcome, "exit": self._exit},
             **{"old-home": lambda ask: redirect(self.pages.path("home")), "once": self._good_once},
-            "callback": self._callback,
+            **{"callback": self._callback, "expired": self._expired},
         }
         if design.form != "page":
             del self._handlers["login"]
 
     def __enter__(self) -> Self:
         self._web.__enter__()
-        self._elsewhere.__enter__()
+        if self.design.strangers == "away":
+            self._elsewhere.__enter__()
         if self.design.provider != "none":
-            self._provider = Provider(self.design.provider_host, self._lock, self._web.url)
+            host, answer = self.design.provider_host, self.design.provider_answer
+            self._provider = Provider(host, answer, self._lock)
             self._provider.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for server in (self._provider, self._elsewhere, self._web):
-            if server is not None:
-                server.__exit__(*exc)
+        if self._provider is not None:
+            self._provider.__exit__(*exc)
+        if self.design.strangers == "away":
+            self._elsewhere.__exit__(*exc)
+        self._web.__exit__(*exc)
 
     # What a test asks
 
@@ -137,7 +140,11 @@ class LoginSite:
     def name(self, url: str) -> str:
         """Return the name of the page at ``url``; the whole URL if it is of another site."""
         path = url.removeprefix(self._web.url)
-        return url if path == url else name_of(self.design.address, path)[0]
+        return url if path == url else self.pages.name(path)[0]
+
+    def number_url(self, number: int) -> str:
+        """Return the address of a members' page by its number."""
+        return self._web.url + self.pages.number_path(number)
 
     @property
     def login_url(self) -> str:
@@ -171,7 +178,7 @@ class LoginSite:
         with self._lock:
             self.counts.requests += 1
             self._kill_if_due(parity=0)
-            name, parameters = name_of(self.design.address, visit.path)
+            name, parameters = self.pages.name(visit.path)
             ask = Ask(visit, name, parameters, dict(parse_qsl(visit.body.decode())))
             reply = self._route(ask)
             self._kill_if_due(parity=1)
@@ -281,6 +288,8 @@ class LoginSite:
         match shown:
             case "login":
                 return redirect(self._login_path(path))
+            case "chain":
+                return redirect(self.pages.path("expired", next=path))
             case "bare login":
                 return redirect(self._login_path(""))
             case "door":
@@ -341,7 +350,23 @@ class LoginSite:
             return redirect(self.pages.path("home"))
         if self._member(ask) and self.design.again == "notice":
             return self._note("Log in", "You are logged in already.", member=True)
-        return self._form_page(ask, back=ask.parameters.get("next", ""))
+        back = ask.parameters.get("next", "")
+        if self.design.flow != "no" and "flow" not in ask.parameters:
+            return redirect(self.pages.flow_path(str(next(self._numbers)), back))
+        return self._form_page(ask, back=back)
+
+    def _expired(self, ask: Ask) -> Reply:
+        return redirect(self._login_path(ask.parameters.get("next", "")))
+
+    def _robots(self, visit: Visit) -> Reply:
+        """Treat robots.txt as a page for members that no rules are on."""
+        with self._lock:
+            ask = Ask(visit, "robots.txt", {})
+            if self.design.robots == "missing" or self._member(ask):
+                return Reply("no rules", 404)
+            if self.design.robots == "login":
+                return redirect(self._login_path(""))
+            return self._note("Log in", self.pages.form())
 
     def _door(self, ask: Ask) -> Reply:
         if self._member(ask):
@@ -373,6 +398,9 @@ class LoginSite:
 
     def _post(self, ask: Ask) -> Reply:
         form = ask.fields.get("form", "")
+        if ask.name == "callback":
+            ask.parameters |= ask.fields
+            return self._callback(ask)
         if self.design.api != "none" and ask.name == "login":
             ask.fields = json.loads(ask.visit.body)
             return self._try_login(ask, FIELDS["plain"])

@@ -126,3 +126,15 @@ class Forgetful(Member):
     @property
     def answers(self) -> dict[str, str]:
         return dict.fromkeys(FIELDS[self.style], USER)
+
+
+class Responding(Member):
+    """Submits the form with the provider's response as well, which a browser's script would do."""
+
+    name = "responding"
+
+    def login(self, session: Session) -> None:
+        page = session.open(self.login_url)
+        if page.select_one("#login"):
+            page = session.submit(page.form("#login"), self.answers)
+        session.submit(page.form("#response"))
