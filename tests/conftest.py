@@ -6,6 +6,7 @@ import compileall
 import gc
 import multiprocessing
 import os
+import sys
 import threading
 import time
 import unittest
@@ -59,8 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile the code once, as pip does with what it installs.
 
     Tests start hundreds of interpreters. Where Python may not write bytecode, each of them would
-    compile a checkout again.
+    compile a checkout again, and each process of pytest would rewrite all asserts.
     """
+    sys.dont_write_bytecode = False
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(config.rootpath / "crawler", quiet=1)
         compileall.compile_dir(config.rootpath / "tests", maxlevels=1, quiet=1)

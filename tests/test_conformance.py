@@ -84,10 +84,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-written = st.lists(st.dictionaries(st.text(), json_values), max_size=5)
+written = st.lists(st.dictionaries(st.text(), json_values, max_size=3), max_size=3)
+lines = st.lists(st.dictionaries(st.text(), st.text(), max_size=3), max_size=3)
 
 
-@given(committed=written, lost=written, cut=st.integers(0, 200))
+@given(committed=written, lost=lines, cut=st.integers(0, 200))
 def test_items_cut_anywhere_are_as_they_were_committed(
     committed: list[Any], lost: list[Any], cut: int
 ) -> None:

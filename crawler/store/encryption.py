@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KEY = "CRAWL_KEY"
 LOCKED = "{} has encrypted sessions: set CRAWL_KEY to the key that they were encrypted with"
+SCRYPT_COST = 2**14
+"""The work of deriving a key, a tenth of a second: so that keys cannot be tried fast."""
 _PROOF = b"crawler"
 """Stored encrypted, so that a wrong key is noticed."""
 
@@ -122,5 +124,5 @@ def _fernet(key: str, salt: bytes) -> Fernet:
             f"{KEY} is set, but encrypting sessions needs the cryptography library: "
             "pip install cryptography"
         ) from None
-    derived = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1).derive(key.encode())
+    derived = Scrypt(salt=salt, length=32, n=SCRYPT_COST, r=8, p=1).derive(key.encode())
     return Fernet(base64.urlsafe_b64encode(derived))

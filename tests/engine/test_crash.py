@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from crawler.engine import worker_pool
 from crawler.errors import CrawlerError
 from tests.commands import Command, wait_until_gone
 from tests.conftest import wait_until
@@ -250,13 +251,14 @@ def test_a_host_is_not_asked_twice_at_a_time_while_a_worker_is_replaced(
 def test_workers_that_cannot_start_are_an_error_and_not_started_for_ever(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker_pool, "MOST_EARLY_DEATHS", 1)
     monkeypatch.setenv("MAIN", str(os.getpid()))
     site.pages["/"] = "x"
     with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 5"):
         run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
     with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 6"):
-        run_job(Unprepared, tmp_path / "b", site.url + "/", workers=2)
+        run_job(Unprepared, tmp_path / "b", site.url + "/", workers=1)
     assert site.log == []
     monkeypatch.delenv("MAIN")
-    run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
+    run_job(Stillborn, tmp_path / "a", site.url + "/", workers=1)
     assert len(items(tmp_path / "a")) == 2

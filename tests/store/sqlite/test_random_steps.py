@@ -40,6 +40,7 @@ from crawler.records import (
     SessionRecord,
     Usage,
 )
+from crawler.store import encryption
 from crawler.store.protocols import Store
 from crawler.store.sqlite import queue
 from crawler.store.sqlite.queue import count_rows
@@ -81,6 +82,7 @@ class Machine(RuleBasedStateMachine):
         """With few tombstones allowed, done requests are often deleted in mid-course."""
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(queue, "MOST_TOMBSTONES", most)
+        self.patch.setattr(encryption, "SCRYPT_COST", 2)  # hundreds of stores are opened
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "job.db"
         self.key = key
