@@ -92,6 +92,11 @@ class FetchCoordinator:
         """True while each page may set another cookie, so that fetches must run in series."""
         return self._always_in_series or self._stable_pages < STABLE_PAGES
 
+    @property
+    def is_stable(self) -> bool:
+        """True if the page before has changed no cookie."""
+        return self._stable_pages > 0
+
     @contextmanager
     def login(self) -> Iterator[None]:
         """Exclude all other fetches: wait until they are judged, and let none begin."""

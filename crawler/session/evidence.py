@@ -424,8 +424,14 @@ class Evidence:
         return login_marks.without_next(url) in self._members_too
 
     def add_members_page(self, response: Response) -> None:
-        """Remember a page that the account got, if anonymous visitors get a login form there."""
-        if self.login_pages and self.is_login_page(response.url):
+        """Remember a page that the account got, if anonymous visitors get a login form there.
+
+        A login page that members get as well is none: closed pages may lead there.
+        """
+        if not self.login_pages or not self.is_login_page(response.url):
+            return
+        member = self.probe(response.url).member
+        if (member and member.login_form) or not self.has_login_form(response):
             self._members_too.add(login_marks.without_next(response.url))
 
     def _login_like_forms(self, response: Response) -> list[etree._Element]:

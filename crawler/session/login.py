@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -200,7 +200,7 @@ class Login:
             is_member = prober.try_page(session, request)
         if is_member or (is_member is None and not is_out):
             return None
-        if not is_out:
+        if not is_out or (is_member is False and not self._shows_login_form(session, page)):
             reason = prober.describe_stranger(session, url or "")
             if not progress.checked_twice:  # the new session may have ended at that very page
                 progress.checked_twice = True
@@ -217,14 +217,42 @@ class Login:
             return self.prober.is_logged_out(page)
         return session.progress.evidence.has_login_form(page) or asks_again(session, page)
 
+    def _shows_login_form(self, session: Session, page: Response | None) -> bool:
+        """Return False if the last page of a login may have another form for a password only."""
+        if self.prober.has_own_check or page is None:
+            return True
+        return session.progress.evidence.has_login_form(page)
+
     def probe(self, session: Session, request: Request) -> None:
         """Look at the probe page; if it is a stranger's, the next page of the session logs in."""
         with self.logged_in(session, request) as turn:
             if session.turns.finish_others(turn) or not self.prober.is_known(session, request.url):
                 return
-            if self.prober.look(session, request.url) is False:
+            if self.look(session, request.url)[0] is False:
                 log.info("%s: logged out (%s)", session.key, urls.redacted(request.url))
                 session.progress.mark_ended()
+
+    def look(self, session: Session, url: str) -> tuple[bool | None, bool]:
+        """Look at the probe page: whether it is the account's, and whether it was only made so.
+
+        A site may renew a session by a second cookie, or by a provider that still knows the user.
+        Then the pages that came before were no longer the account's.
+        """
+        progress, unproven, before = session.progress, session.progress.unproven, _values(session)
+        is_member = self.prober.look(session, url)
+        if not is_member or progress.rotates or (after := _values(session)) == before:
+            return is_member, False
+        self.prober.look(session, url)
+        progress.rotates = _values(session) != after
+        if progress.rotates:
+            return is_member, False
+        self.mark_renewed(session, unproven)
+        return is_member, True
+
+    def mark_renewed(self, session: Session, unproven: Iterable[str]) -> None:
+        """Ask the ``unproven`` pages again: the session had ended before they came, or so it seems."""
+        log.info("%s: the site has renewed the session", session.key)
+        session.progress.mark_renewed(self._wall(), unproven)
 
     def give_up(self, session: Session, page: Response | None, reason: str) -> NoReturn:
         """Try no more logins in this process. Raises LoginError."""
@@ -242,6 +270,11 @@ class Login:
     def _owner(self, session: Session) -> str:
         account = SessionKey.parse(session.key).account
         return f"{self._spider.name} as {account}" if account else self._spider.name
+
+
+def _values(session: Session) -> dict[tuple[str, str, str], str | None]:
+    """Return the values of a session's cookies."""
+    return {(cookie.domain, cookie.path, cookie.name): cookie.value for cookie in session.cookies}
 
 
 def _passing_error(page: Response | None) -> StatusError | None:

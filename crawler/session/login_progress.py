@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from crawler.errors import InputRequiredError, LoginError
 from crawler.parsing.response import Response
 from crawler.records import LoginState
@@ -65,10 +67,13 @@ class LoginProgress:
         """``login`` was called once more without cookies."""
         self.asked_again: set[str] = set()
         """Pages asked once more because the probe renewed the session on its way."""
+        self.rotates = False
+        """Each page changes a cookie, so that a change does not mean that a session is renewed."""
         self._pages_since_login = 0
         self._cleared: set[str] = set()
         self._doubts = 0
         self._ends: dict[str, int] = {}
+        self._unproven: dict[str, float] = {}
 
     # Events
 
@@ -111,6 +116,7 @@ class LoginProgress:
         probe = self.evidence.probe(url)
         probe.proven_at = max(probe.proven_at, sent_at)
         self._doubts = 0
+        self._unproven = {url: at for url, at in self._unproven.items() if at > sent_at}
 
     def mark_accepted(self, request: Request) -> None:
         """A page has come, of which nothing says that it is a stranger's."""
@@ -123,6 +129,11 @@ class LoginProgress:
         """A doubtful response has come, which a later proof will settle."""
         self._doubts += 1
 
+    def mark_unproven(self, request: Request, judged_at: float) -> None:
+        """A response has come, at ``judged_at``, that counts only if a later proof covers it."""
+        if len(self._unproven) < MAX_ENDS:
+            self._unproven[first_url(request)] = judged_at
+
     def mark_cleared(self, kind: str) -> None:
         """A response of a doubtful ``kind`` came to a session that is logged in."""
         self._cleared.add(kind)
@@ -130,21 +141,50 @@ class LoginProgress:
 
     def mark_logged_out(self, request: Request) -> None:
         """The session has ended before the response to ``request`` came."""
-        self.logged_in_at = None
         self.failed_logins += not self.verified
-        if len(self._ends) < MAX_ENDS or first_url(request) in self._ends:
-            url = first_url(request)
-            self._ends[url] = self._ends.get(url, 0) + 1
+        url = first_url(request)
+        self._unproven.pop(url, None)
+        self.mark_ended()
+        self.count_end(url)
+
+    def mark_renewed(self, at: float, unproven: Iterable[str]) -> None:
+        """The session had ended and is logged in again, at ``at``, without a login.
+
+        ``unproven`` are the pages that came in between.
+        """
+        self.logged_in_at = at
+        self._suspect(unproven)
 
     def mark_ended(self) -> None:
-        """The probe page has come as to a stranger, whatever page it was that ended the session."""
+        """The probe page has come as to a stranger, whatever page it was that ended the session.
+
+        It may be any page that is not proven. So that the same does not happen over and over, each
+        of them is asked alone next time, and proven at once.
+        """
         self.logged_in_at = None
+        self._suspect(self._unproven)
+
+    def _suspect(self, unproven: Iterable[str]) -> None:
+        for url in list(unproven):
+            if url not in self._ends:
+                self.count_end(url)
+        self._unproven.clear()
+
+    def count_end(self, url: str) -> None:
+        """The session has ended at the page at ``url``."""
+        if len(self._ends) < MAX_ENDS or url in self._ends:
+            self._ends[url] = self._ends.get(url, 0) + 1
 
     def forget(self) -> None:
         """Return to logged out, whatever an earlier run has come to."""
         self.logged_in_at, self.waiting = None, ""
 
     # Questions
+
+    @property
+    def unproven(self) -> list[str]:
+        """The pages that count only if a later proof covers them."""
+        return list(self._unproven)
 
     def error(self) -> LoginError:
         """The exception for requests of a session whose login has failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,13 +93,13 @@ class LoginTurn:
         finding = self._weigh(response)
         if finding.weight is Weight.MEMBER:
             if not self._prober.has_own_check:  # which may pass a page that strangers get too
-                self._progress.mark_proven(response.url, self._sent_at)
+                self._prove(response)
             self._accept(response)
         elif finding.weight is Weight.OPEN:
-            self._leave_open(response)
+            self._leave_open(response, finding)
         elif self._may_wait(finding):
             self._progress.mark_doubtful()
-            self.is_unproven = True
+            self._leave_unproven()
             self._check_open(response, finding)
         else:
             self._clear_up(response, finding)
@@ -161,13 +162,40 @@ class LoginTurn:
             if not self._prober.has_own_check:
                 self._progress.evidence.add_members_page(response)
 
-    def _leave_open(self, response: Response) -> None:
-        self._accept(response)
-        if self._request.replay and self._prober.is_known(self._session, self._request.url):
-            # A redirect may lead to a page that is known, and is not looked at then.
-            is_hop = is_redirect(response.status, response.headers)
-            probe = self._progress.evidence.probe(response.url)
-            self.is_unproven = is_hop or (response.is_html and probe.is_open_to_strangers)
+    def _prove(self, response: Response) -> None:
+        """Record that only members get ``response``.
+
+        If it has changed the cookie, at a site whose pages do not, it has renewed the session.
+        """
+        unproven = self._progress.unproven
+        if unproven and self._turn.changed and self._session.turns.is_stable:
+            self._login.mark_renewed(self._session, unproven)
+        self._progress.mark_proven(response.url, self._sent_at)
+
+    def _leave_open(self, response: Response, finding: Finding) -> None:
+        """Accept a response of which nothing is doubtful, though it may need a proof."""
+        is_known = self._prober.is_known(self._session, self._request.url)
+        if not (self._request.replay and is_known and self._needs_proof(response)):
+            self._accept(response)
+        elif self._progress.ends_at(self._request):
+            self._clear_up(response, finding)
+        else:
+            self._accept(response)
+            self._leave_unproven()
+
+    def _needs_proof(self, response: Response) -> bool:
+        """Return True if strangers may get such a response too.
+
+        A redirect may lead to a page that is known, and is not looked at then. Where it leads to
+        says nothing of the session either: strangers may be sent to a page for all.
+        """
+        if is_redirect(response.status, response.headers) or self._request.history:
+            return True
+        return response.is_html and self._progress.evidence.probe(response.url).is_open_to_strangers
+
+    def _leave_unproven(self) -> None:
+        self.is_unproven = True
+        self._progress.mark_unproven(self._request, self.judged_at)
 
     def _may_wait(self, finding: Finding) -> bool:
         return (
@@ -180,8 +208,9 @@ class LoginTurn:
 
     def _clear_up(self, response: Response, finding: Finding) -> None:
         """Find out at once whether the session is still logged in."""
-        status = response.status
-        self._turn.logged_out = finding.kind not in _WEAK_KINDS and status != 403
+        status, is_doubtful = response.status, finding.weight is Weight.DOUBTFUL
+        is_strong = finding.kind not in _WEAK_KINDS and status != 403
+        self._turn.logged_out = is_doubtful and is_strong
         # A request sent beside this one may have changed the cookie, or led to a login.
         is_late = self._session.turns.finish_others(self._turn)
         if is_late or not self._progress.is_current(self._request):
@@ -193,7 +222,7 @@ class LoginTurn:
         if probe.proven_at >= self.judged_at:  # by another thread's probe
             is_member: bool | None = True
         elif self._prober.is_known(self._session, self._request.url):
-            is_member = self._probe()
+            is_member = self._probe(is_doubtful=is_doubtful)
         else:
             self._decide_without_probe(response, finding)
             return
@@ -207,7 +236,10 @@ class LoginTurn:
             )
         if not is_member:
             self._log_out(response, finding)
-        self._progress.mark_cleared(finding.kind)
+        if is_doubtful:
+            self._progress.mark_cleared(finding.kind)
+        elif is_redirect(status, response.headers):
+            self._request.asked = math.inf  # a later login does not ask it again
         if finding.kind in {Kind.NO_LOGOUT_LINK, Kind.NO_NAME}:
             probe.add_unmarked(response.url)
         self._turn.logged_out = False
@@ -219,15 +251,20 @@ class LoginTurn:
             return False
         return self._scope.allows(redirect_target(response) or "")
 
-    def _probe(self) -> bool | None:
+    def _probe(self, *, is_doubtful: bool) -> bool | None:
         """Look at the probe page.
 
         Raises AskAgain if a cookie has changed since the request was sent: the page may have been
         refused for the old one, or the site has renewed the session on the way to the probe page.
+        FetchError if that happens over and over.
         """
-        is_member = self._prober.look(self._session, self._request.url)
-        url = first_url(self._request)
-        if is_member and self._turn.changed and url not in self._progress.asked_again:
+        is_member, is_renewed = self._login.look(self._session, self._request.url)
+        url, has_changed = first_url(self._request), self._turn.changed
+        if is_renewed:
+            ends_it, again = self._progress.is_ended_by(self._request), self.again()
+            self._progress.count_end(url)
+            raise self._ends_session() if ends_it else AskAgain(again)
+        if is_member and has_changed and is_doubtful and url not in self._progress.asked_again:
             self._progress.asked_again.add(url)
             raise AskAgain(self.again())
         return is_member
@@ -289,16 +326,19 @@ class LoginTurn:
             reason = f"the pages after it came back as if logged out, the last with {finding.kind}"
             self._login.give_up(session, response, reason)
         if again is None:
-            first = urls.redacted(first_url(self._request))
-            log.warning(
-                "%s: the session ends at %s, so it is not asked again; to leave out such links: "
-                "logout_urls = [%r]",
-                session.key,
-                first,
-                urlsplit(first).path,
-            )
-            raise FetchError("ends the session", f"{first}: the session ends when it is asked")
+            raise self._ends_session()
         raise AskAgain(again)
+
+    def _ends_session(self) -> FetchError:
+        first = urls.redacted(first_url(self._request))
+        log.warning(
+            "%s: the session ends at %s, so it is not asked again; to leave out such links: "
+            "logout_urls = [%r]",
+            self._session.key,
+            first,
+            urlsplit(first).path,
+        )
+        return FetchError("ends the session", f"{first}: the session ends when it is asked")
 
     def again(self) -> Request:
         """Return the request to send later, from the first hop. Raises FetchError if none."""
