@@ -34,7 +34,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True):
 
     status: int = 0
     address: str = ""
-    """Its URL after redirects, without what names the page to go on to."""
+    """Its URL after redirects, also by ``<meta>``, without what names the page to go on to."""
     login_form: bool = False
     password_form: bool = False
     """It has a form with a single password field."""
@@ -47,6 +47,8 @@ class PageView(msgspec.Struct, frozen=True, array_like=True):
     member_mark: bool = False
     logged_out: bool = False
     """It has the spider's ``logged_out_text``."""
+    login_link: bool = False
+    """It links to a page of the login."""
 
 
 class ProbeRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from lxml import etree
 
+from crawler.parsing.links import meta_refresh
 from crawler.parsing.response import Response
 from crawler.url_words.signs import signs
 from crawler.url_words.words import names_logout
@@ -28,8 +29,15 @@ _with_address = etree.XPath(
     "//a[contains(@href, $n)] | //form[contains(@action, $n)] | //button[contains(@formaction, $n)]"
 )
 _with_text = etree.XPath("//a[contains(., $n)] | //button[contains(., $n)] | //input[@value = $n]")
+_links = etree.XPath("//a/@href")
+_refreshes = etree.XPath("//meta[@http-equiv and @content]")
+_ways_back = etree.XPath("//a/@href | //form/@action | //input[@type='hidden']/@value")
 _TEXT = "text:"
 MAX_MARKS = 4
+LONGEST_HEAD = 8192
+"""Bytes of a page in which a redirect by ``<meta>`` is looked for."""
+LONGEST_REFRESH = 5
+"""Seconds after which a redirect by ``<meta>`` shows another page; later ones reload a page."""
 LONGEST_LABEL = 40
 """Characters of a link or button that may mean a logout; longer ones are sentences."""
 
@@ -59,6 +67,43 @@ def leads_to_same_page(page: str, url: str) -> bool:
 def names_login(path: str) -> bool:
     """Return True if a path has a word for a login."""
     return _LOGIN_PATH.search(path) is not None
+
+
+def refresh_target(response: Response) -> str | None:
+    """Return the URL that an HTML page redirects to by ``<meta>``; None if it does not."""
+    head = response.body[:LONGEST_HEAD].lower()
+    if b"http-equiv" not in head or b"refresh" not in head or response.root is None:
+        return None
+    for element in _refreshes(response.root):
+        refresh = meta_refresh(element.get("content"))
+        is_one = element.get("http-equiv").strip().lower() == "refresh"
+        if is_one and refresh is not None and refresh[0] <= LONGEST_REFRESH and refresh[1]:
+            return response.urljoin(refresh[1])
+    return None
+
+
+def links(response: Response) -> Iterator[str]:
+    """Yield the URLs that an HTML page links to."""
+    if response.root is not None:
+        for reference in _links(response.root):
+            if url := response.urljoin(reference):
+                yield url
+
+
+def names_way_back(response: Response, url: str) -> bool:
+    """Return True if an answer to anonymous visitors names ``url`` as the page to go on to.
+
+    So does a login that the page at ``url`` leads to, but not what logs out at ``url``.
+    """
+    parts = urlsplit(url)
+    path = urlunsplit(("", "", *parts[2:4], ""))
+    ways = [response.headers.get("location", "")]
+    if response.is_html and response.root is not None:
+        ways += _ways_back(response.root)
+    values = (
+        value for way in ways for value in (way, *(v for _, v in parse_qsl(urlsplit(way).query)))
+    )
+    return any(value in (path, urlunsplit((*parts[:4], ""))) for value in values)
 
 
 def password_forms(response: Response) -> list[etree._Element]:

@@ -330,9 +330,12 @@ class Evidence:
         """Return the features of a page that tell visitors apart."""
         is_html = response.is_html and response.status not in {204, 304}
         forms = self._login_like_forms(response) if is_html else []
+        target = redirect_target(response) or (
+            login_marks.refresh_target(response) if is_html else ""
+        )
         return PageView(
             status=response.status,
-            address=login_marks.without_next(redirect_target(response) or response.url),
+            address=login_marks.without_next(target or response.url),
             login_form=any(login_marks.signature(form) in self.login_forms for form in forms),
             password_form=any(login_marks.asks_for_one_password(form) for form in forms),
             logout_marks=login_marks.logout_marks(response) if is_html else (),
@@ -340,6 +343,7 @@ class Evidence:
             keys=login_marks.json_keys(response),
             member_mark=self._has_member_mark(response) if is_html else False,
             logged_out=self.marks.says_logged_out(response),
+            login_link=is_html and any(map(self.is_login_page, login_marks.links(response))),
         )
 
     # One response
@@ -394,6 +398,9 @@ class Evidence:
                 return Finding(Weight.DOUBTFUL, Kind.LOGIN_FORM)
             if login_marks.asks_for_one_password(form) and not (member and member.password_form):
                 return Finding(Weight.DOUBTFUL, Kind.PASSWORD_FORM)
+        target = login_marks.refresh_target(response)
+        if target and self._is_strangers(target, probe):
+            return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         if response.status in MISSING_STATUS:
             return Finding(Weight.DOUBTFUL, f"status {response.status}")
         if probe.marks and probe.should_be_marked(response.url):
@@ -401,6 +408,15 @@ class Evidence:
         if probe.is_told_by_name and not self._shows_name(response, probe):
             return Finding(Weight.DOUBTFUL, Kind.NO_NAME)
         return Finding(Weight.OPEN)
+
+    def _is_strangers(self, target: str, probe: ProbePage) -> bool:
+        """Return True if anonymous visitors are redirected to ``target``."""
+        if self.is_login_page(target):
+            return not self._is_members_too(target)
+        stranger, member = probe.stranger, probe.member
+        if stranger is None or member is None or stranger.address == member.address:
+            return False
+        return login_marks.without_next(target) == stranger.address
 
     def _shows_name(self, response: Response, probe: ProbePage) -> bool:
         """Return True unless the account's name is missing where members have it.
@@ -459,5 +475,6 @@ _FEATURES = {
     "password_form": "a form that asks for a password",
     "keys": "the keys of the JSON",
     "shows_name": "the account's name",
+    "login_link": "a link to the login",
 }
 """The features by which two views of one page are compared, the strongest first."""

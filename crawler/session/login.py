@@ -250,7 +250,7 @@ class Login:
         return is_member, True
 
     def mark_renewed(self, session: Session, unproven: Iterable[str]) -> None:
-        """Ask the ``unproven`` pages again: the session had ended before they came, or so it seems."""
+        """Have the ``unproven`` pages asked again, as the session had ended before they came."""
         log.info("%s: the site has renewed the session", session.key)
         session.progress.mark_renewed(self._wall(), unproven)
 

@@ -14,6 +14,8 @@ MAX_ENDS = 10_000
 """Pages at which a session has ended that are remembered."""
 DOUBTS_IN_ROW = 5
 """Doubtful responses in a row after which the next one is cleared up at once."""
+FRESH = 60.0
+"""Seconds after a login in which no session ends by its age."""
 ENDS_AT_A_PAGE = 5
 """Times that a session has ended at a page, after which the page is given up."""
 
@@ -59,6 +61,8 @@ class LoginProgress:
         """The question that a login has asked and that is not answered yet."""
         self.page: Response | None = None
         """The page that ``login`` has opened last."""
+        self.name_typed = ""
+        """The text that ``login`` has typed on a page without a password."""
         self.began_with_cookies = False
         """The session had cookies when ``login`` was called."""
         self.checked_twice = False
@@ -67,6 +71,8 @@ class LoginProgress:
         """``login`` was called once more without cookies."""
         self.asked_again: set[str] = set()
         """Pages asked once more because the probe renewed the session on its way."""
+        self.is_restored = False
+        """The last login was that of an earlier process."""
         self.rotates = False
         """Each page changes a cookie, so that a change does not mean that a session is renewed."""
         self._pages_since_login = 0
@@ -84,18 +90,20 @@ class LoginProgress:
         until that time every request would seem to be sent before the login.
         """
         self.logged_in_at = None if login.at is None else min(login.at, now)
+        self.is_restored = True
         self.evidence.restore(login.evidence)
         self.evidence.login_pages = set(login.pages)
         self.waiting = login.waiting
 
     def mark_started(self, *, has_cookies: bool) -> None:
         """``login`` is about to be called: no page has been opened."""
-        self.page = None
+        self.page, self.name_typed = None, ""
         self.began_with_cookies = has_cookies
 
     def mark_logged_in(self, at: float, *, verified: bool = False) -> None:
         """``login`` has returned, at wall-clock time ``at``; ``verified`` by the probe page."""
         self.verified = verified
+        self.is_restored = False
         self.checked_twice = False
         self.logged_in_at = at
         self.retried_as_stranger = False
@@ -195,6 +203,11 @@ class LoginProgress:
         """Return False if ``request``, or a hop on its way, was sent before the last login."""
         return self.logged_in_at is not None and self.logged_in_at <= request.asked
 
+    def is_fresh(self, request: Request) -> bool:
+        """Return True if ``request`` was sent so soon after a login that this cannot have ended."""
+        is_current = self.is_current(request) and not self.is_restored
+        return is_current and request.asked - (self.logged_in_at or 0.0) < FRESH
+
     def may_wait(self, kind: str) -> bool:
         """Return True if doubt of this ``kind`` need not be cleared up at once.
 
@@ -210,13 +223,15 @@ class LoginProgress:
         """Return how often the session has ended at a page that has not come since."""
         return self._ends.get(first_url(request), 0)
 
-    def is_ended_by(self, request: Request) -> bool:
+    def is_ended_by(self, request: Request, *, came_late: bool = False) -> bool:
         """Return True if ``request`` seems to be what ends the session.
 
         The session has ended at it twice before, and now at once after a login, or again and again.
+        ``came_late`` says that the response shows that it had ended before.
         """
         ends = self.ends_at(request)
-        return ends >= ENDS_AT_A_PAGE or (ends >= 2 and not self._pages_since_login)
+        is_at_once = ends >= 2 and not self._pages_since_login and not came_late
+        return is_at_once or ends >= ENDS_AT_A_PAGE
 
 
 def first_url(request: Request) -> str:

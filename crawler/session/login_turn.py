@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.redirects import is_redirect
+from crawler.parsing import login_marks
 from crawler.parsing.response import Response
 from crawler.request import Request, unpacked
 from crawler.scope import Scope
@@ -222,7 +223,7 @@ class LoginTurn:
         if probe.proven_at >= self.judged_at:  # by another thread's probe
             is_member: bool | None = True
         elif self._prober.is_known(self._session, self._request.url):
-            is_member = self._probe(is_doubtful=is_doubtful)
+            is_member = self._probe(response, is_doubtful=is_doubtful)
         else:
             self._decide_without_probe(response, finding)
             return
@@ -251,7 +252,7 @@ class LoginTurn:
             return False
         return self._scope.allows(redirect_target(response) or "")
 
-    def _probe(self, *, is_doubtful: bool) -> bool | None:
+    def _probe(self, response: Response, *, is_doubtful: bool) -> bool | None:
         """Look at the probe page.
 
         Raises AskAgain if a cookie has changed since the request was sent: the page may have been
@@ -261,7 +262,7 @@ class LoginTurn:
         is_member, is_renewed = self._login.look(self._session, self._request.url)
         url, has_changed = first_url(self._request), self._turn.changed
         if is_renewed:
-            ends_it, again = self._progress.is_ended_by(self._request), self.again()
+            ends_it, again = self._is_end(response), self.again()
             self._progress.count_end(url)
             raise self._ends_session() if ends_it else AskAgain(again)
         if is_member and has_changed and is_doubtful and url not in self._progress.asked_again:
@@ -286,7 +287,8 @@ class LoginTurn:
             self._accept(response)
             return
         # A login page sends members away, and the spider has taken this one for a member.
-        if self._progress.was_cleared(kind) or kind == Kind.PAST_LOGIN:
+        is_cleared = self._progress.was_cleared(kind) or kind == Kind.PAST_LOGIN
+        if is_cleared or self._is_closed(response):
             self._check_open(response, finding)
             return
         if asked_before:
@@ -297,6 +299,16 @@ class LoginTurn:
             self._check_open(response, finding)
             return
         self._log_out(response, finding)
+
+    def _is_closed(self, response: Response) -> bool:
+        """Return True if the account gets a refusal soon after its login, but strangers do not.
+
+        Later on, the session may have ended: some sites refuse a token that has expired otherwise
+        than a visitor that has none.
+        """
+        if self._prober.has_own_check or not self._progress.is_fresh(self._request):
+            return False
+        return self._may_probe() and self._prober.differs_from_stranger(self._session, response)
 
     def _check_open(self, response: Response, finding: Finding) -> None:
         """Hand on a doubtful response of a member. Raises FetchError for a page of the login."""
@@ -316,9 +328,8 @@ class LoginTurn:
 
     def _log_out(self, response: Response, finding: Finding) -> NoReturn:
         progress, session, url = self._progress, self._session, urls.redacted(response.url)
-        ends_it = self._prober.is_known(self._session, self._request.url) and progress.is_ended_by(
-            self._request
-        )
+        is_known = self._prober.is_known(self._session, self._request.url)
+        ends_it = is_known and self._is_end(response)
         log.info("%s: logged out (%s: %s)", session.key, url, finding.kind)
         again = None if ends_it else self.again()
         progress.mark_logged_out(self._request)
@@ -328,6 +339,13 @@ class LoginTurn:
         if again is None:
             raise self._ends_session()
         raise AskAgain(again)
+
+    def _is_end(self, response: Response) -> bool:
+        """Return True if the request seems to be what ends the session."""
+        way_back = login_marks.names_way_back(response, first_url(self._request))
+        return self._progress.is_ended_by(
+            self._request, came_late=way_back or response.status >= 400
+        )
 
     def _ends_session(self) -> FetchError:
         first = urls.redacted(first_url(self._request))

@@ -173,6 +173,26 @@ class Prober:
             return False
         return page.status >= 400 or self.is_logged_out(page)
 
+    def differs_from_stranger(self, session: Session, response: Response) -> bool:
+        """Return True if anonymous visitors get another answer than ``response`` at its URL."""
+        if self._stranger is None:
+            return False
+        view = session.progress.evidence.view
+        with self._stranger(session.account) as stranger:
+            session.throttle.wait()
+            try:
+                page = stranger.open(response.url, allow_redirects=False)
+            except NETWORK_ERRORS:
+                return False
+            finally:
+                session.throttle.wait()
+        if page.status == 429 or page.status >= 500:
+            return False
+        return (view(page).status, view(page).address) != (
+            view(response).status,
+            view(response).address,
+        )
+
     def describe_stranger(self, session: Session, url: str) -> str:
         """Say by what the probe page shows that the session is not logged in."""
         by = session.progress.evidence.probe(url).describe()

@@ -167,8 +167,11 @@ class Session(Transport):
         is_of_login = target.query or login_marks.names_login(target.path)
         if request.method == "POST" and is_of_login:
             evidence.add_login_page(request.url)  # its page may have a new URL at each visit
-        if form.password_names:  # else what is typed may be a code
-            evidence.name = login_marks.name_typed(form.element, values) or evidence.name
+        typed = login_marks.name_typed(form.element, values)
+        if form.password_names:  # else what is typed may be a code, or a name before the password
+            evidence.name = typed or self.progress.name_typed or evidence.name
+        else:
+            self.progress.name_typed = typed
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to ``question`` on the terminal of ``crawl login``.
