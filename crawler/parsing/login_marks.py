@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -90,20 +90,22 @@ def links(response: Response) -> Iterator[str]:
                 yield url
 
 
-def names_way_back(response: Response, url: str) -> bool:
-    """Return True if an answer to anonymous visitors names ``url`` as the page to go on to.
+def names_way_back(response: Response, pages: Iterable[str]) -> bool:
+    """Return True if an answer to anonymous visitors names one of ``pages`` to go on to.
 
-    So does a login that the page at ``url`` leads to, but not what logs out at ``url``.
+    So does a login that stands in the place of a page, but not what has just logged out.
     """
-    parts = urlsplit(url)
-    path = urlunsplit(("", "", *parts[2:4], ""))
+    names: set[str] = set()
+    for url in pages:
+        parts = urlsplit(url)
+        names |= {urlunsplit((*parts[:4], "")), urlunsplit(("", "", *parts[2:4], ""))}
     ways = [response.headers.get("location", "")]
     if response.is_html and response.root is not None:
         ways += _ways_back(response.root)
-    values = (
-        value for way in ways for value in (way, *(v for _, v in parse_qsl(urlsplit(way).query)))
+    return any(
+        not names.isdisjoint([way, *(value for _, value in parse_qsl(urlsplit(way).query))])
+        for way in ways
     )
-    return any(value in (path, urlunsplit((*parts[:4], ""))) for value in values)
 
 
 def password_forms(response: Response) -> list[etree._Element]:

@@ -133,6 +133,10 @@ class LoginProgress:
         self._pages_since_login += 1
         self._ends.pop(first_url(request), None)
 
+    def mark_alive(self) -> None:
+        """A response has come, and then a proof: it has not ended the session."""
+        self._pages_since_login += 1
+
     def mark_doubtful(self) -> None:
         """A doubtful response has come, which a later proof will settle."""
         self._doubts += 1

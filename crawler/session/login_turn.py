@@ -241,6 +241,7 @@ class LoginTurn:
             self._progress.mark_cleared(finding.kind)
         elif is_redirect(status, response.headers):
             self._request.asked = math.inf  # a later login does not ask it again
+            self._progress.mark_alive()
         if finding.kind in {Kind.NO_LOGOUT_LINK, Kind.NO_NAME}:
             probe.add_unmarked(response.url)
         self._turn.logged_out = False
@@ -342,10 +343,9 @@ class LoginTurn:
 
     def _is_end(self, response: Response) -> bool:
         """Return True if the request seems to be what ends the session."""
-        way_back = login_marks.names_way_back(response, first_url(self._request))
-        return self._progress.is_ended_by(
-            self._request, came_late=way_back or response.status >= 400
-        )
+        urls_on_way = {first_url(self._request), self._request.url}
+        came_late = response.status >= 400 or login_marks.names_way_back(response, urls_on_way)
+        return self._progress.is_ended_by(self._request, came_late=came_late)
 
     def _ends_session(self) -> FetchError:
         first = urls.redacted(first_url(self._request))
