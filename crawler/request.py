@@ -37,7 +37,8 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     ``idempotent=True`` is for a POST or PATCH that only reads, such as a query of an API: it is
     tried again like a GET.
 
-    The crawler sets ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock),
+    The crawler sets ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock, or
+    infinite if a session was logged in all the way),
     ``first_tried`` (the same of the first try, if this is a later one), ``history`` and ``first``
     (the request before any redirect, packed, where its URL alone does not say it).
     """

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -257,7 +258,8 @@ class Worker:
         return Probed()
 
     def _send(self, request: Request, session: Session, fetch: FetchStats) -> Response:
-        request.asked = request.asked if request.history else self._wall()
+        is_hop = bool(request.history) and request.asked < math.inf
+        request.asked = request.asked if is_hop else self._wall()
         with _timing(fetch) as context:
             response = self._fetcher.fetch(request, session, context)
         fetch.status, fetch.size = response.status, len(response.body)
