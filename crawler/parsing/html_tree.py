@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import re
 import threading
@@ -56,6 +57,8 @@ def parse(markup: bytes, *, xml: bool = False, url: str = "") -> Any:
     HTML elements are ``lxml.html.HtmlElement``. Elements after ``</html>`` are moved into the body.
     Elements that are nested deeper than ``DEEPEST`` are omitted, with a warning that names ``url``.
     """
+    if markup == codecs.BOM_UTF8:  # text for libxml2, unless it is fed in pieces as for a soup
+        return None
     parser = _parsers.xml if xml else _parsers.html
     try:
         root = etree.fromstring(markup, parser)
