@@ -67,7 +67,7 @@ class InstantWorkers(WorkerPool):
         self.seconds = 0.0
         self.cpu = 0.0
         self.first_at = 0.0
-        """When the first request was sent to a worker."""
+        """The time at which the first request was sent to a worker."""
         self._pages_per_host = urls // HOSTS
         self._outcomes: list[Outcome] = []
         self._request_of = msgspec.msgpack.Decoder(Request).decode

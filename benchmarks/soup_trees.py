@@ -25,7 +25,7 @@ from crawler import Response
 from crawler.gc_tuning import collect_garbage, configure_worker
 
 ROUNDS = 3
-"""How often each page is parsed in each way; the median counts."""
+"""The number of times that each page is parsed in each way; the median counts."""
 
 
 @dataclass(frozen=True, slots=True)

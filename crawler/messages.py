@@ -92,7 +92,7 @@ class FetchStats(msgspec.Struct, array_like=True):
     """The figures of a fetch: when the request was sent, and the response that came."""
 
     started: float = 0.0
-    """When the request was sent, on the monotonic clock; 0 if it was not sent."""
+    """The time at which the request was sent, monotonic clock; 0 if it was not sent."""
     status: int = 0
     """The status code of the response; 0 if there is none."""
     size: int = 0
@@ -216,9 +216,9 @@ class Doubt(msgspec.Struct, array_like=True):
     logged_in_at: float
     """The login that the response belongs to."""
     judged_at: float
-    """When the response had come; a ``Proof`` that is later settles it. Monotonic clock."""
+    """The time at which the response had come, monotonic clock; a later ``Proof`` settles it."""
     again: Retry | Redirected
-    """What becomes of the request if the session had ended."""
+    """The result of the request if the session had ended."""
 
 
 class Outcome(msgspec.Struct, array_like=True):

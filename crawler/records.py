@@ -78,7 +78,7 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """The state of a login, besides cookies."""
 
     at: float | None = None
-    """When the session logged in, wall clock; None while it is not logged in."""
+    """The time of the session's login, wall clock; None while it is not logged in."""
     headers: dict[str, str] = {}
     """Headers that the spider has set on the session."""
     state: dict[str, Any] = {}
@@ -98,11 +98,11 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     pages: int = 0
     """The number of responses of the session."""
     window_at: float = 0.0
-    """When the period of the quota began, wall clock."""
+    """The beginning of the quota's period, wall clock."""
     window_pages: int = 0
     logins: int = 0
     logged_out_at: float | None = None
-    """When a response last showed that the session was logged out, wall clock."""
+    """The time of the last response that showed that the session was logged out, wall clock."""
 
 
 class RobotsFile(msgspec.Struct, array_like=True):

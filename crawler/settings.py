@@ -53,7 +53,7 @@ class Settings:
     max_url_length: int | None = 2_048
     """Characters of a URL, seeds excepted."""
     max_repeated_segments: int | None = 3
-    """How often the same segment may occur in the path of a URL, seeds excepted."""
+    """The number of times that a segment may occur in the path of a URL, seeds excepted."""
     deny: tuple[str, ...] = ()
     """Regular expressions, or shapes, of URLs that are not requested, seeds excepted."""
     allow_private: bool = False
@@ -87,7 +87,7 @@ class Settings:
     retry_wait: float = 1.0
     """Wait before the first retry; doubles with each further one."""
     robots_wait: float | None = 300.0
-    """How long an otherwise idle run waits for an unavailable robots.txt."""
+    """The longest wait of an otherwise idle run for an unavailable robots.txt."""
     max_retry_wait: float = 21_600.0
     """Longest wait that a server may ask for with Retry-After."""
 
@@ -95,9 +95,9 @@ class Settings:
     commit_interval: float = 0.2
     """Longest time that finished pages wait for the commit that makes them durable."""
     stop_timeout: float = 10.0
-    """How long a stop waits for the requests in flight."""
+    """The longest wait of a stop for the requests in flight."""
     callback_timeout: float | None = 600.0
-    """How long a callback may take before its worker is ended and the page is failed."""
+    """The longest time of a callback; then its worker is ended and the page is failed."""
     worker_max_memory: int | None = 2 * 1024**3
     """Memory of a worker process; a larger one finishes its requests and is replaced (Linux)."""
 

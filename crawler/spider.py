@@ -69,11 +69,11 @@ class Spider:
     member_mark: str = ""
     """A CSS selector of what every HTML page has for the account only: ``"a.logout"``."""
     logged_out_text: LoggedOutText | Sequence[LoggedOutText] = ()
-    """What shows that a page is for anonymous visitors: text that occurs in it,
-    ``re.compile(…)``, or a function that gets the response."""
+    """The mark of a page for anonymous visitors: text that occurs in it, ``re.compile(…)``, or a
+    function that gets the response."""
     retry: RetryRule | Sequence[RetryRule] = ()
-    """When failed requests are retried, in rules of tenacity: ``stop_after_attempt(5)``, or a tuple
-    of a ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings count for those it omits."""
+    """The rules for retries, in those of tenacity: ``stop_after_attempt(5)``, or a tuple of a
+    ``stop_…``, a ``wait_…`` and a ``retry_…``. The settings count for those it omits."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -49,7 +49,7 @@ class Counters(msgspec.Struct):
     seconds: float = 0.0
     """Time spent running."""
     started: float = 0.0
-    """When the first run began, wall clock."""
+    """The beginning of the first run, wall clock."""
     finished: bool = False
     reason: str = ""
     """Why the last run ended: ``finished``, ``max_pages``, ``stopped``, ``robots``,

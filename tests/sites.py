@@ -53,7 +53,7 @@ class Visit:
     connection: int
     came: float
     left: float = 0.0
-    """When the answer was ready to be written; 0 while the page is still at it."""
+    """The time at which the answer was ready to be written; 0 while the page is still at it."""
 
     @property
     def cookies(self) -> dict[str, str]:

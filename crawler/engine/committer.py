@@ -47,7 +47,7 @@ class Committer:
         self._pages_seen = 0
         self._random = random.Random(0).random
         self.waiting_since: float | None = None
-        """When the first change since the last commit came; None if there is none."""
+        """The time of the first change since the last commit; None if there is none."""
         self.has_new_requests = False
         """True if the next commit may bring work."""
 

@@ -31,7 +31,7 @@ LEAST_TOGETHER = 0.5
 """The share that the named shapes must have together."""
 MOST_NAMED = 3
 GROWTH = 1.1
-"""How much the number of pages grows until the shapes are compared anew."""
+"""The growth of the number of pages until the shapes are compared anew."""
 
 
 class ShapeCount(NamedTuple):

@@ -37,7 +37,7 @@ class _WaitingResults:
 
     waiting: list[_Waiting] = field(default_factory=list)
     probe_at: float = 0.0
-    """When the probe page is asked for, unless a proof comes before."""
+    """The time at which the probe page is asked for, unless a proof comes before."""
     tries: int = 0
     """Probes in a row that have shown nothing."""
 

@@ -103,7 +103,7 @@ class WorkerPool(Protocol):
     exit_codes: list[int | None]
     """The exit code of the process that each worker has replaced."""
     handled: list[int]
-    """How many tasks each worker has answered since it was started."""
+    """The number of tasks that each worker has answered since it was started."""
 
     def start(self, spec: WorkerSpec) -> None:
         """Start all workers. They are ready when they first answer."""

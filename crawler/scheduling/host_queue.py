@@ -40,20 +40,20 @@ class HostQueue:
     """The account has a quota, so nothing is sent to a worker before its turn."""
     knows_robots: bool = True
     robots_until: float = math.inf
-    """When its robots.txt must be asked for again."""
+    """The time at which its robots.txt must be asked for again."""
     release_at: float | None = None
-    """When the first request that waits for a retry is due."""
+    """The time at which the first request that waits for a retry is due."""
     heap: list[QueuedRequest] = field(default_factory=list)
     cursor: Key | None = None
     more: bool = False
     sent: set[int] = field(default_factory=set)
     """The ids of the requests that were sent to a worker, until their outcome is committed."""
     in_flight: list[int] = field(default_factory=list)
-    """How many requests each worker has."""
+    """The number of requests that each worker has."""
     running: int = 0
     """Their sum."""
     slots: list[int] = field(default_factory=list)
-    """How many requests each worker may run at the same time."""
+    """The number of requests that each worker may run at the same time."""
     preferred_worker: int = 0
     """The worker that gets this host's requests first."""
     workers: tuple[int, ...] = ()

@@ -27,11 +27,11 @@ class RobotsFailure:
     origin: str
     cause: str
     since: float = math.inf
-    """When it was first requested in vain in this run."""
+    """The time of its first failed request in this run."""
     tries: int = 0
-    """How often it was requested in vain in this run."""
+    """The number of its failed requests in this run."""
     next_at: float = 0.0
-    """When it is requested again."""
+    """The time of its next request."""
     exists: bool = False
     """Some failure took a host."""
 

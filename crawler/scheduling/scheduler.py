@@ -28,7 +28,7 @@ HEAD_TOTAL = 50_000
 """Requests held in memory, over all hosts."""
 
 _Turn = tuple[float, int, HostQueue]
-"""When a host's turn is, the turn's number and the host."""
+"""The time of a host's turn, the turn's number and the host."""
 
 
 class Scheduler:

@@ -27,7 +27,7 @@ class SessionCopy:
     version: int = -1
     """-1 if the worker has none."""
     received: int = 0
-    """How many changes the worker has reported."""
+    """The number of changes that the worker has reported."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class ManagedSession:
     version: int = 0
     """Grows with each change."""
     hosts: int = 0
-    """How many hosts at work belong to it."""
+    """The number of hosts at work that belong to it."""
     is_dirty: bool = False
     """Something is not in the store yet."""
     copies: list[SessionCopy] = field(default_factory=list)

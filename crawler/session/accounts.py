@@ -41,7 +41,7 @@ class Account:
     """Pages that it may fetch in each ``window``."""
     per: Literal["day", "hour"]
     cooldown: float
-    """How long it pauses after a 429 or a 403."""
+    """Seconds for which it pauses after a 429 or a 403."""
     _password: Secret | None = field(repr=False, compare=False)
     _fields: Mapping[str, Any] = field(repr=False, compare=False)
 

@@ -30,7 +30,7 @@ DOUBTFUL_STATUS = ENDED_STATUS | {403}
 MISSING_STATUS = frozenset({404, 410})
 
 LoggedOutText = str | re.Pattern[str] | Callable[[Response], bool]
-"""What a spider may declare as ``logged_out_text``."""
+"""The kinds of values of ``logged_out_text``."""
 
 MAX_SHAPES = 1_000
 """Shapes of URLs that are remembered for each host."""
@@ -121,7 +121,7 @@ class ProbePage:
         self.tried = 0
         """Pages that were tried in this process."""
         self.proven_at = -math.inf
-        """When the last request was sent whose response only members get, monotonic clock."""
+        """The time of the last request whose response only members get, monotonic clock."""
         self._marked: set[str] = set()
         self._unmarked: set[str] = set()
 
@@ -281,7 +281,7 @@ class Evidence:
         self.login_pages: set[str] = set()
         """The URLs of the pages with these forms, and of pages that led there."""
         self.name = ""
-        """What the account has typed as its name."""
+        """The name that the account has typed."""
         self._members_too: set[str] = set()
         self.probes: dict[str, ProbePage] = {}
         """The probe page of each host, by host and port."""

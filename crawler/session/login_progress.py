@@ -52,7 +52,7 @@ class LoginProgress:
         self.logged_in_at: float | None = None
         """Time of the last login, wall clock; None while logged out."""
         self.verified = True
-        """Whether a page has come since the last login; True before the first one."""
+        """True if a page has come since the last login, and before the first one."""
         self.failed_logins = 0
         """Logins in a row after which no page has come."""
         self.failure: str | None = None

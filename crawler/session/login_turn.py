@@ -64,7 +64,7 @@ class LoginTurn:
         self.logged_in_at = 0.0
         """The login that the response belongs to."""
         self.judged_at = 0.0
-        """When the response had come, monotonic clock."""
+        """The time at which the response had come, monotonic clock."""
         self.is_unproven = False
 
     @contextmanager

@@ -32,7 +32,7 @@ if sys.platform == "win32":
 SPIDERS = Path(__file__).with_name("visitors.py")
 ALL = pytest.mark.parametrize("kind", [DJANGO, APPBUILDER, TOKENS], ids=lambda kind: kind.spider)
 TIMES = 5
-"""How often a crawl is killed, or its sessions are ended."""
+"""The number of times that a crawl is killed, or its sessions are ended."""
 
 
 Serve = Callable[..., Application]

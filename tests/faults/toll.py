@@ -25,7 +25,7 @@ class Toll:
     orders: int = 0
     """Requests that must not be sent twice."""
     unsure: int = 0
-    """Those of which the output says that they may have been sent."""
+    """The requests of which the output says that they may have been sent."""
     logins: int = 0
     ended: int = 0
     """Sessions that the site has ended."""
@@ -74,4 +74,4 @@ class Toll:
 
 
 _SHOWN = 5
-"""How many lines of a kind are shown in words."""
+"""The number of lines of a kind that are shown in words."""

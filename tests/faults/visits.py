@@ -24,9 +24,9 @@ class Had(msgspec.Struct):
 
     requests: int = 0
     answers: dict[str, int] = msgspec.field(default_factory=dict)
-    """How often each page was served to a member, by its place."""
+    """The number of times that each page was served to a member, by its place."""
     orders: dict[str, int] = msgspec.field(default_factory=dict)
-    """How often each order was placed."""
+    """The number of times that each order was placed."""
     logins: int = 0
     ended: int = 0
     """Sessions that the site has ended."""

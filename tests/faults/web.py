@@ -90,7 +90,7 @@ _LEAVES: tuple[Kind, ...] = (
     *((Kind.BROKEN,) * 2 + (Kind.RESET,) * 2 + (Kind.CUT,) * 2 + (Kind.ODD,) * 4),
 )
 _OF = 100
-"""How many pages these tables speak of; the rest is plain."""
+"""The number of pages that these tables describe; the rest is plain."""
 _BUSY_OF = 400
 """Inner pages of which one is busy: the whole host has to wait after it."""
 

@@ -14,7 +14,7 @@ _PARAMETERS = {
     "wiki": ("/doku.php", "id"),
 }
 _ACTIONS = {"login", "logout"}
-"""What a wiki does with a page, instead of being one."""
+"""The actions of a wiki on a page."""
 
 
 def path_of(kind: Address, name: str, **parameters: str) -> str:

@@ -13,7 +13,7 @@ from tests.login_sites.launcher import Ended, Launcher
 from tests.login_sites.site import STRANGER, LoginSite, summary_of
 
 KILLS = 5
-"""How often a crawl is killed, where it is."""
+"""The number of times that a crawl is killed, where it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ Form = Literal["page", "front", "sidebar"]
 the text of every page that strangers get."""
 
 Answer = Literal["302", "303", "200"]
-"""How a right password is answered."""
+"""The answer to a right password."""
 
 Lands = Literal["home", "welcome", "next", "login"]
-"""Where it leads to."""
+"""The page that it leads to."""
 
 Again = Literal["home", "form", "notice"]
-"""What the login page answers to members: a redirect to the home page, its form, or a sentence."""
+"""The login page's answer to members: a redirect to the home page, its form, or a sentence."""
 
 Fields = Literal["plain", "brackets"]
 """``user`` and ``password``, or ``auth[user]`` and ``auth[password]``."""
@@ -64,13 +64,13 @@ ProviderHost = Literal["address", "port", "name"]
 """The provider differs from the site by its address, its port or its name."""
 
 ProviderAnswer = Literal["redirect", "form"]
-"""How the provider sends users back: by a redirect, or by a form that a browser would submit."""
+"""The provider's way to send users back: a redirect, or a form that a browser would submit."""
 
 Flow = Literal["no", "query", "path"]
 """Whether each visit to the login page is redirected to an address of its own."""
 
 Robots = Literal["missing", "login", "form"]
-"""What strangers get for robots.txt: 404, a redirect to the login page, or its form."""
+"""The answer to strangers for robots.txt: 404, a redirect to the login page, or its form."""
 
 Api = Literal["none", "cookie", "bearer"]
 """Whether the pages are JSON, and how a session is named there."""

@@ -38,7 +38,7 @@ class Ended:
     killed: bool
     stuck: bool
     report: dict[str, Any]
-    """What the run itself says; empty if it was killed."""
+    """The report of the run itself; empty if it was killed."""
 
 
 class Launcher:

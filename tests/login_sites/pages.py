@@ -13,7 +13,7 @@ USER, PASSWORD = "ada", "sesame-4711"
 FIELDS = {"plain": ("user", "password"), "brackets": ("auth[user]", "auth[password]")}
 """The names of the login's fields."""
 DOOR_FIELDS = ("email", "passphrase")
-"""Those of the other login page's."""
+"""The names of the fields of the other login page."""
 
 
 class Pages:

@@ -20,7 +20,7 @@ class Member(Spider):
     name = "member"
     login_url = ""
     style = "plain"
-    """How the form names its fields."""
+    """The style of the names of the form's fields."""
 
     @property
     def answers(self) -> dict[str, str]:

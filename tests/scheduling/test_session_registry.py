@@ -234,7 +234,7 @@ class Causality(RuleBasedStateMachine):
         self.pending: list[dict[str, int]] = [{}]
         """Requests that may go out, each with the cookies that it must see."""
         self.deleted: dict[str, int] = {}
-        """When each cookie was last deleted."""
+        """The time at which each cookie was last deleted."""
         self.number = 0
 
     @rule(data=st.data())

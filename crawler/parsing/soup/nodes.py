@@ -219,7 +219,7 @@ SPECIAL = {*_CONTAINERS, *_PRESERVING}
 """Tags whose strings are of another class, or keep their white space."""
 
 AROUND = tuple(SPECIAL - {"script", "style", "textarea"})
-"""Those special tags that can contain tags. The others contain text only."""
+"""The special tags that can contain tags. The others contain text only."""
 
 REFERRING = ("a", "area", "base")
 """Tags whose ``href`` is a reference of the page's links."""
