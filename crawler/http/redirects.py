@@ -119,5 +119,5 @@ def _without(headers: dict[str, str] | None, names: frozenset[str]) -> dict[str,
 def is_same_when_direct(request: Request) -> bool:
     """Return True if fetching the final URL directly would give the same page."""
     page = urls.canonical(request.url)  # many redirects only lead to another spelling
-    is_loop = any(urls.canonical(hop.url) == page for hop in request.history)
+    is_loop = bool(request.history) and urls.canonical(request.history[0].url) == page
     return request.is_plain and not (is_loop or request.dont_filter or request.cb_kwargs)

@@ -19,7 +19,8 @@ from crawler.request import Request
 from crawler.session.accounts import SessionKey
 from crawler.session.concurrency import FetchTurn
 from crawler.session.credentials import unset_variable
-from crawler.session.login_progress import first_url
+from crawler.session.evidence import Weight
+from crawler.session.login_progress import ENDS_AT_A_PAGE, MAX_UNCONFIRMED, first_url
 from crawler.session.prober import NETWORK_ERRORS, Prober
 from crawler.session.session import Session
 from crawler.system_errors import out_of_handles, too_many_open_files
@@ -202,8 +203,10 @@ class Login:
             return None
         if not is_out or (is_member is False and not self._shows_login_form(session, page)):
             reason = prober.describe_stranger(session, url or "")
-            if not progress.checked_twice:  # the new session may have ended at that very page
-                progress.checked_twice = True
+            progress.unconfirmed += 1
+            # A page that only members get shows that the login is right, however often it ends.
+            is_right = page is not None and self._shows_member(session, page)
+            if progress.unconfirmed <= (ENDS_AT_A_PAGE if is_right else MAX_UNCONFIRMED):
                 return FetchError(UNCONFIRMED, reason, retryable=True)
         elif self.prober.has_own_check:
             reason = "it ended still logged out"
@@ -216,6 +219,12 @@ class Login:
         if self.prober.has_own_check:
             return self.prober.is_logged_out(page)
         return session.progress.evidence.has_login_form(page) or asks_again(session, page)
+
+    def _shows_member(self, session: Session, page: Response) -> bool:
+        """Return True if the last page of a login is one that only members get."""
+        if self.prober.has_own_check:
+            return False
+        return session.progress.evidence.weigh(page).weight is Weight.MEMBER
 
     def _shows_login_form(self, session: Session, page: Response | None) -> bool:
         """Return False if the last page of a login may have another form for a password only."""

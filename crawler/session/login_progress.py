@@ -16,6 +16,8 @@ DOUBTS_IN_ROW = 5
 """Doubtful responses in a row after which the next one is cleared up at once."""
 FRESH = 60.0
 """Seconds after a login in which no session ends by its age."""
+MAX_UNCONFIRMED = 1
+"""Logins in a row that the probe page may not confirm; the session may end at that very page."""
 ENDS_AT_A_PAGE = 5
 """Times that a session has ended at a page, after which the page is given up."""
 
@@ -65,8 +67,8 @@ class LoginProgress:
         """The text that ``login`` has typed on a page without a password."""
         self.began_with_cookies = False
         """The session had cookies when ``login`` was called."""
-        self.checked_twice = False
-        """``login`` was called once more as the probe page did not show its effect."""
+        self.unconfirmed = 0
+        """Times in a row that the probe page did not show the effect of ``login``."""
         self.retried_as_stranger = False
         """``login`` was called once more without cookies."""
         self.asked_again: set[str] = set()
@@ -104,7 +106,7 @@ class LoginProgress:
         """``login`` has returned, at wall-clock time ``at``; ``verified`` by the probe page."""
         self.verified = verified
         self.is_restored = False
-        self.checked_twice = False
+        self.unconfirmed = 0
         self.logged_in_at = at
         self.retried_as_stranger = False
         self._pages_since_login = 0

@@ -22,11 +22,13 @@ from crawler.scope import Scope
 from crawler.session.concurrency import FetchTurn
 from crawler.session.evidence import Finding, Kind, Weight, redirect_target
 from crawler.session.login import UNCONFIRMED, Login
-from crawler.session.login_progress import first_url, is_harmless
+from crawler.session.login_progress import ENDS_AT_A_PAGE, first_url, is_harmless
 from crawler.session.session import Session
 
 log = logging.getLogger(__name__)
 
+WAIT_FOR_OTHERS = 0.5
+"""Seconds in which other pages may show who is logged in, before a login that may be needless."""
 MAX_FAILED_LOGINS = 1
 """Logins in a row after which the very next page may come back as if logged out."""
 
@@ -38,11 +40,12 @@ _WEAK_KINDS = frozenset(
 
 
 class AskAgain(Exception):  # noqa: N818 (it is no error)
-    """The response is not the page: ``request`` is to be sent in its place, later."""
+    """The response is not the page: ``request`` is to be sent in its place, ``wait`` s later."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, wait: float = 0.0) -> None:
         super().__init__(request.url)
         self.request = request
+        self.wait = wait
 
 
 class LoginTurn:
@@ -118,7 +121,7 @@ class LoginTurn:
         """Return True if the page may become the probe page; then nothing is fetched beside it."""
         probe = self._progress.evidence.probe(response.url)
         is_page = response.status < 300 and (response.is_html or response.body[:1] in b"{[")
-        if probe.is_settled or not is_page or not self._may_probe():
+        if probe.is_settled or not is_page or not self._may_probe(after_redirects=True):
             return False
         is_late = self._session.turns.finish_others(self._turn)
         return not is_late and not probe.is_settled  # by a page that was fetched beside it
@@ -144,12 +147,14 @@ class LoginTurn:
             return Finding(Weight.DOUBTFUL, Kind.PAST_LOGIN)
         return Finding(Weight.MEMBER if response.status < 400 else Weight.OPEN)
 
-    def _may_probe(self) -> bool:
+    def _may_probe(self, *, after_redirects: bool = False) -> bool:
         """Return True if the request may become the probe page: it goes to the login's origins."""
-        origins = self._session.credentials
-        return is_harmless(self._request) and (
-            not origins.visited or origins.allow(self._request.url)
-        )
+        origins, request = self._session.credentials, self._request
+        hops = [hop.url for hop in request.history] if after_redirects else []
+        if any(not urls.same_origin(url, request.url) for url in hops):
+            return False
+        is_page = is_harmless(replace(request, history=[]) if hops else request)
+        return is_page and (not origins.visited or origins.allow(request.url))
 
     def _accept(self, response: Response) -> None:
         self._turn.accepted = not is_redirect(response.status, response.headers)
@@ -299,6 +304,10 @@ class LoginTurn:
             self._progress.mark_cleared(kind)
             self._check_open(response, finding)
             return
+        url = first_url(self._request)
+        if self._progress.is_fresh(self._request) and url not in self._progress.asked_again:
+            self._progress.asked_again.add(url)
+            raise AskAgain(self.again(), WAIT_FOR_OTHERS)
         self._log_out(response, finding)
 
     def _is_closed(self, response: Response) -> bool:
@@ -343,6 +352,8 @@ class LoginTurn:
 
     def _is_end(self, response: Response) -> bool:
         """Return True if the request seems to be what ends the session."""
+        if self._session.follows_logout:
+            return self._progress.ends_at(self._request) >= ENDS_AT_A_PAGE
         urls_on_way = {first_url(self._request), self._request.url}
         came_late = response.status >= 400 or login_marks.names_way_back(response, urls_on_way)
         return self._progress.is_ended_by(self._request, came_late=came_late)
@@ -351,7 +362,7 @@ class LoginTurn:
         first = urls.redacted(first_url(self._request))
         log.warning(
             "%s: the session ends at %s, so it is not asked again; to leave out such links: "
-            "logout_urls = [%r]",
+            "logout_urls = [%r]; if it is a page that you want: follow_logout = True",
             self._session.key,
             first,
             urlsplit(first).path,

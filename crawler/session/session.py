@@ -108,6 +108,7 @@ class Session(Transport):
         self.throttle = Throttle(settings.delay)
         self.turns = FetchCoordinator()
         self.max_redirects = settings.max_redirects
+        self.follows_logout = settings.follow_logout
         self._settings = settings
         self._watchdog = watchdog
         self._prompt = prompt

@@ -212,7 +212,7 @@ class Worker:
                 else:
                     result = self._parse(request, response, fetch)
         except AskAgain as again:
-            result = _ask_again(request, again.request)
+            result = _ask_again(request, again.request, again.wait)
         except Exception as error:
             result = self._fail(task, request, fetch, error)
         doubt = None if turn is None else self._doubt(request, turn, result)
@@ -391,10 +391,10 @@ def _timing(fetch: FetchStats) -> Iterator[FetchContext]:
         fetch.started = max(fetch.started, context.sent_at)
 
 
-def _ask_again(request: Request, again: Request) -> Retry | Redirected:
+def _ask_again(request: Request, again: Request, wait: float = 0.0) -> Retry | Redirected:
     """Put ``again`` in the place of ``request``, in the queue of its own host."""
     if urls.same_origin(request.url, again.url):
-        return Retry(encode(again), NOT_CURED * (again.tries > 1))
+        return Retry(encode(again), max(wait, NOT_CURED * (again.tries > 1)))
     target = encoded(again)
     target.dont_filter = True
     return Redirected(target)

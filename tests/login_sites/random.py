@@ -28,7 +28,7 @@ from tests.login_sites.walker import walk
 
 MOST_UNKNOWN = 0.02
 """The share of sites at which the default may not know who is logged in, if the run says so."""
-ADVICE = re.compile("is_logged_out|logged_out_text|member_mark|probe_url")
+ADVICE = re.compile(r"is_logged_out|logged_out_text|member_mark|probe_url|logout_urls = \[")
 """The lines that a user can add to a spider where the default cannot know."""
 
 
