@@ -19,6 +19,19 @@ class Hop(NamedTuple):
     status: int
 
 
+class FormOrigin(msgspec.Struct, array_like=True):
+    """The form that a request was made from, to be filled in again if its token has expired."""
+
+    page: str
+    """The page that the form is on."""
+    position: int
+    """Its place among the forms of that page."""
+    given: list[tuple[str, Any]]
+    """The values that the spider has filled in, and those of the button."""
+    is_stale: bool = False
+    """The form's own values are no longer good: the page is to be opened before it is sent."""
+
+
 class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     """A fetch to make.
 
@@ -40,7 +53,8 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     The crawler sets ``depth``, ``tries``, ``asked`` (when the first hop was sent, wall clock, or
     infinite if a session was logged in all the way),
     ``first_tried`` (the same of the first try, if this is a later one), ``history`` and ``first``
-    (the request before any redirect, packed, where its URL alone does not say it).
+    (the request before any redirect, packed, where its URL alone does not say it). A POST of a form
+    has ``form``.
     """
 
     url: str
@@ -63,6 +77,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     first_tried: float = 0.0
     first: bytes | None = None
     history: list[Hop] = msgspec.field(default_factory=list)
+    form: FormOrigin | None = None
 
     def __post_init__(self) -> None:
         if self.method != "GET":

@@ -15,12 +15,13 @@ from typing import Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from lxml import etree
+from msgspec.structs import replace
 from urllib3.filepost import encode_multipart_formdata
 
 from crawler import urls
 from crawler.errors import SpiderError
 from crawler.parsing.links import css_path
-from crawler.request import Request
+from crawler.request import FormOrigin, Request
 
 File: TypeAlias = tuple[str, bytes, str]
 """A file to upload: its name, its content, its content type."""
@@ -53,6 +54,23 @@ def find(root: etree._Element, css: str | None, base: str, *, page: str | None =
         raise SpiderError(f"there is no form on {url}")
     reason = "its matches are not in a form" if matches else "it matches nothing"
     raise SpiderError(f"no form for {css!r} on {url}: {reason}")
+
+
+def filled_in_again(request: Request, root: etree._Element | None) -> Request | None:
+    """Return ``request`` with the form's values as its page, at ``root``, has them now.
+
+    Those that the spider has given stay. None if the form is no longer on the page.
+    """
+    origin = request.form
+    forms = [] if root is None else list(root.iter("{*}form"))
+    if origin is None or origin.position >= len(forms):
+        return None
+    headers = request.headers or {}
+    content_type = headers.get("Content-Type", _URLENCODED)
+    kind = content_type.partition(";")[0]
+    controls = _controls(forms[origin.position])
+    body, content_type = _encode(_pairs(controls, origin.given), [], kind, controls)
+    return replace(request, data=body, headers={**headers, "Content-Type": content_type})
 
 
 class Form:
@@ -101,8 +119,9 @@ class Form:
         try:
             url = self._action(button)
             texts, files = _split(data)
+            given = _with_button(texts, button)
             method = self._method(button, method)
-            pairs = _pairs(controls, texts, button)
+            pairs = _pairs(controls, given)
             headers: dict[str, str] = {}
             body = None
             if method == "POST":
@@ -116,7 +135,13 @@ class Form:
             raise SpiderError(f"{self} on {urls.redacted(self.page)}: {error}") from None
         headers.update(options.pop("headers", None) or {})
         url = urls.normalise(url) or url
+        if method == "POST" and not files:
+            options["form"] = FormOrigin(self.page, self._position, given)
         return Request(url, callback, method, headers or None, body, **options)
+
+    @property
+    def _position(self) -> int:
+        return list(self.element.getroottree().iter("{*}form")).index(self.element)
 
     def _button(self, click: Click, controls: list[etree._Element]) -> etree._Element | None:
         """Return the button that is clicked. Raises SpiderError if it is not in the form."""
@@ -178,17 +203,19 @@ class Form:
 # Names and values
 
 
-def _pairs(
-    controls: list[etree._Element], texts: list[tuple[str, Any]], button: etree._Element | None
-) -> list[tuple[Any, Any]]:
+def _with_button(
+    texts: list[tuple[str, Any]], button: etree._Element | None
+) -> list[tuple[str, Any]]:
+    """Return the values that are filled in, and that of the button."""
+    name = "" if button is None else _attribute(button, "name")
+    return [*texts, (name, _attribute(button, "value"))] if name and button is not None else texts
+
+
+def _pairs(controls: list[etree._Element], given: list[tuple[str, Any]]) -> list[tuple[Any, Any]]:
     """Return names and values in the order in which they are sent, texts or bytes.
 
-    The form's own come first, then ``texts``, which replace those of the same names, then the
-    button.
+    The form's own come first, then those ``given``, which replace those of the same names.
     """
-    given = list(texts)
-    if button is not None and (name := _attribute(button, "name")):
-        given.append((name, _attribute(button, "value")))
     pairs: list[tuple[Any, Any]] = []
     pairs += _own_pairs(controls, replaced={name for name, _ in given})
     for name, value in given:

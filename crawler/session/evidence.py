@@ -316,8 +316,12 @@ class Evidence:
         return self.probes[host]
 
     def add_login_form(self, form: Any, page_url: str) -> None:
-        """Remember a form that ``login`` submits, and the page it is on."""
-        self.login_forms.add(login_marks.signature(form))
+        """Remember a form that ``login`` submits, and the page it is on.
+
+        A form without a field to fill in, as a provider sends users back by, is like many others.
+        """
+        if signature := login_marks.signature(form):
+            self.login_forms.add(signature)
         self.add_login_page(page_url)
 
     def add_login_page(self, url: str) -> None:

@@ -221,10 +221,12 @@ class Login:
         return session.progress.evidence.has_login_form(page) or asks_again(session, page)
 
     def _shows_member(self, session: Session, page: Response) -> bool:
-        """Return True if the last page of a login is one that only members get."""
+        """Return True if the last page of a login looks like one that only members get."""
+        evidence = session.progress.evidence
         if self.prober.has_own_check:
             return False
-        return session.progress.evidence.weigh(page).weight is Weight.MEMBER
+        is_member = evidence.probe(page.url).is_member_view(evidence.view(page))
+        return bool(is_member) or evidence.weigh(page).weight is Weight.MEMBER
 
     def _shows_login_form(self, session: Session, page: Response | None) -> bool:
         """Return False if the last page of a login may have another form for a password only."""

@@ -382,10 +382,17 @@ class LoginTurn:
 
 
 def from_first_hop(request: Request) -> Request:
-    """Return the request that a chain of redirects began with."""
+    """Return the request that a chain of redirects began with; a form's token is expired by now."""
     if request.first is not None:
-        return replace(unpacked(request.first), tries=request.tries)
-    return replace(request, url=first_url(request), history=[])
+        return with_stale_form(replace(unpacked(request.first), tries=request.tries))
+    return with_stale_form(replace(request, url=first_url(request), history=[]))
+
+
+def with_stale_form(request: Request) -> Request:
+    """Return the request, to be filled in again before it is sent if it is that of a form."""
+    if request.form is None or not urls.same_origin(request.form.page, request.url):
+        return request
+    return replace(request, form=replace(request.form, is_stale=True))
 
 
 def _described(finding: Finding) -> str:

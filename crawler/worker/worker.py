@@ -44,6 +44,7 @@ from crawler.messages import (
     encode,
 )
 from crawler.output.items import ItemWriter
+from crawler.parsing.forms import filled_in_again
 from crawler.parsing.response import Response
 from crawler.parsing.robots import Robots
 from crawler.records import RobotsFile
@@ -54,7 +55,7 @@ from crawler.session.accounts import Account
 from crawler.session.evidence import Marks
 from crawler.session.login import Login
 from crawler.session.login_progress import first_url
-from crawler.session.login_turn import AskAgain, LoginTurn, from_first_hop
+from crawler.session.login_turn import AskAgain, LoginTurn, from_first_hop, with_stale_form
 from crawler.session.masking import Mask
 from crawler.session.prober import Prober
 from crawler.session.session import Session
@@ -76,6 +77,8 @@ log = logging.getLogger(__name__)
 POOLS = 256
 """Hosts to which a worker keeps connections open."""
 
+EXPIRED = 419
+"""The status by which sites refuse a form whose token has expired."""
 NOT_CURED = 1.0
 """Seconds to wait with a page that a new login has not brought back."""
 
@@ -205,6 +208,8 @@ class Worker:
                 if self._login is not None:
                     turn = LoginTurn(self._login, self._scope, session, request)
                 response = self._fetch(request, session, fetch, turn)
+                if response.status == EXPIRED and _may_fill_in_again(request):
+                    raise AskAgain(with_stale_form(request))
                 if is_redirect(response.status, response.headers):
                     result = self._redirect(request, response, session)
                 elif response.status >= 400 and response.status not in self._settings.accept_status:
@@ -235,11 +240,21 @@ class Worker:
     ) -> Response:
         """Send the request while its session is logged in. Raises AskAgain if it was not."""
         if turn is None:
-            return self._send(request, session, fetch)
+            return self._send(self._filled_in(request, session), session, fetch)
         with turn.logged_in():
-            response = self._send(request, session, fetch)
+            response = self._send(self._filled_in(request, session), session, fetch)
             turn.judge(response)
         return response
+
+    def _filled_in(self, request: Request, session: Session) -> Request:
+        """Return the request of a form whose token has expired with what its page has now."""
+        form = request.form
+        if form is None or not form.is_stale or request.history:
+            return request
+        session.throttle.wait()
+        page = session.open(form.page)
+        session.throttle.wait()
+        return filled_in_again(request, page.root if page.is_html else None) or request
 
     def _doubt(self, request: Request, turn: LoginTurn, result: Result) -> Doubt | None:
         """Say what the result depends on if the response may be for an anonymous session."""
@@ -398,6 +413,14 @@ def _ask_again(request: Request, again: Request, wait: float = 0.0) -> Retry | R
     target = encoded(again)
     target.dont_filter = True
     return Redirected(target)
+
+
+def _may_fill_in_again(request: Request) -> bool:
+    """Return True for a form that was refused for its token, and not filled in again before."""
+    form = request.form
+    if form is None or form.is_stale or request.history or not request.replay:
+        return False
+    return urls.same_origin(form.page, request.url)
 
 
 def _set_account(result: Result, account: str) -> None:

@@ -165,6 +165,13 @@ ENDS = {
     "A6 at one page, twice, the form": _ended(
         ends=(), ends_at=(5, 5), public=(0, 1), strangers="form"
     ),
+    "A6 at one page, three times": _ended(ends=(), ends_at=(5, 5, 5)),
+    "A6 at the last page, three times, the form": _ended(
+        ends=(), ends_at=(23, 23, 23), strangers="form"
+    ),
+    "A6 at the page that a login leads to, a box everywhere": _ended(
+        address="wiki", form="sidebar", box="everywhere", strangers="form", ends=(16, 17)
+    ),
     "A7 404": _ended(strangers="404"),
     "A7 404, no marks": _ended(strangers="404", frame="none"),
     "A7 404, front controller": _ended(strangers="404", address="front controller", frame="name"),
@@ -175,7 +182,12 @@ ENDS = {
     "A7 soft, some pages are for all": _ended(strangers="soft", frame="name", public=(2, 5, 9)),
     "a note": _ended(strangers="note"),
     "a note, the account's name": _ended(strangers="note", frame="name"),
+    "a note, no marks": _ended(strangers="note", frame="none"),
+    "a note, the account's name, typed first": Case(
+        Design(strangers="note", frame="name", steps=2, ends=TWICE), "TwoSteps"
+    ),
     "a redirect by meta": _ended(strangers="script"),
+    "a redirect by meta, no marks": _ended(strangers="script", frame="none"),
     "a redirect by way of another page": _ended(strangers="chain"),
     "401": _ended(strangers="401"),
     "403": _ended(strangers="403"),
@@ -200,6 +212,14 @@ ENDS = {
     "X1 to the home page, the account's name": _ended(
         strangers="home", public=(0,), home_link=True, frame="name"
     ),
+    "X1 to the home page, no marks": _ended(
+        address="front controller",
+        strangers="home",
+        public=(0,),
+        home_link=True,
+        frame="none",
+        token=True,
+    ),
     "X1 to another site": _ended(strangers="away"),
     "X1 to another site, the home page is for all": _ended(strangers="away", public=(0, 3)),
     "X15 ten pages each": _ended(ends=(), life=10, pages=40),
@@ -207,7 +227,17 @@ ENDS = {
     "X15 ten pages each, the form at each page": _ended(
         ends=(), life=10, pages=40, strangers="form"
     ),
+    "X15 ten pages each, no marks, the form at each page": _ended(
+        ends=(), life=10, frame="none", strangers="form"
+    ),
+    "X15 ten pages each, the pages have moved, 419": _ended(
+        ends=(), life=10, frame="name", moved=True, strangers="419"
+    ),
     "remembered": _ended(remember="silent"),
+    "remembered, and S4 exit, a farewell": _ended(ends=(), exit="bye", remember="silent"),
+    "remembered by a redirect, and closed pages lead to the home page": _ended(
+        remember="redirect", frame="none", closed=(10, 11, 12, 13), closed_by="home", ends=(12, 19)
+    ),
     "remembered by a redirect": _ended(remember="redirect"),
     "the cookie changes with each page": _ended(rotates="page"),
     "the cookie never changes": _ended(rotates="never"),
@@ -265,6 +295,15 @@ CLOSED = {
     ),
     "A12 the only other page, 403": _closed(2, closed=(1,)),
     "A12 the only other page, to the login page": _closed(2, closed=(1,), closed_by="login"),
+    "A12 no marks, to the login page": _closed(
+        18, closed=(16,), closed_by="login", strangers="teaser", frame="none", again="form"
+    ),
+    "A12 an API, the first pages": Case(
+        Design(api="bearer", public=(0,), closed=(1, 2, 3, 8), strangers="401", ends=(9,)), "Api"
+    ),
+    "the login page shows its form, and all pages link to it": _closed(
+        17, closed=(4, 9, 14), closed_by="login", again="form", login_link=True, lands="welcome"
+    ),
     "A12 front controller": _closed(2, closed=(1,), closed_by="login", address="front controller"),
     "A12 the home page is for all": _closed(8, closed=(1, 2), closed_by="login", public=(0,)),
 }
@@ -297,6 +336,9 @@ SIGN_ON = {
             ("the provider knows", "knows"),
         )
     },
+    "A13 at one page, three times, the provider knows": _sign_on(
+        provider="knows", ends=(), ends_at=(1, 1, 1)
+    ),
     "A13 front controller": _sign_on(address="front controller"),
 }
 
