@@ -377,7 +377,9 @@ class Evidence:
         target = redirect_target(response)
         if target is None:
             return Finding(Weight.OPEN)
-        if self.is_login_page(target) and not self._is_members_too(target):
+        if self.is_login_page(target) and (
+            not self._is_members_too(target) or login_marks.names_way_back(response, [response.url])
+        ):
             return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         if urlsplit(target).netloc != urlsplit(response.url).netloc:
             return Finding(Weight.DOUBTFUL, Kind.AWAY)

@@ -305,7 +305,8 @@ class LoginTurn:
             self._check_open(response, finding)
             return
         url = first_url(self._request)
-        if self._progress.is_fresh(self._request) and url not in self._progress.asked_again:
+        may_wait = self._progress.is_fresh(self._request) and self._may_probe()
+        if may_wait and url not in self._progress.asked_again:
             self._progress.asked_again.add(url)
             raise AskAgain(self.again(), WAIT_FOR_OTHERS)
         self._log_out(response, finding)

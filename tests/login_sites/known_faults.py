@@ -11,6 +11,10 @@ KNOWN: dict[str, tuple[str, str]] = {
         "guided",
         "the spider's own check takes the farewell for a page",
     ),
+    "remembered, and S4 exit, a farewell": (
+        "guided",
+        "the spider's own check takes the farewell for a page",
+    ),
     "A7 teaser, the account's name": (
         "kills?",
         "the session ends at the first page, before anything is known of the site",
