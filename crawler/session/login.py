@@ -254,8 +254,7 @@ class Login:
         if not is_member or progress.rotates or (after := _values(session)) == before:
             return is_member, False
         self.prober.look(session, url)
-        progress.rotates = _values(session) != after
-        if progress.rotates:
+        if progress.mark_renewal(changes_again=_values(session) != after):
             return is_member, False
         self.mark_renewed(session, unproven)
         return is_member, True

@@ -18,6 +18,8 @@ FRESH = 60.0
 """Seconds after a login in which no session ends by its age."""
 MAX_UNCONFIRMED = 1
 """Logins in a row that the probe page may not confirm; the session may end at that very page."""
+ROTATIONS = 2
+"""Times in a row that the probe page has changed a cookie twice, which is its habit then."""
 ENDS_AT_A_PAGE = 5
 """Times that a session has ended at a page, after which the page is given up."""
 
@@ -75,8 +77,7 @@ class LoginProgress:
         """Pages asked once more because the probe renewed the session on its way."""
         self.is_restored = False
         """The last login was that of an earlier process."""
-        self.rotates = False
-        """Each page changes a cookie, so that a change does not mean that a session is renewed."""
+        self._rotations = 0
         self._pages_since_login = 0
         self._cleared: set[str] = set()
         self._doubts = 0
@@ -161,6 +162,14 @@ class LoginProgress:
         self.mark_ended()
         self.count_end(url)
 
+    def mark_renewal(self, *, changes_again: bool) -> bool:
+        """The probe page has changed a cookie; return True if it does so each time.
+
+        A second change may mean that the session has ended once more.
+        """
+        self._rotations = self._rotations + 1 if changes_again else 0
+        return self.rotates
+
     def mark_renewed(self, at: float, unproven: Iterable[str]) -> None:
         """The session had ended and is logged in again, at ``at``, without a login.
 
@@ -194,6 +203,11 @@ class LoginProgress:
         self.logged_in_at, self.waiting = None, ""
 
     # Questions
+
+    @property
+    def rotates(self) -> bool:
+        """True if each page changes a cookie, so that this does not mean that it is renewed."""
+        return self._rotations >= ROTATIONS
 
     @property
     def unproven(self) -> list[str]:

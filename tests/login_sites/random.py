@@ -28,8 +28,10 @@ from tests.login_sites.walker import walk
 
 MOST_UNKNOWN = 0.02
 """The share of sites at which the default may not know who is logged in, if the run says so."""
-ADVICE = re.compile(r"is_logged_out|logged_out_text|member_mark|probe_url|logout_urls = \[")
+ADVICE = re.compile("is_logged_out|logged_out_text|member_mark|probe_url")
 """The lines that a user can add to a spider where the default cannot know."""
+GIVEN_UP = re.compile(r"the session ends at .*logout_urls = \[")
+"""The line to add for a page at which sessions seem to end, as they do at a link that logs out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Result:
     @property
     def says_so(self) -> bool:
         """True if the run says that the default cannot know, and what to add."""
+        return self.is_warned or bool(GIVEN_UP.search(self.outcome.log))
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether the run says that nothing tells the account from strangers."""
         outcome = self.outcome
         return bool(ADVICE.search(f"{outcome.log}\n{outcome.report.get('summary', '')}"))
 
@@ -54,7 +61,7 @@ class Result:
         said = "said" if self.says_so else "silent"
         is_exact = outcome.is_exact
         yield EXACT if is_exact else f"{NOT_EXACT}, {said}"
-        if is_exact and self.says_so:
+        if is_exact and self.is_warned:
             yield NEEDLESS
         if outcome.strangers_pages:
             yield f"{STRANGERS}, {said}"
