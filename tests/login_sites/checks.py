@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.login_sites.cases import Case
-from tests.login_sites.crawls import KILLS, Plan, crawl, told
+from tests.login_sites.crawls import KILLS, Plan, crawl, describe
 from tests.login_sites.known_faults import KNOWN
 from tests.login_sites.launcher import Launcher
 
@@ -27,7 +27,7 @@ def every_way(cases: Mapping[str, Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "plan"), ways)
 
 
-def known(name: str, kinds: Iterable[str]) -> list[Any]:
+def parameters(name: str, kinds: Iterable[str]) -> list[Any]:
     """Return parameters of a test of its own; ``name`` is that of a case, with a kind in it."""
     return [pytest.param(kind, marks=_marks(name.format(kind), "all")) for kind in kinds]
 
@@ -42,6 +42,6 @@ def _marks(name: str, way: str) -> list[Any]:
 def check(case: Case, plan: Plan, folder: Path, launcher: Launcher) -> None:
     """Crawl, and fail saying all that is wrong."""
     outcome = crawl(case.design, folder / "job", launcher, plan)
-    assert outcome.faults() == [], told(outcome)
+    assert outcome.faults() == [], describe(outcome)
     if case.design.pages >= ENOUGH_PAGES:
         assert outcome.site.counts.kills == len(plan.kill_at) in (0, KILLS)

@@ -1,4 +1,4 @@
-"""Crawls of sites behind a login, and what is wrong with what came of them."""
+"""Crawl sites behind a login, and say what is wrong with the result."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.jobs import items
+from tests.login_sites.counts import summary_of
 from tests.login_sites.design import Design
 from tests.login_sites.launcher import Ended, Launcher
-from tests.login_sites.site import STRANGER, LoginSite, summary_of
+from tests.login_sites.site import STRANGER, LoginSite
 
 KILLS = 5
 """The number of times that a crawl is killed, where it is."""
@@ -29,7 +30,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a crawl."""
+    """The output, report and log of a crawl."""
 
     site: LoginSite
     report: dict[str, Any]
@@ -76,28 +77,28 @@ class Outcome:
         site, report = self.site, self.report
         if self.stuck or "error" in report:
             return ["the crawl stood still" if self.stuck else report["error"].splitlines()[-1]]
-        found = [*self.item_faults(), *self.login_faults()]
+        faults = [*self.item_faults(), *self.login_faults()]
         if report["status"]:
-            found.append(f"status {report['status']}: {'; '.join(report['login_errors'])[:200]}")
+            faults.append(f"status {report['status']}: {'; '.join(report['login_errors'])[:200]}")
         if not self._may_fail():
-            found.append(f"failed {report['failures']}, not {len(site.design.closed_pages)}")
+            faults.append(f"failed {report['failures']}, not {len(site.design.closed_pages)}")
         if site.counts.overrun:
-            found.append("requests without end")
-        return found
+            faults.append("requests without end")
+        return faults
 
     def login_faults(self) -> list[str]:
         """Say what is wrong with the logins."""
-        site, found = self.site, []
+        site, faults = self.site, []
         if site.logins > site.logins_due:
-            found.append(f"{site.logins} logins, {site.logins_due} were due")
+            faults.append(f"{site.logins} logins, {site.logins_due} were due")
         if site.counts.wrong:
-            found.append(f"{site.counts.wrong} logins with wrong fields")
+            faults.append(f"{site.counts.wrong} logins with wrong fields")
         if site.counts.logged_out:
-            found.append("the link that logs out was followed")
+            faults.append("the link that logs out was followed")
         # A login and a page may each begin one, and the calibration as a stranger.
         if site.flows > 1 + 2 * (1 + site.counts.ended + site.counts.kills):
-            found.append(f"{site.flows} sign-ons begun")
-        return found
+            faults.append(f"{site.flows} sign-ons begun")
+        return faults
 
     def _others(self) -> list[str]:
         """Addresses of items that are no numbered page that a member may see."""
@@ -164,8 +165,8 @@ def _run(site: LoginSite, folder: Path, launcher: Launcher, plan: Plan) -> Ended
     return launcher.run(order, begin)
 
 
-def told(outcome: Outcome) -> str:
-    """Describe a crawl for whoever reads a failed test."""
+def describe(outcome: Outcome) -> str:
+    """Describe a crawl, for the message of a failed test."""
     site = outcome.site
     lines = [f"design: {site.design}", f"counts: {summary_of(site.counts)}"]
     lines += [f"report: {outcome.report.get('summary') or outcome.report}"]

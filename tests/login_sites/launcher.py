@@ -75,8 +75,8 @@ class Launcher:
         timer.cancel()
         if status and not stuck.is_set():
             return Ended(killed=True, stuck=False, report={})
-        said = json.loads(report.read_text()) if report.exists() else {}
-        return Ended(killed=False, stuck=stuck.is_set(), report=said)
+        content = json.loads(report.read_text()) if report.exists() else {}
+        return Ended(killed=False, stuck=stuck.is_set(), report=content)
 
     def _ask(self, line: str) -> str:
         assert self._process.stdin is not None
@@ -147,7 +147,7 @@ def _serve() -> None:
             _child(json.loads(order))
             os._exit(0)
         print(pid, flush=True)
-        sys.stdin.readline()  # the crawl may begin: whoever ordered it knows the process
+        sys.stdin.readline()  # the crawl may begin: its process is known
         os.write(ready, b"!")
         os.close(is_ready)
         os.close(ready)

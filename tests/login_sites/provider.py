@@ -47,8 +47,8 @@ class Provider:
 
     def redeem(self, code: str, state: str) -> str | None:
         """Return the way back that a code stands for, once; None if it is not of ``state``."""
-        known, back = self._codes.pop(code, ("", ""))
-        return back if code and known == state else None
+        good, back = self._codes.pop(code, ("", ""))
+        return back if code and good == state else None
 
     def forget(self) -> None:
         """End the sessions of all users."""

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 from tests.login_sites.cases import kills_of
 from tests.login_sites.chance import design_of, plan_of
-from tests.login_sites.crawls import Outcome, crawl, told
+from tests.login_sites.crawls import Outcome, crawl, describe
 from tests.login_sites.launcher import Launcher
 from tests.login_sites.walker import walk
 
@@ -58,17 +58,17 @@ class Result:
     def verdicts(self) -> Iterator[str]:
         """Name each count that this crawl belongs to."""
         outcome, faults = self.outcome, self.outcome.faults()
-        said = "said" if self.says_so else "silent"
+        word = "said" if self.says_so else "silent"
         is_exact = outcome.is_exact
-        yield EXACT if is_exact else f"{NOT_EXACT}, {said}"
+        yield EXACT if is_exact else f"{NOT_EXACT}, {word}"
         if is_exact and self.is_warned:
             yield NEEDLESS
         if outcome.strangers_pages:
-            yield f"{STRANGERS}, {said}"
+            yield f"{STRANGERS}, {word}"
         if outcome.report.get("status"):
             yield STOPPED
         elif not is_exact and not outcome.strangers_pages:
-            yield f"{LOST}, {said}"
+            yield f"{LOST}, {word}"
         if outcome.login_faults():
             yield TOO_MANY
         if is_exact and faults and not outcome.login_faults():
@@ -106,14 +106,14 @@ def run(seeds: Sequence[int], *, parallel: int, kills: bool = False) -> Iterator
         for _ in range(parallel):
             free.put(stack.enter_context(Launcher()))
 
-        def one(seed: int) -> Result:
+        def crawl_next(seed: int) -> Result:
             launcher = free.get()
             try:
                 return crawl_seed(seed, Path(name) / str(seed), launcher, kills=kills)
             finally:
                 free.put(launcher)
 
-        yield from pool.map(one, seeds)
+        yield from pool.map(crawl_next, seeds)
 
 
 def crawl_seed(seed: int, folder: Path, launcher: Launcher, *, kills: bool = False) -> Result:
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.brief or result.outcome.faults():
             print(result.line(), flush=True)
         if options.show:
-            print(told(result.outcome))
+            print(describe(result.outcome))
     total = len(options.seeds)
     print(f"\n{total} sites in {time.monotonic() - began:.0f} s")
     print("\n".join(summary(counts, total)))

@@ -9,9 +9,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qsl
 
+from tests.login_sites.counts import Counts
 from tests.login_sites.design import Design
 from tests.login_sites.pages import DOOR_FIELDS, FIELDS, PASSWORD, USER, Pages
 from tests.login_sites.provider import Provider
@@ -21,37 +22,6 @@ STRANGER, MEMBER, ANYBODY = "stranger", "member", "anybody"
 """To whom an answer was given; a public page is for anybody."""
 REQUESTS_EACH = 40
 """Requests for each page after which a crawl is out of bounds: nothing is answered any more."""
-
-
-@dataclass
-class Counts:
-    """The counters of the site."""
-
-    requests: int = 0
-    begun: int = 0
-    """Logins that were tried: forms sent with a name and a password."""
-    done: int = 0
-    """Logins that succeeded."""
-    wrong: int = 0
-    """Logins with a wrong name or password."""
-    ended: int = 0
-    """Times that the site ended the sessions of its member."""
-    logged_out: int = 0
-    """Requests for the address that logs out."""
-    members: int = 0
-    """Requests of members for members' pages."""
-    strangers: int = 0
-    """Requests of strangers for members' pages."""
-    closed: int = 0
-    """Requests of members for pages that are closed to them."""
-    renewed: int = 0
-    """Sessions that the second cookie renewed."""
-    flows: int = 0
-    """Single sign-ons that were begun at the provider."""
-    kills: int = 0
-    """Times that the crawl was killed."""
-    overrun: bool = False
-    """There were more requests than any crawl of this site can need."""
 
 
 @dataclass
@@ -530,7 +500,7 @@ class LoginSite:
         return sid, redirect(ask.visit.path) if self.design.remember == "redirect" else None
 
     def _use(self, ask: Ask, member: str) -> None:
-        """A member has had one more page."""
+        """Count one more page of a member."""
         self._members[member] = self._members.get(member, 0) + 1
         if self.design.rotates == "page":
             pages = self._members.pop(member)
@@ -573,8 +543,3 @@ class LoginSite:
         serial = next(self._numbers)
         self.given[serial] = to
         return serial
-
-
-def summary_of(counts: Counts) -> dict[str, Any]:
-    """Return the counts that are not zero."""
-    return {name: value for name, value in vars(counts).items() if value}

@@ -1,4 +1,4 @@
-"""Requests that are sent again, and from where; and pages that count for a limit."""
+"""Requests that are sent again, and from which URL; and pages that count for a limit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from crawler import Spider
 from tests.jobs import items, run_job
 from tests.login_sites.cases import AGAIN, Case
-from tests.login_sites.checks import check, every_way, known
-from tests.login_sites.crawls import Plan, crawl, told
+from tests.login_sites.checks import check, every_way, parameters
+from tests.login_sites.crawls import Plan, crawl, describe
 from tests.login_sites.design import Design
 from tests.login_sites.launcher import Launcher
 from tests.login_sites.pages import PASSWORD, USER
@@ -29,7 +29,7 @@ def test_the_output_is_exact(tmp_path: Path, launcher: Launcher, case: Case, pla
 STAYS = {"500": "always 500", "503": "always 503", "429": "always 429", "reset": "always reset"}
 
 
-@pytest.mark.parametrize("kind", known("A16 {} each time", STAYS))
+@pytest.mark.parametrize("kind", parameters("A16 {} each time", STAYS))
 def test_a_login_that_never_works_has_failed_and_the_same_command_goes_on(
     tmp_path: Path, kind: str
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_login_that_never_works_has_failed_and_the_same_command_goes_on(
 
 def test_a_wrong_password_is_called_so_and_sent_once(tmp_path: Path, launcher: Launcher) -> None:
     outcome = crawl(Design(), tmp_path / "job", launcher, Plan("Forgetful"))
-    assert outcome.report["status"] == 4, told(outcome)
+    assert outcome.report["status"] == 4, describe(outcome)
     assert "Wrong name or password" in outcome.report["login_errors"][0]
     assert outcome.site.counts.begun == outcome.site.counts.wrong == 1
     assert outcome.items == []
@@ -74,7 +74,9 @@ class Visitor(Spider):
         yield from response.follow_all()
 
 
-@pytest.mark.parametrize("kind", known("A18 {}", ["linked 1", "linked 4", "linked 16", "seeds 4"]))
+@pytest.mark.parametrize(
+    "kind", parameters("A18 {}", ["linked 1", "linked 4", "linked 16", "seeds 4"])
+)
 def test_redirects_to_a_known_page_do_not_exceed_max_pages(
     tmp_path: Path, site: Site, kind: str
 ) -> None:

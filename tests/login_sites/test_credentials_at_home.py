@@ -10,7 +10,7 @@ import pytest
 
 from crawler import Spider
 from tests.jobs import failures, items, run_job, values
-from tests.login_sites.checks import known
+from tests.login_sites.checks import parameters
 from tests.sites import Reply, Site, links
 from tests.tls import Authority, SecureSite
 
@@ -52,7 +52,7 @@ class Holder(Spider):
 HEADERS = ["Authorization", "X-Auth-Token", "Api-Key", "Cookie"]
 
 
-@pytest.mark.parametrize("header", known("C17 {} at another host", HEADERS))
+@pytest.mark.parametrize("header", parameters("C17 {} at another host", HEADERS))
 def test_another_host_of_the_job_gets_no_header_of_the_login(
     tmp_path: Path, site: Site, other: Site, header: str
 ) -> None:
@@ -65,7 +65,7 @@ def test_another_host_of_the_job_gets_no_header_of_the_login(
     assert carries_secret(other) == []
 
 
-@pytest.mark.parametrize("header", known("X5 {} in clear", HEADERS[:2]))
+@pytest.mark.parametrize("header", parameters("X5 {} in clear", HEADERS[:2]))
 def test_a_login_over_https_is_not_carried_to_http(
     tmp_path: Path, authority: Authority, site: Site, header: str
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_login_over_https_is_not_carried_to_http(
     assert carries_secret(site) == []
 
 
-@pytest.mark.parametrize("header", known("X5 {} at another port", HEADERS[:2]))
+@pytest.mark.parametrize("header", parameters("X5 {} at another port", HEADERS[:2]))
 def test_a_login_is_not_carried_to_another_port(
     tmp_path: Path, authority: Authority, header: str
 ) -> None:
@@ -107,7 +107,7 @@ class Basic(Holder):
         session.open(f"{self.home}/login")
 
 
-@pytest.mark.parametrize("kind", known("X5 a password, {}", ["another host", "in clear"]))
+@pytest.mark.parametrize("kind", parameters("X5 a password, {}", ["another host", "in clear"]))
 def test_a_password_of_the_session_stays_with_its_origin(
     tmp_path: Path, authority: Authority, site: Site, other: Site, kind: str
 ) -> None:
@@ -138,7 +138,7 @@ class Trusting(Spider):
         yield from response.follow_all()
 
 
-@pytest.mark.parametrize("kind", known("X6 the form's address is {}", ["local"]))
+@pytest.mark.parametrize("kind", parameters("X6 the form's address is {}", ["local"]))
 def test_a_form_that_posts_to_a_local_address_is_not_sent(
     tmp_path: Path, site: Site, other: Site, kind: str
 ) -> None:
@@ -186,7 +186,7 @@ class Referring(Holder):
         session.open(f"{self.home}/login")
 
 
-@pytest.mark.parametrize("kind", known("X6 Referer, {}", ["the same host", "another host"]))
+@pytest.mark.parametrize("kind", parameters("X6 Referer, {}", ["the same host", "another host"]))
 def test_a_referer_has_no_password_and_across_origins_no_path(
     tmp_path: Path, site: Site, other: Site, kind: str
 ) -> None:
@@ -200,7 +200,7 @@ def test_a_referer_has_no_password_and_across_origins_no_path(
     assert visit.headers["Referer"] in allowed
 
 
-@pytest.mark.parametrize("kind", known("X6 Referer of a form, {}", ["another host"]))
+@pytest.mark.parametrize("kind", parameters("X6 Referer of a form, {}", ["another host"]))
 def test_a_form_at_another_origin_is_sent_with_the_origin_alone(
     tmp_path: Path, site: Site, other: Site, kind: str
 ) -> None:

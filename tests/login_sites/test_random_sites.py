@@ -11,8 +11,8 @@ import pytest
 
 from tests.login_sites import random
 from tests.login_sites.chance import design_of, plan_of
-from tests.login_sites.checks import known
-from tests.login_sites.crawls import Outcome, told
+from tests.login_sites.checks import parameters
+from tests.login_sites.crawls import Outcome, describe
 from tests.login_sites.design import Design
 from tests.login_sites.launcher import Launcher
 from tests.login_sites.random import Result, broken, crawl_seed
@@ -24,10 +24,10 @@ SEEDS = [0, 1, 4, 5, 9, 10, 12, 16, 20, 23, 29, 40]
 ALL = range(300)
 
 
-@pytest.mark.parametrize("seed", known("seed {}", map(str, SEEDS)))
+@pytest.mark.parametrize("seed", parameters("seed {}", map(str, SEEDS)))
 def test_the_output_is_exact(tmp_path: Path, launcher: Launcher, seed: str) -> None:
     outcome = crawl_seed(int(seed), tmp_path / "job", launcher).outcome
-    assert outcome.faults() == [], told(outcome)
+    assert outcome.faults() == [], describe(outcome)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -110,7 +110,7 @@ def test_a_strangers_page(text: str) -> None:
     assert "no stranger's page without a word" in broken(Counter(case.verdicts), 1)
 
 
-def test_a_page_that_nobody_asked_for() -> None:
+def test_a_page_that_is_not_wanted() -> None:
     case = Case()
     case.items.append({"url": case.site.url("logout"), "text": "", "serial": 1})
     assert case.outcome.faults() == [f"not of the site: 1 ({case.site.url('logout')})"]
