@@ -19,7 +19,7 @@ MOST_SHAPES = 512
 """Shapes that are counted; when there are more, the rarer half is forgotten."""
 ALL = 500
 """The first pages of a run, of which each is looked at."""
-ONE_OF = 16
+ONE_OF = 32
 """Of how many later pages one is looked at."""
 LEAST_PAGES = 100
 """Pages without which nothing can be said."""

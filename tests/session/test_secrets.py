@@ -51,9 +51,9 @@ ORDERS = """
                 raise {error}(f"{{password}} is wrong, and {{password!r}} too")
 
         def parse(self, response):
-            if response.url.endswith("/7"):
+            if response.url.endswith("/1007"):
                 raise ValueError(f"no order for {{self.password}}")
-            if response.url.endswith("/8"):
+            if response.url.endswith("/1008"):
                 raise KeyError(self.password)
             yield {{"url": response.url, "order": response.url.rpartition("/")[2]}}
             yield from response.follow_all("main a")
@@ -174,7 +174,7 @@ def test_a_crawl_whose_callbacks_tell_the_password(
     assert f"WARNING {'MainProcess' if not workers else 'worker'}" in log
     assert f"{MASK} and {{'p': '{MASK}'}}" in log
     assert f"RuntimeError: {MASK}" in log
-    if shop.shop.order("7"):
+    if shop.shop.order("1007"):
         assert f"no order for {MASK}" in command("status", "--failed").said
 
 
