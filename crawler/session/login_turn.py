@@ -112,7 +112,7 @@ class LoginTurn:
         own = self._prober.has_own_check
         weigh = self._weigh_by_spider if own else self._progress.evidence.weigh
         finding = weigh(response)
-        if (own or finding.weight is not Weight.MEMBER) and self._may_calibrate(response):
+        if self._may_calibrate(response):
             self._prober.calibrate(self._session, self._request, response)
             finding = weigh(response)
         return finding

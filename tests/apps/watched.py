@@ -21,18 +21,36 @@ from tests.test_docs import ROOT, blocks_of
 HERE = Path(__file__).parent
 DETAIL = re.compile(r"page|start|[0-9a-f]{8,}|\d+")
 """The parts of a URL that say which page it is about, not what is done."""
+START_PAGE = {
+    "start": "page00",
+    "WikiStart": "page00",
+    "Main_Page": "Page00",
+    "members/": "page00/",
+    "issues/1": "issues/page00",
+    "viewtopic.php?t=1": "viewtopic.php?t=page00",
+    "reports/summary": "reports/page00",
+}
+"""The page to start from in the tests, by that of the manual."""
+START = re.compile(rf"(?<=[/=])({'|'.join(map(re.escape, START_PAGE))})(\")")
 MANUAL = ROOT / "docs" / "applications.md"
+
+
+def source_of(spider: str) -> str:
+    """Return the code of a spider, from the manual or from ``spiders/``, with a page of the tests
+    to start from."""
+    name = f"{spider.lower()}.py"
+    for block in blocks_of(MANUAL.read_text(encoding="utf-8")):
+        if block.file == f"spiders/{name}":
+            return START.sub(lambda start: START_PAGE[start[1]] + start[2], block.text)
+    return (HERE / "spiders" / name).read_text(encoding="utf-8")
 
 
 def write(site: MemberSite, folder: Path) -> Path:
     """Write the spider of an application with its real address, and what extends it."""
-    name = f"{site.spider.lower()}.py"
-    blocks = blocks_of(MANUAL.read_text(encoding="utf-8")) if MANUAL.exists() else ()
-    source = next((block.text for block in blocks if block.file == f"spiders/{name}"), "")
-    source = source or (HERE / "spiders" / name).read_text(encoding="utf-8")
+    source = source_of(site.spider)
     assert site.address in source
     site_class, here = type(site), Path(site.folder)
-    file = folder / name
+    file = folder / f"{site.spider.lower()}.py"
     file.write_text(
         source.replace(site.address, site.url)
         + f"""
@@ -45,6 +63,14 @@ from tests.apps.watched import Following, Watched, kill
 
 class Default({site.spider}):
     is_logged_out = Spider.is_logged_out
+    member_mark = ""
+
+
+class Checked({site.spider}):
+    member_mark = ""
+
+    def is_logged_out(self, response):
+        return response.is_html and not response.select_one({site.member_mark!r})
 
 
 class Everything(Following, {site.spider}):
