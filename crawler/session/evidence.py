@@ -377,13 +377,23 @@ class Evidence:
         target = redirect_target(response)
         if target is None:
             return Finding(Weight.OPEN)
-        if self.is_login_page(target) and (
-            not self._is_members_too(target) or login_marks.names_way_back(response, [response.url])
-        ):
+        if self._leads_to_login(response, target):
             return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         if urlsplit(target).netloc != urlsplit(response.url).netloc:
             return Finding(Weight.DOUBTFUL, Kind.AWAY)
         return Finding(Weight.OPEN)
+
+    def _leads_to_login(self, response: Response, target: str) -> bool:
+        """Return True for a redirect to a page of the login, but not from this page itself.
+
+        Members may have another page there, unless the redirect says where to go on to.
+        """
+        is_itself = login_marks.without_next(target) == login_marks.without_next(response.url)
+        if is_itself or not self.is_login_page(target):
+            return False
+        return not self._is_members_too(target) or login_marks.names_way_back(
+            response, [response.url]
+        )
 
     def _weigh_html(self, response: Response) -> Finding:
         if self.marks.member_mark:
