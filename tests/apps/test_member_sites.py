@@ -30,6 +30,8 @@ if sys.platform != "linux":
 SITES: list[type[MemberSite]] = [Fossil, DokuWiki, Trac, Roundup, Wagtail]
 FACT = re.compile(r"Fact \d+: .*? \d+\.")
 KILLS = "4 8 13 18 22"
+ENDS = "6 16"
+"""Pages at which sessions end, in a crawl that is killed as well."""
 FOLLOWED = int(os.environ.get("FOLLOWED_PAGES", "200"))
 """The pages of a crawl that follows everything; ``make applications`` lets it follow many more."""
 
@@ -94,7 +96,12 @@ class Crawl:
             self.job,
             workers=2,
             concurrency_per_host=4,
-            environment={**self.site.credentials, "JOB": str(self.job), "MARKS": self.marks},
+            environment={
+                **self.site.credentials,
+                "JOB": str(self.job),
+                "MARKS": self.marks,
+                "ENDS": ENDS,
+            },
             **self.settings,
         )
         try:
@@ -174,6 +181,19 @@ def test_killed_five_times_and_logged_in_once(site: MemberSite, tmp_path: Path) 
         assert command.process.returncode == -signal.SIGKILL, command.said
     crawl.check_whole(crawl.run())
     assert crawl.logins == 1
+
+
+@each_site("killed and ended")
+def test_killed_five_times_while_sessions_end_too(site: MemberSite, tmp_path: Path) -> None:
+    crawl = Crawl(site, tmp_path, "KilledAndEnded")
+    kills, ends = KILLS.split(), ENDS.split()
+    crawl.marks = " ".join(sorted(kills + ends, key=int))
+    for _ in kills:
+        command = crawl.run()
+        assert command.process.returncode == -signal.SIGKILL, command.said
+    crawl.check_whole(crawl.run())
+    assert all(crawl.job.with_suffix(f".{mark}").exists() for mark in ends)
+    assert 1 < crawl.logins <= 1 + len(ends) + len(kills)
 
 
 @each_site("everything")

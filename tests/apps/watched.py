@@ -93,6 +93,14 @@ class Ended(Watched, {site.spider}):
 class Killed(Watched, {site.spider}):
     def happen(self):
         kill()
+
+
+class KilledAndEnded(Watched, {site.spider}):
+    def happen(self):
+        if self.mark in os.environ["ENDS"].split():
+            Site(Path({str(here)!r})).end_sessions()
+        else:
+            kill()
 """
     )
     return file
@@ -122,6 +130,9 @@ class Watched:
     It happens before the page is parsed, and not before the first item is in the output.
     """
 
+    mark = ""
+    """The mark that has been reached."""
+
     def happen(self) -> None:
         """Let it happen."""
         raise NotImplementedError
@@ -135,6 +146,7 @@ class Watched:
         os.close(log)
         for mark in os.environ["MARKS"].split():
             if number >= int(mark) and _size(job / "items.jsonl") and _first(job, mark):
+                self.mark = mark
                 self.happen()
                 break
         yield from super().parse(response)  # type: ignore[misc]
