@@ -16,7 +16,19 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from benchmarks import broad_crawl, chart, load, manuals, parts, report, results, startup
+from benchmarks import (
+    broad_crawl,
+    chart,
+    load,
+    manuals,
+    many_hosts,
+    member_site,
+    parts,
+    report,
+    results,
+    slow_crawl,
+    startup,
+)
 from benchmarks.calm import Calm
 from benchmarks.crawlers import CRAWLEE, MANUAL_CRAWLERS, SCRAPY_LINKS
 from benchmarks.environments import GO_PACKAGES, WORK, MissingDependencyError
@@ -47,14 +59,22 @@ class Suite:
     """The first paragraph of the report."""
 
 
-def full(runs: int, calm: Calm) -> Suite:
-    """Return the measurements of ``make bench``."""
+def full(runs: int, calm: Calm, against: Path | None = None) -> Suite:
+    """Return the measurements of ``make bench``.
+
+    ``against`` is another checkout of the project, to be compared in the same runs.
+    """
+    crawlers = (*MANUAL_CRAWLERS, *manuals.earlier_ones(against))
     return Suite(
         {
-            "postgresql": lambda: manuals.section("postgresql", runs, calm),
-            "python": lambda: manuals.section("python", runs, calm),
+            "postgresql": lambda: manuals.section("postgresql", runs, calm, crawlers),
+            "python": lambda: manuals.section("python", runs, calm, crawlers),
+            "login": lambda: member_site.section(runs, calm, against=against),
             "trees": parts.trees,
             "broad": lambda: broad_crawl.section(runs, calm),
+            "slow": lambda: slow_crawl.slow(runs, calm, against=against),
+            "private": lambda: slow_crawl.private(runs, calm),
+            "many": lambda: many_hosts.section(1, calm),
             "frontier": parts.frontier,
             "start": lambda: startup.section(3 * runs, calm),
             "load": load.section,
@@ -65,13 +85,17 @@ def full(runs: int, calm: Calm) -> Suite:
     )
 
 
-def quick(calm: Calm) -> Suite:
+def quick(calm: Calm, against: Path | None = None) -> Suite:
     """Return a short version, in under three minutes: one site, one run, and small loads."""
     return Suite(
         {
             "postgresql": lambda: manuals.section("postgresql", 1, calm, _QUICK_CRAWLERS),
+            "login": lambda: member_site.section(1, calm, 200, against),
             "trees": lambda: parts.trees(1, 100),
             "broad": lambda: broad_crawl.section(1, calm, pages=10),
+            "slow": lambda: slow_crawl.slow(1, calm, 500, 4, (), against),
+            "private": lambda: slow_crawl.private(1, calm, 500, 4),
+            "many": lambda: many_hosts.section(1, calm, 500, 2_000),
             "frontier": lambda: parts.frontier(100_000, 100_000),
             "start": lambda: startup.section(3, calm),
             "load": lambda: load.section(4),
@@ -106,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; 1 if a crawler failed, 2 if something is not installed."""
     options = _parser().parse_args(arguments)
     calm = Calm(options.calm, options.calm_budget)
-    suite = quick(calm) if options.quick else full(options.runs, calm)
+    against = options.against
+    suite = quick(calm, against) if options.quick else full(options.runs, calm, against)
     wanted = options.section or list(suite.sections)
     names = [name for name in suite.sections if name in wanted]
     try:
@@ -138,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         choices=[*full(1, Calm(0, 0)).sections, "none"],
         help="measure only this; may be given several times (default: all)",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="also run the manuals, login and slow with another checkout, installed in its .venv",
     )
     parser.add_argument(
         "--calm",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.environments import go_crawler, python
@@ -16,8 +16,9 @@ _PEERS = _HERE / "peers"
 class Work:
     """One crawl to run: from ``seeds`` to ``output``, with the folder ``job`` for its state.
 
-    With a ``delay``, in seconds, it is a broad crawl: each host gets one request at a time, and
-    ``concurrency`` is the limit over all hosts. Without, it is the limit of the only host.
+    ``seeds`` may be the name of a file with a URL in each line. With a ``delay``, in seconds, it is
+    a broad crawl: each host gets one request at a time, and ``concurrency`` is the limit over all
+    hosts, 0 for the default. Without, it is the limit of the only host.
     """
 
     seeds: Sequence[str]
@@ -25,6 +26,8 @@ class Work:
     job: Path
     concurrency: int
     delay: float = 0.0
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """The arguments of a spider of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class Crawler:
         """True for a spider of this project."""
         return self.key.partition("-")[0] == "crawler"
 
+    def is_earlier(self, ours: Crawler) -> bool:
+        """Return True if this is ``ours`` as another checkout runs it."""
+        return self.key == _earlier_key(ours)
+
     def prepare(self) -> None:
         """Install or build the crawler. Raises MissingDependencyError if that fails."""
         if self.environment == GO:
@@ -61,11 +68,14 @@ GO = "go"
 def _ours(spider: str) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
         per_host, total = (1, work.concurrency) if work.delay else (work.concurrency, 128)
+        options = [f"delay={work.delay}", f"concurrency_per_host={per_host}"]
+        options += [f"concurrency={total}"] if total else []
+        options += ["workers=2", "obey_robots=false"]
         return [
             *(python(None), "-m", "crawler", "run", f"{_HERE / 'spiders.py'}:{spider}"),
             *(*work.seeds, "-o", str(work.output), "--job", str(work.job)),
-            *("-s", f"delay={work.delay}", "-s", f"concurrency_per_host={per_host}"),
-            *("-s", f"concurrency={total}", "-s", "workers=2", "-s", "obey_robots=false"),
+            *(word for option in options for word in ("-s", option)),
+            *(word for each in work.arguments.items() for word in ("-a", "=".join(each))),
         ]
 
     return command
@@ -105,6 +115,11 @@ OURS = Crawler("crawler", "crawler, selectors", _ours("Pages"))
 OURS_SOUP = Crawler("crawler-soup", "crawler, BeautifulSoup", _ours("SoupPages"))
 OURS_SELECT = Crawler("crawler-select", "crawler, `select()`", _ours("SelectPages"))
 OURS_BROAD = Crawler("crawler-broad", "crawler, selectors", _ours("Pages"), (128,))
+OURS_DEFAULT = Crawler("crawler-default", "crawler, selectors", _ours("Pages"), (0,))
+OURS_PRIVATE = Crawler(
+    "crawler-private", "crawler, selectors, over HTTPS", _ours("PrivatePages"), (0,)
+)
+OURS_MEMBER = Crawler("crawler-member", "crawler, BeautifulSoup, logged in", _ours("MemberPages"))
 
 SCRAPY = Crawler(
     *("scrapy", "Scrapy, selectors, tuned by hand", _scrapy("Pages")),
@@ -121,6 +136,9 @@ SCRAPY_SOUP = Crawler(
 SCRAPY_BROAD = Crawler(
     *("scrapy-broad", "Scrapy, selectors, tuned by hand", _scrapy("Pages"), (100,), "scrapy")
 )
+SCRAPY_SLOW = Crawler(
+    *("scrapy-slow", "Scrapy, selectors, tuned by hand", _scrapy("Pages"), (3000,), "scrapy")
+)
 SCRAPY_DURABLE = Crawler(
     *("scrapy-jobdir", "Scrapy with JOBDIR", _scrapy("Pages", durable=True)),
     environment="scrapy",
@@ -130,6 +148,25 @@ REQUESTS = Crawler(
 )
 CRAWLEE = Crawler("crawlee", "Crawlee, BeautifulSoup", _crawlee, environment="crawlee")
 GO_CRAWLER = Crawler("go", "Go: net/http and goquery", _go, environment=GO)
+
+
+def earlier(crawler: Crawler, checkout: Path) -> Crawler:
+    """Return a crawler of ours as another checkout of the project runs it.
+
+    The checkout has a virtualenv of its own, ``.venv``.
+    """
+
+    def command(work: Work) -> list[str]:
+        _, *words = crawler.command(work)
+        return [str(checkout.absolute() / ".venv" / "bin" / "python"), *words]
+
+    name = f"{crawler.name}, before"
+    return replace(crawler, key=_earlier_key(crawler), name=name, command=command)
+
+
+def _earlier_key(crawler: Crawler) -> str:
+    return crawler.key.replace("crawler", "earlier", 1)
+
 
 MANUAL_CRAWLERS = (
     *(OURS, SCRAPY_LINKS, SCRAPY, GO_CRAWLER),

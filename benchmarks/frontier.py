@@ -1,7 +1,7 @@
 """Measure frontier, scheduler and store alone with ten million URLs.
 
-``python -m benchmarks.frontier`` runs the engine as ``crawl run`` does, with ``InstantWorkers`` in
-place of worker processes: they answer each request at once, without a network or a page. 10,000
+``python -m benchmarks.frontier`` runs the engine as ``crawl run`` does, with an ``InstantFetcher``
+in place of other processes: it answers each request at once, without a network or a page. 10,000
 hosts have 1,000 pages each. The first pages of a host link to its others, 100 each. When all URLs
 are in the frontier, the job is closed and opened again; then they are dispatched and finished.
 """
@@ -23,7 +23,8 @@ import msgspec
 
 from benchmarks.measure import scratch
 from crawler.engine.engine import Engine
-from crawler.engine.worker_pool import WorkerPool, WorkerSpec
+from crawler.engine.fetcher_pool import FetcherPool
+from crawler.fetching.processes import ProcessSpec
 from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig
 from crawler.job.folder import STORE
@@ -57,38 +58,29 @@ class Pages(Spider):
         yield {"url": response.url}
 
 
-class InstantWorkers(WorkerPool):
-    """A worker pool without processes; ``seconds`` and ``cpu`` are the time that it takes."""
+class InstantFetcher(FetcherPool):
+    """A fetcher without a process; ``seconds`` and ``cpu`` are the time that it takes."""
 
     def __init__(self, urls: int) -> None:
-        self.size = 1
-        self.exit_codes: list[int | None] = [None]
-        self.handled = [0]
+        self.exit_code: int | None = None
         self.seconds = 0.0
         self.cpu = 0.0
         self.first_at = 0.0
-        """The time at which the first request was sent to a worker."""
+        """The time at which the first request was sent."""
         self._pages_per_host = urls // HOSTS
         self._outcomes: list[Outcome] = []
         self._request_of = msgspec.msgpack.Decoder(Request).decode
 
-    def start(self, spec: WorkerSpec) -> None:
-        """Do nothing: there are no processes."""
+    def start(self, spec: ProcessSpec) -> None:
+        """Do nothing: there is no process."""
 
-    def replace(self, worker: int, *, isolated: bool) -> None:
-        """Do nothing: no worker dies."""
-
-    def recycle(self, worker: int) -> None:
-        """Do nothing: no worker grows."""
+    def replace(self, *, isolated: bool) -> None:
+        """Do nothing: no process dies."""
 
     def stop(self) -> None:
-        """Do nothing: there are no processes."""
+        """Do nothing: there is no process."""
 
-    def memory(self, worker: int) -> int:
-        """Return 0: there is no process."""
-        return 0
-
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, command: Command) -> None:
         """Answer all tasks at once."""
         began, cpu = time.perf_counter(), time.process_time()
         self.first_at = self.first_at or began
@@ -97,12 +89,10 @@ class InstantWorkers(WorkerPool):
         self.seconds += time.perf_counter() - began
         self.cpu += time.process_time() - cpu
 
-    def receive(
-        self, timeout: float, waker: Any = None
-    ) -> tuple[list[tuple[int, list[Outcome]]], list[int]]:
+    def receive(self, timeout: float, waker: Any = None) -> tuple[list[Outcome], bool]:
         """Return all answers."""
         outcomes, self._outcomes = self._outcomes, []
-        return [(0, outcomes)], []
+        return outcomes, False
 
     def _answer(self, task: int, packed: msgspec.Raw) -> Outcome:
         url = self._request_of(packed).url
@@ -121,12 +111,12 @@ class InstantWorkers(WorkerPool):
             yield encoded(Request(f"{origin}/{number}", depth=1))
 
 
-class WorkerlessEngine(Engine):
-    """An engine with ``InstantWorkers``."""
+class InstantEngine(Engine):
+    """An engine with an ``InstantFetcher``."""
 
     def __init__(self, job: Job, urls: int) -> None:
-        self.workers = InstantWorkers(urls)
-        super().__init__(job, pool=self.workers)
+        self.fetcher = InstantFetcher(urls)
+        super().__init__(job, pool=self.fetcher)
         self.began = (0.0, 0.0)
         """The end of the opening, on the clock and in CPU time."""
         self.before = Counters()
@@ -184,17 +174,15 @@ def measure(urls: int = URLS, seeds: int = SEEDS) -> Load:
 def crawl(folder: Path, urls: int) -> Load:
     """Add ``urls`` URLs to a job in ``folder``, resume the job, and finish them."""
     with Job(_plan(folder)) as job, reduced_gc():
-        added = _work(
-            "added", WorkerlessEngine(job, urls), urls, lambda counters: counters.sequence
-        )
+        added = _work("added", InstantEngine(job, urls), urls, lambda counters: counters.sequence)
     size = (folder / STORE).stat().st_size
     began = time.perf_counter()
     with Job(_plan(folder)) as job, reduced_gc():
-        run = WorkerlessEngine(job, urls)
+        run = InstantEngine(job, urls)
         taken = _work("taken", run, urls, lambda counters: counters.done)
         if job.counters.done != urls or job.counters.pending:
             raise RuntimeError(f"the job has lost or invented pages: {job.counters}")
-    return Load((added, taken), run.workers.first_at - began, _peak(), size)
+    return Load((added, taken), run.fetcher.first_at - began, _peak(), size)
 
 
 def seed(folder: Path, seeds: int) -> Row:
@@ -206,7 +194,7 @@ def seed(folder: Path, seeds: int) -> Row:
             file.write(f"https://host-{host}.example/{page}\n")
     began, cpu = time.perf_counter(), time.process_time()
     with Job(_plan(folder / "job", str(path))) as job, reduced_gc():
-        steps = WorkerlessEngine(job, 0).steps()
+        steps = InstantEngine(job, 0).steps()
         next(steps)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         steps.close()
@@ -221,17 +209,17 @@ def _plan(folder: Path, *seeds: str) -> RunConfig:
     return RunConfig(source=of_class(Pages), settings=settings, folder=folder, seeds=seeds)
 
 
-def _work(work: str, run: WorkerlessEngine, urls: int, count: Callable[[Counters], int]) -> Row:
+def _work(work: str, run: InstantEngine, urls: int, count: Callable[[Counters], int]) -> Row:
     """Run until ``count`` of the counters has grown to ``urls``; the opening is not measured."""
     counters = run.snapshot().counters
-    workers = run.workers
+    fetcher = run.fetcher
     marks: list[tuple[int, float, float]] = []
     for _ in run.steps():
         marks = marks or [(count(run.before), *run.began)]
         done = count(counters)
         if done >= urls or done >= marks[-1][0] + (urls - marks[0][0]) // PARTS:
-            seconds = time.perf_counter() - workers.seconds
-            marks.append((done, seconds, time.process_time() - workers.cpu))
+            seconds = time.perf_counter() - fetcher.seconds
+            marks.append((done, seconds, time.process_time() - fetcher.cpu))
         if done >= urls:
             break
     rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in itertools.pairwise(marks)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 from benchmarks.calm import Calm
@@ -19,6 +20,7 @@ from benchmarks.crawlers import (
     SCRAPY_LINKS,
     SCRAPY_SOUP,
     Crawler,
+    earlier,
 )
 from benchmarks.environments import MissingDependencyError
 from benchmarks.items import Output
@@ -28,6 +30,7 @@ from benchmarks.results import Goal, Row, Section, ratio, row_of, today
 from benchmarks.site import SOURCES, Site, serve
 
 _WITH_SCRAPY = {"postgresql": Goal(8, 10), "python": Goal(8, 15)}
+_WITH_BEFORE = Goal(1, 1.3)
 _MEMORY = Goal(250, 180, at_most=True)
 _MB = 1024**2
 
@@ -63,6 +66,12 @@ def section(
         others=others,
         day=today(),
     )
+
+
+def earlier_ones(checkout: Path | None) -> list[Crawler]:
+    """Return our crawlers as another checkout runs them; none without one."""
+    ours = [crawler for crawler in MANUAL_CRAWLERS if crawler.is_ours]
+    return [] if checkout is None else [earlier(crawler, checkout) for crawler in ours]
 
 
 def available(crawlers: Sequence[Crawler]) -> tuple[list[Crawler], list[str]]:
@@ -111,6 +120,10 @@ def rows(name: str, runs_of: dict[Crawler, list[Measurement]]) -> list[Row]:
     def block(ours: Crawler, peers: Sequence[tuple[Crawler, str, Goal | None]]) -> None:
         if ours in runs_of:
             table.append(row_of(runs_of[ours]))
+        for before in [crawler for crawler in runs_of if crawler.is_earlier(ours)]:
+            name = "… against the version before"
+            table.append(ratio(name, rates[ours], rates[before], _WITH_BEFORE))
+            table.append(row_of(runs_of[before]))
         for peer, against, goal in peers:
             if {ours, peer} <= runs_of.keys():
                 table.append(ratio(f"… against {against}", rates[ours], rates[peer], goal))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -14,6 +14,9 @@ from benchmarks.crawlers import Crawler, Work
 from benchmarks.environments import WORK
 from benchmarks.items import Output, difference, read
 from benchmarks.processes import LaunchedCommand, busy, machine_busy
+
+MOST_SEEDS = 500
+"""Seeds on a command line; more go into a file."""
 
 
 class CrawlError(Exception):
@@ -33,6 +36,11 @@ class Traffic:
     early: int = 0
     """Requests that were sent before the delay was over, or in parallel with another."""
     least_gap: float = 0.0
+    handshakes: int = 0
+    """TLS handshakes that were finished."""
+    logins: int = 0
+    tenths: list[float] = field(default_factory=list)
+    """Requests per second in each tenth of the requests."""
 
 
 class Target(Protocol):
@@ -53,6 +61,10 @@ class Target(Protocol):
     @property
     def delay(self) -> float:
         """Seconds that a crawler must leave between two requests to a host."""
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The arguments of a spider of ours."""
 
     def watch(self) -> Callable[[], Traffic]:
         """Start observing; the returned function reports what the server saw."""
@@ -86,7 +98,10 @@ def measure(crawler: Crawler, concurrency: int, target: Target) -> tuple[Measure
     """Run a crawl in a fresh folder, on the disk of the project."""
     with scratch() as folder:
         output, job = folder / "items.jsonl", folder / "job"
-        work = Work(target.seeds, output, job, concurrency, target.delay)
+        work = Work(
+            _seeds(target.seeds, folder / "seeds.txt"),
+            *(output, job, concurrency, target.delay, target.arguments),
+        )
         traffic_since = target.watch()
         serving, others = busy(target.server), _others_busy(target)
         launched = LaunchedCommand(crawler.command(work), folder, folder / "run.log")
@@ -113,6 +128,14 @@ def measure(crawler: Crawler, concurrency: int, target: Target) -> tuple[Measure
         serving=serving,
         others=max(others, 0.0),
     ), items
+
+
+def _seeds(urls: Sequence[str], path: Path) -> Sequence[str]:
+    """Return the seeds for a command line: the name of a file if they are many."""
+    if len(urls) <= MOST_SEEDS:
+        return urls
+    path.write_text("".join(f"{url}\n" for url in urls), encoding="ascii")
+    return [str(path)]
 
 
 def check(measured: Measurement, output: Output, wanted: Output) -> None:

@@ -38,6 +38,13 @@ have arrived long enough before it, so that a busy server that notices that one 
 crawler. The pages have 12 KB, and links to other pages of their host. Scrapy has the settings that
 its documentation recommends for such crawls.
 
+The slow hosts take a second for every page of 12 KB; a crawler may ask each of them once a second.
+Our `concurrency` is the default, Scrapy may have 3,000 requests at the same time. Scrapy crawls a
+few pages of each host only, since it needs so long. Over HTTPS, a private authority has signed the
+certificates. The site with a login redirects to a form unless the session's cookie is sent.
+*The last tenth against the second* compares the rates of requests at the server, so that a crawler
+that slows down as a job grows shows it.
+
 The Go crawler is not a framework: a hundred lines around `net/http` and goquery, on which Colly is
 built too. It does less for each link than Colly, which Debian does not package. It runs if
 Debian's packages for it are installed.
@@ -124,7 +131,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _result(row),
         _wanted(row, goal.must),
         _wanted(row, goal.aim),
-        "" if row.cpu is None else f"{row.cpu:.1f} ms",
+        "" if row.cpu is None else f"{row.cpu:.2f} ms",
         "" if row.memory is None else f"{row.memory / _MB:,.0f} MB",
         "" if row.connections is None else f"{row.connections:,.0f}",
         "" if row.at_a_time is None else f"{row.at_a_time}",

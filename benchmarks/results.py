@@ -98,7 +98,7 @@ def row_of(runs: Sequence[Measurement]) -> Row:
         cpu=median(run.cpu / run.traffic.pages for run in runs) * 1000,
         memory=median(run.memory for run in runs),
         connections=median(run.traffic.connections for run in runs),
-        at_a_time=runs[0].concurrency,
+        at_a_time=runs[0].concurrency or None,
         wall=median(run.wall for run in runs),
         ours=crawler.is_ours,
         drawn=True,

@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +22,9 @@ import requests
 from benchmarks.environments import versions
 from benchmarks.machine import hardware, interpreter
 from crawler import Request, Session
-from crawler.http.deadline import FetchContext, Watchdog
 from crawler.settings import Settings
-from crawler.worker.fetcher import Fetcher
 from tests.club import Club
+from tests.sending import answered
 from tests.tls import Authority
 
 RESULTS = Path(__file__).parent / "REUSE.md"
@@ -67,11 +66,10 @@ def a_session(bundle: str) -> Iterator[Get]:
 def our_session(bundle: str) -> Iterator[Get]:
     """The crawler's session and fetcher, as its workers use them: with all limits of a fetch."""
     settings = Settings(delay=0)
-    with Session("reuse", settings) as session, closing(Watchdog()) as watchdog:
+    with Session("reuse", settings) as session:
         session.cookies.update(COOKIES)
         session.verify = bundle
-        fetcher = Fetcher(settings, watchdog)
-        yield lambda url: len(fetcher.fetch(Request(url), session, FetchContext()).body)
+        yield lambda url: len(answered(Request(url), session, settings).body)
 
 
 VARIANTS = {

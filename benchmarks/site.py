@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from benchmarks.measure import Traffic
+
+LOGIN = "/login"
+"""The page with the form of a site that has members."""
 
 
 class PackagesError(Exception):
@@ -50,8 +53,14 @@ class Hit(msgspec.Struct, frozen=True):
 
     @property
     def is_page(self) -> bool:
-        """True for an HTML page; False for a picture, a redirect or a missing file."""
-        return self.status == 200 and self.type.startswith("text/html")
+        """True for an HTML page; False for a picture, a redirect, a login or a missing file."""
+        is_html = self.status == 200 and self.type.startswith("text/html")
+        return is_html and self.uri != LOGIN
+
+    @property
+    def is_login(self) -> bool:
+        """True for a form that has logged in."""
+        return self.status == 303 and self.uri == LOGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,11 @@ class Site:
     def delay(self) -> float:
         """No delay between two requests."""
         return 0.0
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """No arguments of a spider."""
+        return {}
 
     def watch(self) -> Callable[[], Traffic]:
         """Start observing; the returned function reports the traffic since."""
@@ -104,6 +118,7 @@ def traffic_in(hits: list[Hit]) -> Traffic:
         connections=len({hit.connection for hit in hits}),
         first=hits[0].at if hits else 0.0,
         last=hits[-1].at if hits else 0.0,
+        logins=sum(hit.is_login for hit in hits),
     )
 
 

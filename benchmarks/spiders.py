@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from crawler import Response, Spider
+from crawler import Response, Session, Spider
 
 
 def squeezed(text: str) -> str:
@@ -26,6 +26,15 @@ class Pages(Spider):
             "links": len(response.css("a[href]")),
         }
         yield from response.follow_all()
+
+
+class PrivatePages(Pages):
+    """Trust a private certificate authority."""
+
+    bundle: str
+
+    def prepare(self, session: Session) -> None:
+        session.verify = self.bundle
 
 
 class SoupPages(Spider):
@@ -60,3 +69,15 @@ class SelectPages(Spider):
             "links": len(response.select("a[href]")),
         }
         yield from response.follow_all()
+
+
+class MemberPages(SoupPages):
+    """Log in by a form, and use BeautifulSoup's tree of the whole page."""
+
+    form: str
+
+    def login(self, session: Session) -> None:
+        session.submit(session.open(self.form).form(), user="ada", password="lovelace")
+
+    def is_logged_out(self, response: Response) -> bool:
+        return response.url.endswith("/login")

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from crawler.engine.engine import Engine
-from crawler.engine.log import log_to
 from crawler.errors import CrawlerError, FailedPagesWarning, LoginError
 from crawler.job.config import RunConfig
 from crawler.job.job import Job
@@ -22,6 +21,7 @@ from crawler.session.masking import Mask
 from crawler.settings import check
 from crawler.spider import Spider
 from crawler.stats import unavailable_message
+from crawler.worker.log import log_to
 
 
 def crawl(

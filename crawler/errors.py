@@ -34,6 +34,17 @@ class CrawlerError(Exception):
     exit_status = 1
     """The status with which the command ends when the error ends it."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[CrawlerError], args: Any, attributes: dict[str, Any]) -> CrawlerError:
+    """Return an error of another process. Its class may have other arguments than its message."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
 
 class UsageError(CrawlerError):
     """Bad input that the user can correct."""

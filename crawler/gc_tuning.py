@@ -32,6 +32,13 @@ def configure_worker() -> None:
     gc.set_threshold(200 * YOUNG, OLDER, OLDER)
 
 
+def configure_fetching() -> None:
+    """Start from a clean heap, and collect rarely: few objects here are in cycles."""
+    gc.collect()
+    freeze()
+    gc.set_threshold(20 * YOUNG, OLDER, OLDER)
+
+
 @contextlib.contextmanager
 def reduced_gc() -> Iterator[None]:
     """Collect rarely in the block, which makes millions of objects and no cycles."""

@@ -11,28 +11,27 @@ import math
 
 import msgspec
 
-from crawler.records import Cookie, FailureReport, LoginState, NewRequest, RobotsFile, SkippedLink
-
-
-class SessionUpdate(msgspec.Struct, array_like=True):
-    """A session's cookies and login state, for a worker whose copy is older.
-
-    ``acked`` is the number of this worker's own changes that ``cookies`` already contains.
-    """
-
-    key: str
-    cookies: list[Cookie]
-    acked: int = 0
-    login: LoginState = LoginState()
+from crawler.records import (
+    Cookie,
+    FailureReport,
+    LoginState,
+    NewRequest,
+    RobotsFile,
+    SessionRecord,
+    SkippedLink,
+)
 
 
 class HostUpdate(msgspec.Struct, array_like=True):
-    """A host, for a worker: its limit of concurrent requests, its session, its robots.txt."""
+    """A host that is new or has changed."""
 
     id: int
     origin: str
     session: str
     slots: int
+    """The number of its requests that may be under way at the same time."""
+    delay: float = 0.0
+    """Seconds between two requests."""
     robots: RobotsFile | None = None
     """None if the job does not obey robots.txt."""
     account: str = ""
@@ -42,7 +41,7 @@ class HostUpdate(msgspec.Struct, array_like=True):
 
 
 class Task(msgspec.Struct, array_like=True):
-    """One request for one worker. ``robots`` means that it fetches the host's robots.txt."""
+    """One request. ``robots`` says that it is for the host's robots.txt."""
 
     id: int
     host: int
@@ -50,16 +49,19 @@ class Task(msgspec.Struct, array_like=True):
     robots: bool = False
     sent: bool = False
     """True if it must not be sent twice and may have been sent: it fails without being sent."""
+    isolated: bool = False
+    """True if a worker has died with it, so that its worker must have no other page."""
     probe: bool = False
     """Look at the probe page of the host's session, to settle what is unproven."""
 
 
 class TaskBatch(msgspec.Struct, array_like=True, tag=1):
-    """Tasks for a worker, and the updates that they need."""
+    """Tasks, and the updates that are needed before them."""
 
     tasks: list[Task]
     hosts: list[HostUpdate] = []
-    sessions: list[SessionUpdate] = []
+    sessions: list[SessionRecord] = []
+    """The sessions that the fetching process lacks."""
     scope: list[str] = []
     """Netlocs that have come into scope."""
     forget: list[int] = []
@@ -67,13 +69,16 @@ class TaskBatch(msgspec.Struct, array_like=True, tag=1):
 
 
 class ReturnTasks(msgspec.Struct, array_like=True, tag=2):
-    """Return the tasks of this host (``None``: of all hosts) that have not been started."""
+    """Return the tasks of this host (``None``: of all hosts) that have not been started.
+
+    It answers an outcome with ``host_wait``: until it comes, no further task of the host is begun.
+    """
 
     host: int | None = None
 
 
 class Shutdown(msgspec.Struct, array_like=True, tag=3):
-    """End the worker."""
+    """End the process."""
 
 
 Command = TaskBatch | ReturnTasks | Shutdown
@@ -186,6 +191,21 @@ class Probed(msgspec.Struct, array_like=True, tag=11):
     """The probe page was looked at; the outcome's ``proof`` says what it showed."""
 
 
+class WorkerDied(msgspec.Struct, array_like=True, tag=12):
+    """The worker that had the page died, with ``exit_code``; None if that is unknown."""
+
+    exit_code: int | None = None
+    was_at_work: bool = True
+    """False if the worker only held the page, whose session was being judged."""
+
+
+class PoolFailed(msgspec.Struct, array_like=True, tag=13):
+    """No worker can be started any more. Its outcome belongs to no task."""
+
+    message: str
+    is_lack_of_resource: bool
+
+
 Result = (
     Done
     | Failed
@@ -198,6 +218,8 @@ Result = (
     | RobotsUnavailable
     | Denied
     | Probed
+    | WorkerDied
+    | PoolFailed
 )
 
 
@@ -233,6 +255,136 @@ class Outcome(msgspec.Struct, array_like=True):
     """None in jobs that do not log in."""
 
 
+# Between the fetching process and its workers, which parse pages
+
+
+class Problem(msgspec.Struct, array_like=True):
+    """The error in the place of a response."""
+
+    report: FailureReport
+    error_class: str = ""
+    """The class of the exception: one of ours that policies and spiders look at, or empty."""
+    retryable: bool = False
+
+
+class MarksQuery(msgspec.Struct, array_like=True):
+    """What to look for on a page of a session that logs in."""
+
+    login_forms: tuple[str, ...] = ()
+    name: str = ""
+    marks: tuple[str, ...] = ()
+    asks_spider: bool = False
+    """True if the spider decides whether the session had ended."""
+
+
+class SeenMarks(msgspec.Struct, array_like=True):
+    """What a page shows of who is visiting it; the evidence of the session says what it means."""
+
+    is_html: bool = False
+    is_json: bool = False
+    logged_out_text: bool = False
+    member_mark: bool = False
+    logout_mark: bool = False
+    """One of the query's marks is there."""
+    login_form: bool = False
+    password_form: bool = False
+    name: bool = False
+    keys: tuple[str, ...] = ()
+    refresh_target: str = ""
+    """The URL that a meta refresh leads to."""
+    is_logged_out: bool = False
+    """The answer of the spider's own check."""
+
+
+class Page(msgspec.Struct, array_like=True, tag=1):
+    """A response for a worker, which decodes, parses and handles it; or the ``problem``."""
+
+    id: int
+    request: msgspec.Raw
+    session: str
+    account: str
+    asked: float = 0.0
+    """When its first hop was sent, wall clock."""
+    url: str = ""
+    status: int = 0
+    headers: list[tuple[str, str]] = []
+    coding: str = ""
+    """The value of Content-Encoding that the body still has; empty if it is decoded."""
+    body: bytes = b""
+    hops: list[tuple[str, int]] = []
+    problem: Problem | None = None
+    is_unproven: bool = False
+    """Its output may be dropped, so its links must be sent again when they come again."""
+    query: MarksQuery | None = None
+    """Look at the page first, and handle it when a ``Verdict`` says so."""
+
+
+class ScopeUpdate(msgspec.Struct, array_like=True, tag=2):
+    """Netlocs that have come into scope."""
+
+    netlocs: list[str]
+
+
+class NewSecrets(msgspec.Struct, array_like=True, tag=5):
+    """Texts to be masked from now on."""
+
+    texts: list[str]
+
+
+class Verdict(msgspec.Struct, array_like=True, tag=6):
+    """What becomes of a page that was looked at."""
+
+    id: int
+    is_page: bool
+    """False if it is to be dropped."""
+    is_unproven: bool = False
+
+
+class CallResult(msgspec.Struct, array_like=True, tag=3):
+    """What a call of ``response.session`` has returned, pickled."""
+
+    value: bytes
+
+
+class EndWorker(msgspec.Struct, array_like=True, tag=4):
+    """End the worker."""
+
+
+class PageResult(msgspec.Struct, array_like=True, tag=1):
+    """The outcome of a page in a worker. ``result`` is an encoded Result."""
+
+    id: int
+    result: msgspec.Raw = msgspec.Raw()
+    size: int = 0
+    """The length of the body in bytes, decoded."""
+    host_wait: float | None = None
+    may_be_doubted: bool = True
+    """False if the request is sent again anyway."""
+
+
+class Call(msgspec.Struct, array_like=True, tag=2):
+    """A callback's call of ``response.session``: the page, the session, and the call, pickled."""
+
+    id: int
+    session: str
+    call: bytes
+    """Pickled."""
+
+
+class Ready(msgspec.Struct, array_like=True, tag=3):
+    """The worker has started, and handles pages from now on."""
+
+
+class Examined(msgspec.Struct, array_like=True, tag=4):
+    """What a worker has seen on a page; None if the spider's own check raised."""
+
+    id: int
+    seen: SeenMarks | None
+
+
+PageCommand = Page | Verdict | ScopeUpdate | NewSecrets | CallResult | EndWorker
+decode_page_command = msgspec.msgpack.Decoder(PageCommand).decode
+decode_page_reply = msgspec.msgpack.Decoder(PageResult | Call | Ready | Examined).decode
 decode_command = msgspec.msgpack.Decoder(Command).decode
 decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 encode = msgspec.msgpack.Encoder().encode

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
+import shlex
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
 from crawler import urls
+from crawler.scope import is_credential
 
 
 class Hop(NamedTuple):
@@ -95,6 +100,48 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
             and self.json is None
             and self.cookies is None
         )
+
+    def to_curl(self, *, secrets: bool = False) -> str:
+        """Return a command line of curl that sends this request, without its session's headers.
+
+        Values of cookies and credentials are stars, unless ``secrets`` is True.
+        """
+        url = urls.normalise(self.url) or self.url
+        url = url if secrets else urls.redacted(url)
+        headers, body = dict(self.headers or {}), _body_of(self)
+        words = ["curl", "--globoff", "--path-as-is"]
+        if self.method != ("GET" if body is None else "POST"):
+            words += ["-X", self.method]
+        names = {name.lower() for name in headers}
+        if self.json is not None and "content-type" not in names:
+            headers["Content-Type"] = "application/json"
+        if isinstance(self.data, str | bytes) and "content-type" not in names:
+            words += ["-H", "Content-Type:"]
+        for name, value in headers.items():
+            is_secret = is_credential(name) and not secrets
+            words += ["-H", f"{name}: {'*****' if is_secret else value}"]
+        if self.cookies:
+            pairs = self.cookies.items()
+            words += ["-b", "; ".join(f"{k}={v if secrets else '*****'}" for k, v in pairs)]
+        if body is None:
+            return shlex.join([*words, url])
+        if body.decode("utf-8", "replace").isprintable():
+            return shlex.join([*words, "--data-raw", body.decode(), url])
+        encoded = base64.b64encode(body).decode()
+        command = shlex.join([*words, "--data-binary", "@-", url])
+        return f"echo {encoded} | base64 -d | {command}"
+
+
+def _body_of(request: Request) -> bytes | None:
+    """Return the body as requests encodes it; None without one."""
+    if request.json is not None and not request.data:
+        return json.dumps(request.json).encode()
+    data = request.data
+    if not data:
+        return None
+    if isinstance(data, str):
+        return data.encode()
+    return data if isinstance(data, bytes) else urlencode(data, doseq=True).encode()
 
 
 def _name_of(callback: Callable[..., object]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from crawler import urls
 from crawler.errors import SettingsError, SpiderError
@@ -258,3 +259,16 @@ def _port(url: str) -> str:
     """Return the port of a normalised URL; empty for the default port of its scheme."""
     match = re.search(r":(\d+)$", urls.netloc(url))
     return match[1] if match else ""
+
+
+_CREDENTIAL = re.compile(
+    r"authori[sz]ation|cookie2?|.*(?:auth|token|secret|passw|credential|signature|session|csrf|xsrf"
+    r"|api[-_]?key|access[-_]?key).*",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def is_credential(name: str) -> bool:
+    """Return True for the name of a header that proves an identity, such as ``X-Api-Key``."""
+    return _CREDENTIAL.fullmatch(name) is not None

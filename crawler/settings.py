@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import msgspec
 
 from crawler.errors import SettingsError
 from crawler.scope import DenyList
+from crawler.system_errors import most_handles
 
 VERSION = "0.1.0"
 
@@ -38,8 +40,8 @@ class Settings:
     """Sent with every request; its first word selects the rules in robots.txt."""
 
     # Size of the crawl
-    concurrency: int = 128
-    """Requests at the same time, over all hosts and workers."""
+    concurrency: int | None = None
+    """Requests at the same time, over all hosts; ``None`` is as many as this machine allows."""
     workers: int | None = None
     """Worker processes; ``None`` is one per core, 0 runs everything in the calling process."""
     max_pages: int | None = None
@@ -100,6 +102,8 @@ class Settings:
     """The longest time of a callback; then its worker is ended and the page is failed."""
     worker_max_memory: int | None = 2 * 1024**3
     """Memory of a worker process; a larger one finishes its requests and is replaced (Linux)."""
+    log_level: str = "info"
+    """``debug`` writes the head of each request and response to ``run.log``, without secrets."""
 
     def __post_init__(self) -> None:
         for name, least in _AT_LEAST.items():
@@ -110,6 +114,10 @@ class Settings:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"setting {name} must be more than 0 seconds")
         DenyList(self.deny)
+        if self.log_level not in ("info", "debug"):
+            raise SettingsError(
+                f'setting log_level is "{self.log_level}": it must be info or debug'
+            )
         if not self.user_agent.strip() or not self.user_agent.isprintable():
             raise SettingsError("setting user_agent must be one line of printable text")
 
@@ -117,6 +125,11 @@ class Settings:
     def worker_count(self) -> int:
         """Worker processes to start: ``workers``, or one for each core of this process."""
         return usable_cores() if self.workers is None else self.workers
+
+    @property
+    def most_requests(self) -> int:
+        """Requests at the same time: ``concurrency``, or what this machine allows."""
+        return most_connections() if self.concurrency is None else self.concurrency
 
 
 _AT_LEAST: dict[str, float] = {
@@ -160,6 +173,35 @@ NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Settin
 def ca_bundle() -> str | bool:
     """Return the certificate authorities that the environment names, as requests does, or True."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+def may_have_proxies() -> bool:
+    """Return False if the environment names no proxy, which requests finds out slowly."""
+    if sys.platform in ("win32", "darwin"):  # which have settings of their own
+        return True
+    return any(name[-6:].lower() == "_proxy" for name in os.environ)
+
+
+MOST_CONNECTIONS = 10_000
+"""Connections that a crawl opens at the most unless a setting says more."""
+_SPARE_HANDLES = 128
+"""Handles for files, and for what a spider opens."""
+_CONNECTION_BYTES = 256 * 1024
+"""Memory for a connection and the page that comes by it, generously."""
+
+
+def most_connections() -> int:
+    """Return how many connections this machine allows a process, by its handles and its memory.
+
+    A quarter of the memory is for them.
+    """
+    handles = most_handles(hard=True)
+    by_handles = MOST_CONNECTIONS if handles is None else handles - _SPARE_HANDLES
+    by_memory = MOST_CONNECTIONS
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        by_memory = memory // 4 // _CONNECTION_BYTES
+    return max(8, min(MOST_CONNECTIONS, by_handles, by_memory))
 
 
 def usable_cores() -> int:

@@ -13,9 +13,10 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from crawler.errors import SpiderError
+from crawler.parsing.login_marks import LoggedOutText
 from crawler.parsing.response import Response
 from crawler.request import Request
-from crawler.session.evidence import LoggedOutText, Weight
+from crawler.session.evidence import Weight
 from crawler.session.session import Session
 
 RetryRule = stop_base | wait_base | retry_base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -59,7 +60,7 @@ def has_no_handles() -> bool:
 def too_many_open_files() -> SystemResourceError:
     """Return the error for a process that may not open one more file or socket."""
     return SystemResourceError(
-        f"this process may have no more than {_most_handles()} open files and sockets: "
+        f"this process may have no more than {most_handles() or 'so many'} open files and sockets: "
         f"raise the limit with ulimit -n, or lower concurrency and workers; {CONTINUE}"
     )
 
@@ -69,9 +70,27 @@ def no_room(file: object, reason: str | None) -> SystemResourceError:
     return SystemResourceError(f"cannot write to {file}: {reason}; free some space, {CONTINUE}")
 
 
-def _most_handles() -> str:
+def most_handles(*, hard: bool = False) -> int | None:
+    """Return how many files and sockets this process may have open; None without a limit.
+
+    ``hard`` asks for the limit up to which ``raise_handle_limit`` may go.
+    """
     try:
         import resource  # Windows has no such module
     except ImportError:
-        return "so many"
-    return str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[hard]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def raise_handle_limit(most: int) -> None:
+    """Let this process have ``most`` files and sockets open, or as many as the system allows."""
+    try:
+        import resource  # Windows has no such module
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a limit below its hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

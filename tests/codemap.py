@@ -1,6 +1,6 @@
 """Write ``docs/code.md``: the packages, their modules, and the way of one URL.
 
-``python -m tests.codemap`` (``make map``) traces a page through both processes for it.
+``python -m tests.codemap`` (``make map``) traces a page through all processes for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ the way of a URL.
 WAY = """\
 ## The way of one URL
 
-Traced in both processes while a page of a running crawl was handled: each function that takes the
+Traced in all processes while a page of a running crawl was handled: each function that takes the
 page, or what becomes of it, from another module.
 
 | process | function | module |

@@ -29,19 +29,19 @@ class Command:
         *seeds: str,
         workers: int = 0,
         kill: str = "",
-        kill_worker: str = "",
+        kill_child: str = "",
         arguments: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
-        """``kill`` and ``kill_worker`` are as in tests/faults/traps.py, for spiders run by
+        """``kill`` and ``kill_child`` are as in tests/faults/traps.py, for spiders run by
         victims.py; ``arguments`` are those of the spider, ``environment`` is added to ours."""
         chosen = {"workers": workers, **settings}
         options = [*_options("-s", chosen), *_options("-a", arguments or {})]
         where = spider if ":" in spider else f"{VICTIMS}:{spider}"
         words = ["run", where, *seeds, "--job", str(folder), *options]
         self.log = folder.with_suffix(".txt")
-        traps = {"KILL": kill, "KILL_WORKER": kill_worker}
+        traps = {"KILL": kill, "KILL_CHILD": kill_child}
         variables = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -89,16 +89,19 @@ class Command:
 
     @property
     def children(self) -> list[int]:
-        """The child processes: the workers, and those of Python itself."""
-        return children_of(self.pid)
+        """All processes below it: the fetching one, its workers, and those of Python itself."""
+        return descendants_of(self.pid)
+
+    @property
+    def fetchers(self) -> list[int]:
+        """Its fetching process, if there is one now."""
+        return fetchers_of(self.pid)
 
     @property
     def workers(self) -> list[int]:
         """Its worker processes, the oldest first; none when it has ended."""
-        try:
-            return sorted(pid for pid in self.children if _is_worker(pid))
-        except (FileNotFoundError, ProcessLookupError):
-            return []
+        below = (pid for fetcher in self.fetchers for pid in children_of(fetcher))
+        return sorted(filter(_is_ours, below))
 
 
 def _options(flag: str, values: Mapping[str, object]) -> list[str]:
@@ -106,9 +109,23 @@ def _options(flag: str, values: Mapping[str, object]) -> list[str]:
 
 
 def children_of(pid: int) -> list[int]:
-    """The children of a process."""
-    listing = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in listing.read_text().split()]
+    """The children of a process, whichever of its threads has started them."""
+    children: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += map(int, (thread / "children").read_text().split())
+    return children
+
+
+def fetchers_of(pid: int) -> list[int]:
+    """The fetching process of a command, if there is one now."""
+    return sorted(filter(_is_ours, children_of(pid)))
+
+
+def descendants_of(pid: int) -> list[int]:
+    """The children of a process, their children, and so on."""
+    children = children_of(pid)
+    return [*children, *(below for child in children for below in descendants_of(child))]
 
 
 def is_running(pid: int) -> bool:
@@ -119,7 +136,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def _is_worker(pid: int) -> bool:
+def _is_ours(pid: int) -> bool:
     """Return True for a spawned or forked process; Python has one process more, where it spawns."""
     try:
         return b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()

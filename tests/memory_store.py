@@ -338,5 +338,15 @@ class MemorySessions(Group, SessionStore):
     def save(self, session: SessionRecord) -> None:
         self._store.changes.sessions[session.key] = copy.deepcopy(session)
 
+    def update(self, changed: SessionRecord) -> None:
+        old = self._store.changes.sessions.get(changed.key)
+        cookies = {} if old is None else {cookie.key: cookie for cookie in old.cookies}
+        for cookie in changed.cookies:
+            if cookie.value is None:
+                cookies.pop(cookie.key, None)
+            else:
+                cookies[cookie.key] = cookie
+        self.save(changed._replace(cookies=list(cookies.values())))
+
     def all(self) -> list[SessionRecord]:
         return copy.deepcopy(list(self._store.tables.sessions.values()))

@@ -65,13 +65,13 @@ def die_at(point: str) -> None:
         if point == "marked":
             _die()
 
-    def dying_take(self: Any, worker: int, outcome: Any, now: float) -> None:
+    def dying_take(self: Any, outcome: Any, now: float) -> None:
         assignment = self._frontier._scheduler.assigned.get(outcome.task)
         if isinstance(assignment, PageAssignment) and assignment.queued.delivery:
             if point == "answered":
                 _die()
             Committer.gathered_once = True  # type: ignore[attr-defined]
-        take(self, worker, outcome, now)
+        take(self, outcome, now)
 
     def dying_save(self: Any, items: bytes = b"", rejected: bytes = b"") -> None:
         save(self, items, rejected)

@@ -230,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
+    do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815
 
 
 def stamp_arrivals(listener: socket.socket) -> None:
@@ -294,7 +294,7 @@ def web(sites: Iterable[Site], pages: int) -> set[str]:
         here = [k for k in (2 * n + 1, 2 * n + 2) if k < pages]
         there = [f"{site.url}/{k}#there" for site in known for k in (n, (n * 7 + 3) % pages)]
         return links(
-            *(f"/{k}" for k in here), *there, f"./{n}", f"/{n}#top", f"/{(n + 5) % pages}?"
+            *(f"/{k}" for k in here), *there, f"./{n}", f"/{n}#top", f"/x/../{(n + 5) % pages}"
         )
 
     for site in known:

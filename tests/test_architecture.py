@@ -24,7 +24,7 @@ FLOORS = [
     *("errors", "text", "clock", "gc_tuning", "urls", "url_words", "system_errors", "tracebacks"),
     *("scope", "settings", "request", "records", "messages", "stats"),
     *("store", "parsing", "http", "session", "output", "spider", "scheduling"),
-    *("worker", "job", "engine", "cli", "api", "__main__"),
+    *("worker", "job", "fetching", "engine", "cli", "api", "__main__"),
 ]
 MOST_AT_THE_TOP = 17
 MOST_IN_A_PACKAGE = 12

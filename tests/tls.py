@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -39,10 +40,17 @@ class Authority:
         self.bundle = folder / f"{name}.pem"
         self.bundle.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, *, host: str = "", expired: bool = False) -> Pair:
+    def issue(
+        self,
+        name: str,
+        *,
+        host: str = "",
+        addresses: Iterable[str] = ("127.0.0.1", "127.0.0.2"),
+        expired: bool = False,
+    ) -> Pair:
         """Issue a certificate for loopback, another host, or a client with the name ``name``."""
         key = ec.generate_private_key(ec.SECP256R1())
-        hosts = [x509.IPAddress(ip_address(f"127.0.0.{last}")) for last in (1, 2)]
+        hosts = [x509.IPAddress(ip_address(each)) for each in addresses]
         builder = _builder(_named(name), self._name, key.public_key(), expired=expired)
         loopback = [x509.DNSName("localhost"), *hosts]
         names = x509.SubjectAlternativeName([x509.DNSName(host)] if host else loopback)

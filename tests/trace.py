@@ -1,4 +1,4 @@
-"""Trace one page through both processes: which function of which module calls which.
+"""Trace one page through all processes: which function of which module calls which.
 
 ``python -m tests.trace FOLDER`` crawls a small chain of pages with one worker process and prints,
 as JSON, the calls that its third page takes, when hosts, session and connection are known. What is
@@ -27,7 +27,7 @@ PAGE = 3
 PAGES = 6
 CARRIERS = frozenset(
     {"QueuedRequest", "PageAssignment", "Task", "TaskBatch", "Request", "Response"}
-    | {"RawResponse", "Done", "Output", "Outcome"}
+    | {"Fetch", "Answer", "Page", "PageResult", "Done", "Output", "Outcome"}
 )
 """The types of a page and of everything that it becomes."""
 
@@ -46,15 +46,16 @@ class Call:
 
 @dataclass
 class Trace:
-    """The calls of one page, in the process that schedules and in a worker."""
+    """The calls of one page, in the process that schedules, the one that fetches, and a worker."""
 
     engine: list[Call] = field(default_factory=list)
+    fetcher: list[Call] = field(default_factory=list)
     worker: list[Call] = field(default_factory=list)
 
     @property
     def calls(self) -> list[Call]:
         """All calls, in the order of the processes."""
-        return self.engine + self.worker
+        return self.engine + self.fetcher + self.worker
 
     @property
     def modules(self) -> list[str]:
@@ -65,9 +66,11 @@ class Trace:
     def stations(self) -> list[tuple[str, Call]]:
         """The functions that take the page from another module, each once, with their process."""
         engine = [("engine", call) for call in self.engine if call.carries]
+        fetcher = [("fetcher", call) for call in self.fetcher if call.carries]
         worker = [("worker", call) for call in self.worker if call.carries]
+        parsed = [call.function for _, call in fetcher].index("FetchProcess.take_result")
         back = [call.callee for _, call in engine].index("engine.outcomes")
-        way = [*engine[:back], *worker, *engine[back:]]
+        way = [*engine[:back], *fetcher[:parsed], *worker, *fetcher[parsed:], *engine[back:]]
         return list({(call.callee, call.function): (at, call) for at, call in way}.values())
 
 
@@ -143,13 +146,13 @@ def trace(folder: Path) -> Trace:
     """Run the crawl in another process, and read its record. ``folder`` is empty."""
     command = [sys.executable, "-m", "tests.trace", str(folder)]
     root = PACKAGE.parent
-    environment = {**os.environ, "PYTHONPATH": str(root), "TRACE": str(folder / "worker.json")}
+    environment = {**os.environ, "PYTHONPATH": str(root), "TRACE": str(folder)}
     subprocess.run(command, check=True, cwd=root, env=environment, timeout=120)
-    engine, worker = (
+    engine, fetcher, worker = (
         [Call(**call) for call in json.loads((folder / f"{name}.json").read_text())]
-        for name in ("engine", "worker")
+        for name in ("engine", "fetcher", "worker")
     )
-    return Trace(engine, worker)
+    return Trace(engine, fetcher, worker)
 
 
 def _crawl(folder: Path) -> None:

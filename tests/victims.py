@@ -6,6 +6,7 @@ time that it comes to that point; the points are in tests/faults/points.py.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -51,25 +52,37 @@ class Dying(Follow):
         yield from super().parse(response)
 
 
+class Calling(Follow):
+    """Its callback calls its session until the site answers."""
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        session = response.session
+        while True:
+            try:
+                session.get(response.url + "api").raise_for_status()
+                session.get(response.url + "again")
+            except Exception:  # as careless callbacks do
+                continue
+            break
+        yield {"url": response.url}
+
+
 class Stillborn(Follow):
-    """Its workers die before they can do anything."""
+    """The processes named in ``STILLBORN`` die before they can do anything."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        if _is_worker():
+        name = os.environ.get("STILLBORN")
+        if name and multiprocessing.current_process().name.startswith(name):
             os._exit(5)
 
 
 class Unprepared(Follow):
-    """Its workers come up, and die as soon as they are given anything."""
+    """Its fetching process comes up, and dies as soon as it is given anything."""
 
     def prepare(self, session: Any) -> None:
-        if _is_worker():
+        if multiprocessing.current_process().name == "fetcher":
             os._exit(6)
-
-
-def _is_worker() -> bool:
-    return "MAIN" in os.environ and os.environ["MAIN"] != str(os.getpid())
 
 
 if __name__ in {"__main__", "__mp_main__"}:  # the latter is what spawned workers call it

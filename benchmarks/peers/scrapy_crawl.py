@@ -9,6 +9,7 @@ create requests, which is faster than both (by a fifth with pages of 14 KB, 2.6 
 
 import argparse
 import warnings
+from pathlib import Path
 
 import scrapy
 from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
@@ -101,11 +102,17 @@ def main():
     parser.add_argument("--jobdir")
     arguments = parser.parse_args()
     process = CrawlerProcess(settings_for(arguments))
+    seeds = [seed for name in arguments.seeds for seed in urls_of(name)]
     # With one host to be crawled it must not be left; of many, the offsite middleware would
     # compare each link with all, and the benchmark's pages have no links to others.
-    only = {} if len(arguments.seeds) > 1 else {"allowed_domains": ["127.0.0.1"]}
-    process.crawl(SPIDERS[arguments.spider], start_urls=arguments.seeds, **only)
+    only = {} if len(seeds) > 1 else {"allowed_domains": ["127.0.0.1"]}
+    process.crawl(SPIDERS[arguments.spider], start_urls=seeds, **only)
     process.start()
+
+
+def urls_of(seed):
+    """Return a seed, or the lines of the file that it names."""
+    return [seed] if "://" in seed else Path(seed).read_text().split()
 
 
 def settings_for(arguments):

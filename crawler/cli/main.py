@@ -137,7 +137,7 @@ def run(
     """
     # The fork comes before the spider is imported, which may open files and start threads.
     workers = expected_workers(spider, pairs("-s", overrides))
-    with StopSignal() as stop, PreforkPool(workers) as prefork:
+    with StopSignal() as stop, PreforkPool(1 if workers else 0) as prefork:
         config = for_run(
             spider,
             seed_args,
@@ -164,7 +164,7 @@ def resume(mask: Mask, job: str | None) -> int:
     folder = folder_of(job)
     record = read_record(folder)
     workers = expected_workers(record.spider, record.overrides)
-    with StopSignal() as stop, PreforkPool(workers) as prefork:
+    with StopSignal() as stop, PreforkPool(1 if workers else 0) as prefork:
         config = for_resume(folder, mask)
         return _run(config, stop, prefork)
 

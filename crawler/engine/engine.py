@@ -1,7 +1,7 @@
-"""Run one job on one machine: start the workers, dispatch requests, handle outcomes, commit, stop.
+"""Run one job on one machine: start fetching, dispatch requests, handle outcomes, commit, stop.
 
 ``Engine.steps`` is the loop. Everything that changes the job happens here, in one thread of one
-process; workers only ever see single requests.
+process; the others only ever see single requests.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import msgspec
 
 from crawler.engine.committer import Committer
 from crawler.engine.dispatcher import Dispatcher
-from crawler.engine.log import log_to
+from crawler.engine.fetcher_pool import FetcherPool, LocalFetcherPool
 from crawler.engine.outcomes import OutcomeHandler
 from crawler.engine.prefork import PreforkPool
-from crawler.engine.seeding import Seeder, reassign_accounts, worker_spec
+from crawler.engine.seeding import Seeder, process_spec, reassign_accounts
 from crawler.engine.signals import StopSignal
-from crawler.engine.worker_pool import LocalWorkerPool, WorkerPool
 from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig
 from crawler.job.job import Job
@@ -30,6 +29,7 @@ from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.stats import Snapshot, Summary
+from crawler.worker.log import log_to
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Engine:
     """One run of a job, made of five parts.
 
     The *sessions* have the cookies and logins of each site. The *frontier* has all requests and
-    chooses the next. The *dispatcher* sends them to the workers. The *outcome handler* takes the
-    outcomes. The *committer* makes them durable.
+    chooses the next. The *dispatcher* sends them to the fetching process. The *outcome handler*
+    takes the outcomes. The *committer* makes them durable.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Engine:
         stop: StopSignal | None = None,
         report_seed: Callable[[BadSeed], None] | None = None,
         prefork: PreforkPool | None = None,
-        pool: WorkerPool | None = None,
+        pool: FetcherPool | None = None,
     ) -> None:
         config, settings = job.config, job.config.settings
         self._job = job
@@ -85,12 +85,11 @@ class Engine:
         self._spider = config.spider
         if settings.worker_count:
             config.source.check_importable()
-        self._pool = pool or LocalWorkerPool(settings.worker_count, prefork)
-        self._threads = math.ceil(settings.concurrency / self._pool.size)
+        self._pool = pool or LocalFetcherPool(settings.worker_count, prefork)
         self._sessions = SessionRegistry(job.clock.wall)
         self._frontier = Frontier(
             job.store,
-            Scheduler(workers=self._pool.size, threads=self._threads),
+            Scheduler(concurrency=settings.most_requests),
             settings,
             self._sessions,
             logs_in=self._spider.logs_in(),
@@ -98,14 +97,12 @@ class Engine:
             wall=job.clock.wall,
         )
         self._committer = Committer(job, self._frontier, self._sessions)
-        self._dispatcher = Dispatcher(
-            self._pool, self._frontier, self._committer, settings.worker_max_memory
-        )
+        self._dispatcher = Dispatcher(self._pool, self._frontier, self._committer)
         self._outcomes = OutcomeHandler(
             job, self._frontier, self._sessions, self._committer, self._dispatcher
         )
         self._seeder = Seeder(job, self._spider, self._frontier, report_seed or (lambda _: None))
-        self._has_workers = False
+        self._has_fetcher = False
         self._began = time.monotonic()
         self._seconds_before = job.counters.seconds
         self._done_before = job.counters.done
@@ -127,13 +124,13 @@ class Engine:
                     self._outcomes.unproven.request_probes(now, is_idle=is_idle)
                 if not self._stop.level:
                     self._dispatcher.dispatch(self._frontier.take_ready(now))
-                for worker, outcome in self._dispatcher.receive(self._wait(now), self._stop.waker):
-                    self._outcomes.handle(worker, outcome, time.monotonic())
+                for outcome in self._dispatcher.receive(self._wait(now), self._stop.waker):
+                    self._outcomes.handle(outcome, time.monotonic())
                 yield self._commit_if_due(time.monotonic())
                 self._recall_if_stopped()
             yield self._committer.commit(time.monotonic())
         finally:
-            if self._has_workers:
+            if self._has_fetcher:
                 self._pool.stop()
             if self._stop_is_own:
                 self._stop.close()
@@ -151,11 +148,11 @@ class Engine:
         counters.finished, counters.reason = False, ""
         self._frontier.load(time.monotonic(), was_killed=self._job.was_killed)
         if self._frontier.has_work:
-            self._has_workers = True
-            self._pool.start(worker_spec(self._job, self._spider, self._threads))
+            self._has_fetcher = True
+            self._pool.start(process_spec(self._job, self._spider))
 
     def _is_over(self) -> bool:
-        if self._stop.level >= 2 or not self._has_workers:
+        if self._stop.level >= 2 or not self._has_fetcher:
             return True
         is_stopping = self._stop.level > 0
         if self._committer.waiting_since is None and self._frontier.is_exhausted(
@@ -255,7 +252,7 @@ class Engine:
             login_errors=self._outcomes.login_errors,
             bad_seeds=self._seeder.bad,
             new_seeds=self._seeder.new,
-            already_finished=self._was_finished and not self._has_workers,
+            already_finished=self._was_finished and not self._has_fetcher,
             last_failure="".join(failed.report.message for failed in failures.latest(1)),
             waits_for=self._frontier.unreachable.description,
         )

@@ -11,15 +11,13 @@ from threading import Lock
 from msgspec.structs import replace
 
 from crawler import urls
-from crawler.engine.log import log_to
 from crawler.errors import AccountError, CookieFileError, SpiderError
-from crawler.http.adapter import PoolAdapter
+from crawler.http.adapter import CurlAdapter
 from crawler.http.address_policy import AddressPolicy
-from crawler.http.deadline import Watchdog
 from crawler.job.config import RunConfig
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
-from crawler.messages import SessionChange, SessionUpdate
+from crawler.messages import SessionChange
 from crawler.records import Cookie, SessionRecord
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.session.accounts import Account, SessionKey
@@ -29,6 +27,7 @@ from crawler.session.prober import Prober
 from crawler.session.session import Prompt, Session
 from crawler.spider import has_own_logout_check
 from crawler.store.protocols import Store
+from crawler.worker.log import log_to
 
 
 def the_account(config: RunConfig, name: str | None) -> Account | None:
@@ -63,23 +62,19 @@ def log_in(config: RunConfig, account: Account | None, prompt: Prompt) -> None:
         config.mask.watch(account.secrets)
     with _job(config) as job, log_to(job.folder / LOG, config.mask):
         record = _record(job.store, _key(account))
-        adapter = PoolAdapter(addresses=AddressPolicy(anywhere=config.settings.allow_private))
-        with (
-            contextlib.closing(Watchdog()) as watchdog,
-            Session(
-                record.key,
-                config.settings,
-                adapter,
-                config.mask,
-                watchdog,
-                prompt=prompt,
-                wall=job.clock.wall,
-            ) as session,
-        ):
+        adapter = CurlAdapter(addresses=AddressPolicy(anywhere=config.settings.allow_private))
+        with Session(
+            record.key,
+            config.settings,
+            adapter,
+            config.mask,
+            prompt=prompt,
+            wall=job.clock.wall,
+        ) as session:
             session.account = account
             spider.prepare(session)
             session.freeze_defaults()
-            session.load(SessionUpdate(record.key, record.cookies, login=record.login))
+            session.load(record)
             session.progress.forget()
             prober = Prober(spider, Lock(), has_own_check=has_own_logout_check(spider))
             login = Login(

@@ -15,12 +15,14 @@ from crawler.messages import (
     FetchStats,
     LoginFailed,
     Outcome,
+    PoolFailed,
     Probed,
     Result,
     Returned,
     RobotsFetched,
     RobotsUnavailable,
     Starved,
+    WorkerDied,
 )
 from crawler.records import FailureReport
 from crawler.scheduling.frontier import Frontier
@@ -36,8 +38,11 @@ REFUSALS = (403, 429)
 """Status codes after which an account rests for its cool-down."""
 
 
+_NOT_OF_PAGES = (RobotsFetched, RobotsUnavailable, Probed, PoolFailed)
+
+
 class OutcomeHandler:
-    """Takes the outcomes of workers to the parts that they change."""
+    """Takes outcomes to the parts that they change."""
 
     def __init__(
         self,
@@ -59,9 +64,9 @@ class OutcomeHandler:
         self._starved = 0
         self._starved_at = -math.inf
 
-    def handle(self, worker: int, outcome: Outcome, now: float) -> None:
+    def handle(self, outcome: Outcome, now: float) -> None:
         """Move the host's clock and the session on at once; leave the rest to the commit."""
-        assignment = self._frontier.finish(worker, outcome, now)
+        assignment = self._frontier.finish(outcome, now)
         if assignment is None:
             return
         self._count_fetch(assignment, outcome.fetch, now)
@@ -76,11 +81,13 @@ class OutcomeHandler:
             self._committer.request_commit(now)
         elif not isinstance(assignment, PageAssignment):
             self._handle_robots(assignment.host, result, outcome.fetch, now)
+        elif isinstance(result, WorkerDied):
+            self._dispatcher.worker_died(assignment, result, now)
         elif isinstance(result, Returned):
             self._committer.mark_unsent(assignment)
             self._frontier.requeue(assignment, now)
         else:
-            assert not isinstance(result, (RobotsFetched, RobotsUnavailable, Probed)), "a page"
+            assert not isinstance(result, _NOT_OF_PAGES), "a page"
             doubt = outcome.doubt
             if doubt is None or not self.unproven.take(assignment, result, doubt, now):
                 self._committer.add(assignment, result, now)
@@ -96,14 +103,14 @@ class OutcomeHandler:
             self._job.counters.fetched += bool(fetch.status)
             self._job.counters.bytes += fetch.size
         if fetch.host_wait is not None:
-            self._dispatcher.recall(assignment.host.id, without=assignment.worker)
+            self._dispatcher.recall(assignment.host.id)
         if fetch.status:
             self._starved = 0
             if isinstance(assignment, PageAssignment):
                 self._use_account(assignment.host, fetch.status, now)
 
     def _note_starved(self, result: Starved, now: float) -> None:
-        """Raises SystemResourceError if workers get no file handle, however long they wait."""
+        """Raises SystemResourceError if requests get no file handle, however long they wait."""
         if now >= self._starved_at:
             log.warning("%s", result.message)
             self._starved, self._starved_at = self._starved + 1, now + RESOURCE_WAIT
@@ -112,7 +119,7 @@ class OutcomeHandler:
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
         """Count the page for the account; delay all its hosts when its quota is used up."""
-        if not (host.account or host.exclusive):
+        if not (host.account or host.logs_in):
             return  # its session is that of a site
         self._sessions.count_page(host.session)
         rest = self._sessions.quota_wait(host.session)

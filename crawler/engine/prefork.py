@@ -7,16 +7,17 @@ or lock open. So the pool is made before anything else, and later workers are sp
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
-import sys
+import pickle
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Self
 
+from crawler.fetching.processes import may_fork
 from crawler.gc_tuning import freeze
-from crawler.worker.executor import signals_blocked
+from crawler.worker.channel import Channel
+from crawler.worker.process import signals_blocked
 
 
 class PreforkPool:
@@ -24,11 +25,12 @@ class PreforkPool:
 
     def __init__(self, count: int) -> None:
         """Fork ``count`` processes, or none if this process may not be forked."""
-        self._waiting: list[tuple[Connection, Any]] = []
+        self._waiting: list[tuple[Channel, Any]] = []
         if count:
             freeze()
-        for number in range(count if _may_fork() else 0):
-            self._fork(f"worker-{number + 1}")
+        atexit.register(self.close)  # or multiprocessing would wait for them at the end
+        for _ in range(count if may_fork() else 0):
+            self._fork("fetcher")
 
     def __enter__(self) -> Self:
         return self
@@ -36,51 +38,47 @@ class PreforkPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def take(self, main: Callable[..., None], *arguments: Any) -> tuple[Connection, Any] | None:
-        """Let a process run ``main(connection, *arguments)``; return our end and the process.
+    def take(self, main: Callable[..., None], *arguments: Any) -> tuple[Channel, Any] | None:
+        """Let a process run ``main(channel, *arguments)``; return our end and the process.
 
         Returns None if no process waits.
         """
         while self._waiting:
-            connection, process = self._waiting.pop(0)
+            channel, process = self._waiting.pop(0)
             try:
-                connection.send((main, arguments))
+                channel.send(pickle.dumps((main, arguments)))
             except OSError:  # it was killed while it waited
-                connection.close()
+                channel.close()
                 process.join()
             else:
-                return connection, process
+                return channel, process
         return None
 
     def close(self) -> None:
         """End the processes that were not taken."""
-        for connection, process in self._waiting:
-            connection.close()
+        atexit.unregister(self.close)
+        for channel, process in self._waiting:
+            channel.close()
             process.join()
         self._waiting.clear()
 
     def _fork(self, name: str) -> None:
         context = multiprocessing.get_context("fork")
-        ours, theirs = context.Pipe()
+        ours, theirs = Channel.pair()
         # A process ends when our end of its connection is closed, so no other process may hold it.
-        ends = [ours, *(connection for connection, _ in self._waiting)]
-        process = context.Process(target=_wait, args=(theirs, ends), name=name, daemon=True)
+        ends = [ours, *(channel for channel, _ in self._waiting)]
+        process = context.Process(target=_wait, args=(theirs, ends), name=name)
         with signals_blocked():
             process.start()
         theirs.close()
         self._waiting.append((ours, process))
 
 
-def _may_fork() -> bool:
-    """Return True on Linux, with a single thread, those of C libraries included."""
-    return sys.platform == "linux" and len(list(Path("/proc/self/task").iterdir())) == 1
-
-
-def _wait(connection: Connection, ends: list[Connection]) -> None:
+def _wait(channel: Channel, ends: list[Channel]) -> None:
     for end in ends:
         end.close()
     try:
-        main, arguments = connection.recv()
+        main, arguments = pickle.loads(channel.receive())
     except EOFError:
         os._exit(0)
-    main(connection, *arguments)
+    main(channel, *arguments)

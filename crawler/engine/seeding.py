@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from crawler import urls
-from crawler.engine.worker_pool import WorkerSpec
 from crawler.errors import SeedError
+from crawler.fetching.processes import ProcessSpec
 from crawler.job import seeds
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
@@ -170,17 +170,16 @@ def _why_requests_wait(name: str) -> str:
     return f"there is no account {name!r} any more, whose requests wait"
 
 
-def worker_spec(job: Job, spider: Spider, threads: int) -> WorkerSpec:
-    """Return all that the workers of this job are made from."""
+def process_spec(job: Job, spider: Spider) -> ProcessSpec:
+    """Return all that the processes of this job are made from."""
     config, domains = job.config, allowed_domains(spider)
     netlocs = () if domains else tuple(map(urls.netloc_of, job.store.hosts.origins()))
-    return WorkerSpec(
+    return ProcessSpec(
         source=config.source,
         arguments=config.arguments,
         settings=config.settings,
         domains=domains,
         netlocs=netlocs,
-        threads=threads,
         log=str(job.folder / LOG),
         accounts=config.accounts,
         pages=job.folder / PAGES if config.keeps_folder else None,

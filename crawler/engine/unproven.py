@@ -54,6 +54,8 @@ class UnprovenResults:
         self._is_known = is_known
         self.hosts: dict[int, _WaitingResults] = {}
         """The hosts with results that wait, by id."""
+        self._logins: dict[str, float | None] = {}
+        """The login that all results of a session wait for, by the session's key."""
 
     def take(
         self, assignment: PageAssignment, result: PageResult, doubt: Doubt, now: float
@@ -66,15 +68,21 @@ class UnprovenResults:
         if not entry.waiting:
             entry.probe_at = now + PROBE_EVERY
         entry.waiting.append(_Waiting(assignment, result, doubt))
+        if doubt.logged_in_at != self._logins.get(assignment.host.session):
+            self._logins.pop(assignment.host.session, None)
         self._committer.request_commit(now)  # of what has changed in the session
         return True
 
     def settle(self, host: HostQueue, proof: Proof, now: float) -> None:
         """Commit what ``proof`` covers, and ask again what belongs to a login that has ended."""
+        if host.id in self.hosts:
+            self._settle(host.id, proof.logged_in_at, proof.proven_at, now)
+        if self._logins.get(host.session, -1.0) == proof.logged_in_at:
+            return  # at the other hosts nothing belongs to another login
+        self._logins[host.session] = proof.logged_in_at
         for host_id, results in list(self.hosts.items()):
-            if host_id == host.id or results.waiting[0].assignment.host.session == host.session:
-                proven_at = proof.proven_at if host_id == host.id else -math.inf
-                self._settle(host_id, proof.logged_in_at, proven_at, now)
+            if results.waiting[0].assignment.host.session == host.session:
+                self._settle(host_id, proof.logged_in_at, -math.inf, now)
 
     def _settle(
         self, host_id: int, logged_in_at: float | None, proven_at: float, now: float

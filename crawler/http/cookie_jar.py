@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.cookiejar
 import time
 import urllib.request
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
@@ -50,8 +49,6 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
         """Numbers that grow with each cookie that is set first."""
         self._last_serial = 0
         self._changes: list[Cookie] = []
-        self._unacked: deque[Cookie] = deque()
-        self._popped = 0
 
     def set_policy(self, policy: http.cookiejar.CookiePolicy) -> None:
         """From now on, neither store nor send a cookie that ``policy`` refuses."""
@@ -225,25 +222,39 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
 
     # As data
 
+    @property
+    def has_changes(self) -> bool:
+        """True if ``pop_changes`` would return something."""
+        return bool(self._changes)
+
     def pop_changes(self) -> list[Cookie]:
         """Return the changes since the last call, in order."""
         with self._cookies_lock:
             changes, self._changes = self._changes, []
-            self._popped += len(changes)
-            self._unacked.extend(changes)
         return changes
 
-    def load(self, cookies: Iterable[Cookie], acked: int = 0) -> None:
-        """Replace all cookies by ``cookies``, but keep own changes that these do not contain yet.
+    def records(self) -> list[Cookie]:
+        """Return all cookies as data, in the order in which they were first set."""
+        with self._cookies_lock:
+            return [_as_data(cookie) for cookie in self]
 
-        ``acked`` is the number of popped changes that they contain. They are in the order in which
-        they were first set.
+    def apply(self, changes: Iterable[Cookie]) -> None:
+        """Set and delete cookies, as ``pop_changes`` of another jar has them."""
+        for change in changes:
+            if change.value is not None:
+                self.set_cookie(_as_cookie(change))
+            else:
+                with suppress(KeyError):
+                    self.clear(*change.key)
+
+    def load(self, cookies: Iterable[Cookie]) -> None:
+        """Replace all cookies by ``cookies``, but keep the changes since ``pop_changes``.
+
+        They are in the order in which they were first set.
         """
         with self._cookies_lock:
-            while self._unacked and self._popped - len(self._unacked) < acked:
-                self._unacked.popleft()
             latest = {cookie.key: cookie for cookie in cookies}
-            latest.update((change.key, change) for change in (*self._unacked, *self._changes))
+            latest.update((change.key, change) for change in self._changes)
             self._cookies = {}
             self._serials = {}
             for cookie in latest.values():

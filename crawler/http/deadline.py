@@ -1,148 +1,67 @@
 """A time limit for a whole response, whatever the server does.
 
-A socket's timeout limits each read; a server that sends a byte each second never exceeds it. Here a
-watchdog thread shuts down the socket of a fetch that takes too long, so that a blocked read returns
-at once.
+The timeouts of requests limit the connection and each pause; a server that sends a byte each second
+never exceeds them. The pool ends a transfer at the deadline of its context.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
-
-from urllib3.connection import HTTPConnection
 
 from crawler.errors import FetchError
 
 
-class Deadline:
-    """The limit of a fetch: its time, the connection to cut, and whether it was cut.
-
-    ``sock`` is stored beside the connection, which drops it when the headers say that the body ends
-    with the connection; the body is still read from it.
-    """
-
-    __slots__ = ("at", "connection", "passed", "sock")
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self.connection: HTTPConnection | None = None
-        self.sock: socket.socket | None = None
-        self.passed = False
-
-    def cut(self) -> None:
-        """End the fetch: a blocked read gets the end of the stream."""
-        self.passed = True
-        sock = self.sock or getattr(self.connection, "sock", None)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-
 class FetchContext:
-    """The state that a fetch shares with its connection: ``deadline`` is its limit, if any.
+    """The state that a fetch shares with its transfers.
 
-    ``sent_at`` is the time when its last request had been sent completely, by the monotonic clock;
-    0 before.
+    ``deadline`` is their time limit, by the monotonic clock. ``sent_at`` is the time when its last
+    request had been sent, by the same clock; 0 before. ``is_late`` says that the deadline has ended
+    a transfer. ``is_repeatable`` is False for a request that must not be sent twice.
     """
 
-    __slots__ = ("deadline", "sent_at")
+    __slots__ = ("deadline", "is_late", "is_repeatable", "sent_at")
 
     def __init__(self) -> None:
-        self.deadline: Deadline | None = None
+        self.deadline = math.inf
         self.sent_at = 0.0
+        self.is_late = False
+        self.is_repeatable = True
 
-    def track(self, connection: Any) -> None:
-        """Let the deadline cut ``connection``, and the socket that it has by now."""
-        if self.deadline is not None:
-            self.deadline.connection, self.deadline.sock = connection, connection.sock
-
-    def mark_sent(self) -> None:
-        """Record that the request has been sent completely."""
-        self.sent_at = time.monotonic()
-
-    def time_left(self) -> float | None:
-        """Return seconds until the deadline; None without a deadline."""
-        deadline = self.deadline
-        return None if deadline is None else max(0.0, deadline.at - time.monotonic())
+    def time_left(self) -> float:
+        """Return seconds until the deadline; infinity without a deadline."""
+        return max(0.0, self.deadline - time.monotonic())
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the clock while this thread waits for politeness."""
-        deadline = self.deadline
-        if deadline is None:
-            yield
-            return
-        left, deadline.at = deadline.at - time.monotonic(), math.inf
+        left, self.deadline = self.deadline - time.monotonic(), math.inf
         try:
             yield
         finally:
-            deadline.at = time.monotonic() + left
-
-
-class Watchdog:
-    """Cuts fetches that take too long; a worker process has one. It checks twice a second."""
-
-    def __init__(self, tick: float = 0.5) -> None:
-        self._tick = tick
-        self._running: dict[int, Deadline] = {}
-        self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
+            self.deadline = time.monotonic() + left
 
     @contextlib.contextmanager
-    def limit(self, context: FetchContext, seconds: float) -> Iterator[Deadline]:
-        """Cut a fetch of ``context`` within the block after ``seconds``."""
-        if self._thread is None:
-            self._start()
-        deadline = Deadline(time.monotonic() + seconds)
-        key = id(deadline)
-        self._running[key] = deadline
-        context.deadline = deadline
+    def limited(self, seconds: float, url: str) -> Iterator[None]:
+        """End transfers within the block after ``seconds``, by a FetchError with ``url``."""
+        self.deadline, self.is_late = time.monotonic() + seconds, False
         try:
-            yield deadline
+            yield
+        except Exception:
+            if self.is_late:
+                raise late_error(url, seconds) from None
+            raise
         finally:
-            context.deadline = None
-            del self._running[key]
+            self.deadline = math.inf
 
-    @contextlib.contextmanager
-    def enforce(self, context: FetchContext, seconds: float, url: str) -> Iterator[None]:
-        """Limit as ``limit``, and raise FetchError after a cut; ``url`` is for its message."""
-        error = FetchError(
-            "timeout",
-            f"{url}: the response took longer than timeout, {seconds:g} s",
-            retryable=True,
-        )
-        with self.limit(context, seconds) as deadline:
-            try:
-                yield
-            except Exception:
-                if deadline.passed:
-                    raise error from None
-                raise
-            if deadline.passed:  # the cut looked like the end of the body
-                raise error
 
-    def close(self) -> None:
-        """End the watchdog's thread, and cut all fetches."""
-        self._closed.set()
-        for deadline in list(self._running.values()):
-            deadline.cut()
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._closed.wait(self._tick):
-            now = time.monotonic()
-            for deadline in list(self._running.values()):
-                if now >= deadline.at:
-                    deadline.cut()
+def late_error(url: str, seconds: float) -> FetchError:
+    """Return the error for a response that took longer than ``seconds``."""
+    message = f"{url}: the response took longer than timeout, {seconds:g} s"
+    return FetchError("timeout", message, retryable=True)
 
 
 # Through requests
@@ -152,10 +71,10 @@ _thread = threading.local()
 
 @contextlib.contextmanager
 def on_thread(context: FetchContext) -> Iterator[None]:
-    """Let connections that ``requests`` uses in this thread, within the block, find ``context``.
+    """Let transfers that ``requests`` makes in this thread, within the block, find ``context``.
 
-    Methods of requests and urllib3 lie between our call and the connection, and pass nothing on.
-    Code of ours that calls a connection itself passes the context.
+    Methods of requests lie between our call and the adapter, and pass nothing on. Code of ours that
+    begins a transfer itself passes the context.
     """
     outer = of_thread()
     _thread.context = context

@@ -52,9 +52,8 @@ class Environment:
         origin = urls.origin(url)
         config = self._configs.get(origin)
         if config is None:
-            config = EnvironmentConfig(
-                get_environ_proxies(url), get_netrc_auth(url), settings.ca_bundle()
-            )
+            proxies = get_environ_proxies(url) if settings.may_have_proxies() else {}
+            config = EnvironmentConfig(proxies, get_netrc_auth(url), settings.ca_bundle())
             self._configs[origin] = config
         return config
 

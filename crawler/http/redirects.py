@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 
 from msgspec.structs import replace
 
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.request import Hop, Request, packed
+from crawler.scope import is_credential
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 _ABOUT_A_BODY = frozenset(
@@ -19,22 +18,9 @@ _ABOUT_A_BODY = frozenset(
 )  # fmt: skip
 
 
-_NAME = re.compile(
-    r"authori[sz]ation|cookie2?|.*(?:auth|token|secret|passw|credential|signature|session|csrf|xsrf"
-    r"|api[-_]?key|access[-_]?key).*",
-    re.IGNORECASE,
-)
-
-
-@lru_cache(maxsize=1024)
-def is_credential(name: str) -> bool:
-    """Return True for the name of a header that proves an identity, such as ``X-Api-Key``."""
-    return _NAME.fullmatch(name) is not None
-
-
 def is_redirect(status: int, headers: Mapping[str, str]) -> bool:
-    """Return True for a response that redirects."""
-    return status in STATUSES and "location" in headers
+    """Return True for a response that redirects. An empty Location does not, as in browsers."""
+    return status in STATUSES and bool(headers.get("location"))
 
 
 def redirected(request: Request, status: int, location: str, limit: int) -> Request:
@@ -78,19 +64,28 @@ def _must_be_stored(request: Request) -> bool:
 
 def leads_to(url: str, location: str) -> str | None:
     """Return the URL of ``location``, relative to ``url``; None if it is not an http(s) URL."""
-    return urls.resolve(url, _as_text(location))
+    return urls.resolve(url, escaped(location)) or urls.resolve(url, location)
 
 
 def _becomes_get(method: str, status: int) -> bool:
     return (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
 
 
-def _as_text(location: str) -> str:
-    """Decode as UTF-8 if possible: headers are Latin-1 here, and servers send other letters so."""
-    try:
-        return location.encode("latin-1").decode("utf-8")
-    except (UnicodeEncodeError, UnicodeDecodeError):
+def escaped(location: str) -> str:
+    """Return ``location``, whose characters are bytes, with those above 127 as escapes.
+
+    UTF-8 is decoded instead, where all of it is valid: a host's name needs that.
+    """
+    if location.isascii():
         return location
+    try:
+        raw = location.encode("latin-1")
+    except UnicodeEncodeError:  # of an adapter that has decoded it
+        return location
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 128 else f"%{byte:02X}" for byte in raw)
 
 
 def _without_body(request: Request) -> Request:

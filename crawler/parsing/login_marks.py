@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from lxml import etree
 
+from crawler.messages import MarksQuery, SeenMarks
 from crawler.parsing.links import meta_refresh
 from crawler.parsing.response import Response
 from crawler.url_words.signs import signs
@@ -221,3 +223,61 @@ def name_typed(form: Any, given: Mapping[str, Any]) -> str:
         if kind in {"text", "email"} and isinstance(value, str) and len(value) > 2:
             return value
     return ""
+
+
+# One page
+
+LoggedOutText = str | re.Pattern[str] | Callable[[Response], bool]
+"""The kinds of values of ``logged_out_text``."""
+
+
+@dataclass(frozen=True)
+class DeclaredMarks:
+    """The marks that the spider declares of its site."""
+
+    member_mark: str = ""
+    logged_out_text: LoggedOutText | Sequence[LoggedOutText] = ()
+
+    def says_logged_out(self, response: Response) -> bool:
+        """Return True if ``logged_out_text`` is in ``response``."""
+        declared: Any = self.logged_out_text
+        if not declared:
+            return False
+        if isinstance(declared, (str, re.Pattern)) or callable(declared):
+            declared = (declared,)
+        return any(_matches(rule, response) for rule in declared)
+
+
+def _matches(rule: Any, response: Response) -> bool:
+    if isinstance(rule, str):
+        return rule in response.text
+    if isinstance(rule, re.Pattern):
+        return rule.search(response.text) is not None
+    return bool(rule(response))
+
+
+def examine(response: Response, query: MarksQuery, declared: DeclaredMarks) -> SeenMarks:
+    """Look for what tells visitors apart: what ``query`` names, and what the spider declares."""
+    is_html = response.is_html
+    seen = SeenMarks(is_html, response.body[:1] in b"{[")
+    seen.logged_out_text = declared.says_logged_out(response)
+    if not is_html:
+        seen.keys = json_keys(response)
+        return seen
+    if declared.member_mark:
+        seen.member_mark = bool(response.css(declared.member_mark))
+    seen.logout_mark = any(shows_mark(response, mark) for mark in query.marks)
+    for form in login_like_forms(response, query.login_forms):
+        seen.login_form |= signature(form) in query.login_forms
+        seen.password_form |= asks_for_one_password(form)
+    seen.refresh_target = refresh_target(response) or ""
+    seen.name = bool(query.name) and query.name in response.text
+    return seen
+
+
+def login_like_forms(response: Response, login_forms: Collection[str]) -> list[etree._Element]:
+    """Return the forms with a password field, and others if a login form has none."""
+    if all(signature.startswith(WITH_PASSWORD) for signature in login_forms):
+        return password_forms(response)
+    root = response.root
+    return [] if root is None else list(root.iter("{*}form"))

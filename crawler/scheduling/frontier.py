@@ -32,7 +32,7 @@ from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import ROBOTS_MAX_WAIT
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
-from crawler.scheduling.session_registry import SessionRegistry, WorkerSync
+from crawler.scheduling.session_registry import FetcherSync, SessionRegistry
 from crawler.session.accounts import Account, SessionKey
 from crawler.settings import Settings
 from crawler.store.protocols import Store
@@ -71,7 +71,7 @@ class Frontier:
         self._wall = wall
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
-        self.sync = WorkerSync(sessions, scheduler.workers)
+        self.sync = FetcherSync(sessions)
         self.unreachable = UnreachableRobots(settings.retries, settings.robots_wait)
         self.admission = Admission(store, settings.max_pages_per_host)
         self._rows: dict[int, HostRow] = {}
@@ -103,7 +103,7 @@ class Frontier:
     @property
     def busy_hosts(self) -> int:
         """The number of hosts in memory that have something to do."""
-        return sum(1 for host in self._scheduler.hosts.values() if not host.is_idle)
+        return len(self._scheduler.hosts) - len(self._scheduler.idle)
 
     def _load_hosts(self, now: float) -> None:
         if not self._loading:
@@ -128,17 +128,16 @@ class Frontier:
             concurrency=self._settings.concurrency_per_host,
             account=row.account,
             seeded=row.seeded or self._is_seeded_twin(row),
-            exclusive=self._logs_in,
+            logs_in=self._logs_in,
         )
         account = self._accounts.get(row.account)
         if account is not None:
             host.has_quota = account.max_pages is not None
-            host.preferred_worker = list(self._accounts).index(row.account)
         else:
             host.suspended = bool(row.account or self._accounts)
         self._rows[row.id] = row
         self._load_robots(host, row, now)
-        self._load_session(host.session, account)
+        self._load_session(host, account)
         host.clock.retry_after(self._sessions.quota_wait(host.session), now)
         self._schedule_release(host, now)
         self._scheduler.add_host(host, now)
@@ -182,20 +181,20 @@ class Frontier:
             return str(SessionKey.of_account(row.account))
         return str(SessionKey.of_site(urls.site(row.origin)))
 
-    def _load_session(self, key: str, account: Account | None) -> None:
+    def _load_session(self, host: HostQueue, account: Account | None) -> None:
+        key = host.session
         if key not in self._sessions:
             record = self._store.sessions.get(key) or SessionRecord(key, [])
             self._sessions.load(record, account)
-        self._sessions.acquire(key)
+        self._sessions.acquire(key, host.id)
 
     def evict_idle_hosts(self, now: float) -> None:
         """Evict hosts with nothing to do when there are many, and load waiting ones.
 
         If need be, evict hosts whose robots.txt is unreachable too, for the rest of the run.
         """
-        if len(self._rows) > MOST_IDLE:
-            idle = [host for host in self._scheduler.hosts.values() if host.is_idle]
-            for host in idle if len(idle) > MOST_IDLE else ():
+        if len(self._scheduler.idle) > MOST_IDLE:
+            for host in list(self._scheduler.idle.values()):
                 self._evict(host)
         if self._has_more and len(self._rows) >= MOST_HOSTS:
             for host_id in self.unreachable.evictable():
@@ -209,8 +208,8 @@ class Frontier:
 
     def _evict(self, host: HostQueue) -> None:
         self._scheduler.remove_host(host)
-        self.sync.forget_host(host.id)
-        self._sessions.release(host.session)
+        self.sync.forget_host(host)
+        self._sessions.release(host.session, host.id)
         del self._rows[host.id]
 
     # Requests come in
@@ -228,7 +227,7 @@ class Frontier:
         due, and ``new`` requests.
         """
         for assignment in pages:
-            assignment.host.sent.discard(assignment.queued.id)
+            self._scheduler.committed(assignment)
         for assignment, request, due in retries:
             if due > now:
                 self._release_at(assignment.host, due)
@@ -282,6 +281,7 @@ class Frontier:
     def _release_at(self, host: HostQueue, due: float) -> None:
         if host.release_at is None or due < host.release_at:
             host.release_at = due
+            self._scheduler.classify(host)
             heapq.heappush(self._releases, (due, host.id))
 
     def _schedule_release(self, host: HostQueue, now: float) -> None:
@@ -291,6 +291,7 @@ class Frontier:
             # Never longer than was granted, should the wall clock have been set back meanwhile.
             wait = min(max(due - self._wall(), 0.0), self._settings.max_retry_wait)
             self._release_at(host, now + wait + 0.001)
+        self._scheduler.classify(host)
 
     # Requests go out, and come back
 
@@ -304,8 +305,8 @@ class Frontier:
             if host.more and not host.heap:
                 self.refill(host, now)
 
-    def finish(self, worker: int, outcome: Outcome, now: float) -> Assignment | None:
-        """Take an assignment back from its worker, and move its host and session on.
+    def finish(self, outcome: Outcome, now: float) -> Assignment | None:
+        """Take an assignment back from the fetching process, and move its host and session on.
 
         Returns None if the assignment is no longer in flight.
         """
@@ -313,7 +314,7 @@ class Frontier:
         if assignment is None:
             return None
         for change in outcome.sessions:
-            self.sync.receive(worker, change)
+            self._sessions.apply(change)
         self._move_clock(assignment, outcome.fetch, now)
         is_page = isinstance(assignment, PageAssignment)
         if is_page and isinstance(outcome.result, (Done, Failed, Redirected)):
@@ -339,31 +340,30 @@ class Frontier:
         if isinstance(assignment, PageAssignment):
             self._scheduler.requeue(assignment.host, assignment.queued, now)
 
-    def quarantine(self, assignment: PageAssignment) -> None:
-        """Give a page that may have killed its worker out again, with no other beside it."""
+    def requeue_maybe_sent(self, assignment: PageAssignment, now: float) -> None:
+        """Put a page that may have been sent back into its queue."""
+        queued = assignment.queued
+        if queued.delivery:  # it fails without being sent again
+            queued = queued._replace(delivery=Delivery.MAYBE_SENT)
+        self._scheduler.requeue(assignment.host, queued, now)
+
+    def isolate(self, assignment: PageAssignment, now: float, *, alone: bool) -> None:
+        """Give a page that may have killed its worker out again, to a worker of its own.
+
+        ``alone`` lets the fetching process, which may have died, have nothing else meanwhile.
+        """
         queued = assignment.queued
         if queued.delivery:  # the worker reports to the spider that it may have been sent
             queued = queued._replace(delivery=Delivery.MAYBE_SENT)
-        self._scheduler.quarantine(assignment.worker, assignment.host, queued)
+        if alone:
+            self._scheduler.quarantine(assignment.host, queued)
+        else:
+            self._scheduler.isolate(assignment.host, queued, now)
 
-    # Workers
-
-    def worker_died(self, worker: int, now: float) -> list[Assignment]:
-        """Take back all assignments of a dead worker; the next one knows nothing yet."""
-        self.sync.reset(worker)
-        return self._scheduler.worker_died(worker, now)
-
-    def pause_worker(self, worker: int) -> bool:
-        """Give a worker nothing more. Returns False while it has a quarantined request."""
-        return self._scheduler.pause(worker)
-
-    def resume_worker(self, worker: int, now: float) -> None:
-        """Give a worker requests again."""
-        self._scheduler.resume(worker, now)
-
-    def is_busy(self, worker: int) -> bool:
-        """Return True while the worker has requests."""
-        return self._scheduler.is_busy(worker)
+    def fetcher_died(self, now: float) -> list[Assignment]:
+        """Take back all assignments, as the fetching process died; the next one has nothing yet."""
+        self.sync.reset()
+        return self._scheduler.fetcher_died(now)
 
     # Work, and the time until there is some
 
@@ -378,13 +378,13 @@ class Frontier:
 
     @property
     def in_flight(self) -> int:
-        """The number of requests that workers have."""
+        """The number of requests that the fetching process has."""
         return len(self._scheduler.assigned)
 
     @property
     def has_queued(self) -> bool:
         """True if a request in memory is there to be sent, now or later."""
-        return any(host.heap for host in self._scheduler.hosts.values())
+        return self._scheduler.has_queued
 
     def is_exhausted(self, *, stopping: bool) -> bool:
         """Return True if no request is in flight, and none may go out in this run any more.
@@ -401,8 +401,9 @@ class Frontier:
     @property
     def has_work(self) -> bool:
         """True while a request may still go out in this run, whatever ``max_pages`` says."""
-        without = set(self.unreachable.given_up())
-        return bool(self._loading) or self._scheduler.has_work(without)
+        if self._loading or self._scheduler.active_hosts > len(self.unreachable):
+            return True
+        return self._scheduler.has_work(set(self.unreachable.given_up()))
 
     def next_at(self) -> float | None:
         """Return when a host's turn comes or a retry is due; None if nothing waits for time."""
@@ -430,14 +431,15 @@ class Frontier:
 
     def delay_session(self, key: str, seconds: float, now: float) -> None:
         """Ask nothing more of all hosts of a session for ``seconds``."""
-        for host in self._scheduler.hosts.values():
-            if host.session == key:
-                self.delay(host, seconds, now)
+        for host_id in self._sessions.hosts(key):
+            self.delay(self._scheduler.hosts[host_id], seconds, now)
 
     def suspend_session(self, key: str) -> None:
         """Give out no more requests of a session in this run, as it could not log in."""
-        for host in self._scheduler.hosts.values():
-            host.suspended = host.suspended or host.session == key
+        for host_id in self._sessions.hosts(key):
+            host = self._scheduler.hosts[host_id]
+            host.suspended = True
+            self._scheduler.classify(host)
 
     def save_hosts(self, now: float) -> None:
         """Save the clocks that have moved, unless nothing waits for them; part of a commit."""
@@ -467,7 +469,7 @@ class Frontier:
         host.robots, host.knows_robots = robots, True
         host.robots_until = now + (ROBOTS_MAX_WAIT if robots.cause else MAX_AGE)
         host.version += 1
-        self._scheduler.set_delay(host, robots.crawl_delay)
+        host.clock.set_crawl_delay(robots.crawl_delay)
 
     def robots_unavailable(
         self, host: HostQueue, robots: RobotsFile, wait: float, now: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,8 +11,8 @@ import msgspec
 from crawler.records import Key, QueuedRequest, RobotsFile
 from crawler.scheduling.politeness import HostClock
 
-PREFETCH = 24
-"""Requests that a worker holds for a host without a delay, beyond those that it runs."""
+PREFETCH = 48
+"""Requests that are sent ahead for a host without a delay, beyond those that may be under way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,17 +28,18 @@ class HostQueue:
     session: str
     clock: HostClock
     concurrency: int = 1
+    """The number of requests that may be under way at the same time."""
     account: str = ""
     seeded: bool = False
     """A seed is at this host."""
-    exclusive: bool = False
-    """All requests go to one worker, as the session logs in."""
+    logs_in: bool = False
+    """The session logs in."""
     robots: RobotsFile | None = None
     """The rules, or why there are none; None before they are known, or if they are not obeyed."""
     version: int = 0
-    """Grows with each change that workers need to know."""
+    """Grows with each change that the fetching process needs."""
     has_quota: bool = False
-    """The account has a quota, so nothing is sent to a worker before its turn."""
+    """The account has a quota, so nothing is sent ahead."""
     knows_robots: bool = True
     robots_until: float = math.inf
     """The time at which its robots.txt must be asked for again."""
@@ -47,17 +49,11 @@ class HostQueue:
     cursor: Key | None = None
     more: bool = False
     sent: set[int] = field(default_factory=set)
-    """The ids of the requests that were sent to a worker, until their outcome is committed."""
-    in_flight: list[int] = field(default_factory=list)
-    """The number of requests that each worker has."""
+    """The ids of the requests that were sent, until their outcome is committed, and of suspects."""
+    suspects: deque[QueuedRequest] = field(default_factory=deque)
+    """Requests that may have killed a worker, which go out first, isolated."""
     running: int = 0
-    """Their sum."""
-    slots: list[int] = field(default_factory=list)
-    """The number of requests that each worker may run at the same time."""
-    preferred_worker: int = 0
-    """The worker that gets this host's requests first."""
-    workers: tuple[int, ...] = ()
-    """All workers that may get them, from the preferred one on."""
+    """The number of requests that the fetching process has."""
     ticket: int = 0
     """Its number in the list of turns; 0 when it is not listed."""
     ticket_at: float = 0.0
@@ -76,57 +72,38 @@ class HostQueue:
     @property
     def can_send(self) -> bool:
         """True if a request could go out, were it the host's turn."""
-        if not self.heap or self.suspended or (self.asking_robots and not self.knows_robots):
+        if not (self.heap or self.suspects) or self.suspended:
             return False
-        return self.running < self.concurrency or self.has_room
+        if self.asking_robots and not self.knows_robots:
+            return False
+        return self.has_room
 
     @property
     def has_room(self) -> bool:
         """True if one more request of this host may be out."""
         if self.running < self.concurrency:
             return True
-        prefetch = self.prefetch
-        if prefetch is None or not self.knows_robots:
-            return False
-        return self.running < self.concurrency + prefetch * sum(map(bool, self.slots))
+        return self.knows_robots and self.running < self.concurrency + self.prefetch
 
     @property
-    def prefetch(self) -> int | None:
-        """The number of requests that a worker may hold besides those it runs; None with a delay.
+    def prefetch(self) -> int:
+        """The number of requests that may be sent ahead, beyond those that may be under way.
 
-        With a delay they are counted one by one as they go out. A request that must not be sent
-        twice is not sent ahead: if its worker were killed while it waits there, it would be
-        reported as possibly sent.
+        None with a delay, which lies between two requests as they go out. A request that must not
+        be sent twice is not sent ahead: if the fetching process were killed while it waits there,
+        it would be reported as possibly sent.
         """
-        if self.clock.effective_delay > 0:
-            return None
-        return 0 if self.has_quota or (self.heap and self.heap[0].delivery) else PREFETCH
-
-    def assign_workers(self, workers: int) -> None:
-        """Set which workers may have requests of the host, and how many each may run at once."""
-        several = 1 if self.exclusive else workers
-        self.workers = tuple(
-            (self.preferred_worker + number) % workers for number in range(several)
-        )
-        if self.clock.effective_delay > 0:
-            self.slots = [self.concurrency] * workers
-        elif self.exclusive:
-            self.slots = [
-                self.concurrency if n == self.preferred_worker else 0 for n in range(workers)
-            ]
-        else:
-            share, rest = divmod(self.concurrency, workers)
-            self.slots = [
-                share + ((n - self.preferred_worker) % workers < rest) for n in range(workers)
-            ]
+        if self.clock.effective_delay > 0 or self.has_quota:
+            return 0
+        queue = self.suspects or self.heap
+        return 0 if queue and queue[0].delivery else PREFETCH
 
 
 class Assignment(msgspec.Struct, eq=False):
-    """A task on its way to a worker: one page, or the robots.txt of its host."""
+    """A task of the fetching process: a page, or the robots.txt of its host."""
 
     id: int
     host: HostQueue
-    worker: int
     clock_before: tuple[float, float]
     """``ready_at`` and ``granted`` of the host's clock, to restore if no request is sent …"""
     ready_at: float
@@ -134,11 +111,13 @@ class Assignment(msgspec.Struct, eq=False):
 
 
 class PageAssignment(Assignment, eq=False):
-    """A page on its way to a worker."""
+    """A page that is to be fetched and handled."""
 
     queued: QueuedRequest
     isolated: bool = False
-    """The worker has no other request: if it dies, this one has killed it."""
+    """The worker that parses it has no other page: if it dies, this page has killed it."""
+    alone: bool = False
+    """The fetching process has no other request either."""
 
 
 class RobotsAssignment(Assignment, eq=False):

@@ -50,6 +50,10 @@ class UnreachableRobots:
         self.has_network = False
         """True if any host has answered in this run. Else this machine may have no network."""
 
+    def __len__(self) -> int:
+        """Return the number of hosts whose robots.txt is unreachable."""
+        return len(self._failures)
+
     def restore(self, host_id: int, origin: str, cause: str) -> None:
         """Take over a host whose robots.txt was unreachable in an earlier run."""
         self._failures.setdefault(host_id, RobotsFailure(origin, cause))

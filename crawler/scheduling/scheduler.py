@@ -1,17 +1,20 @@
-"""Decide which request goes next, to which worker, and when. No I/O.
+"""Decide which request goes next, and when. No I/O.
 
 Each host at work has a queue: the head of what the store keeps for it, in order. A host's turn
 comes when its clock allows: until then it waits, and then it stands in line. Hosts with a delay
-get one request at a time, as often as the clock says. Hosts without one get a few more than their
-workers can run at once, so that no worker waits for the next; the workers keep to ``slots`` at the
-same time.
+get one request at a time, as often as the clock says. Hosts without one get more than may be under
+way at once, so that the fetching process need not wait for the next.
+
+At most ``concurrency`` requests are under way, over all hosts. A host's turn that comes while there
+is no room stands in a line of its own, and goes first when there is room again.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import OrderedDict, deque
+import math
+from collections import deque
 from collections.abc import Container, Iterable, Iterator
 
 from crawler.records import Key, PendingRow, QueuedRequest
@@ -34,60 +37,72 @@ _Turn = tuple[float, int, HostQueue]
 class Scheduler:
     """Chooses the next request. ``now`` is always a time on the caller's monotonic clock.
 
-    A worker runs ``threads`` requests at the same time and holds more. ``remaining`` limits how
-    many further requests may end; ``None`` is no limit.
+    ``remaining`` limits how many further requests may end; ``None`` is no limit.
     """
 
-    def __init__(self, *, workers: int, threads: int, remaining: int | None = None) -> None:
+    def __init__(self, *, concurrency: int, remaining: int | None = None) -> None:
         self.remaining = remaining
         self.hosts: dict[int, HostQueue] = {}
         """The hosts at work, by id."""
+        self.idle: dict[int, HostQueue] = {}
+        """Those of them that have nothing to do, the first first."""
         self.assigned: dict[int, Assignment] = {}
-        """The assignments that workers have, by id."""
-        self._threads = threads
-        self._most = threads + 2 * PREFETCH
-        self._loads = [0] * workers
-        self._paused: set[int] = set()
+        """The assignments that the fetching process has, by id."""
+        self._active: set[int] = set()
+        """The hosts from which a request may still go out."""
+        self._queued: set[int] = set()
+        """The hosts with requests in memory."""
+        self._concurrency = concurrency
+        self._under_way = 0
+        """The requests that are under way, or would be if their host had no other ones."""
+        self._most_ahead = concurrency + PREFETCH
+        self._ahead = 0
+        """The requests beyond these, which were sent ahead."""
         self._ready: deque[_Turn] = deque()
         self._waiting: list[_Turn] = []
-        self._full: OrderedDict[HostQueue, None] = OrderedDict()
-        """Hosts whose workers have no room for them, the longest first."""
+        self._full: deque[_Turn] = deque()
+        """Turns that came while there was no room."""
         self._order = itertools.count(1)
         self._ids = itertools.count(1)
-        self._probes: deque[HostQueue] = deque()
-        """Hosts whose sessions are to be proven logged in before anything else is sent."""
-        self._quarantine: list[deque[tuple[HostQueue, QueuedRequest]]] = [
-            deque() for _ in range(workers)
-        ]
-
-    @property
-    def workers(self) -> int:
-        """The number of workers."""
-        return len(self._loads)
+        self._probes: list[_Turn] = []
+        """Hosts whose sessions are to be proven logged in before anything else is sent; a heap."""
+        self._quarantine: deque[tuple[HostQueue, QueuedRequest]] = deque()
+        """Requests that may have killed the fetching process, which go out alone."""
+        self._has_alone = False
+        """The fetching process has such a request."""
 
     # Hosts and their queues
 
     def add_host(self, host: HostQueue, now: float) -> None:
-        """Add a host; its preferred worker is the next one in turn."""
-        host.in_flight = [0] * self.workers
+        """Add a host."""
         host.running = 0
-        host.preferred_worker = (
-            host.preferred_worker if host.exclusive else len(self.hosts)
-        ) % self.workers
-        host.assign_workers(self.workers)
         self.hosts[host.id] = host
+        self.classify(host)
         self._schedule(host, now)
 
     def remove_host(self, host: HostQueue) -> None:
         """Remove a host that has nothing to do for now; its queue stays in the store."""
         del self.hosts[host.id]
-        self._full.pop(host, None)
+        self.idle.pop(host.id, None)
+        self._active.discard(host.id)
+        self._queued.discard(host.id)
         host.ticket = 0
 
-    def set_delay(self, host: HostQueue, crawl_delay: float | None) -> None:
-        """Set the delay that the host's robots.txt asks for, or none."""
-        host.clock.set_crawl_delay(crawl_delay)
-        host.assign_workers(self.workers)
+    def classify(self, host: HostQueue) -> None:
+        """Note whether a host has something to do, after a change of its queue."""
+        if host.heap:
+            self._queued.add(host.id)
+        else:
+            self._queued.discard(host.id)
+        if host.is_idle:
+            self.idle[host.id] = host
+            self._active.discard(host.id)
+            return
+        self.idle.pop(host.id, None)
+        if host.suspended:
+            self._active.discard(host.id)
+        else:
+            self._active.add(host.id)
 
     @property
     def head_size(self) -> int:
@@ -107,6 +122,7 @@ class Scheduler:
             else:
                 host.cursor = key
                 heapq.heappush(host.heap, QueuedRequest(rank, number, request, delivery))
+        self.classify(host)
         self._schedule(host, now)
 
     def refill(self, host: HostQueue, rows: list[QueuedRequest], *, more: bool, now: float) -> None:
@@ -116,6 +132,7 @@ class Scheduler:
         host.heap += [queued for queued in rows if queued.id not in host.sent]
         host.heap.sort()  # which makes it a heap
         host.more = more
+        self.classify(host)
         self._schedule(host, now)
 
     def requeue(self, host: HostQueue, queued: QueuedRequest, now: float) -> None:
@@ -127,6 +144,7 @@ class Scheduler:
             host.cursor = queued.key
         heapq.heappush(host.heap, queued)
         self._shorten(host)
+        self.classify(host)
         self._schedule(host, now)
 
     def _shorten(self, host: HostQueue) -> None:
@@ -143,8 +161,7 @@ class Scheduler:
         while self._probes and (probe := self._next_probe(now)):
             yield probe
         while not self._is_at_limit:
-            assignment = any(self._quarantine) and self._next_isolated(now)
-            assignment = assignment or self._next_in_turn(now)
+            assignment = self._next_alone(now) or self._next_in_turn(now)
             if not assignment:
                 return
             yield assignment
@@ -152,77 +169,101 @@ class Scheduler:
     def next_at(self) -> float | None:
         """Return when the next host may be asked; None if nothing waits for time alone.
 
-        That is so if no host is listed, the workers are full, or the limit is reached.
+        That is so if no host is listed, there is no room, or the limit is reached.
         """
-        times = [host.clock.ready_at for host in self._probes]
-        if not self._is_at_limit and not self._are_full():
-            turns = self._ready or self._waiting
-            times += [turns[0][0]] if turns else []
+        times = []
+        if not self._is_paused:
+            times += [self._probes[0][0]] if self._probes else []
+            turns = (self._has_room and self._full) or self._ready or self._waiting
+            times += [turns[0][0]] if turns and not self._is_at_limit else []
+        elif not self.assigned:
+            times += [host.clock.ready_at for host, _ in self._quarantine]
         return min(times, default=None)
 
     def has_work(self, without: Container[int]) -> bool:
         """Return True if a request may still go out of any host but those with these ids."""
-        return any(self._quarantine) or any(
-            not (host.is_idle or host.suspended or host.id in without)
-            for host in self.hosts.values()
-        )
+        return bool(self._quarantine) or any(host_id not in without for host_id in self._active)
+
+    @property
+    def active_hosts(self) -> int:
+        """The number of hosts from which a request may still go out."""
+        return len(self._active)
+
+    @property
+    def has_queued(self) -> bool:
+        """True if a request in memory is there to be sent, now or later."""
+        return bool(self._queued)
 
     @property
     def _is_at_limit(self) -> bool:
         """True if the requests in flight are enough to reach ``max_pages``: no more are sent."""
         return self.remaining is not None and len(self.assigned) >= self.remaining
 
+    @property
+    def _has_room(self) -> bool:
+        return self._under_way < self._concurrency
+
+    @property
+    def _is_paused(self) -> bool:
+        """True while a request is out alone, or waits to be."""
+        return self._has_alone or bool(self._quarantine)
+
     def request_probe(self, host: HostQueue) -> None:
         """Send the probe page of the host's session next, unless it is on its way."""
         if not (host.probing or host.suspended):
             host.probing = True
-            self._probes.append(host)
+            self._list_probe(host)
+
+    def _list_probe(self, host: HostQueue) -> None:
+        heapq.heappush(self._probes, (host.clock.ready_at, next(self._order), host))
 
     def _next_probe(self, now: float) -> ProbeAssignment | None:
-        for _ in range(len(self._probes)):
-            host = self._probes.popleft()
-            worker = host.workers[0]
+        while self._probes and self._probes[0][0] <= now and not self._is_paused:
+            _, _, host = heapq.heappop(self._probes)
             if host.suspended:
                 host.probing = False
-            elif host.clock.ready_at > now or worker in self._paused:
-                self._probes.append(host)
+            elif host.clock.ready_at > now:
+                self._list_probe(host)
             else:
-                before = (host.clock.ready_at, host.clock.granted)
-                host.clock.asked(now)
-                ready_at = host.clock.ready_at
-                probe = ProbeAssignment(next(self._ids), host, worker, before, ready_at)
+                probe = ProbeAssignment(*self._begin(host, now))
                 self._assign(probe, now)
                 return probe
         return None
 
-    def _next_isolated(self, now: float) -> Assignment | None:
-        for worker, quarantined in enumerate(self._quarantine):
-            if quarantined and not self._loads[worker]:
-                host, queued = quarantined[0]
-                if host.clock.ready_at <= now and host.has_room:
-                    quarantined.popleft()
-                    return self._send_page(host, queued, worker, now, isolated=True)
+    def _next_alone(self, now: float) -> Assignment | None:
+        for _ in range(0 if self.assigned else len(self._quarantine)):
+            host, queued = self._quarantine.popleft()
+            if host.clock.ready_at <= now:
+                self._has_alone = True
+                return self._send_page(host, queued, now, isolated=True, alone=True)
+            self._quarantine.append((host, queued))
         return None
 
     def _next_in_turn(self, now: float) -> Assignment | None:
         while self._waiting and self._waiting[0][0] <= now:
             self._ready.append(heapq.heappop(self._waiting))
-        while self._ready and not self._are_full():  # or turns wait where they are
-            _, ticket, host = self._ready.popleft()
+        while not self._is_paused and (entry := self._next_turn()):
+            _, ticket, host = entry
             if ticket != host.ticket:
                 continue  # it has been listed anew since
             host.ticket = 0
             if host.clock.ready_at > now:  # it was asked to wait since it was listed
                 self._schedule(host, now)
-            elif host.can_send:
-                host.knows_robots = host.knows_robots and now < host.robots_until
-                worker = self._worker_for(host)
-                if worker is not None:
-                    if not host.knows_robots:
-                        return self._send_robots(host, worker, now)
-                    return self._send_page(host, heapq.heappop(host.heap), worker, now)
-                self._full[host] = None
+            elif not host.can_send:
+                continue
+            elif host.running < host.concurrency:
+                if self._has_room:
+                    return self._send_next(host, now)
+                host.ticket, host.ticket_at = ticket, -math.inf
+                self._full.append(entry)
+            elif self._ahead < self._most_ahead:  # or its next outcome lists it
+                return self._send_next(host, now)
         return None
+
+    def _next_turn(self) -> _Turn | None:
+        if self._full and self._has_room:
+            return self._full.popleft()
+        return self._ready.popleft() if self._ready else None
 
     def reschedule(self, host: HostQueue, now: float) -> None:
         """Schedule a host whose clock has moved: its turn may come sooner than it is listed."""
@@ -231,7 +272,7 @@ class Scheduler:
         self._schedule(host, now)
 
     def _schedule(self, host: HostQueue, now: float) -> None:
-        if host.heap and not host.ticket and host.can_send:
+        if not host.ticket and host.can_send:
             host.ticket = next(self._order)
             at = host.clock.ready_at
             if at > now:
@@ -241,125 +282,92 @@ class Scheduler:
                 host.ticket_at = now
                 self._ready.append((now, host.ticket, host))
 
+    def _send_next(self, host: HostQueue, now: float) -> Assignment:
+        host.knows_robots = host.knows_robots and now < host.robots_until
+        if not host.knows_robots:
+            host.asking_robots = True
+            robots = RobotsAssignment(*self._begin(host, now))
+            self._assign(robots, now)
+            return robots
+        if host.suspects:
+            return self._send_page(host, host.suspects.popleft(), now, isolated=True)
+        return self._send_page(host, heapq.heappop(host.heap), now)
+
     def _send_page(
         self,
         host: HostQueue,
         queued: QueuedRequest,
-        worker: int,
         now: float,
         *,
         isolated: bool = False,
+        alone: bool = False,
     ) -> PageAssignment:
-        before = (host.clock.ready_at, host.clock.granted)
-        host.clock.asked(now)
-        number = next(self._ids)
-        ready_at = host.clock.ready_at
-        assignment = PageAssignment(number, host, worker, before, ready_at, queued, isolated)
+        assignment = PageAssignment(*self._begin(host, now), queued, isolated, alone)
         host.sent.add(queued.id)
         self._assign(assignment, now)
         return assignment
 
-    def _send_robots(self, host: HostQueue, worker: int, now: float) -> RobotsAssignment:
+    def _begin(
+        self, host: HostQueue, now: float
+    ) -> tuple[int, HostQueue, tuple[float, float], float]:
+        """Move the host's clock on; return what every assignment consists of."""
         before = (host.clock.ready_at, host.clock.granted)
         host.clock.asked(now)
-        number = next(self._ids)
-        assignment = RobotsAssignment(number, host, worker, before, host.clock.ready_at)
-        host.asking_robots = True
-        self._assign(assignment, now)
-        return assignment
+        return next(self._ids), host, before, host.clock.ready_at
 
     def _assign(self, assignment: Assignment, now: float) -> None:
-        host, worker = assignment.host, assignment.worker
+        host = assignment.host
         self.assigned[assignment.id] = assignment
-        self._loads[worker] += 1
-        host.in_flight[worker] += 1
+        if host.running < host.concurrency:
+            self._under_way += 1
+        else:
+            self._ahead += 1
         host.running += 1
+        self.classify(host)
         self._schedule(host, now)
 
     # Outcomes
 
     def finish(self, assignment_id: int, now: float) -> Assignment | None:
-        """Take an assignment back from its worker; None if none with this id is in flight."""
+        """Take an assignment back; None if none with this id is out."""
         assignment = self.assigned.pop(assignment_id, None)
-        if assignment is not None:
-            host, worker = assignment.host, assignment.worker
-            self._loads[worker] -= 1
-            host.in_flight[worker] -= 1
-            host.running -= 1
-            if isinstance(assignment, RobotsAssignment):
-                host.asking_robots = False
-            if isinstance(assignment, ProbeAssignment):
-                host.probing = False
-            self._schedule(host, now)
-            if isinstance(assignment, PageAssignment) and assignment.isolated:
-                self._end_pause(worker)
-            if self._full:
-                # The room of one request lets few hosts go on; looking at all would cost more.
-                for _ in range(min(4, len(self._full))):
-                    self._schedule(self._full.popitem(last=False)[0], now)
+        if assignment is None:
+            return None
+        host = assignment.host
+        host.running -= 1
+        if host.running < host.concurrency:
+            self._under_way -= 1
+        else:
+            self._ahead -= 1
+        if isinstance(assignment, PageAssignment):
+            self._has_alone = self._has_alone and not assignment.alone
+        elif isinstance(assignment, RobotsAssignment):
+            host.asking_robots = False
+            self.classify(host)
+        else:
+            host.probing = False
+        self._schedule(host, now)
         return assignment
 
-    # Workers
+    def committed(self, assignment: PageAssignment) -> None:
+        """Forget a page, as its outcome is in the store."""
+        assignment.host.sent.discard(assignment.queued.id)
+        self.classify(assignment.host)
 
-    def worker_died(self, worker: int, now: float) -> list[Assignment]:
-        """Take back all assignments of a dead worker."""
-        assignments = [each for each in self.assigned.values() if each.worker == worker]
+    # Processes that die
+
+    def fetcher_died(self, now: float) -> list[Assignment]:
+        """Take back all assignments, as the fetching process died."""
+        assignments = list(self.assigned.values())
         for assignment in assignments:
             self.finish(assignment.id, now)
         return assignments
 
-    def quarantine(self, worker: int, host: HostQueue, queued: QueuedRequest) -> None:
-        """Let a request that may have killed a worker go out again, with no other beside it."""
-        self._quarantine[worker].append((host, queued))
-        self._paused.add(worker)
+    def isolate(self, host: HostQueue, queued: QueuedRequest, now: float) -> None:
+        """Let a request that may have killed a worker go out again, to a worker of its own."""
+        host.suspects.append(queued)
+        self._schedule(host, now)
 
-    def pause(self, worker: int) -> bool:
-        """Give a worker nothing more. Returns False if it is paused already, for quarantine."""
-        if worker in self._paused:
-            return False
-        self._paused.add(worker)
-        return True
-
-    def resume(self, worker: int, now: float) -> None:
-        """Give a worker requests again."""
-        self._end_pause(worker)
-        while self._full:
-            self._schedule(self._full.popitem(last=False)[0], now)
-
-    def is_busy(self, worker: int) -> bool:
-        """Return True while the worker has requests."""
-        return self._loads[worker] > 0
-
-    def _end_pause(self, worker: int) -> None:
-        """Let the worker have any request again, unless a quarantined one waits for it."""
-        if not self._quarantine[worker]:
-            self._paused.discard(worker)
-
-    def _are_full(self) -> bool:
-        """Return True if no worker would take a request of any host."""
-        for worker, load in enumerate(self._loads):
-            if load < self._most and worker not in self._paused:
-                return False
-        return True
-
-    def _worker_for(self, host: HostQueue) -> int | None:
-        """Return the worker with the most room for a host; the preferred one if all are equal."""
-        best, most = None, 0
-        prefetch = host.prefetch
-        for worker in host.workers:
-            if worker in self._paused:
-                continue
-            load = self._loads[worker]
-            if prefetch is not None:
-                slots = host.slots[worker]
-                room = slots + prefetch - host.in_flight[worker] if slots else 0
-            # The preferred worker has its connection: another must have half of its threads free.
-            elif worker == host.preferred_worker or 2 * load < self._threads:
-                room = self._most - self._threads + 1
-            else:
-                continue
-            if load + room > self._most:
-                room = self._most - load
-            if room > most:
-                best, most = worker, room
-        return best
+    def quarantine(self, host: HostQueue, queued: QueuedRequest) -> None:
+        """Let a request that may have killed the fetching process go out, with no other at all."""
+        self._quarantine.append((host, queued))

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import enum
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from lxml import etree
-
 from crawler.http.redirects import is_redirect, leads_to
+from crawler.messages import MarksQuery, SeenMarks
 from crawler.parsing import login_marks
 from crawler.parsing.response import Response
 from crawler.records import PageView, ProbeRecord, SiteEvidence
@@ -28,9 +24,6 @@ ENDED_STATUS = frozenset({401, 407, 419, 440, 498})
 """Status codes by which sites say that the session, or its token, has ended."""
 DOUBTFUL_STATUS = ENDED_STATUS | {403}
 MISSING_STATUS = frozenset({404, 410})
-
-LoggedOutText = str | re.Pattern[str] | Callable[[Response], bool]
-"""The kinds of values of ``logged_out_text``."""
 
 MAX_SHAPES = 1_000
 """Shapes of URLs that are remembered for each host."""
@@ -77,31 +70,6 @@ class Finding(NamedTuple):
 
     weight: Weight
     kind: str = ""
-
-
-@dataclass(frozen=True)
-class Marks:
-    """The marks that the spider declares of its site."""
-
-    member_mark: str = ""
-    logged_out_text: LoggedOutText | Sequence[LoggedOutText] = ()
-
-    def says_logged_out(self, response: Response) -> bool:
-        """Return True if ``logged_out_text`` is in ``response``."""
-        declared: Any = self.logged_out_text
-        if not declared:
-            return False
-        if isinstance(declared, (str, re.Pattern)) or callable(declared):
-            declared = (declared,)
-        return any(_matches(rule, response) for rule in declared)
-
-
-def _matches(rule: Any, response: Response) -> bool:
-    if isinstance(rule, str):
-        return rule in response.text
-    if isinstance(rule, re.Pattern):
-        return rule.search(response.text) is not None
-    return bool(rule(response))
 
 
 class ProbePage:
@@ -200,13 +168,6 @@ class ProbePage:
             view is not None and view.status == status for view in (self.member, self.stranger)
         )
 
-    def shows_mark(self, response: Response) -> bool:
-        """Return True if a logout link that only members get is on the page."""
-        if any(login_marks.shows_mark(response, mark) for mark in self.marks):
-            self.add_marked(response.url)
-            return True
-        return False
-
     def add_marked(self, url: str) -> None:
         """Remember that a member got this page with what strangers do not see."""
         if len(self._marked) < MAX_SHAPES:
@@ -274,8 +235,8 @@ class Evidence:
     known views.
     """
 
-    def __init__(self, marks: Marks | None = None) -> None:
-        self.marks = marks or Marks()
+    def __init__(self, marks: login_marks.DeclaredMarks | None = None) -> None:
+        self.marks = marks or login_marks.DeclaredMarks()
         self.login_forms: set[str] = set()
         """The forms that ``login`` has submitted, by their field names."""
         self.login_pages: set[str] = set()
@@ -333,7 +294,7 @@ class Evidence:
     def view(self, response: Response) -> PageView:
         """Return the features of a page that tell visitors apart."""
         is_html = response.is_html and response.status not in {204, 304}
-        forms = self._login_like_forms(response) if is_html else []
+        forms = login_marks.login_like_forms(response, self.login_forms) if is_html else []
         target = redirect_target(response) or (
             login_marks.refresh_target(response) if is_html else ""
         )
@@ -352,25 +313,34 @@ class Evidence:
 
     # One response
 
-    def weigh(self, response: Response) -> Finding:
-        """Return what ``response`` says of the session that it came to."""
+    def query(self, url: str) -> MarksQuery:
+        """Return what to look for on the page at ``url``."""
+        forms = tuple(sorted(self.login_forms))
+        return MarksQuery(forms, self.name, tuple(sorted(self.probe(url).marks)))
+
+    def weigh(self, response: Response, seen: SeenMarks | None = None) -> Finding:
+        """Return what ``response`` says of the session that it came to.
+
+        ``seen`` are its marks, if another process has looked for them.
+        """
         status = response.status
         if is_redirect(status, response.headers):
             return self._weigh_redirect(response)
         if status in DOUBTFUL_STATUS:
             return Finding(Weight.DOUBTFUL, f"status {status}")
-        if self.marks.says_logged_out(response):
+        if seen is None:
+            seen = login_marks.examine(response, self.query(response.url), self.marks)
+        if seen.logged_out_text:
             return Finding(Weight.DOUBTFUL, Kind.LOGGED_OUT_TEXT)
-        if response.is_html and status not in {204, 304}:
-            return self._weigh_html(response)
+        if seen.is_html and status not in {204, 304}:
+            return self._weigh_html(response, seen)
         if status in MISSING_STATUS:
             return Finding(Weight.DOUBTFUL, f"status {status}")
         probe = self.probe(response.url)
         stranger, member = probe.stranger, probe.member
-        if stranger is not None and member is not None and stranger.keys != member.keys:
-            keys = login_marks.json_keys(response)
-            if keys and keys == stranger.keys:
-                return Finding(Weight.DOUBTFUL, Kind.ANONYMOUS_JSON)
+        can_tell = stranger is not None and member is not None and stranger.keys != member.keys
+        if can_tell and stranger is not None and seen.keys and seen.keys == stranger.keys:
+            return Finding(Weight.DOUBTFUL, Kind.ANONYMOUS_JSON)
         return Finding(Weight.OPEN)
 
     def _weigh_redirect(self, response: Response) -> Finding:
@@ -395,9 +365,9 @@ class Evidence:
             response, [response.url]
         )
 
-    def _weigh_html(self, response: Response) -> Finding:
+    def _weigh_html(self, response: Response, seen: SeenMarks) -> Finding:
         if self.marks.member_mark:
-            if self._has_member_mark(response):
+            if seen.member_mark:
                 return Finding(Weight.MEMBER)
             return Finding(Weight.DOUBTFUL, Kind.NO_MEMBER_MARK)
         is_login = response.history and self.is_login_page(response.url)
@@ -405,23 +375,20 @@ class Evidence:
             return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         probe = self.probe(response.url)
         member = probe.member
-        if probe.shows_mark(response):
+        if seen.logout_mark:
+            probe.add_marked(response.url)
             return Finding(Weight.MEMBER)
-        for form in self._login_like_forms(response):
-            if login_marks.signature(form) in self.login_forms and not (
-                member and member.login_form
-            ):
-                return Finding(Weight.DOUBTFUL, Kind.LOGIN_FORM)
-            if login_marks.asks_for_one_password(form) and not (member and member.password_form):
-                return Finding(Weight.DOUBTFUL, Kind.PASSWORD_FORM)
-        target = login_marks.refresh_target(response)
-        if target and self._is_strangers(target, probe):
+        if seen.login_form and not (member and member.login_form):
+            return Finding(Weight.DOUBTFUL, Kind.LOGIN_FORM)
+        if seen.password_form and not (member and member.password_form):
+            return Finding(Weight.DOUBTFUL, Kind.PASSWORD_FORM)
+        if seen.refresh_target and self._is_strangers(seen.refresh_target, probe):
             return Finding(Weight.DOUBTFUL, Kind.TO_LOGIN)
         if response.status in MISSING_STATUS:
             return Finding(Weight.DOUBTFUL, f"status {response.status}")
         if probe.marks and probe.should_be_marked(response.url):
             return Finding(Weight.DOUBTFUL, Kind.NO_LOGOUT_LINK)
-        if probe.is_told_by_name and not self._shows_name(response, probe):
+        if probe.is_told_by_name and not _shows_name(response.url, seen, probe):
             return Finding(Weight.DOUBTFUL, Kind.NO_NAME)
         return Finding(Weight.OPEN)
 
@@ -434,21 +401,11 @@ class Evidence:
             return False
         return login_marks.without_next(target) == stranger.address
 
-    def _shows_name(self, response: Response, probe: ProbePage) -> bool:
-        """Return True unless the account's name is missing where members have it.
-
-        That it is there proves nothing: an article may have been written by the account.
-        """
-        if self.name in response.text:
-            probe.add_marked(response.url)
-            return True
-        return not probe.should_be_marked(response.url)
-
     def has_login_form(self, response: Response) -> bool:
         """Return True if a form that ``login`` has submitted is on the page."""
         return response.is_html and any(
             login_marks.signature(form) in self.login_forms
-            for form in self._login_like_forms(response)
+            for form in login_marks.login_like_forms(response, self.login_forms)
         )
 
     def _is_members_too(self, url: str) -> bool:
@@ -466,19 +423,23 @@ class Evidence:
         if (member and member.login_form) or not self.has_login_form(response):
             self._members_too.add(login_marks.without_next(response.url))
 
-    def _login_like_forms(self, response: Response) -> list[etree._Element]:
-        """Return the forms with a password field, and others if a login form has none."""
-        if all(signature.startswith(login_marks.WITH_PASSWORD) for signature in self.login_forms):
-            return login_marks.password_forms(response)
-        root = response.root
-        return [] if root is None else list(root.iter("{*}form"))
-
     def is_login_page(self, url: str) -> bool:
         """Return True if ``url`` is that of a page of the login, but for what to do after it."""
         return any(login_marks.leads_to_same_page(page, url) for page in self.login_pages)
 
     def _has_member_mark(self, response: Response) -> bool:
         return bool(self.marks.member_mark) and bool(response.css(self.marks.member_mark))
+
+
+def _shows_name(url: str, seen: SeenMarks, probe: ProbePage) -> bool:
+    """Return True unless the account's name is missing where members have it.
+
+    That it is there proves nothing: an article may have been written by the account.
+    """
+    if seen.name:
+        probe.add_marked(url)
+        return True
+    return not probe.should_be_marked(url)
 
 
 _FEATURES = {

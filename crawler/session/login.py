@@ -74,12 +74,17 @@ class Login:
         self._retries = retries
 
     @contextmanager
-    def logged_in(self, session: Session, request: Request) -> Iterator[FetchTurn]:
-        """Hold the session logged in, and its fetches in their order, within the block."""
+    def logged_in(
+        self, session: Session, request: Request, *, alone: bool = False
+    ) -> Iterator[FetchTurn]:
+        """Hold the session logged in, and its fetches in their order, within the block.
+
+        ``alone`` lets no other page be fetched meanwhile.
+        """
         while True:
             self.ensure(session, request)
             # A page at which the session has ended before is fetched with no other beside it.
-            exclusive = session.progress.ends_at(request) > 0
+            exclusive = alone or session.progress.ends_at(request) > 0
             with session.turns.page(exclusive=exclusive) as turn:
                 if session.progress.logged_in_at is not None:
                     yield turn

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crawler.errors import InputRequiredError, LoginError
+from crawler.parsing.login_marks import DeclaredMarks
 from crawler.parsing.response import Response
 from crawler.records import LoginState
 from crawler.request import Request
-from crawler.session.evidence import Evidence, Marks
+from crawler.session.evidence import Evidence
 
 MAX_ENDS = 10_000
 """Pages at which a session has ended that are remembered."""
@@ -51,7 +52,7 @@ class LoginProgress:
     ==========  =================================================  ===========
     """
 
-    def __init__(self, marks: Marks | None = None) -> None:
+    def __init__(self, marks: DeclaredMarks | None = None) -> None:
         self.evidence = Evidence(marks)
         self.logged_in_at: float | None = None
         """Time of the last login, wall clock; None while logged out."""

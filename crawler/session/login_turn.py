@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.redirects import is_redirect
+from crawler.messages import MarksQuery, SeenMarks
 from crawler.parsing import login_marks
 from crawler.parsing.response import Response
 from crawler.request import Request, unpacked
@@ -39,6 +40,10 @@ _WEAK_KINDS = frozenset(
 """Kinds of doubt that are ignored where no probe page can clear them up."""
 
 
+Examine = Callable[[Response, MarksQuery], SeenMarks]
+"""Looks for the marks of a page."""
+
+
 class AskAgain(Exception):  # noqa: N818 (it is no error)
     """The response is not the page: ``request`` is to be sent in its place, ``wait`` s later."""
 
@@ -55,7 +60,22 @@ class LoginTurn:
     only a later response can show; ``again`` is the request to send in its place then.
     """
 
-    def __init__(self, login: Login, scope: Scope, session: Session, request: Request) -> None:
+    def __init__(
+        self,
+        login: Login,
+        scope: Scope,
+        session: Session,
+        request: Request,
+        *,
+        examine: Examine | None = None,
+        alone: bool = False,
+    ) -> None:
+        """``examine`` looks for the marks of a page, by default in this process.
+
+        ``alone`` lets the session fetch no other page meanwhile.
+        """
+        self._examine = examine or self._examine_here
+        self._alone = alone
         self._login = login
         self._prober = login.prober
         self._scope = scope
@@ -78,7 +98,7 @@ class LoginTurn:
         is. No login begins before the block ends: a response that comes during a login, or after it
         to a request from before it, would bring cookies of an anonymous session.
         """
-        with self._login.logged_in(self._session, self._request) as self._turn:
+        with self._login.logged_in(self._session, self._request, alone=self._alone) as self._turn:
             # Redirects that began before the last login say nothing. Where they lead, to the login
             # as a rule, a session that has logged in since might be lost again.
             if self._request.history and not self._progress.is_current(self._request):
@@ -111,22 +131,34 @@ class LoginTurn:
     def _weigh(self, response: Response) -> Finding:
         own = self._prober.has_own_check
         weigh = self._weigh_by_spider if own else self._progress.evidence.weigh
-        finding = weigh(response)
-        if self._may_calibrate(response):
+        if is_redirect(response.status, response.headers):
+            return weigh(response, SeenMarks())
+        query = self._progress.evidence.query(response.url)
+        query.asks_spider = own
+        seen = self._examine(response, query)
+        finding = weigh(response, seen)
+        if self._may_calibrate(response, seen):
             self._prober.calibrate(self._session, self._request, response)
-            finding = weigh(response)
+            query = self._progress.evidence.query(response.url)
+            finding = weigh(response, seen if own else self._examine_here(response, query))
         return finding
 
-    def _may_calibrate(self, response: Response) -> bool:
+    def _examine_here(self, response: Response, query: MarksQuery) -> SeenMarks:
+        seen = login_marks.examine(response, query, self._progress.evidence.marks)
+        if query.asks_spider:
+            seen.is_logged_out = self._prober.is_logged_out(response)
+        return seen
+
+    def _may_calibrate(self, response: Response, seen: SeenMarks) -> bool:
         """Return True if the page may become the probe page; then nothing is fetched beside it."""
         probe = self._progress.evidence.probe(response.url)
-        is_page = response.status < 300 and (response.is_html or response.body[:1] in b"{[")
+        is_page = response.status < 300 and (seen.is_html or seen.is_json)
         if probe.is_settled or not is_page or not self._may_probe(after_redirects=True):
             return False
         is_late = self._session.turns.finish_others(self._turn)
         return not is_late and not probe.is_settled  # by a page that was fetched beside it
 
-    def _weigh_by_spider(self, response: Response) -> Finding:
+    def _weigh_by_spider(self, response: Response, seen: SeenMarks) -> Finding:
         if is_redirect(response.status, response.headers):
             target = redirect_target(response) or ""
             evidence = self._progress.evidence
@@ -139,11 +171,11 @@ class LoginTurn:
             if not target or self._scope.allows(target):
                 return Finding(Weight.OPEN)
             return Finding(Weight.DOUBTFUL, Kind.AWAY)
-        if self._prober.is_logged_out(response):
+        if seen.is_logged_out:
             return Finding(Weight.DOUBTFUL, Kind.OWN_CHECK)
         evidence, request = self._progress.evidence, self._request
         was_sent_there = request.history and evidence.is_login_page(request.url)
-        if was_sent_there and evidence.has_login_form(response):  # in the place of a closed page
+        if was_sent_there and seen.login_form:  # in the place of a closed page
             return Finding(Weight.DOUBTFUL, Kind.PAST_LOGIN)
         return Finding(Weight.MEMBER if response.status < 400 else Weight.OPEN)
 

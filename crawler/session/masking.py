@@ -32,6 +32,11 @@ class Mask(logging.Filter):
         watched = set(map(id, self._watched))
         self._watched += [secret for secret in secrets if id(secret) not in watched]
 
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """The texts that were added since this process began."""
+        return tuple(self._typed)
+
     def add(self, secret: str) -> None:
         """Mask this text from now on."""
         if len(secret) >= MIN_LENGTH:

@@ -49,7 +49,7 @@ class Prober:
     def __init__(
         self,
         judge: Judge,
-        callback_lock: AbstractContextManager[Any],
+        lock: AbstractContextManager[Any],
         *,
         has_own_check: bool = False,
         stranger: Callable[[Account | None], AbstractContextManager[Session]] | None = None,
@@ -59,13 +59,13 @@ class Prober:
         ``stranger`` holds a session that never logs in, but is set up as that of the account.
         """
         self._judge = judge
-        self._callback_lock = callback_lock
+        self._lock = lock
         self.has_own_check = has_own_check
         self._stranger = stranger
 
     def is_logged_out(self, response: Response) -> bool:
         """Ask the spider whether ``response`` shows that the session has ended."""
-        with self._callback_lock:
+        with self._lock:
             return self._judge.is_logged_out(response)
 
     def is_known(self, session: Session, url: str) -> bool:

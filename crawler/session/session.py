@@ -9,31 +9,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from crawler import urls
 from crawler.errors import FetchError, InputRequiredError, SpiderError
-from crawler.http.adapter import PoolAdapter
-from crawler.http.body import read_body
-from crawler.http.deadline import FetchContext, Watchdog, of_thread, on_thread
-from crawler.http.http1 import RawResponse
-from crawler.http.redirects import is_credential
+from crawler.http import exchange_log
+from crawler.http.adapter import (
+    Body,
+    CurlAdapter,
+    RawResponse,
+    raise_as_requests_do,
+    read_body,
+)
+from crawler.http.deadline import FetchContext, of_thread, on_thread
+from crawler.http.redirects import escaped, is_redirect
 from crawler.http.transport import Transport
-from crawler.messages import SessionChange, SessionUpdate
+from crawler.messages import SessionChange
 from crawler.parsing import login_marks
 from crawler.parsing.forms import Form
+from crawler.parsing.login_marks import DeclaredMarks
 from crawler.parsing.response import Response
-from crawler.records import LoginState, SiteEvidence
+from crawler.records import LoginState, SessionRecord, SiteEvidence
 from crawler.request import Hop, Request
+from crawler.scope import is_credential
 from crawler.session.accounts import Account
 from crawler.session.concurrency import FetchCoordinator
-from crawler.session.evidence import Marks
 from crawler.session.login_progress import LoginProgress
 from crawler.session.masking import Mask
 from crawler.settings import Settings
@@ -86,18 +92,19 @@ class Session(Transport):
         self,
         key: str,
         settings: Settings,
-        adapter: HTTPAdapter | None = None,
+        adapter: BaseAdapter | None = None,
         mask: Mask | None = None,
-        watchdog: Watchdog | None = None,
         prompt: Prompt = no_prompt,
         wall: Callable[[], float] = time.time,
-        marks: Marks | None = None,
+        marks: DeclaredMarks | None = None,
     ) -> None:
         """``prompt`` answers what ``ask`` asks; cookies expire by the clock ``wall``.
 
         ``marks`` are what the spider declares about logged-in and logged-out pages.
         """
         super().__init__(wall=wall)
+        if settings.log_level == "debug":
+            exchange_log.enable()
         self.key = key
         self.headers["User-Agent"] = settings.user_agent
         self.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -110,12 +117,14 @@ class Session(Transport):
         self.max_redirects = settings.max_redirects
         self.follows_logout = settings.follow_logout
         self._settings = settings
-        self._watchdog = watchdog
         self._prompt = prompt
         self._user_thread: int | None = threading.get_ident()
         self._plain_headers = self._text_headers()
         self._stored_login = LoginState()
-        adapter = adapter or PoolAdapter()
+        self._stored_headers: tuple[int, int | None] | None = None
+        self.logs_in = True
+        """False if nothing but cookies, and headers or state set by hand, can change."""
+        adapter = adapter or CurlAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
@@ -134,34 +143,33 @@ class Session(Transport):
         the button. Raises SpiderError for a form that would send a password from https to http,
         and FetchError for a local address that the page names and the user does not.
         """
-        pairs = _pairs(data, fields)
-        for name, value in pairs:
-            if name in form.password_names:
-                self.mask.add(str(value or ""))
-        request = form.to_request(pairs, click=click)
-        if form.password_names and urls.is_downgrade(form.page, request.url):
-            raise SpiderError(
-                f"{form} on {urls.redacted(form.page)} would send a password unencrypted, to "
-                f"{urls.redacted(request.url)}: if that is right, send it with session.post"
-            )
+        request = form_request(form, data, click, fields, self.mask)
         if self._is_users_thread():
-            self._remember_login_form(form, request, dict(pairs))
+            self._remember_login_form(form, request, dict(_pairs(data, fields)))
             self.credentials.follow(form.page, request.url)
+        return self.send_form(request)
+
+    def send_form(self, form: FormRequest) -> Response:
+        """Send what a form has become; return the page. Raises FetchError as ``submit`` does."""
         try:
             return self._visit(
                 self._send_request,
-                *(request.method, request.url),
-                data=request.data,
-                headers=request.headers or {},
+                *(form.method, form.url),
+                data=form.data,
+                headers=form.headers,
             )
         except FetchError as error:
             if error.cause != "private address":
                 raise
-            page = urls.redacted(form.page)
-            message = f"{form} on {page} is not sent, as it leads to a private address: {error}"
+            message = (
+                f"{form.description} on {urls.redacted(form.page)} is not sent, as it leads to a "
+                f"private address: {error}"
+            )
             raise FetchError(error.cause, message, retryable=False) from error
 
-    def _remember_login_form(self, form: Form, request: Request, values: Mapping[str, Any]) -> None:
+    def _remember_login_form(
+        self, form: Form, request: FormRequest, values: Mapping[str, Any]
+    ) -> None:
         evidence = self.progress.evidence
         evidence.add_login_form(form.element, form.page)
         target = urlsplit(request.url)
@@ -194,16 +202,12 @@ class Session(Transport):
             if referer is not None:
                 headers.setdefault("Referer", referer)
         context = of_thread() or FetchContext()
-        with on_thread(context), self._limited(context, url):
+        limited = context.limited(self._settings.timeout, urls.redacted(url))
+        with on_thread(context), limited:
             raw = send(method, url, headers=headers, **{"stream": True, **kwargs})
             body = read_body(raw, urls.redacted(raw.url), self._settings.max_body)
         page = self.progress.page = self.as_response(raw, body, Request(url, method=method))
         return page
-
-    def _limited(self, context: FetchContext, url: str) -> contextlib.AbstractContextManager[None]:
-        if self._watchdog is None:
-            return contextlib.nullcontext()
-        return self._watchdog.enforce(context, self._settings.timeout, urls.redacted(url))
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """Send as requests does, with a timeout even if none is given."""
@@ -213,13 +217,14 @@ class Session(Transport):
             if str(method).upper() == "POST":  # sites redirect to where their form is sent to
                 self.progress.evidence.add_login_page(target)
             adapter = self.get_adapter(target)
-            if isinstance(adapter, PoolAdapter):
+            if isinstance(adapter, CurlAdapter):
                 adapter.addresses.permit(target)
         return self._send_request(method, url, *args, **kwargs)
 
     def _send_request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """Send to a URL that may be a page's word, so that a local address is refused."""
-        kwargs.setdefault("timeout", (self._settings.connect_timeout, self._settings.read_timeout))
+        default = (self._settings.connect_timeout, self._settings.read_timeout)
+        kwargs.setdefault("timeout", self.own_timeout() or default)
         return super().request(method, url, *args, **kwargs)
 
     def _is_users_thread(self) -> bool:
@@ -230,7 +235,23 @@ class Session(Transport):
         """Send as requests does, with the crawl's delay before it, also for redirects."""
         with (of_thread() or FetchContext()).paused():
             self.throttle.wait()
-        return super().send(request, **kwargs)
+        is_streamed = kwargs.pop("stream", self.stream)
+        response = super().send(request, stream=True, **kwargs)
+        if not is_streamed:
+            self._read(response)
+        return response
+
+    def _read(self, response: requests.Response) -> None:
+        """Read the body as requests does, up to ``max_body``."""
+        if not isinstance(response.raw, Body):
+            _ = response.content
+        elif not response._content_consumed:  # type: ignore[attr-defined]
+            url, limit = urls.redacted(response.url), self._settings.max_body
+            try:
+                response._content = read_body(response, url, limit)
+            except FetchError as error:
+                raise_as_requests_do(error, response.request)
+            response._content_consumed = True  # type: ignore[attr-defined]
 
     def rebuild_auth(self, prepared_request: Any, response: requests.Response) -> None:
         """Keep credentials from another origin, unless the login's own site leads there."""
@@ -249,8 +270,10 @@ class Session(Transport):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return what requests does, which then reads the redirect's own body; limit that here."""
-        target: str | None = super().get_redirect_target(resp)
-        if target is not None and not getattr(resp, "_content_consumed", False):
+        if not is_redirect(resp.status_code, resp.headers):
+            return None
+        target = escaped(resp.headers["location"])
+        if not getattr(resp, "_content_consumed", False):
             try:
                 resp._content = read_body(resp, resp.url, MAX_REDIRECT_BODY, cut=True)
             except (FetchError, HTTPError, HTTPException, OSError):  # nothing uses it
@@ -317,19 +340,24 @@ class Session(Transport):
                 if len(token) >= MIN_TOKEN:
                     self.mask.add(token)
 
-    def load(self, update: SessionUpdate, *, now: float = math.inf) -> None:
+    def load(self, record: SessionRecord, *, now: float = math.inf) -> None:
         """Take over cookies and login state from the store; ``now`` is the wall-clock time."""
-        self.cookies.load(update.cookies, acked=update.acked)
-        self._stored_login = update.login
-        self.progress.restore(update.login, now)
-        self.headers.update(update.login.headers)
-        self._mask_headers(update.login.headers)
-        self.state = copy.deepcopy(update.login.state)
-        self.credentials.restore(update.login.origins)
+        self.cookies.load(record.cookies)
+        self._stored_login = record.login
+        self.progress.restore(record.login, now)
+        self.headers.update(record.login.headers)
+        self._mask_headers(record.login.headers)
+        self.state = copy.deepcopy(record.login.state)
+        self.credentials.restore(record.login.origins)
 
     def pop_changes(self) -> SessionChange | None:
         """Return what changed since the last call, or None; part of the next outcome's commit."""
-        cookies = self.cookies.pop_changes()
+        cookies = self.cookies.pop_changes() if self.cookies.has_changes else []
+        headers = id(self.headers), getattr(self.headers, "version", None)
+        is_plain = not (self.logs_in or self.state or self._stored_login.state)
+        if is_plain and headers == self._stored_headers and headers[1] is not None:
+            return SessionChange(self.key, cookies) if cookies else None
+        self._stored_headers = headers
         login = self._login_state()
         changed = login != self._stored_login
         if changed:
@@ -360,6 +388,38 @@ class Session(Transport):
             for name, value in self.headers.items()
             if value is not None  # requests omits such a header
         }
+
+
+class FormRequest(NamedTuple):
+    """What is sent for a form, and the form's name and page for messages."""
+
+    method: str
+    url: str
+    data: Any
+    headers: dict[str, str]
+    page: str
+    description: str
+
+
+def form_request(
+    form: Form, data: Any, click: Any, fields: Mapping[str, Any], mask: Mask
+) -> FormRequest:
+    """Return what ``Session.submit`` sends; passwords are masked from now on.
+
+    Raises SpiderError for a form that would send a password from https to http.
+    """
+    pairs = _pairs(data, fields)
+    for name, value in pairs:
+        if name in form.password_names:
+            mask.add(str(value or ""))
+    request = form.to_request(pairs, click=click)
+    if form.password_names and urls.is_downgrade(form.page, request.url):
+        raise SpiderError(
+            f"{form} on {urls.redacted(form.page)} would send a password unencrypted, to "
+            f"{urls.redacted(request.url)}: if that is right, send it with session.post"
+        )
+    headers = request.headers or {}
+    return FormRequest(request.method, request.url, request.data, headers, form.page, repr(form))
 
 
 def _pairs(data: Any, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:

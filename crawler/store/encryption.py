@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crawler.errors import JobError
 from crawler.store.protocols import Store
@@ -63,7 +63,7 @@ class Cipher:
 
 
 class SessionEncryption:
-    """Encrypts the rows of sessions; without a key it leaves them as they are."""
+    """Encrypts cookies and login states; without a key it leaves them as they are."""
 
     def __init__(self, path: Path) -> None:
         """``path`` is the store's, for messages."""
@@ -90,21 +90,15 @@ class SessionEncryption:
             self._cipher = Cipher(key, header)
         return not (read_only or store.meta.get("is_wiped"))
 
-    def encrypt(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return a session's row, which begins with key, cookies and login, as it is stored."""
-        if self._cipher is None:
-            return row
-        key, cookies, login, *rest = row
-        return (key, self._cipher.encrypt(cookies), self._cipher.encrypt(login), *rest)
+    def encrypt(self, data: bytes) -> bytes:
+        """Return ``data`` as it is stored."""
+        return data if self._cipher is None else self._cipher.encrypt(data)
 
-    def decrypt(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return a stored row in plain text. Raises JobError if the key is missing."""
+    def decrypt(self, data: bytes) -> bytes:
+        """Return stored ``data`` in plain text. Raises JobError if the key is missing."""
         if self._is_locked:
             raise JobError(LOCKED.format(self._path))
-        if self._cipher is None:
-            return row
-        key, cookies, login, *rest = row
-        return (key, self._cipher.decrypt(cookies), self._cipher.decrypt(login), *rest)
+        return data if self._cipher is None else self._cipher.decrypt(data)
 
     def _encrypt_all(self, store: Store, cipher: Cipher) -> None:
         sessions = store.sessions.all()

@@ -175,7 +175,14 @@ class SessionStore(Protocol):
         """Return the session with this key."""
 
     def save(self, session: SessionRecord) -> None:
-        """Keep a session."""
+        """Keep a session, in the place of what was kept of it."""
+
+    def update(self, changed: SessionRecord) -> None:
+        """Keep the login, the usage and those cookies, in the order of their changes.
+
+        A cookie without a value is deleted. The cookies of a session are in the order in which they
+        were first set.
+        """
 
     def all(self) -> list[SessionRecord]:
         """Return every session of the job."""

@@ -13,6 +13,7 @@ from crawler.errors import (
     StatusError,
     SystemResourceError,
 )
+from crawler.messages import Problem
 from crawler.parsing.response import Response
 from crawler.records import FailureReport
 from crawler.request import Request
@@ -47,6 +48,8 @@ def report_of(
     request: Request, error: Exception, mask: Callable[[str], str] = str
 ) -> FailureReport:
     """Return the report of a failure: its cause in a few words, and the message, masked."""
+    if isinstance(error, ReportedError):
+        return error.report
     url = mask(urls.redacted(request.url))
     if isinstance(error, (DisallowedError, FetchError, LoginError, SystemResourceError)):
         return FailureReport(url, error.cause, encodable(mask(str(error))))
@@ -55,3 +58,39 @@ def report_of(
     # Our own check of a callback's result needs no traceback: the message explains it.
     explains_itself = isinstance(error, SpiderError) and spider_frames(error) is None
     return FailureReport(url, where, message, "" if explains_itself else traceback_of(error, mask))
+
+
+# From the fetching process to a worker
+
+_KINDS: dict[str, Callable[[str], Exception]] = {
+    "DisallowedError": DisallowedError,
+    "LoginError": LoginError,
+    "SystemResourceError": SystemResourceError,
+}
+
+
+class ReportedError(Exception):
+    """An error in the fetching process that is reported already."""
+
+    def __init__(self, report: FailureReport) -> None:
+        super().__init__(report.message)
+        self.report = report
+
+
+def problem_of(request: Request, error: Exception, mask: Callable[[str], str] = str) -> Problem:
+    """Return ``error`` as a message for the worker that will report it to the spider."""
+    report = report_of(request, error, mask)
+    if isinstance(error, FetchError):
+        return Problem(report, "FetchError", error.retryable)
+    kind = type(error).__name__
+    return Problem(report, kind if kind in _KINDS else "")
+
+
+def error_of(problem: Problem) -> Exception:
+    """Return the exception that ``problem`` was made of, as far as policies look at it."""
+    report = problem.report
+    if problem.error_class == "FetchError":
+        return FetchError(report.cause, report.message, retryable=problem.retryable)
+    if problem.error_class:
+        return _KINDS[problem.error_class](report.message)
+    return ReportedError(report)

@@ -216,7 +216,7 @@ def test_the_same_crawl_changes_pages_where_links_that_act_are_followed(tmp_path
     except NotInstalledError as error:
         pytest.skip(f"DokuWiki cannot be installed: {error}")
     try:
-        crawl = Crawl(running, tmp_path, "Acting", max_pages=150)
+        crawl = Crawl(running, tmp_path, "Acting", max_pages=400)
         crawl.may_act = True
         last = crawl.run()
         assert last.process.returncode == 0, last.said

@@ -31,10 +31,13 @@ from benchmarks import (
     compare,
     environments,
     manuals,
+    many_hosts,
+    member_site,
     parts,
     report,
     reuse,
     site,
+    slow_crawl,
     soup_trees,
 )
 from benchmarks.calm import Calm
@@ -317,6 +320,72 @@ def test_a_broad_crawl_of_ours_is_polite() -> None:
     assert rate.connections == connections.value
     assert early.value == 0, found.notes
     assert found.notes[0].startswith("crawler, selectors: ")
+
+
+def test_each_host_has_an_address_of_its_own() -> None:
+    numbers = [0, 249, 250, 62_499, 62_500, 99_999]
+    addresses = [broad_site.address(host) for host in numbers]
+    assert addresses[0] == "127.1.0.1"
+    assert len(set(addresses)) == len(numbers)
+    assert [broad_site.number(address) for address in addresses] == numbers
+
+
+def test_the_rate_of_each_tenth_shows_a_crawler_that_slows_down() -> None:
+    visit = broad_site.Visit(delay=0.0)
+    assert visit.traffic().tenths == []
+    for step in range(21):
+        visit.add_request("a", 0.0, 100 + min(step, 10) + 2 * max(0, step - 10))
+    assert visit.traffic().tenths == pytest.approx([1.0] * 5 + [0.5] * 5)
+
+
+def test_slow_hosts_are_compared_with_a_fast_one() -> None:
+    rows = slow_crawl.slow(1, Calm(math.inf, 0), hosts=20, pages=2, peers=()).rows
+    by_name = {row.name: row for row in rows}
+    assert rows[0].value > 0
+    assert by_name["… connections for a host"].value == 1
+    assert by_name["… requests that came too early"].value == 0
+    assert by_name["… CPU for a page, slow against fast"].value > 0
+    assert by_name["… memory of all processes"].value > 0
+
+
+def test_over_https_every_connection_has_one_handshake() -> None:
+    rows = slow_crawl.private(1, Calm(math.inf, 0), hosts=broad_site.NAMES + 5, pages=2).rows
+    by_name = {row.name: row for row in rows}
+    assert by_name["… connections for a host"].value == 1
+    assert by_name["… handshakes for a connection"].value == 1
+
+
+def test_many_hosts_have_a_rate_for_their_last_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_hosts, "LATENCY", 0.0)
+    monkeypatch.setattr(many_hosts, "DELAY", 0.1)
+    rows = many_hosts.section(1, Calm(math.inf, 0), at_work=20, in_all=50).rows
+    assert [row.connections for row in rows if row.unit == "pages/s"] == [20, 50]
+    assert [row.value > 0 for row in rows if row.unit == "x"] == [True, True]
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_members_pages_need_one_login(tmp_path: Path) -> None:
+    interpreter = tmp_path / ".venv" / "bin" / "python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    interpreter.chmod(0o755)
+    ours, logins, against, before = member_site.section(
+        1, Calm(math.inf, 0), pages=30, against=tmp_path
+    ).rows
+    assert (logins.value, before.name) == (1, f"{ours.name}, before")
+    assert against.value == ours.value / before.value
+
+
+def test_members_pages_redirect_strangers_to_a_form_of_the_promised_size() -> None:
+    with member_site.serve(3) as members:
+        traffic_since = members.watch()
+        with requests.Session() as session:
+            assert session.get(members.seeds[0]).url == members.arguments["form"]
+            page = session.post(members.arguments["form"], {"user": "ada"})
+            assert page.url == members.seeds[0]
+            assert 0 <= member_site.SIZE - len(page.content) < 2_000
+        traffic = traffic_since()
+    assert (traffic.pages, traffic.logins) == (1, 1)
 
 
 def test_a_crawler_that_cannot_run_is_omitted_and_named(monkeypatch: pytest.MonkeyPatch) -> None:

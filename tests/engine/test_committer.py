@@ -44,7 +44,7 @@ class Bench:
 
     def __init__(self) -> None:
         store = self.store = MemoryStore()
-        scheduler, sessions = Scheduler(workers=1, threads=1), SessionRegistry()
+        scheduler, sessions = Scheduler(concurrency=1), SessionRegistry()
         with store.transaction():
             host_id = store.hosts.add(A).id
             store.queue.add([(host_id, new_request("first"))], 1)

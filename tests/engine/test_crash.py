@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from crawler.engine import worker_pool
 from crawler.errors import CrawlerError
 from tests.commands import Command, wait_until_gone
 from tests.conftest import wait_until
@@ -147,7 +146,7 @@ def test_a_page_is_not_given_up_because_kills_cost_its_session(tmp_path: Path, s
     folder = tmp_path / "job"
     commands: list[Command] = []
     cookies = [""]
-    others = [f"/{number}" for number in range(80)]
+    others = [f"/{number}" for number in range(300)]  # more than five runs are given ahead
 
     def log_in(visit: Visit) -> Reply:
         if visit.method == "GET":
@@ -166,7 +165,8 @@ def test_a_page_is_not_given_up_because_kills_cost_its_session(tmp_path: Path, s
         return Reply(links("/late", *others))
 
     def login_is_kept() -> bool:
-        return cookies[-1].encode() in rows(folder, "SELECT cookies FROM sessions")[0][0]
+        stored = rows(folder, "SELECT cookie FROM cookies")
+        return any(cookies[-1].encode() in cookie for (cookie,) in stored)
 
     site.pages = {"/login": log_in, "/robots.txt": Reply("", 404)}
     site.otherwise = page
@@ -210,6 +210,61 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(
     check_whole(tmp_path / "job", urls)
 
 
+def test_a_killed_fetching_process_is_replaced_and_nothing_is_lost(
+    tmp_path: Path, site: Site
+) -> None:
+    """Its workers end, and the new one has workers of its own."""
+    urls = web([site], 120)
+    slowed(site, 0.005)
+    page, killed = site.otherwise, threading.Semaphore(0)
+
+    def held(visit: Visit) -> Reply | str | bytes:
+        """The crawl cannot end before the process is killed."""
+        if len(site.visits(visit.path)) == 1:
+            assert killed.acquire(timeout=PATIENCE)
+        return page(visit)
+
+    site.pages = {"/10": held, "/40": held}
+    command = Command(
+        "Follow", tmp_path / "job", site.url + "/0", workers=2, concurrency_per_host=4
+    )
+    for path in ("/10", "/40"):
+        site.wait_for(path)
+        wait_until(lambda: len(command.workers) == 2, "the workers are not replaced")
+        family = [*command.fetchers, *command.workers]
+        os.kill(family[0], signal.SIGKILL)
+        wait_until_gone(family)
+        killed.release()
+    assert command.wait() == 0, command.said
+    check_whole(tmp_path / "job", urls)
+    assert set(site.asked.values()) <= {1, 2, 3}
+
+
+def test_a_worker_ends_within_a_call_when_the_fetching_process_is_killed(
+    tmp_path: Path, site: Site
+) -> None:
+    """Its callback calls again and again, whatever it catches."""
+    site.pages["/"] = "x"
+    folder, came = tmp_path / "job", threading.Semaphore(0)
+    command: list[Command] = []
+
+    def api(visit: Visit) -> str:
+        if len(site.visits("/api")) == 1:
+            came.release()
+            wait_until(lambda: site.visits("/again"), "the page is not handled again")
+        return "x"
+
+    site.pages["/api"] = api
+    command.append(Command("Calling", folder, site.url + "/", workers=1))
+    assert came.acquire(timeout=PATIENCE)
+    family = [*command[0].fetchers, *command[0].workers]
+    assert len(family) == 2
+    os.kill(family[0], signal.SIGKILL)
+    wait_until_gone(family)
+    assert command[0].wait() == 0, command[0].said
+    assert values(items(folder)) == [site.url + "/"]
+
+
 @pytest.mark.parametrize("way", ["exit", "abort", "kill"])
 def test_a_page_that_kills_its_worker_fails_alone(tmp_path: Path, site: Site, way: str) -> None:
     urls = web([site], 30)
@@ -248,17 +303,19 @@ def test_a_host_is_not_asked_twice_at_a_time_while_a_worker_is_replaced(
     assert site.most_at_once == 1
 
 
-def test_workers_that_cannot_start_are_an_error_and_not_started_for_ever(
+def test_processes_that_cannot_start_are_an_error_and_not_started_for_ever(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_pool, "MOST_EARLY_DEATHS", 1)
-    monkeypatch.setenv("MAIN", str(os.getpid()))
     site.pages["/"] = "x"
+    monkeypatch.setenv("STILLBORN", "worker")
     with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 5"):
         run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
-    with pytest.raises(CrawlerError, match=r"worker processes die.*exit code 6"):
-        run_job(Unprepared, tmp_path / "b", site.url + "/", workers=1)
-    assert site.log == []
-    monkeypatch.delenv("MAIN")
-    run_job(Stillborn, tmp_path / "a", site.url + "/", workers=1)
+    assert site.asked["/"] <= 7, "once for each worker"
+    monkeypatch.setenv("STILLBORN", "fetcher")
+    with pytest.raises(CrawlerError, match=r"fetching processes die.*exit code 5"):
+        run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
+    with pytest.raises(CrawlerError, match=r"fetching processes die.*exit code 6"):
+        run_job(Unprepared, tmp_path / "b", site.url + "/", workers=2)
+    monkeypatch.delenv("STILLBORN")
+    run_job(Stillborn, tmp_path / "a", site.url + "/", workers=2)
     assert len(items(tmp_path / "a")) == 2

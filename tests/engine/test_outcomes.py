@@ -34,7 +34,7 @@ from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
 from crawler.stats import Counters
 from tests.memory_store import MemoryStore
-from tests.pools import FakeWorkerPool
+from tests.pools import FakeFetcherPool
 
 NOW = 1000.0
 
@@ -45,7 +45,7 @@ class Desk:
     def __init__(self, *, delay: float = 0.0, concurrency: int = 1) -> None:
         settings = Settings(delay=delay)
         store = self.store = MemoryStore()
-        scheduler = Scheduler(workers=1, threads=4)
+        scheduler = Scheduler(concurrency=4)
         sessions = SessionRegistry()
         self.frontier = Frontier(store, scheduler, settings, sessions, logs_in=False)
         self.unreachable = self.frontier.unreachable
@@ -53,7 +53,7 @@ class Desk:
             Job, SimpleNamespace(store=store, counters=Counters(), plan=None, clock=WallClock())
         )
         committer = Committer(job, self.frontier, sessions)
-        self.pool = FakeWorkerPool(2)
+        self.pool = FakeFetcherPool()
         dispatcher = Dispatcher(self.pool, self.frontier, committer)
         self.outcomes = OutcomeHandler(job, self.frontier, sessions, committer, dispatcher)
         self.clock = HostClock(delay)
@@ -69,7 +69,7 @@ class Desk:
         self, assignment: Assignment, result: Result, now: float, **fetch: float | None
     ) -> None:
         outcome = Outcome(assignment.id, result, FetchStats(**cast(Any, fetch)))
-        self.outcomes.handle(assignment.worker, outcome, now)
+        self.outcomes.handle(outcome, now)
 
     def take_robots(self, assignment: Assignment, result: Result, now: float) -> None:
         """The outcome of a robots.txt that was asked for at ``now``."""
@@ -95,7 +95,7 @@ def test_requests_given_back_do_not_shorten_a_retry_after() -> None:
     first, *others = desk.feed(NOW)
     assert len(others) == 9
     desk.take(first, Retry(None, 60.0), NOW + 1, started=NOW, host_wait=60.0)
-    assert desk.pool.commands == [(1, ReturnTasks(1))], "its own worker knows"
+    assert desk.pool.commands == [ReturnTasks(1)]
     for assignment in others:
         desk.take(assignment, Returned(), NOW + 1)
     assert desk.clock.ready_at == NOW + 61

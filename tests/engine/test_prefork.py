@@ -33,25 +33,25 @@ def said(code: str) -> list[str]:
     return output.split()
 
 
-def test_a_spare_process_becomes_the_worker_that_is_needed() -> None:
+def test_a_spare_process_becomes_the_one_that_is_needed() -> None:
     numbers = said(
         """
-        import operator, os
+        import os
         from crawler.engine.prefork import PreforkPool
 
-        def answer(connection, number):
-            connection.send((os.getpid(), number * 2))
+        def answer(channel, number):
+            channel.send(b"%d %d" % (os.getpid(), number * 2))
 
         with PreforkPool(2) as spares:
             for number in (20, 21):
-                connection, process = spares.take(answer, number)
-                pid, doubled = connection.recv()
-                print(doubled, pid == process.pid, process.name)
+                channel, process = spares.take(answer, number)
+                pid, doubled = channel.receive().split()
+                print(int(doubled), int(pid) == process.pid, process.name)
                 process.join()
             print(spares.take(answer, 1))
         """
     )
-    assert numbers == ["40", "True", "worker-1", "42", "True", "worker-2", "None"]
+    assert numbers == ["40", "True", "fetcher", "42", "True", "fetcher", "None"]
 
 
 def test_unused_spare_processes_end_with_the_block() -> None:
@@ -107,17 +107,16 @@ def test_a_spare_that_was_killed_is_passed_over() -> None:
         import multiprocessing
         from crawler.engine.prefork import PreforkPool
 
-        def answer(connection, name):
-            connection.send(name)
+        def answer(channel, name):
+            channel.send(name)
 
         with PreforkPool(2) as spares:
-            for child in multiprocessing.active_children():
-                if child.name == "worker-1":
-                    child.kill()
-                    child.join()
-            connection, process = spares.take(answer, "taken")
-            print(connection.recv(), process.name)
+            first, second = sorted(multiprocessing.active_children(), key=lambda each: each.pid)
+            first.kill()
+            first.join()
+            channel, process = spares.take(answer, b"taken")
+            print(channel.receive().decode(), process is second)
             process.join()
-            print(spares.take(answer, "again"))
+            print(spares.take(answer, b"again"))
         """
-    ) == ["taken", "worker-2", "None"]
+    ) == ["taken", "True", "None"]

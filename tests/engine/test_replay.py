@@ -24,6 +24,8 @@ from crawler.records import Delivery, QueuedRequest
 from crawler.scheduling.host_queue import PREFETCH
 from crawler.scheduling.retry import RetryPolicy
 from crawler.settings import Settings
+from tests.commands import fetchers_of, wait_until_gone
+from tests.conftest import wait_until
 from tests.jobs import failures, items, rows, run_job
 from tests.once import Buyer
 from tests.scheduling.test_scheduler import a_host, a_scheduler, page, push, sent
@@ -169,6 +171,62 @@ def test_kills_at_random_instants(tmp_path: Path, site: Site) -> None:
     assert {item["cause"] for item in ended if "cause" in item} <= {UNSURE}
 
 
+def kill_fetcher(process: subprocess.Popen[bytes]) -> None:
+    """Kill the fetching process of a command, which starts another one."""
+    for fetcher in fetchers_of(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(fetcher, signal.SIGKILL)
+        wait_until_gone([fetcher])
+
+
+def test_the_fetching_process_is_killed_while_the_server_has_it(tmp_path: Path, site: Site) -> None:
+    a_shop(site)
+    folder = tmp_path / "job"
+    victim: list[subprocess.Popen[bytes]] = []
+
+    def kill(visit: Visit) -> Reply:
+        kill_fetcher(victim[0])
+        return Reply("bought")
+
+    site.pages["/buy"] = kill
+    victim.append(start(folder, site, workers=1))
+    assert victim[0].wait(2 * PATIENCE) == 0
+    assert posts(site) == 1
+    assert failures(folder) == {"/buy": UNSURE}
+    assert results(folder) == [{"not bought": site.url + "/buy", "cause": UNSURE}]
+    pages = sorted(item["url"] for item in items(folder) if "url" in item)
+    assert pages == [site.url + "/", site.url + "/1"]
+    assert rows(folder, "SELECT count(*) FROM pending") == [(0,)]
+
+
+def test_the_fetching_process_is_killed_again_and_again(tmp_path: Path, site: Site) -> None:
+    """One command goes on; each purchase is made at most once, and its result is known or not."""
+    forms = [f"/buy/{n}" for n in range(24)]
+    site.pages["/"] = "".join(f"<form action={form}></form>" for form in forms)
+
+    def slow(visit: Visit) -> str:
+        time.sleep(0.02)
+        return "bought"
+
+    for form in forms:
+        site.pages[form] = slow
+    folder = tmp_path / "job"
+    victim = start(folder, site, workers=2, concurrency_per_host=4)
+    for number in range(3):
+        wait_until(lambda: posts(site) >= 5 * (number + 1), "no further purchase")  # noqa: B023
+        kill_fetcher(victim)
+    assert victim.wait(2 * PATIENCE) == 0
+    assert all(site.asked[form] <= 1 for form in forms)
+    ended = results(folder)
+    names = [item.get("bought") or item["not bought"] for item in ended]
+    assert sorted(names) == sorted(site.url + form for form in forms)
+    for item in ended:
+        if "bought" in item:
+            assert site.asked[item["bought"].removeprefix(site.url)] == 1
+    assert {item["cause"] for item in ended if "cause" in item} <= {UNSURE}
+    assert rows(folder, "SELECT count(*) FROM pending") == [(0,)]
+
+
 # Given back, and tried again
 
 
@@ -223,7 +281,7 @@ def test_a_request_that_was_sent_is_not_tried_again(
     )
     run_job(Buyer, tmp_path, site.url + "/", retries=3)
     assert posts(site) == 1
-    assert failures(tmp_path) == {"/buy": "connection" if answer == "cut" else f"http {answer}"}
+    assert failures(tmp_path) == {"/buy": UNSURE if answer == "cut" else f"http {answer}"}
 
 
 @pytest.mark.parametrize("answer", ["cut", "429", "500", "502"])
@@ -328,7 +386,7 @@ def test_the_retry_policy() -> None:
 def test_none_waits_in_a_worker_beside_others() -> None:
     """Where it waits in the worker, a kill makes it one that may have been sent."""
     host = a_host(concurrency=2)
-    made = a_scheduler(host, workers=1, each=0)
+    made = a_scheduler(host, each=0)
     for id in range(1, 4):
         push(made, host, QueuedRequest(0, id, b""), NOW)
     push(made, host, QueuedRequest(0, 4, b"", Delivery.AT_MOST_ONCE), NOW)

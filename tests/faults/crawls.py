@@ -65,7 +65,7 @@ class Crawl:
         if web.shape is not Shape.SOLO:
             self._seeds = [str(folder / "seeds.txt")]
             Path(self._seeds[0]).write_text(self._seed_list())
-        self._killed: list[int] = []
+        self._ended_commands: list[int] = []
 
     def suffer(self, runs: Sequence[Run]) -> Toll:
         """Crawl to the end, with as many of the planned kills as can be landed; then look."""
@@ -86,36 +86,36 @@ class Crawl:
 
     def _run(self, run: Run, token: Path) -> bool:
         """One run with its kills; True if it has finished the crawl."""
-        named = next((kill for kill in run.workers if kill.point), None)
+        named = next((kill for kill in run.children if kill.point), None)
         last = run.last
         command = self._start(
             kill=last.point and f"{last.point}:{last.arrival}{':all' * (last.target == 'all')}",
-            kill_worker="" if named is None else f"{named.point}:{named.arrival}:{token}",
+            kill_child="" if named is None else f"{named.point}:{named.arrival}:{token}",
         )
         since = self._site.requests(self._web)
         by_hand = False
-        for kill in sorted((kill for kill in run.workers if not kill.point), key=_when):
+        for kill in sorted((kill for kill in run.children if not kill.point), key=_when):
             if self._comes_to(command, kill, since):
-                self._kill_worker(command, kill)
+                self._kill_child(command, kill)
         if run.at_the_end:
             self._await_end(command)
         elif by_hand := self._comes_to(command, last, since):
             self._kill(command, last.target)
         if named is not None and token.exists():
-            self.toll.kills[Target.WORKER, named.point] += 1
+            self.toll.kills[named.target, named.point] += 1
         return self._ended(command, last, by_hand=by_hand)
 
     def _ended(self, command: Command, last: Kill, *, by_hand: bool) -> bool:
         status = command.process.wait()
+        self._ended_commands.append(command.pid)
         if status == -signal.SIGKILL and (by_hand or last.point):
             self.toll.kills[last.target, "" if by_hand else last.point] += 1
-            self._killed.append(command.pid)
             return False
         if status:
             raise _FailedError(f"a run ended with status {status}:\n{_last_words(command)}")
         return True
 
-    def _start(self, kill: str = "", kill_worker: str = "") -> Command:
+    def _start(self, kill: str = "", kill_child: str = "") -> Command:
         self.toll.resumes += self.job.exists()
         shape = self._web.shape
         return Command(
@@ -124,7 +124,7 @@ class Crawl:
             *self._seeds,
             workers={Shape.SOLO: 0, Shape.GUEST: 1}.get(shape, 2),
             kill=kill,
-            kill_worker=kill_worker,
+            kill_child=kill_child,
             environment=self._secret(),
             arguments={"name_of_web": self._web.name, "port": self._site.port},
         )
@@ -150,13 +150,13 @@ class Crawl:
             return True
         return False
 
-    def _kill_worker(self, command: Command, kill: Kill) -> None:
-        workers = command.workers
-        if workers:
-            victim = workers[int(kill.moment * 1e6) % len(workers)]
+    def _kill_child(self, command: Command, kill: Kill) -> None:
+        victims = command.fetchers if kill.target is Target.FETCHER else command.workers
+        if victims:
+            victim = victims[int(kill.moment * 1e6) % len(victims)]
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
-                self.toll.kills[Target.WORKER, ""] += 1
+                self.toll.kills[kill.target, ""] += 1
 
     def _kill(self, command: Command, target: Target) -> None:
         if target is Target.ALL:
@@ -179,9 +179,9 @@ class Crawl:
             raise _FailedError(f"a run stands still; it said:\n{_last_words(command)}")
 
     def _count_left_behind(self) -> None:
-        """Workers end by themselves when the process that they work for was killed alone."""
+        """Processes end by themselves when the one that they work for was killed alone."""
         until = time.monotonic() + FAREWELL
-        while (left := members_of(self._killed)) and time.monotonic() < until:
+        while (left := members_of(self._ended_commands)) and time.monotonic() < until:
             time.sleep(0.05)
         for pid in left:
             self.toll.wrong.append(f"{self._web.name}: process {pid} was left behind")

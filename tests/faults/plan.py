@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tests.faults import points
@@ -19,6 +19,7 @@ class Target(StrEnum):
     """Whom a SIGKILL hits."""
 
     MAIN = "the main process alone"
+    FETCHER = "the fetching process alone"
     WORKER = "a worker alone"
     ALL = "all processes"
 
@@ -40,19 +41,19 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the command: ``workers`` die while it goes on, and ``last`` ends it.
+    """One run of the command: ``children`` die while it goes on, and ``last`` ends it.
 
     ``at_the_end`` says that ``last`` comes when the crawl is done, however long it takes.
     """
 
     last: Kill
-    workers: tuple[Kill, ...] = ()
+    children: tuple[Kill, ...] = ()
     at_the_end: bool = False
 
     @property
     def kills(self) -> int:
         """The number of planned kills."""
-        return 1 + len(self.workers)
+        return 1 + len(self.children)
 
 
 MOST_ARRIVALS = {
@@ -67,8 +68,10 @@ MOST_ARRIVALS = {
     "wal": 150,
     "database": 40,
     "closing": 20,
-    "worker": 8,
-    "worker.logged_in": 3,
+    "worker": 5,
+    "fetcher": 12,
+    "fetcher.logged_in": 2,
+    **dict.fromkeys(points.CALLS, 1),
     **dict.fromkeys(("items.opened", "rejected.opened", "seeds.over", "closing.over"), 1),
     **dict.fromkeys(points.CUTTING, 1),
 }
@@ -94,7 +97,7 @@ class Plan:
     def __init__(self, seed: str, crawl: int, shape: Shape, kills: int, requests: int) -> None:
         self._random = random.Random(f"{seed}/{crawl}")
         self._crawl = crawl
-        self._has_workers = shape is not Shape.SOLO
+        self._shape = shape
         self._kills = kills
         self._longest = max(4, int(1.4 * requests / kills))
 
@@ -114,7 +117,7 @@ class Plan:
         return [Run(self._at(point)) for point in chosen]
 
     def _middle(self, count: int) -> Iterator[Run]:
-        named, workers = self._shuffled(_MIDDLE), self._shuffled(points.WORKER)
+        named, children = self._shuffled(_MIDDLE), self._children()
         tail = ""
         while count > 0:
             kind = self._random.random()
@@ -127,26 +130,45 @@ class Plan:
             else:
                 last = Kill(self._whom(), after=self._after(), moment=self._moment())
             tail = last.point if last.point in _LEAVE_A_TAIL else ""
-            dying = tuple(self._dying(workers, count - 1)) if last.after else ()
+            dying = tuple(self._dying(children, count - 1)) if last.after else ()
+            if any(kill.point for kill in dying):  # which need time to come to their points
+                last = replace(last, after=self._longest + last.after)
             run = Run(last, dying)
             count -= run.kills
             yield run
 
-    def _dying(self, named: Iterator[str], most: int) -> Iterator[Kill]:
+    def _dying(self, named: Iterator[Kill], most: int) -> Iterator[Kill]:
         """Two at the most: a page during which a worker is killed for the third time fails."""
-        if not self._has_workers:
+        if self._shape is Shape.SOLO:
             return
         chance = self._random.random()
-        if chance < 0.25 and most > 0:
-            point = next(named)
-            yield Kill(Target.WORKER, point, self._arrival(point))
-        if most - (chance < 0.25) <= 0:
+        if chance < 0.45 and most > 0:
+            yield next(named)
+        if most - (chance < 0.45) <= 0:
             return
-        if 0.3 < chance < 0.6:
+        target = self._random.choice((Target.FETCHER, Target.WORKER))
+        if 0.35 < chance < 0.7:
             after = self._random.randint(0, max(1, self._longest // 2))
-            yield Kill(Target.WORKER, after=after, moment=self._moment())
-        elif 0.6 < chance < 0.75:
-            yield Kill(Target.WORKER, moment=self._random.uniform(0.0, LONGEST_START))
+            yield Kill(target, after=after, moment=self._moment())
+        elif 0.7 < chance < 0.85:
+            yield Kill(target, moment=self._random.uniform(0.0, LONGEST_START))
+
+    def _children(self) -> Iterator[Kill]:
+        """Kills at the named points of the fetching process and of a worker, in turns.
+
+        Callbacks call their session in webs without a login only, and often there.
+        """
+        calls = points.CALLS * 4 if self._shape is Shape.OPEN else ()
+        both: list[tuple[Target, Iterator[str]]] = []
+        for target, names in ((Target.FETCHER, points.FETCHER), (Target.WORKER, points.WORKER)):
+            always = [name for name in names if name not in points.CALLS]
+            if not self._shape.logs_in:
+                always = [name for name in always if name != "fetcher.logged_in"]
+            both.append((target, self._shuffled([*always, *(n for n in calls if n in names)])))
+        while True:
+            for target, turns in both:
+                point = next(turns)
+                yield Kill(target, point, self._arrival(point))
 
     def _at(self, point: str) -> Kill:
         # It comes earlier as a rule; what must not be is that a run goes on to the crawl's end.

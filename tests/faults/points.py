@@ -52,11 +52,22 @@ ENDING = (
 )
 """While a finished run is closed: the log is written into the store, which is then stamped."""
 
-WORKER = (
-    *("worker.send", "worker.half_sent", "worker.sent"),
-    *("worker.handle", "worker.handled", "worker.logged_in"),
+FETCHER = (
+    *("fetcher.begin", "fetcher.begun", "fetcher.page", "fetcher.paged"),
+    *("fetcher.result", "fetcher.call", "fetcher.called", "fetcher.logged_in"),
+    *("fetcher.send", "fetcher.half_sent", "fetcher.sent"),
 )
-"""In a worker: around the sending of outcomes, the handling of a page, after a login."""
+"""In the fetching process: around the start of a task and the handing out of a page, with a result,
+around the call of a callback, after a login, around the sending of outcomes."""
+
+WORKER = (
+    *("worker.handle", "worker.handled", "worker.call", "worker.called"),
+    *("worker.send", "worker.half_sent", "worker.sent"),
+)
+"""In a worker: around the handling of a page, a call of its session, the sending of results."""
+
+CALLS = ("fetcher.call", "fetcher.called", "worker.call", "worker.called")
+"""Those of callbacks that call their session."""
 
 POINTS = (*OPENING, *OUTPUT, *CUTTING, *COMMIT, *BETWEEN, *STORE, *ENDING)
 """All of the scheduling process."""
@@ -78,7 +89,7 @@ class Trap:
         token: str = "",
         spared: int | None = None,
     ) -> None:
-        if point not in POINTS + WORKER:
+        if point not in POINTS + FETCHER + WORKER:
             raise ValueError(f"there is no point {point}")
         self.point = point
         self._number = number

@@ -17,6 +17,8 @@ class Open(Spider):
     retry_wait = 0.01
     concurrency_per_host = 4
     commit_interval = 0.02
+    posts_at_once = True
+    """Forms are sent by the callback itself, by its ``response.session``."""
     name_of_web = ""
     port = "0"
 
@@ -29,7 +31,11 @@ class Open(Spider):
         yield from response.follow_all("nav a")
         yield from response.follow_all("a.behind", callback=self.behind)
         if response.css("form.post"):
-            yield response.form("form.post").to_request(callback=self.posted)
+            form = response.form("form.post")
+            if self.posts_at_once:
+                yield self.posted(response.session.submit(form))
+            else:
+                yield form.to_request(callback=self.posted)
         if response.css("form.order"):
             yield response.form("form.order").to_request(callback=self.ordered, replay=False)
 
@@ -54,6 +60,8 @@ class Open(Spider):
 class Solo(Open):
     """Its seeds are its own, and are to be fetched whatever was seen."""
 
+    posts_at_once = False
+
     def start(self) -> Iterable[Request]:
         web = Web.named(self.name_of_web)
         for host in range(HOSTS):
@@ -64,6 +72,8 @@ class Solo(Open):
 
 class Member(Open):
     """Log in on each host, with the default check for logged-out pages."""
+
+    posts_at_once = False  # a callback would have to log in again by itself
 
     def login(self, session: Any, account: Any = None) -> None:
         for host in range(HOSTS):

@@ -99,6 +99,13 @@ class Hanging(Follow):
 class Hoarding(Follow):
     """Opens files as long as it may, where that is not for ever, and keeps them."""
 
+    def prepare(self, session: Any) -> None:
+        hoard()
+
+
+class HoardingCallback(Follow):
+    """Does so where it parses."""
+
     def parse(self, response: Any) -> Iterator[Any]:
         hoard()
         yield from super().parse(response)

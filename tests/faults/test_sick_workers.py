@@ -140,6 +140,17 @@ def test_a_run_ends_when_there_will_be_no_file_handle(
     check_whole(folder, urls)
 
 
+def test_a_worker_without_file_handles_parses_what_is_fetched(tmp_path: Path, site: Site) -> None:
+    """Connections are those of another process."""
+    urls = web([site], 10)
+    page, folder = site.otherwise, tmp_path / "job"
+    site.otherwise = lambda visit: Reply(str(page(visit)), headers=(("Connection", "close"),))
+    words = f"{SICK}:HoardingCallback", folder, site.url + "/0"
+    command = Command(*words, workers=1, environment={"LIMIT_FILES": "40"}, retries=0)
+    assert command.wait() == 0, command.said
+    check_whole(folder, urls)
+
+
 @pytest.mark.parametrize(("limit", "workers"), [(5, 0), (9, 0), (12, 2)])
 def test_without_file_handles_the_command_says_so(
     tmp_path: Path, site: Site, limit: int, workers: int

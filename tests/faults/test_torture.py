@@ -82,8 +82,8 @@ def test_a_thousand_kills_come_to_every_point() -> None:
     for crawl in range(33):
         shape = torture.SHAPES[crawl % len(torture.SHAPES)]
         for run in Plan("7", crawl, shape, 30, 1500).runs():
-            planned.update(kill.point for kill in (run.last, *run.workers))
-    assert {*points.POINTS, *points.WORKER} <= planned.keys()
+            planned.update(kill.point for kill in (run.last, *run.children))
+    assert {*points.POINTS, *points.FETCHER, *points.WORKER} <= planned.keys()
 
 
 def test_the_wanted_lines_do_not_depend_on_the_way() -> None:

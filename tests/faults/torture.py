@@ -1,9 +1,10 @@
 """The crash machine: ``python -m tests.faults.torture --kills 1000 --seed 7``.
 
-It crawls a site of its own while SIGKILL hits the main process, a worker, or all of them, at random
-instants and at every named point of the commit; resumes with the same command; repeats, until all
-kills have landed. Every crawl is finished, and what it has written is compared with what the site's
-definition says. The exit status is 1 if anything was lost, twice, torn or left behind.
+It crawls a site of its own while SIGKILL hits the main process, the fetching process, a worker, or
+all of them, at random instants and at every named point of the commit; resumes with the same
+command; repeats, until all kills have landed. Every crawl is finished, and what it has written is
+compared with what the site's definition says. The exit status is 1 if anything was lost, twice,
+torn or left behind.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Torture:
                 for one in pool.map(lambda crawl: self.crawl(site, folder, *crawl), crawls):
                     toll.add(one)
         if self.kills >= ENOUGH:
-            missed = {*points.POINTS, *points.WORKER} - toll.at_points().keys()
+            missed = {*points.POINTS, *points.FETCHER, *points.WORKER} - toll.at_points().keys()
             toll.wrong += [f"nothing was killed at {point}" for point in sorted(missed)]
         return toll
 
@@ -164,7 +165,10 @@ def _kills(toll: Toll) -> list[str]:
         "",
         "| point | kills |",
         "| --- | ---: |",
-        *(f"| {point} | {at[point]} |" for point in (*points.POINTS, *points.WORKER)),
+        *(
+            f"| {point} | {at[point]} |"
+            for point in (*points.POINTS, *points.FETCHER, *points.WORKER)
+        ),
     ]
 
 

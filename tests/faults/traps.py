@@ -1,9 +1,9 @@
-"""The places of the points: traps in the sink, the store, the workers' pipes and their callers.
+"""The places of the points: traps in the sink, the store, the channels and their callers.
 
 ``KILL=point:n`` in the environment makes the ``n``-th arrival of the scheduling process at
 ``point`` its last; with ``KILL=point:n:all`` its whole process group dies with it. The first
-worker that comes to the point in ``KILL_WORKER=point:n:file`` makes ``file`` and dies; workers
-that find the file there live on.
+fetching process or worker that comes to the point in ``KILL_CHILD=point:n:file`` makes ``file`` and
+dies; those that find the file there live on.
 
 The output's writes and syncs are reached where ``crawler.output.jsonlines`` calls the system, and
 the store's writes where SQLite does (sqlitecalls.py). ``half`` is a write of which only the first
@@ -16,18 +16,20 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import struct
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from crawler.engine import seeding as opening
 from crawler.engine.committer import Committer
+from crawler.engine.fetcher_pool import LocalFetcherPool
 from crawler.engine.outcomes import OutcomeHandler
 from crawler.engine.seeding import Seeder
-from crawler.engine.worker_pool import WorkerPool
+from crawler.fetching import process as fetching
+from crawler.fetching.fetcher import Fetcher
+from crawler.fetching.process import FetchProcess
+from crawler.fetching.workers import Workers
 from crawler.job.job import Job
 from crawler.output import jsonlines as sink
 from crawler.scheduling.frontier import Frontier
@@ -35,7 +37,8 @@ from crawler.session.session import Session
 from crawler.store.sqlite import checkpoints, queue
 from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
-from crawler.worker.executor import TaskExecutor
+from crawler.worker.channel import Channel, _framed
+from crawler.worker.process import WorkerLoop
 from crawler.worker.worker import Worker
 from tests.faults.points import WRITES, Trap, of
 from tests.faults.sqlitecalls import Pwrite, replace_pwrite
@@ -44,10 +47,12 @@ from tests.faults.sqlitecalls import Pwrite, replace_pwrite
 def arm(*, is_main: bool) -> None:
     """Set the traps that the environment asks for. Workers that are forked inherit those of the
     process that they come from; spawned ones have to set them again."""
-    if "KILL_WORKER" in os.environ:
-        point, number, token = os.environ["KILL_WORKER"].split(":", 2)
+    if "KILL_CHILD" in os.environ:
+        point, number, token = os.environ["KILL_CHILD"].split(":", 2)
         spared = os.getpid() if is_main else None
-        _watch_worker(Trap(point, int(number), token=token, spared=spared))
+        trap = Trap(point, int(number), token=token, spared=spared)
+        _watch_fetcher(trap)
+        _watch_worker(trap)
     if is_main and "KILL" in os.environ:
         point, number, *everyone = os.environ["KILL"].split(":")
         _watch_main(Trap(point, int(number), everyone=bool(everyone)))
@@ -76,7 +81,9 @@ def _watch_main(trap: Trap) -> None:
     _replace(SQLiteStore, "__init__", _around(SQLiteStore.__init__, trap, before="lock.taken"))
     _replace(SQLiteStore, "close", _around(SQLiteStore.close, trap, "close.begun", "close.over"))
     _replace(StoreIntegrity, "_write", _watched_stamp(StoreIntegrity._write, places, trap))
-    _replace(WorkerPool, "send", _around(WorkerPool.send, trap, "order.send", "order.sent"))
+    _replace(
+        LocalFetcherPool, "send", _around(LocalFetcherPool.send, trap, "order.send", "order.sent")
+    )
     _replace(
         OutcomeHandler,
         "handle",
@@ -86,27 +93,51 @@ def _watch_main(trap: Trap) -> None:
         _watch_sqlite(trap, places)
 
 
-def _watch_worker(trap: Trap) -> None:
-    send = Connection.send_bytes
+def _watch_fetcher(trap: Trap) -> None:
+    for owner, method, before, after in (
+        (Fetcher, "begin", "fetcher.begin", "fetcher.begun"),
+        (Workers, "_give", "fetcher.page", "fetcher.paged"),
+        (FetchProcess, "take_result", "fetcher.result", ""),
+        (fetching, "answer_call", "fetcher.call", "fetcher.called"),
+        (Session, "submit", "", "fetcher.logged_in"),
+    ):
+        _replace(owner, method, _around(getattr(owner, method), trap, before, after))
+    send = FetchProcess._send
 
-    def dying_send(self: Any, message: Any, *more: Any) -> None:
-        trap.arrive("worker.send")
-        if trap.fires("worker.half_sent"):
-            whole = struct.pack("!i", len(message)) + bytes(message)
-            os.write(self.fileno(), whole[: len(whole) // 2])
-            trap.die()
-        send(self, message, *more)
+    def dying_send(self: Any, message: bytes) -> None:
+        trap.arrive("fetcher.send")
+        if trap.fires("fetcher.half_sent"):
+            _send_half(self._channel, [message], trap)
+        send(self, message)
+        trap.arrive("fetcher.sent")
+
+    _replace(FetchProcess, "_send", dying_send)
+
+
+def _watch_worker(trap: Trap) -> None:
+    flush = WorkerLoop._flush
+
+    def dying_flush(self: Any) -> None:
+        if self._results:
+            trap.arrive("worker.send")
+            if trap.fires("worker.half_sent"):
+                _send_half(self._channel, [*self._results], trap)
+        flush(self)
         trap.arrive("worker.sent")
 
-    def only_here(self: Any) -> None:
-        """The pipe is watched from when the workshop opens, not while Python makes the process."""
-        _replace(Connection, "send_bytes", dying_send)
-        run(self)
-
-    run = TaskExecutor.run
-    _replace(TaskExecutor, "run", only_here)
+    _replace(WorkerLoop, "_flush", dying_flush)
+    _replace(WorkerLoop, "call", _around(WorkerLoop.call, trap, "worker.call", "worker.called"))
     _replace(Worker, "handle", _around(Worker.handle, trap, "worker.handle", "worker.handled"))
-    _replace(Session, "submit", _around(Session.submit, trap, after="worker.logged_in"))
+
+
+def _send_half(channel: Channel, messages: list[bytes], trap: Trap) -> NoReturn:
+    """Send half of the bytes, behind what still waits to be sent, and die."""
+    channel.set_blocking(True)
+    while not channel.flush():
+        pass
+    whole = b"".join(_framed(messages))
+    channel._socket.sendall(whole[: len(whole) // 2])
+    trap.die()
 
 
 # The parts that are watched

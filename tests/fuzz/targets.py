@@ -7,12 +7,13 @@ together: the same for Hypothesis and for the coverage-guided fuzzer.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import http.client
 import io
 import json
 import math
 import re
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ from typing import Any
 
 import ada_url
 import msgspec
-import urllib3.exceptions
+import pycurl
 from bs4 import BeautifulSoup
 from lxml import etree
 
@@ -38,9 +39,12 @@ from crawler.errors import (
     SpiderError,
 )
 from crawler.http import redirects
+from crawler.http.adapter import Body, RawResponse
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.curl import failures
+from crawler.http.curl.handle import set_up
+from crawler.http.curl.transfer import DIRECT, Message, Transfer
 from crawler.http.deadline import FetchContext
-from crawler.http.http1 import RawResponse, exchange
 from crawler.job import seeds
 from crawler.job.seed_formats import BadRow, Row, rows_of
 from crawler.output.items import ItemWriter
@@ -182,56 +186,48 @@ def check_robots(data: bytes) -> None:
 # What a server sends before a page
 
 
-class _Socket:
-    """Has been sent ``data``, and the other end has closed."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, mode: str) -> io.BytesIO:
-        assert mode == "rb"
-        return io.BytesIO(self._data)
-
-    def settimeout(self, seconds: float) -> None:
-        """Nothing here waits."""
-
-    def sendall(self, message: bytes) -> None:
-        """The answer is known already."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-class _Connection:
-    def __init__(self, data: bytes) -> None:
-        self.sock = _Socket(data)
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-class _Pool:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def _get_conn(self) -> _Connection:
-        return _Connection(self._data)
-
-    def _put_conn(self, connection: _Connection) -> None:
-        """Discard the connection: each serves one request."""
-
-
-BROKEN = (http.client.HTTPException, urllib3.exceptions.HTTPError, OSError, ValueError)
+BROKEN = (OSError, FetchError)
 """The errors of a server that does not speak HTTP."""
 LONGEST_BODY = 1024 * 1024
 
 
 def replied(data: bytes, url: str = PAGE) -> RawResponse | None:
-    """Return the result of the exchange for these bytes from a server."""
-    try:
-        return exchange(_Pool(data), b"", url, (1.0, 1.0), FetchContext())
-    except BROKEN:
-        return None
+    """Return the response that these bytes from a server are; None if they are none.
+
+    libcurl reads them as in a crawl, from a socket that is connected already.
+    """
+    transfer = Transfer(Message("GET", url, []), limit=LONGEST_BODY)
+    ours, theirs = socket.socketpair()
+    curl = pycurl.Curl()
+    with ours, theirs, contextlib.closing(curl):
+        theirs.setblocking(False)
+        with suppress(BlockingIOError, ConnectionError):
+            theirs.send(data)
+        theirs.shutdown(socket.SHUT_WR)
+        set_up(curl, DIRECT)
+        for option, value in (
+            (pycurl.URL, url),
+            (pycurl.CONNECT_TO, ["::127.0.0.1:9"]),
+            (pycurl.OPENSOCKETFUNCTION, lambda *address: ours),
+            (pycurl.SOCKOPTFUNCTION, lambda *address: pycurl.SOCKOPT_ALREADY_CONNECTED),
+            (pycurl.HEADERFUNCTION, transfer.lines.append),
+            (pycurl.WRITEFUNCTION, lambda block: None if transfer.on_data(block, 1.0) else -1),
+        ):
+            curl.setopt(option, value)
+        transfer.on_sending(1.0)
+        try:
+            curl.perform()
+        except pycurl.error as error:
+            code, reason = error.args
+            if not transfer.is_over:
+                kind = failures.kind_of(code, reason, is_sent=True, is_proxied=False)
+                transfer.fail_as(kind, reason)
+        transfer.finish()
+        try:
+            head = transfer.wait()
+        except FetchError:
+            return None
+        return RawResponse(url, head, Body(transfer, head, FetchContext()))
 
 
 def check_headers(data: bytes) -> None:

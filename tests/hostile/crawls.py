@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pycurl
+
 from crawler import Spider
 from crawler.http.address_policy import is_public
+from crawler.http.curl.handle import Handle
 from crawler.stats import Summary
 from tests.hostile import bodies, heads, hosts, pages
 from tests.hostile.web import Behaviour
@@ -91,7 +94,13 @@ def names(known: dict[str, list[str]]) -> Iterator[None]:
 
     No connection leaves this machine: public addresses do not answer.
     """
-    ask, connect = socket.getaddrinfo, socket.socket.connect
+    ask, connect, prepare = socket.getaddrinfo, Handle._on_open, Handle.prepare
+    nowhere = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = nowhere.getsockname()[1]
+    filling = [socket.socket() for _ in range(4)]  # then no connection is answered any more
+    for sock in filling:
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", port))
 
     def answer(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         if host not in known:
@@ -102,16 +111,26 @@ def names(known: dict[str, list[str]]) -> Iterator[None]:
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host]
         ]
 
-    def connect_locally(sock: socket.socket, address: Any) -> None:
-        if isinstance(address, tuple) and is_public(address[0]):
-            raise TimeoutError("no public address answers here")
-        connect(sock, address)
+    def connect_locally(handle: Handle, purpose: int, address: Any) -> int:
+        if address.addr[1] == port:
+            return socket.socket().detach()
+        return connect(handle, purpose, address)
 
-    socket.getaddrinfo, socket.socket.connect = answer, connect_locally  # type: ignore[method-assign, assignment]
+    def without_public(handle: Handle, transfer: Any, addresses: list[str] | None) -> None:
+        prepare(handle, transfer, addresses)
+        if any(map(is_public, known.get(handle.place[0], ()))):
+            handle.is_worn = True
+            handle.curl.setopt(pycurl.CONNECT_TO, [f"::127.0.0.1:{port}"])
+
+    socket.getaddrinfo = answer
+    Handle._on_open, Handle.prepare = connect_locally, without_public  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        socket.getaddrinfo, socket.socket.connect = ask, connect  # type: ignore[method-assign]
+        socket.getaddrinfo = ask
+        Handle._on_open, Handle.prepare = connect, prepare  # type: ignore[method-assign]
+        for sock in (nowhere, *filling):
+            sock.close()
 
 
 class Certificates:

@@ -131,7 +131,7 @@ HEADERS: list[Behaviour] = [
         "retries, then fails as `connection`",
         lambda wire: None,
         "connection",
-        tries=2,
+        tries=3,  # the first one over the connection of robots.txt, and at once over a fresh one
     ),
 ]
 

@@ -140,8 +140,8 @@ CERTIFICATES: list[Behaviour] = [
     Behaviour("unknown certificate", "a certificate of an unknown authority", UNTRUSTED,
               shop, "tls", tls="unknown"),
     Behaviour("good certificate", "a valid certificate", "requests the pages", shop, tls="good"),
-    Behaviour("no TLS", "plain http instead of TLS", UNTRUSTED, shop, "tls",
-              start="https://127.0.0.1:{port}/"),
+    Behaviour("no TLS", "plain http instead of TLS", NO_ANSWER.format("`tls`"), shop, "tls",
+              start="https://127.0.0.1:{port}/", waits=True),
     Behaviour("downgrade", "a redirect from https to http",
               "follows it without the cookies and credentials of https", downgrade, tls="good"),
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,14 @@ import pytest
 from crawler import Settings, Spider
 from crawler.cli import report
 from crawler.errors import FetchError
-from crawler.http.deadline import FetchContext, Watchdog
 from crawler.request import Request
 from crawler.session.session import Session
-from crawler.worker.fetcher import Fetcher
 from tests import sites
 from tests.hostile.crawls import ALL, SETTINGS, Certificates, Ending, Reader, crawl, names
 from tests.hostile.heads import GRANTED
 from tests.hostile.web import Behaviour, Web, Wire
 from tests.jobs import Title, failures, items, rows, run_job, values
+from tests.sending import answered
 from tests.sites import Site, Visit, links, redirect
 
 BY_NAME = {behaviour.name: behaviour for behaviour in ALL}
@@ -314,17 +312,13 @@ def test_a_connection_that_ends_at_any_byte_gives_no_page(how: str) -> None:
             wire.reset()
 
     behaviour = Behaviour("cut", "", "", cut)
-    watchdog = Watchdog()
     with (
-        closing(watchdog),
         Web([behaviour]) as web,
         Session("s", Settings(read_timeout=5.0)) as session,
     ):
         for at[0] in range(len(WHOLE) - len(b"\r\n")):
             with pytest.raises(FetchError) as caught:
-                Fetcher(Settings(), watchdog).fetch(
-                    Request(web.url(behaviour)), session, FetchContext()
-                )
+                answered(Request(web.url(behaviour)), session, Settings())
             assert caught.value.cause in {"connection", "truncated"}
             assert caught.value.retryable
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import FetchError
-from crawler.http.adapter import PoolAdapter
+from crawler.http.adapter import CurlAdapter
 from crawler.http.address_policy import AddressPolicy, is_public
 from tests.sites import Site
 
@@ -126,7 +126,7 @@ def test_anywhere_is_anywhere() -> None:
 
 def test_numeric_addresses_are_checked_before_a_proxy_is_asked() -> None:
     with requests.Session() as session:
-        session.mount("http://", PoolAdapter(addresses=AddressPolicy()))
+        session.mount("http://", CurlAdapter(addresses=AddressPolicy()))
         session.proxies = {"http": "http://127.0.0.1:9"}
         with pytest.raises(FetchError, match="is a local address"):
             session.get("http://192.168.0.1/", timeout=1)
@@ -137,7 +137,7 @@ def test_numeric_addresses_are_checked_before_a_proxy_is_asked() -> None:
 def test_a_proxy_may_be_local(site: Site) -> None:
     site.otherwise = lambda visit: "by proxy"
     with requests.Session() as session:
-        session.mount("http://", PoolAdapter(addresses=AddressPolicy()))
+        session.mount("http://", CurlAdapter(addresses=AddressPolicy()))
         session.proxies = {"http": site.url}
         assert session.get("http://shop.example/", timeout=5).text == "by proxy"
 
@@ -157,7 +157,7 @@ def test_a_connection_that_is_kept_is_not_looked_at_again(
     addresses = AddressPolicy()
     addresses.permit(f"{site.url}/")
     with requests.Session() as session:
-        session.mount("http://", PoolAdapter(addresses=addresses))
+        session.mount("http://", CurlAdapter(addresses=addresses))
         for _ in range(5):
             session.get(f"{site.url}/", timeout=5)
     assert asked == ["127.0.0.1"]

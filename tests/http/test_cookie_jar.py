@@ -13,18 +13,19 @@ from email.message import Message
 from typing import Any, NamedTuple
 from urllib.request import Request as UrllibRequest
 
+import pycurl
 import pytest
 import requests
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from requests.cookies import RequestsCookieJar, merge_cookies
-from urllib3.connection import HTTPConnection
 
 from crawler import urls
 from crawler.http import cookie_jar
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.http.curl import handle
 from crawler.http.deadline import FetchContext
 from crawler.http.set_cookie import CookieOrigin, parse_line
 from crawler.records import Cookie
@@ -173,14 +174,14 @@ def test_a_jar_can_be_pickled_as_in_requests() -> None:
     assert sent(pickle.loads(pickle.dumps(jar))) == {"a": "1"}
 
 
-# Taking over what another process knows
+# Taking over what the store has
 
 
 def test_loaded_cookies_replace_all_and_are_no_change() -> None:
     jar = ChangeTrackingCookieJar()
     receive(jar, "a=1", "b=2")
-    known = applied(jar.pop_changes())
-    jar.load([Cookie("c", "3", "shop.example", "/")], acked=len(known))
+    jar.pop_changes()
+    jar.load([Cookie("c", "3", "shop.example", "/")])
     assert sent(jar) == {"c": "3"}
     assert jar.pop_changes() == []
 
@@ -218,21 +219,17 @@ def test_a_cookie_is_the_same_after_its_journey(line: str) -> None:
     assert len(list(other)) == 1, "the same cookie, not a second one"
 
 
-def test_own_changes_that_are_not_acknowledged_stay() -> None:
+def test_changes_that_were_not_taken_stay() -> None:
     jar = ChangeTrackingCookieJar()
-    receive(jar, "heard=1", "gone=1")
-    jar.pop_changes()  # two changes: they are in what is loaded
-    receive(jar, "sent=1", "gone=; Max-Age=0")
-    jar.pop_changes()  # sent, but not in what is loaded
-    receive(jar, "fresh=1")  # not even sent
-    news = [Cookie(name, "other", "shop.example", "/cart") for name in ("heard", "gone", "sent")]
-    jar.load(news, acked=2)
-    assert sent(jar) == {"heard": "other", "sent": "1", "fresh": "1"}
-    assert names(jar.pop_changes()) == [("fresh", "1")]
-    jar.load(news, acked=4)
-    assert sent(jar) == {"heard": "other", "gone": "other", "sent": "other", "fresh": "1"}
-    jar.load(news, acked=5)
-    assert sent(jar) == {"heard": "other", "gone": "other", "sent": "other"}
+    receive(jar, "taken=1", "deleted=1")
+    jar.pop_changes()
+    receive(jar, "fresh=1", "deleted=; Max-Age=0")
+    cookies = [Cookie(name, "2", "shop.example", "/cart") for name in ("taken", "deleted", "fresh")]
+    jar.load(cookies)
+    assert sent(jar) == {"taken": "2", "fresh": "1"}
+    assert names(jar.pop_changes()) == [("fresh", "1"), ("deleted", None)]
+    jar.load(cookies)
+    assert sent(jar) == {"taken": "2", "deleted": "2", "fresh": "2"}
 
 
 def during_a_load(jar: ChangeTrackingCookieJar, what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,84 +266,49 @@ def test_a_cookie_that_comes_during_a_load_is_not_lost(monkeypatch: pytest.Monke
 NAMES = st.sampled_from(["a", "b", "c"])
 
 
-class TwoSides(RuleBasedStateMachine):
-    """A jar and its keeper, with messages on their way in both directions, in order."""
+class ChangesAreEnough(RuleBasedStateMachine):
+    """A jar, and a record that only gets its changes; another jar may go on from the record."""
 
     @initialize()
     def begin(self) -> None:
         self.jar = ChangeTrackingCookieJar()
-        self.kept: dict[str, str] = {}
-        self.heard = 0
-        self.to_keeper: list[list[Cookie]] = []
-        self.to_jar: list[tuple[list[Cookie], int]] = []
-        self.latest: dict[str, str | None] = {}
-        """Own changes that the keeper has not acknowledged yet, the latest of each name."""
+        self.record: dict[tuple[str, str, str], Cookie] = {}
         self.number = 0
 
     @rule(name=NAMES)
     def a_response_sets(self, name: str) -> None:
         self.number += 1
         receive(self.jar, f"{name}={self.number}; Path=/")
-        self.latest[name] = str(self.number)
 
     @rule(name=NAMES)
     def a_response_deletes(self, name: str) -> None:
         receive(self.jar, f"{name}=; Path=/; Max-Age=0")
-        if self.latest.get(name) is not None:
-            self.latest[name] = None
 
     @rule()
-    def drain(self) -> None:
-        changes = self.jar.pop_changes()
-        if changes:
-            self.to_keeper.append(changes)
-
-    @precondition(lambda self: self.to_keeper)
-    @rule()
-    def the_keeper_hears(self) -> None:
-        changes = self.to_keeper.pop(0)
-        self.heard += len(changes)
-        for change in changes:
+    def take(self) -> None:
+        for change in self.jar.pop_changes():
             if change.value is None:
-                self.kept.pop(change.name, None)
+                self.record.pop(change.key, None)
             else:
-                self.kept[change.name] = change.value
-
-    @rule(name=NAMES)
-    def another_worker_sets(self, name: str) -> None:
-        self.number += 1
-        self.kept[name] = str(self.number)
+                self.record[change.key] = change
 
     @rule()
-    def the_keeper_tells(self) -> None:
-        news = [Cookie(name, value, "shop.example", "/") for name, value in self.kept.items()]
-        self.to_jar.append((news, self.heard))
-
-    @precondition(lambda self: self.to_jar)
-    @rule()
-    def the_jar_hears(self) -> None:
-        news, heard = self.to_jar.pop(0)
-        before = sent(self.jar)
-        self.jar.load(news, heard)
-        told = {cookie.name: cookie.value for cookie in news}
-        unheard = self.jar._unacked, self.jar._changes
-        own = {change.name: change.value for changes in unheard for change in changes}
-        assert len(self.jar._unacked) == self.jar._popped - heard
-        expected = {name: value for name, value in {**told, **own}.items() if value is not None}
-        assert sent(self.jar) == expected
-        for name, value in own.items():
-            assert before.get(name) == value, "its own last word stays"
+    def restart(self) -> None:
+        self.take()
+        header = self.jar.header(URL)
+        self.jar = ChangeTrackingCookieJar()
+        self.jar.load(self.record.values())
+        assert self.jar.header(URL) == header, "in the same order"
 
     @invariant()
-    def when_all_is_told_both_have_the_same(self) -> None:
-        if not self.to_keeper and not self.jar._changes and not self.to_jar:
-            self.the_keeper_tells()
-            self.the_jar_hears()
-            assert sent(self.jar) == self.kept
+    def when_all_is_taken_both_have_the_same(self) -> None:
+        if not self.jar._changes:
+            cookies = {cookie.name: cookie.value for cookie in self.record.values()}
+            assert sent(self.jar) == cookies
 
 
-TwoSides.TestCase.settings = hypothesis_settings(deadline=None, stateful_step_count=30)
-TestTwoSides = TwoSides.TestCase
+ChangesAreEnough.TestCase.settings = hypothesis_settings(deadline=None, stateful_step_count=30)
+TestChangesAreEnough = ChangesAreEnough.TestCase
 
 
 # What browsers do and the standard library does not
@@ -555,6 +517,7 @@ def test_no_cookie_goes_where_it_does_not_belong(
 
 VECTORS = rows("cookies/http_state.jsonl")
 MISSES = {
+    "http-state/DISABLED_PATH0029": "the URL standard leaves escapes as they are",
     "http-state/DISABLED_CHROMIUM0022": "6265bis, section 5.6: a line with a control character is "
     "ignored, and so browsers do today",
 }
@@ -566,13 +529,30 @@ class Wire:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answer = b""
         self._ends: list[socket.socket] = []
-        monkeypatch.setattr(HTTPConnection, "connect", lambda connection: self._connect(connection))
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *name: [address])
+        on_open = handle.Handle._on_open
 
-    def _connect(self, connection: Any) -> None:
-        connection.sock, far = socket.socketpair()
+        def connect(connecting: handle.Handle, *address: Any) -> int:
+            if connecting.route.is_mended:  # a connector has met this wire before
+                return on_open(connecting, *address)
+            return self._connect()
+
+        monkeypatch.setattr(handle.Handle, "_on_open", connect)
+        set_up = handle.set_up
+
+        def set_up_connected(curl: Any, route: Any) -> None:
+            set_up(curl, route)
+            curl.setopt(pycurl.SOCKOPTFUNCTION, lambda *fd: pycurl.SOCKOPT_ALREADY_CONNECTED)
+
+        monkeypatch.setattr(handle, "set_up", set_up_connected)
+
+    def _connect(self) -> int:
+        near, far = socket.socketpair()
         far.sendall(self.answer)
         far.shutdown(socket.SHUT_WR)
         self._ends.append(far)
+        return near.detach()
 
     def asked(self) -> bytes:
         """The bytes that arrived over the latest connection."""

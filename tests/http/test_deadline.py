@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import socket
 import threading
 import time
@@ -12,15 +12,17 @@ from queue import Queue
 
 import pytest
 import requests
-from urllib3.exceptions import HTTPError
 
-from crawler.http.deadline import Deadline, FetchContext, Watchdog, of_thread, on_thread
+from crawler.errors import FetchError
+from crawler.http.adapter import read_body
+from crawler.http.deadline import FetchContext, of_thread, on_thread
 from crawler.request import Request
 from crawler.session.session import Session
 from crawler.settings import Settings
 from tests.sites import PATIENCE
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+PATIENT = (PATIENCE, PATIENCE)
 CLOSING = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 
 
@@ -67,13 +69,6 @@ class Drip:
 
 
 @pytest.fixture
-def watchdog() -> Iterator[Watchdog]:
-    made = Watchdog(tick=0.02)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def session() -> Iterator[Session]:
     with Session("test", Settings()) as made:
         yield made
@@ -86,33 +81,40 @@ def read_all(session: Session, url: str, context: FetchContext) -> None:
         pass
 
 
-def read_until_cut(session: Session, url: str, context: FetchContext) -> None:
-    with contextlib.suppress(OSError, requests.RequestException, HTTPError):
-        read_all(session, url, context)
+def read_plainly(session: Session, url: str, context: FetchContext) -> None:
+    read_body(session.fetch(Request(url), PATIENT, context, 10**7), url, 10**7)
 
 
-@pytest.mark.parametrize("head", [HEAD, CLOSING, b""])
-def test_a_response_that_drips_is_cut(watchdog: Watchdog, session: Session, head: bytes) -> None:
-    """A length, the end of the connection, or no headers at all: each end is cut."""
+Reader = Callable[[Session, str, FetchContext], None]
+
+
+@pytest.mark.parametrize("head", [HEAD, CLOSING, b"HTTP/1.1 200 O"])
+@pytest.mark.parametrize("read", [read_all, read_plainly])
+def test_a_response_that_drips_is_cut(session: Session, head: bytes, read: Reader) -> None:
+    """Whether its end is a length or the end of the connection, or it never gets to headers."""
     drip, context = Drip(head), FetchContext()
-    with a_server(drip) as url, watchdog.limit(context, 0.1) as limit:
+    with a_server(drip) as url:
         began = time.monotonic()
-        read_until_cut(session, url, context)
-        assert limit.passed
+        with (
+            pytest.raises(FetchError, match=r"took longer than timeout, 0\.1 s") as raised,
+            context.limited(0.1, url),
+        ):
+            read(session, url, context)
+        assert (raised.value.cause, raised.value.retryable) == ("timeout", True)
         assert time.monotonic() - began >= 0.1
-    session.close()
-    assert drip.end.get(timeout=2 * PATIENCE) == "cut"
+        assert context.is_late
+        assert drip.end.get(timeout=2 * PATIENCE) == "cut"
 
 
-def test_a_response_in_time_is_not_cut(watchdog: Watchdog, session: Session) -> None:
+def test_a_response_in_time_is_not_cut(session: Session) -> None:
     with a_server(lambda connection: connection.sendall(CLOSING + b"done")) as url:
         context = FetchContext()
-        with watchdog.limit(context, PATIENCE) as limit:
+        with context.limited(PATIENCE, url):
             read_all(session, url, context)
-        assert not limit.passed
+        assert not context.is_late
 
 
-def test_only_what_is_over_its_time_is_cut(watchdog: Watchdog, session: Session) -> None:
+def test_only_what_is_over_its_time_is_cut(session: Session) -> None:
     go_on = threading.Event()
 
     def answer(connection: socket.socket) -> None:
@@ -124,51 +126,41 @@ def test_only_what_is_over_its_time_is_cut(watchdog: Watchdog, session: Session)
 
     def patient(url: str) -> None:
         context = FetchContext()
-        with watchdog.limit(context, PATIENCE) as limit:
+        with context.limited(PATIENCE, url):
             read_all(session, url, context)
-        results.append(limit.passed)
+        results.append(context.is_late)
 
     with a_server(answer) as slow, a_server(Drip(HEAD)) as dripping:
         other = threading.Thread(target=patient, args=(slow,))
         other.start()
         context = FetchContext()
-        with watchdog.limit(context, 0.1) as limit:
-            read_until_cut(session, dripping, context)
-        assert limit.passed
+        with pytest.raises(FetchError), context.limited(0.1, dripping):
+            read_all(session, dripping, context)
         go_on.set()
         other.join(PATIENCE)
     assert results == [False]
 
 
-def test_a_limit_ends_with_its_block(watchdog: Watchdog) -> None:
+def test_a_limit_ends_with_its_block() -> None:
     context = FetchContext()
-    with watchdog.limit(context, 0.0) as limit:
-        assert watchdog._running == {id(limit): limit}
+    with context.limited(0.0, "x"):
         assert context.time_left() == 0
-    assert context.time_left() is None
-    assert watchdog._running == {}
+    assert context.time_left() == math.inf
 
 
-def test_a_limit_ends_with_an_error_too(watchdog: Watchdog) -> None:
+def test_a_limit_ends_with_an_error_too() -> None:
     context = FetchContext()
-    with pytest.raises(ValueError, match="x"), watchdog.limit(context, 1.0):
+    with pytest.raises(ValueError, match="x"), context.limited(1.0, "x"):
         raise ValueError("x")
-    assert watchdog._running == {}
-    assert context.deadline is None
+    assert context.deadline == math.inf
 
 
-def test_a_fetch_without_a_connection_can_be_cut() -> None:
-    limit = Deadline(0.0)
-    limit.cut()
-    assert limit.passed
-
-
-def test_the_thread_ends(watchdog: Watchdog) -> None:
-    with watchdog.limit(FetchContext(), PATIENCE):
-        thread = watchdog._thread
-        assert thread is not None
-        assert thread.daemon
-    watchdog.close()
+def test_the_thread_ends_with_the_session(session: Session) -> None:
+    with a_server(lambda connection: connection.sendall(CLOSING)) as url:
+        before = set(threading.enumerate())
+        session.get(url)
+        (thread,) = (one for one in set(threading.enumerate()) - before if one.name == "curl")
+        session.close()
     thread.join(PATIENCE)
     assert not thread.is_alive()
 

@@ -9,9 +9,10 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.http.redirects import STATUSES, is_credential, is_redirect, redirected
+from crawler.http.redirects import STATUSES, is_redirect, redirected
 from crawler.parsing.response import Response
 from crawler.request import Hop, Request
+from crawler.scope import is_credential
 from tests.conformance import expect_misses, rows
 
 URL = "http://www.example.com/302"
@@ -20,7 +21,6 @@ URL = "http://www.example.com/302"
 MISSES: dict[str, str] = {
     "redirect/fragment-kept": "fragments are never sent, and responses do not carry them",
     "redirect/fragment-target-wins": "fragments are never sent, and responses do not carry them",
-    "redirect/location-latin1": "what is no UTF-8 is read as Latin-1 and sent as UTF-8",
     "redirect/headers/http-to-https": "another scheme is another origin, so the Cookie goes too",
     "redirect/headers/other-port": "another port is another origin, so the Cookie goes too",
     "redirect/strip-auth/3": "another scheme is another origin (Fetch, HTTP-redirect fetch)",

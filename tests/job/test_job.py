@@ -214,8 +214,9 @@ def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
         job.counters.sequence = 3
         job.save()
     with closing(sqlite3.connect(folder / STORE)) as db:
-        for table in ("finished", "skipped", "skipped_shapes"):
+        for table in ("finished", "skipped", "skipped_shapes", "cookies"):
             db.execute(f"DROP TABLE {table}")
+        db.execute("ALTER TABLE sessions RENAME COLUMN old_cookies TO cookies")
         db.execute("PRAGMA user_version = 2")
     (folder / "job.stamp").unlink()
     with a_job(folder) as job:

@@ -53,7 +53,7 @@ class Bench:
 
     def start(self, *, was_killed: bool = False, account: bool = False, **settings: Any) -> None:
         """Start as a new process does, from the store."""
-        self.scheduler = Scheduler(workers=1, threads=4)
+        self.scheduler = Scheduler(concurrency=4)
         self.sessions = SessionRegistry(lambda: self.wall)
         settings = {"obey_robots": False, "delay": 0.0, **settings}
         self.frontier = Frontier(
@@ -119,7 +119,7 @@ class Bench:
     def finish(self, assignment: Assignment, result: Result | None = None) -> None:
         """The request has come back from its worker, which had sent it."""
         outcome = Outcome(assignment.id, result or Done(), FetchStats(started=self.now))
-        assert self.frontier.finish(assignment.worker, outcome, self.now) is assignment
+        assert self.frontier.finish(outcome, self.now) is assignment
 
     def push(self, rows: list[PendingRow]) -> None:
         """New requests are committed."""
@@ -433,7 +433,7 @@ def test_rules_are_requested_once_and_kept(bench: Bench) -> None:
     assert host.clock.effective_delay == 7.0
     assert bench.ids_sent() == [1]
     feed = TaskBatch([])
-    bench.frontier.sync.add_updates(feed, 0, host)
+    bench.frontier.sync.add_updates(feed, host)
     assert feed.hosts[0].robots == rules
 
 
@@ -490,7 +490,7 @@ def test_rules_do_not_count_when_they_are_not_obeyed(bench: Bench) -> None:
     host = bench.host(A)
     assert host.clock.effective_delay == 0.0
     feed = TaskBatch([])
-    bench.frontier.sync.add_updates(feed, 0, host)
+    bench.frontier.sync.add_updates(feed, host)
     assert feed.hosts[0].robots is None
 
 
@@ -503,10 +503,10 @@ def test_hosts_of_one_site_share_a_session_and_an_account_is_everywhere(bench: B
         bench.add(origin)
     bench.start()
     assert [bench.host(o).session for o in origins] == ["site:a.example"] * 2 + ["site:b.example"]
-    assert not any(bench.host(o).exclusive for o in origins)
+    assert not any(bench.host(o).logs_in for o in origins)
     bench.start(account=True)
     assert {bench.host(o).session for o in origins} == {"account"}
-    assert all(bench.host(o).exclusive for o in origins)
+    assert all(bench.host(o).logs_in for o in origins)
 
 
 def test_sessions_come_from_the_store(bench: Bench) -> None:
@@ -516,7 +516,7 @@ def test_sessions_come_from_the_store(bench: Bench) -> None:
         bench.store.sessions.save(SessionRecord("site:a.example", [cookie]))
     bench.start()
     feed = TaskBatch([])
-    bench.frontier.sync.add_updates(feed, 0, bench.host(A))
+    bench.frontier.sync.add_updates(feed, bench.host(A))
     (session,) = feed.sessions
     assert session.cookies == [cookie]
 
@@ -542,3 +542,33 @@ def test_the_clock_of_a_host_that_was_put_away_is_kept(
     bench.pass_time(4.0)
     bench.push(bench.add(A))
     assert bench.scheduler.next_at() == pytest.approx(bench.now + 6.0)
+
+
+def test_a_turn_looks_at_no_host_that_has_not_changed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        bench.add(f"https://{number}.example", 2)
+    bench.start(delay=60.0, obey_robots=False)
+    out = list(bench.frontier.take_ready(bench.now))
+    assert len(out) > 3
+    looks: list[int] = []
+    is_idle = HostQueue.is_idle.fget  # type: ignore[attr-defined]
+
+    def counted(host: HostQueue) -> bool:
+        looks.append(host.id)
+        result: bool = is_idle(host)
+        return result
+
+    monkeypatch.setattr(HostQueue, "is_idle", property(counted))
+    for assignment in out[:3]:
+        looks.clear()
+        bench.finish(assignment)
+        list(bench.frontier.take_ready(bench.now))
+        assert bench.frontier.busy_hosts == 200
+        assert bench.frontier.has_queued
+        assert not bench.frontier.is_exhausted(stopping=False)
+        assert bench.frontier.has_work
+        bench.frontier.next_at()
+        bench.frontier.evict_idle_hosts(bench.now)
+        assert len(set(looks)) <= 3

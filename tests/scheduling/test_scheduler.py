@@ -1,4 +1,4 @@
-"""The scheduler: which request goes next, to which worker, and when. The clock is a number."""
+"""The scheduler: which request goes next, and when. The clock is a number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from crawler.records import Key, QueuedRequest
+from crawler.records import Delivery, Key, QueuedRequest
 from crawler.scheduling import host_queue as hostqueue
 from crawler.scheduling import scheduler
 from crawler.scheduling.frontier import Frontier
@@ -46,10 +46,10 @@ def queued(id: int, rank: int = 0) -> QueuedRequest:
 
 
 def a_scheduler(
-    *hosts: HostQueue, workers: int = 1, threads: int = 4, each: int = 100, **fields: Any
+    *hosts: HostQueue, concurrency: int = 4, each: int = 100, **fields: Any
 ) -> Scheduler:
     """A scheduler with ``hosts`` at work, ``each`` with so many requests."""
-    made = Scheduler(workers=workers, threads=threads, **fields)
+    made = Scheduler(concurrency=concurrency, **fields)
     for host in hosts:
         made.add_host(host, 0.0)
         for id in range(1, each + 1):
@@ -64,7 +64,7 @@ def push(made: Scheduler, host: HostQueue, new: QueuedRequest, now: float) -> No
 
 def quarantined(made: Scheduler) -> int:
     """The number of requests that will be tried alone."""
-    return sum(map(len, made._quarantine))
+    return len(made._quarantine)
 
 
 def sent(made: Scheduler, now: float = 0.0) -> list[Assignment]:
@@ -82,6 +82,10 @@ def is_isolated(assignment: Assignment) -> bool:
     return isinstance(assignment, PageAssignment) and assignment.isolated
 
 
+def is_alone(assignment: Assignment) -> bool:
+    return isinstance(assignment, PageAssignment) and assignment.alone
+
+
 def ids(assignments: Iterable[Assignment]) -> list[int | None]:
     return [page(one).key.id if isinstance(one, PageAssignment) else None for one in assignments]
 
@@ -90,7 +94,7 @@ def done(made: Scheduler, assignment: Assignment, now: float) -> None:
     """Finish a request and commit its outcome."""
     assert made.finish(assignment.id, now) is assignment
     if isinstance(assignment, PageAssignment):
-        assignment.host.sent.discard(page(assignment).id)
+        made.committed(assignment)
 
 
 def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assignment]]:
@@ -117,9 +121,8 @@ def worked_off(made: Scheduler, took: float = 0.0) -> Iterator[tuple[float, Assi
 
 
 @pytest.mark.parametrize("took", [0.0, 0.3, 1.0, 2.5])
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_host_with_a_delay_gets_one_request_at_a_time(took: float, workers: int) -> None:
-    made = a_scheduler(a_host(delay=1.0), workers=workers, each=20)
+def test_a_host_with_a_delay_gets_one_request_at_a_time(took: float) -> None:
+    made = a_scheduler(a_host(delay=1.0), each=20)
     times = [now for now, _ in worked_off(made, took)]
     gaps = [b - a for a, b in itertools.pairwise(times)]
     assert gaps == pytest.approx([max(1.0, took)] * 19)
@@ -136,7 +139,7 @@ def test_a_crawl_delay_that_becomes_known_holds_from_then_on() -> None:
     made = a_scheduler(host, each=100)
     for assignment in sent(made):
         made.finish(assignment.id, 0.0)
-    made.set_delay(host, 3.0)
+    host.clock.set_crawl_delay(3.0)
     host.clock.asked(0.0)
     assert sent(made, 2.9) == []
     assert len(sent(made, 3.0)) == 1
@@ -176,71 +179,68 @@ def test_a_clock_that_is_set_back_brings_the_turn_forward() -> None:
     assert ids(sent(made)) == [1]
 
 
-def test_concurrency_of_a_host_without_delay_is_what_its_workers_may_run() -> None:
-    for workers in (1, 2, 3):
-        hosts = [a_host(id, concurrency=5) for id in range(4)]
-        made = a_scheduler(*hosts, workers=workers, each=0)
-        for host in hosts:
-            assert sum(host.slots) == 5
-            assert max(host.slots) - min(host.slots) <= 1
-        assert {host.preferred_worker for host in hosts} == set(range(workers))
-        del made
+# How many may be out
 
 
-def test_a_worker_without_a_share_gets_nothing_of_a_host() -> None:
+def test_a_host_without_delay_gets_more_than_may_be_under_way() -> None:
+    made = a_scheduler(a_host(concurrency=2))
+    assert len(sent(made)) == 2 + PREFETCH
+
+
+@pytest.mark.parametrize("delivery", [Delivery.AT_MOST_ONCE, Delivery.MAYBE_SENT])
+def test_what_must_not_be_sent_twice_is_not_sent_ahead(delivery: Delivery) -> None:
     host = a_host(concurrency=2)
-    made = a_scheduler(host, workers=3)
-    out = Counter(assignment.worker for assignment in sent(made))
-    assert [host.slots[worker] for worker in sorted(out)] == [1, 1]
-    assert all(number <= 1 + hostqueue.PREFETCH for number in out.values())
-    assert len(made.assigned) == sum(out.values()) == 2 + 2 * hostqueue.PREFETCH
+    made = a_scheduler(host, each=0)
+    for id in range(1, 10):
+        push(made, host, queued(id)._replace(delivery=delivery), 0.0)
+    assert ids(sent(made)) == [1, 2]
 
 
-def test_a_session_that_is_logged_in_lives_in_one_worker() -> None:
-    hosts = [a_host(id, exclusive=True, delay=float(id % 2)) for id in range(6)]
-    made = a_scheduler(*hosts, workers=3, each=5)
-    out = [assignment for _, assignment in worked_off(made)]
-    assert len(out) == 30
-    assert {assignment.worker for assignment in out} == {0}
+def test_an_account_with_a_quota_gets_nothing_ahead() -> None:
+    assert len(sent(a_scheduler(a_host(concurrency=2, has_quota=True)))) == 2
 
 
-def test_hosts_with_a_delay_spread_over_the_workers() -> None:
-    hosts = [a_host(id, delay=1.0) for id in range(8)]
-    made = a_scheduler(*hosts, workers=4, threads=4)
-    assert Counter(a.worker for a in sent(made)) == {0: 2, 1: 2, 2: 2, 3: 2}
-
-
-def test_a_host_with_a_delay_leaves_its_home_only_for_a_worker_with_half_its_threads_free() -> None:
-    long = [a_host(id, concurrency=30, exclusive=True, preferred_worker=0) for id in (1, 2)]
-    for beside, goes in ((1, True), (2, False)):
-        short = [
-            a_host(10 + n, delay=9.0, exclusive=True, preferred_worker=1) for n in range(beside)
-        ]
-        made = a_scheduler(*long, *short, workers=2)
-        assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * PREFETCH, 1: beside}
-        polite = a_host(5, delay=9.0)
-        made.add_host(polite, 0.0)
-        polite.preferred_worker = 0
-        polite.assign_workers(2)
-        push(made, polite, queued(1), 0.0)
-        assert [one.worker for one in sent(made)] == ([1] if goes else [])
-
-
-def test_no_worker_gets_more_than_it_holds_while_another_has_room() -> None:
-    full = [a_host(id, concurrency=8, exclusive=True, preferred_worker=0) for id in range(5)]
-    made = a_scheduler(
-        *full, a_host(9, concurrency=2, exclusive=True, preferred_worker=1), workers=2
-    )
-    assert Counter(one.worker for one in sent(made)) == {0: 4 + 2 * PREFETCH, 1: 2 + PREFETCH}
-
-
-def test_a_closed_worker_gets_nothing_until_it_is_opened_again() -> None:
-    made = a_scheduler(a_host(concurrency=2), workers=2)
-    assert made.pause(0)
+def test_hosts_with_a_delay_get_no_more_than_may_be_under_way() -> None:
+    """What waited elsewhere for room would go out without its delay."""
+    hosts = [a_host(id, delay=1.0, concurrency=3) for id in range(6)]
+    made = a_scheduler(*hosts)
     out = sent(made)
-    assert {one.worker for one in out} == {1}
-    made.resume(0, 0.0)
-    assert {one.worker for one in sent(made)} == {0}
+    assert [one.host.id for one in out] == [0, 1, 2, 3]
+    assert sent(made, 5.0) == []
+    done(made, out[0], 5.0)
+    assert [one.host.id for one in sent(made, 5.0)] == [4], "the one that waits longest"
+
+
+def test_what_was_sent_ahead_takes_no_room_from_another_host() -> None:
+    fast, polite = a_host(1, concurrency=3), a_host(2, delay=1.0)
+    made = a_scheduler(fast, polite)
+    assert Counter(one.host.id for one in sent(made)) == {1: 3 + PREFETCH, 2: 1}
+
+
+def test_as_much_may_be_sent_ahead_as_under_way() -> None:
+    hosts = [a_host(id) for id in range(20)]
+    made = a_scheduler(*hosts, concurrency=10)
+    out = sent(made)
+    assert len(out) == 10 + 10 + PREFETCH
+    assert len({one.host.id for one in out}) == 10
+    for one in out:
+        done(made, one, 0.0)
+    assert {one.host.id for one in sent(made)} == set(range(10, 20)), "the others have waited"
+
+
+@pytest.mark.parametrize("way", ["suspended", "asked to wait", "empty"])
+def test_room_that_a_waiting_host_does_not_take_goes_to_the_next(way: str) -> None:
+    hosts = [a_host(id, delay=9.0) for id in range(1, 9)]
+    made = a_scheduler(*hosts, concurrency=1)
+    (out,) = sent(made)
+    for host in hosts[1:7]:
+        host.suspended = way == "suspended"
+        if way == "asked to wait":
+            host.clock.retry_after(60.0, 0.0)
+        elif way == "empty":
+            host.heap.clear()
+    done(made, out, 0.0)
+    assert [one.host.id for one in sent(made)] == [8]
 
 
 def test_a_host_that_is_ready_is_not_waited_for() -> None:
@@ -268,7 +268,7 @@ def test_hosts_take_turns() -> None:
 
 def test_hosts_without_delay_take_turns_too() -> None:
     hosts = [a_host(id) for id in range(3)]
-    made = a_scheduler(*hosts, each=10, threads=16)
+    made = a_scheduler(*hosts, each=10, concurrency=16)
     assert [assignment.host.id for assignment in sent(made)][:9] == [0, 1, 2] * 3
 
 
@@ -286,14 +286,14 @@ def test_a_host_with_a_long_queue_does_not_starve_another(monkeypatch: pytest.Mo
     assert before_late <= 2
 
 
-# A host that finds every worker full waits for room; it must get it
+# A host that finds no room waits for it, and must get it
 
 
 def test_hosts_that_found_no_room_get_it_whatever_else_was_pushed_meanwhile() -> None:
     first, second, third, last = hosts = [a_host(id) for id in (1, 2, 3, 4)]
-    made = a_scheduler(*hosts, threads=1, each=0)
+    made = a_scheduler(*hosts, concurrency=1, each=0)
     for host in (first, second):
-        for id in range(1, 31):
+        for id in range(1, 101):
             push(made, host, queued(id), 0.0)
     out = sent(made)
     assert made.next_at() is None
@@ -315,7 +315,7 @@ def test_hosts_that_found_no_room_get_it_whatever_else_was_pushed_meanwhile() ->
 
 def test_waiting_for_room_takes_no_more_memory_with_time() -> None:
     hosts = [a_host(id) for id in range(20)]
-    made = a_scheduler(*hosts, threads=1, each=30)
+    made = a_scheduler(*hosts, concurrency=1, each=30)
     sent(made)
     for id in range(31, 131):
         for host in hosts:
@@ -324,19 +324,20 @@ def test_waiting_for_room_takes_no_more_memory_with_time() -> None:
     assert len(made._full) <= len(hosts)
 
 
-# Workers that die
+# Processes that die
 
 
-def test_requests_of_a_dead_worker_go_out_again_one_at_a_time() -> None:
+def test_what_a_dead_fetching_process_had_can_go_out_again_one_at_a_time() -> None:
     host = a_host(concurrency=4)
     made = a_scheduler(host, each=4)
     assert len(sent(made)) == 4
-    for lost in made.worker_died(0, 0.0):
-        made.quarantine(0, host, page(lost))
+    for lost in made.fetcher_died(0.0):
+        made.quarantine(host, page(lost))
     assert (len(made.assigned), quarantined(made)) == (0, 4)
     tried = []
     while out := sent(made):
         (alone,) = out
+        assert is_alone(alone)
         assert is_isolated(alone)
         tried.append(alone)
         done(made, alone, 0.0)
@@ -344,65 +345,95 @@ def test_requests_of_a_dead_worker_go_out_again_one_at_a_time() -> None:
     assert quarantined(made) == 0
 
 
-def test_nothing_goes_to_a_worker_that_tries_a_suspect() -> None:
+def test_nothing_goes_out_beside_a_request_that_must_be_alone() -> None:
     suspected, other = a_host(1), a_host(2)
-    made = a_scheduler(suspected, other, workers=2, each=60)
-    out = sent(made)
-    (lost, *more) = made.worker_died(0, 0.0)
-    made.quarantine(0, lost.host, page(lost))
-    for assignment in more:
+    made = a_scheduler(suspected, other, each=60)
+    sent(made)
+    (lost, *more) = made.fetcher_died(0.0)
+    for assignment in more[:-1]:
         made.requeue(assignment.host, page(assignment), 0.0)
-    again = sent(made)
-    assert [one for one in again if one.worker == 0] == [one for one in again if is_isolated(one)]
-    (alone,) = (one for one in again if is_isolated(one))
+    beside = more[-1].host
+    made.isolate(beside, page(more[-1]), 0.0)
+    out = sent(made)
+    assert len(out) > 2
+    assert [one.host for one in out if is_isolated(one)] == [beside]
+    made.quarantine(lost.host, page(lost))
+    for assignment in out:
+        assert sent(made) == []
+        assert made.next_at() is None
+        done(made, assignment, 0.0)
+    (alone,) = sent(made)
     assert page(alone) == page(lost)
-    for assignment in [*again, *out]:
-        if assignment.worker == 1:
-            made.finish(assignment.id, 0.0)
-    assert {one.worker for one in sent(made)} <= {1}
+    assert is_alone(alone)
+    assert (sent(made), made.next_at()) == ([], None)
     done(made, alone, 0.0)
-    assert {one.worker for one in sent(made)} == {0}
+    assert len(sent(made)) > 2
 
 
-def test_a_suspect_keeps_to_the_host_s_delay_too() -> None:
+def test_a_request_that_must_be_alone_keeps_to_the_delay_of_its_host() -> None:
+    host, other = a_host(1, delay=1.0), a_host(2, delay=0.4)
+    made = a_scheduler(host, other, each=1)
+    sent(made)
+    lost = made.fetcher_died(0.1)
+    for assignment in lost:
+        made.quarantine(assignment.host, page(assignment))
+    assert sent(made, 0.3) == []
+    assert made.next_at() == 0.4
+    (second,) = sent(made, 0.4)
+    assert second.host is other
+    done(made, second, 0.5)
+    assert sent(made, 0.9) == []
+    assert made.next_at() == 1.0
+    assert [one.host for one in sent(made, 1.0)] == [host]
+
+
+def test_a_suspect_keeps_to_the_delay_of_its_host_and_goes_first() -> None:
     host = a_host(delay=1.0)
     made = a_scheduler(host)
     (first,) = sent(made)
-    (lost,) = made.worker_died(0, 0.1)
-    made.quarantine(0, host, page(lost))
+    (lost,) = made.fetcher_died(0.1)
+    made.isolate(host, page(lost), 0.1)
     assert sent(made, 0.9) == []
-    assert ids(sent(made, 1.0)) == ids([first])
+    (again,) = sent(made, 1.0)
+    assert ids([again]) == ids([first])
+    assert is_isolated(again)
+    assert not is_alone(again)
 
 
 def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
-    """Two suspects of one worker: the second's host goes on with another worker meanwhile."""
-    slow, polite = a_host(1), a_host(2, delay=1.0)
-    made = a_scheduler(slow, polite, workers=2, each=3)
-    polite.preferred_worker = 0
-    polite.assign_workers(2)
-    out = sent(made)
-    (asked,) = (one for one in out if one.host is polite)
-    lost = made.worker_died(asked.worker, 0.0)
-    suspects = sorted(lost, key=lambda one: one.host is polite)
-    assert {one.host.id for one in suspects} == {1, 2}, "or this test shows nothing"
-    for one in suspects:
-        made.quarantine(asked.worker, one.host, page(one))
-    (alone,) = (one for one in sent(made) if is_isolated(one))
-    assert alone.host is slow
-    (meanwhile,) = (one for one in sent(made, 1.0) if one.host is polite)
-    assert meanwhile.worker != asked.worker
-    at = 2.0
-    while quarantined(made):
-        if alone.id in made.assigned:
-            done(made, alone, at)
-        for one in sent(made, at):
-            assert one.host is not polite, "two requests in flight at a host with a delay"
-            alone = one if is_isolated(one) else alone
-        if at > 10.0:
-            break
-        at += 1.0
-    done(made, meanwhile, at)
-    assert [one.host.id for one in sent(made, at + 1.0) if is_isolated(one)] == [2]
+    host = a_host(delay=1.0, concurrency=1)
+    made = a_scheduler(host, each=3)
+    (first,) = sent(made)
+    made.finish(first.id, 0.0)
+    (second,) = sent(made, 1.0)
+    made.isolate(host, page(first), 1.0)
+    assert sent(made, 5.0) == [], "two requests in flight at a host with a delay"
+    done(made, second, 5.0)
+    assert ids(sent(made, 5.0)) == [1]
+
+
+# Idle, queued, active: without a look at each host
+
+
+def test_hosts_are_counted_as_they_change() -> None:
+    host, other = a_host(1), a_host(2)
+    made = a_scheduler(host, other, each=1)
+    assert (list(made.idle), made.active_hosts, made.has_queued) == ([], 2, True)
+    one, two = sent(made)
+    assert (list(made.idle), made.active_hosts, made.has_queued) == ([], 2, False)
+    done(made, one, 0.0)
+    assert (list(made.idle), made.active_hosts) == ([1], 1)
+    assert made.has_work({1})
+    assert not made.has_work({2})
+    other.suspended = True
+    made.classify(other)
+    assert (list(made.idle), made.active_hosts) == ([1], 0)
+    done(made, two, 0.0)
+    assert list(made.idle) == [1, 2]
+    push(made, host, queued(3), 0.0)
+    assert (list(made.idle), made.active_hosts, made.has_queued) == ([2], 1, True)
+    made.remove_host(other)
+    assert list(made.idle) == []
 
 
 # Budget, robots.txt, holding
@@ -526,22 +557,22 @@ class Crawl(RuleBasedStateMachine):
     """The scheduler as a run drives it, with small heads so that queues are always longer."""
 
     @initialize(
-        workers=st.integers(1, 3),
-        threads=st.integers(1, 3),
+        total=st.integers(1, 3),
         hosts=st.lists(
             st.tuples(st.sampled_from([0.0, 0.0, 1.0]), st.integers(1, 3), st.booleans()),
             min_size=1,
             max_size=4,
         ),
     )
-    def begin(self, workers: int, threads: int, hosts: list[tuple[float, int, bool]]) -> None:
+    def begin(self, total: int, hosts: list[tuple[float, int, bool]]) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(scheduler, "HEAD_TOTAL", HEAD)
         self.patch.setattr(scheduler, "PREFETCH", 2)
         self.patch.setattr(hostqueue, "PREFETCH", 2)
         self.now = 0.0
         self.store = FakeStore()
-        self.scheduler = Scheduler(workers=workers, threads=threads)
+        self.total = total
+        self.scheduler = Scheduler(concurrency=total)
         self.frontier = Frontier(
             cast(Store, self.store), self.scheduler, Settings(), SessionRegistry(), logs_in=False
         )
@@ -599,10 +630,13 @@ class Crawl(RuleBasedStateMachine):
             since = self.now - self.sent_at.get(host.id, -1e9)
             assert since >= host.clock.effective_delay
         else:
-            assert len(running) < host.concurrency + 2 * sum(map(bool, host.slots)) + 1
-        beside = [one for one in self.out.values() if one.worker == assignment.worker]
-        assert not any(is_isolated(one) for one in beside)
-        assert not (is_isolated(assignment) and beside)
+            assert len(running) < host.concurrency + 2
+        assert not any(map(is_alone, self.out.values()))
+        assert not (is_alone(assignment) and self.out)
+        number = Counter(one.host for one in [*self.out.values(), assignment])
+        under_way = sum(min(number[host], host.concurrency) for host in number)
+        assert under_way <= self.total
+        assert len(self.out) < 2 * self.total + 2
         self.sent_at[host.id] = self.now
 
     @rule(data=st.data(), what=st.sampled_from(["done", "done", "again", "later", "returned"]))
@@ -644,7 +678,8 @@ class Crawl(RuleBasedStateMachine):
                 del rows[key]
                 self.waiting[assignment.host.id, key] = request
         for assignment, _ in gathered:
-            assignment.host.sent.discard(page(assignment).id)
+            assert isinstance(assignment, PageAssignment)
+            self.scheduler.committed(assignment)
         for assignment, what in gathered:
             if what == "again":
                 self.scheduler.requeue(assignment.host, page(assignment), self.now)
@@ -659,12 +694,24 @@ class Crawl(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def worker_dies(self, data: st.DataObject) -> None:
-        worker = data.draw(st.integers(0, self.scheduler.workers - 1))
-        for assignment in self.scheduler.worker_died(worker, self.now):
-            del self.out[assignment.id]
-            if isinstance(assignment, PageAssignment):
-                self.scheduler.quarantine(worker, assignment.host, page(assignment))
+        for id, assignment in list(self.out.items()):
+            if isinstance(assignment, PageAssignment) and data.draw(st.booleans()):
+                del self.out[id]
+                self.scheduler.finish(id, self.now)
+                self.scheduler.isolate(assignment.host, page(assignment), self.now)
                 self.suspected.add((assignment.host.id, page(assignment).key))
+
+    @rule(data=st.data())
+    def fetcher_dies(self, data: st.DataObject) -> None:
+        for assignment in self.scheduler.fetcher_died(self.now):
+            del self.out[assignment.id]
+            if not isinstance(assignment, PageAssignment):
+                continue
+            if data.draw(st.booleans()):
+                self.scheduler.quarantine(assignment.host, page(assignment))
+                self.suspected.add((assignment.host.id, page(assignment).key))
+            else:
+                self.scheduler.requeue(assignment.host, page(assignment), self.now)
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 5.0]))
     def time_passes(self, seconds: float) -> None:
@@ -677,6 +724,14 @@ class Crawl(RuleBasedStateMachine):
         for host in self.hosts.values():
             assert len(host.heap) <= 4 * HEAD + 1
         assert len(self.scheduler._full) <= len(self.hosts)
+
+    @invariant()
+    def hosts_are_classified(self) -> None:
+        hosts = self.hosts.values()
+        idle = {host.id for host in hosts if host.is_idle}
+        assert set(self.scheduler.idle) == idle
+        assert self.scheduler._active == set(self.hosts) - idle
+        assert self.scheduler.has_queued == any(host.heap for host in hosts)
 
     @invariant()
     def a_request_is_in_one_place(self) -> None:

@@ -127,6 +127,57 @@ def test_requests_of_an_account_that_is_gone_wait_for_it(tmp_path: Path, site: S
     assert summary.counters.pending > 0
 
 
+class Travelling(Members):
+    """Logs in at two hosts, and is redirected from one to the other."""
+
+    name = "travelling"
+    other = ""
+
+    def login(self, session: Any, account: Account) -> None:
+        session.open(f"{self.site}/login/{account.user}")
+        session.open(f"{self.other}/login/{account.user}")
+
+
+def test_a_request_that_begins_anew_behind_a_login_keeps_its_account(
+    tmp_path: Path, site: Site, other: Site
+) -> None:
+    """The session ends behind a redirect, so the first hop is sent again, at its own host."""
+    ended: list[str] = []
+
+    def away(visit: Visit) -> Reply:
+        if member(visit) is None:
+            return Reply("", 302, (("Location", "/login/nobody"),))
+        number = visit.path.rpartition("/")[2]
+        return Reply("", 302, (("Location", f"{other.url}/there/{number}"),))
+
+    def there(visit: Visit) -> Reply:
+        if member(visit) is None or (visit.path == "/there/3" and not ended):
+            ended.append(visit.path)
+            return Reply("", 302, (("Location", f"{other.url}/login/nobody"),))
+        return Reply(f"<b>{member(visit)}</b>")
+
+    def login(visit: Visit) -> Reply:
+        user = visit.path.rpartition("/")[2]
+        if user == "nobody":
+            return Reply("<form method=post><input type=password name=p></form>")
+        return Reply("welcome", headers=(("Set-Cookie", f"user={user}; Path=/"),))
+
+    for place, page in ((site, away), (other, there)):
+        place.otherwise = lambda visit, page=page: (  # type: ignore[misc]
+            login(visit) if "/login/" in visit.path else page(visit)
+        )
+    seeds = [f"{site.url}/{number}" for number in range(6)]
+    arguments = {"site": site.url, "other": other.url}
+    given = plan(Travelling, tmp_path, *seeds, arguments=arguments)
+    summary = run(replace(given, accounts=(ALICE, BOB)))
+    assert ended
+    assert (summary.exit_status, summary.login_errors, failures(tmp_path)) == (0, [], {})
+    assert summary.counters.pending == 0
+    pages = {f"{other.url}/there/{number}" for number in range(6)}
+    assert {item["url"] for item in items(tmp_path)} == pages
+    assert {item["by"] for item in items(tmp_path)} == {"alice", "bob"}
+
+
 def test_a_job_that_began_without_accounts_says_how_to_continue(tmp_path: Path, site: Site) -> None:
     class Own(Members):
         name = "own"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from crawler.parsing.login_marks import DeclaredMarks
 from crawler.parsing.response import Response
 from crawler.request import Hop
-from crawler.session.evidence import Evidence, Kind, Marks, Weight
+from crawler.session.evidence import Evidence, Kind, Weight
 
 SITE = "http://club.example"
 FORM = "<form action=/login method=post><input name=user><input type=password name=pw></form>"
@@ -27,7 +28,7 @@ def api(data: Any, path: str = "/api", status: int = 200) -> Response:
 
 
 def evidence(member: Response, stranger: Response, **marks: Any) -> Evidence:
-    known = Evidence(Marks(**marks))
+    known = Evidence(DeclaredMarks(**marks))
     known.add_login_form(page(FORM, "/login").form().element, f"{SITE}/login")
     known.probe(SITE).choose(member.url, known.view(member), known.view(stranger))
     return known
@@ -167,7 +168,7 @@ def test_marks_that_the_spider_declares() -> None:
     assert weigh(known, page("<b class=me>y</b>"))[0] is Weight.MEMBER
     assert weigh(known, page("<b>y</b>")) == (Weight.DOUBTFUL, "no member_mark")
     for declared in ("please log in", ["x y", "log in"], lambda response: b"log" in response.body):
-        says = Evidence(Marks(logged_out_text=declared))
+        says = Evidence(DeclaredMarks(logged_out_text=declared))
         assert weigh(says, page("please log in")) == (Weight.DOUBTFUL, "logged_out_text")
         assert weigh(says, page("hello")) == (Weight.OPEN, "")
 

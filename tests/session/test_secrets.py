@@ -41,9 +41,12 @@ ORDERS = """
         retries = 1
         commit_interval = 0.01
 
+        @property
+        def password(self):
+            return os.environ["SHOP_PASSWORD"]
+
         def login(self, session, account=None):
             password = account.password if account else os.environ["SHOP_PASSWORD"]
-            self.password = password
             form = session.open("{url}/login").form("#login")
             page = session.submit(form, user="reader", password=password)
             logging.getLogger("crawler.orders").warning("%s and %r", password, {{"p": password}})
@@ -171,7 +174,7 @@ def test_a_crawl_whose_callbacks_tell_the_password(
     assert shop.counters.logins == 1
     assert leaks(ended.said) == {}
     log = Path("data/jobs/orders/run.log").read_text()
-    assert f"WARNING {'MainProcess' if not workers else 'worker'}" in log
+    assert f"WARNING {'MainProcess' if not workers else 'fetcher'}" in log
     assert f"{MASK} and {{'p': '{MASK}'}}" in log
     assert f"RuntimeError: {MASK}" in log
     if shop.shop.order("1007"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import requests
 from crawler import Session, Spider
 from crawler.engine.manual_login import log_in
 from crawler.errors import FetchError, LoginError
-from crawler.http.deadline import Watchdog
 from crawler.session.session import no_prompt
 from crawler.settings import Settings
 from tests.jobs import failures, items, plan, run_job
@@ -27,15 +25,9 @@ ENOUGH = 8 * 1024 * 1024
 """Bytes that no reader of a redirect should take; what is under way in buffers is far less."""
 
 
-@pytest.fixture
-def watchdog() -> Iterator[Watchdog]:
-    with closing(Watchdog(tick=0.01)) as running:
-        yield running
-
-
-def session(watchdog: Watchdog, **settings: Any) -> Session:
+def session(**settings: Any) -> Session:
     """As a login has it."""
-    return Session("account", Settings(**{"delay": 0.0, **settings}), watchdog=watchdog)
+    return Session("account", Settings(**{"delay": 0.0, **settings}))
 
 
 class Flood:
@@ -56,25 +48,25 @@ class Flood:
 
 
 @pytest.mark.parametrize("way", ["open", "get"])
-def test_of_a_redirects_own_body_little_is_read(site: Site, watchdog: Watchdog, way: str) -> None:
+def test_of_a_redirects_own_body_little_is_read(site: Site, way: str) -> None:
     flood = Flood()
     site.pages = {"/": Reply(raw=flood), "/there": "arrived"}
-    with session(watchdog) as opened:
+    with session() as opened:
         assert getattr(opened, way)(f"{site.url}/").text == "arrived"
     assert flood.sent < ENOUGH
 
 
-def test_a_short_body_of_a_redirect_costs_no_connection(site: Site, watchdog: Watchdog) -> None:
+def test_a_short_body_of_a_redirect_costs_no_connection(site: Site) -> None:
     site.pages["/"] = Reply("moved " * 1000, 302, (("Location", "/there"),))
     site.pages["/there"] = "arrived"
-    with session(watchdog) as opened:
+    with session() as opened:
         page = opened.get(f"{site.url}/")
     assert page.history[0].text == "moved " * 1000
     assert site.connections == 1
 
 
 @pytest.mark.parametrize("where", ["/", "/there"])
-def test_a_page_that_drips_is_cut(site: Site, watchdog: Watchdog, where: str) -> None:
+def test_a_page_that_drips_is_cut(site: Site, where: str) -> None:
     over = threading.Event()
 
     def drip(sock: Any) -> None:
@@ -86,17 +78,17 @@ def test_a_page_that_drips_is_cut(site: Site, watchdog: Watchdog, where: str) ->
                 return
 
     site.pages = {"/": redirect("/there"), "/there": "arrived", where: Reply(raw=drip)}
-    with session(watchdog, timeout=0.3) as opened:
+    with session(timeout=0.3) as opened:
         with pytest.raises(FetchError, match=r"took longer than timeout, 0\.3 s") as raised:
             opened.open(f"{site.url}/")
         assert raised.value.cause == "timeout"
     over.set()
 
 
-def test_the_pace_is_not_the_servers_time(site: Site, watchdog: Watchdog) -> None:
+def test_the_pace_is_not_the_servers_time(site: Site) -> None:
     """With a long delay, the pages of a login together take longer than one of them may."""
     site.pages = {"/": redirect("/a"), "/a": redirect("/b"), "/b": "arrived"}
-    with session(watchdog, timeout=0.4, delay=0.25) as opened:
+    with session(timeout=0.4, delay=0.25) as opened:
         assert opened.open(f"{site.url}/").text == "arrived"
     assert site.least_gap >= 0.25 - JITTER
 
@@ -119,9 +111,9 @@ def test_the_delay_counts_from_what_a_callback_asks_for(tmp_path: Path, site: Si
     assert second.came - more.came >= 0.4 - JITTER
 
 
-def test_redirects_are_followed_as_often_as_in_the_crawl(site: Site, watchdog: Watchdog) -> None:
+def test_redirects_are_followed_as_often_as_in_the_crawl(site: Site) -> None:
     site.otherwise = lambda visit: redirect(visit.path + "x")
-    with session(watchdog, max_redirects=5) as opened, pytest.raises(requests.TooManyRedirects):
+    with session(max_redirects=5) as opened, pytest.raises(requests.TooManyRedirects):
         opened.open(f"{site.url}/")
     assert len(site.log) == 6
 

@@ -10,7 +10,7 @@ import pytest
 
 from crawler import Session, Spider, SpiderError
 from crawler.errors import FetchError
-from crawler.http.adapter import PoolAdapter
+from crawler.http.adapter import CurlAdapter
 from crawler.http.address_policy import AddressPolicy
 from crawler.settings import Settings
 from tests.jobs import items, run_job
@@ -25,7 +25,7 @@ SECRETS = ("Authorization", "X-Auth-Token", "X-Plain")
 @pytest.fixture
 def session(authority: Authority) -> Iterator[Session]:
     """A session as a login has it, which is refused local addresses that the user has not named."""
-    with Session("account", Settings(delay=0), PoolAdapter(addresses=AddressPolicy())) as opened:
+    with Session("account", Settings(delay=0), CurlAdapter(addresses=AddressPolicy())) as opened:
         opened.verify = str(authority.bundle)
         yield opened
 

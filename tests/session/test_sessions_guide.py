@@ -181,7 +181,7 @@ def test_an_unknown_authority_is_refused(
     folder: Path, shop: SecureSite, stranger: None, in_login: bool
 ) -> None:
     if in_login:
-        with pytest.raises(LoginError, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(LoginError, match="unable to get local issuer certificate"):
             run("bearer", shop, obey_robots=False)
     else:
         assert run("headers", shop) == []
@@ -324,7 +324,7 @@ def test_pool_sizes_and_adapters(folder: Path, shop: SecureSite) -> None:
 
 
 def test_hooks(folder: Path, shop: SecureSite) -> None:
-    assert run("hooked", shop) == [{"url": shop.url + "/", "seen": [404, 200]}]
+    assert run("hooked", shop) == [{"url": shop.url + "/", "seen": "200"}]
 
 
 def test_cookies_by_hand(folder: Path, shop: SecureSite) -> None:

@@ -100,6 +100,18 @@ MIGRATIONS: tuple[str, ...] = (
         example TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- Each cookie has a row, so that a change costs no more than itself; their order is that in
+    -- which they were first set. Until its next run, an older job has them in ``sessions``.
+    CREATE TABLE cookies (
+        id INTEGER PRIMARY KEY,
+        session TEXT NOT NULL,
+        key BLOB NOT NULL,  -- a digest of domain, path and name
+        cookie BLOB NOT NULL,
+        UNIQUE (session, key)
+    );
+    ALTER TABLE sessions RENAME COLUMN cookies TO old_cookies;
+    """,
 )
 
 

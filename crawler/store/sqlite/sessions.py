@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -45,13 +46,21 @@ COUNT_SHAPE = (
     "INSERT INTO skipped_shapes VALUES (?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET links = links + 1"
 )
 SHAPES = "SELECT shape, links, effect, sign, example FROM skipped_shapes ORDER BY links DESC, shape"
-SESSION = "SELECT key, cookies, login, usage FROM sessions"
+SESSION = "SELECT key, old_cookies, login, usage FROM sessions"
 SAVE_SESSION = (
-    "INSERT INTO sessions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-    " SET cookies = excluded.cookies, login = excluded.login, usage = excluded.usage"
+    "INSERT INTO sessions (key, old_cookies, login, usage) VALUES (?, x'', ?, ?) ON CONFLICT DO"
+    " UPDATE SET old_cookies = x'', login = excluded.login, usage = excluded.usage"
 )
+COOKIES = "SELECT cookie FROM cookies WHERE session = ? ORDER BY id"
+SAVE_COOKIE = (
+    "INSERT INTO cookies (session, key, cookie) VALUES (?, ?, ?) ON CONFLICT (session, key) DO"
+    " UPDATE SET cookie = excluded.cookie"
+)
+DELETE_COOKIE = "DELETE FROM cookies WHERE session = ? AND key = ?"
+DELETE_COOKIES = "DELETE FROM cookies WHERE session = ?"
 
-_cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
+_cookie = msgspec.msgpack.Decoder(Cookie).decode
+_old_cookies = msgspec.msgpack.Decoder(list[Cookie]).decode
 _login = msgspec.msgpack.Decoder(LoginState).decode
 _usage = msgspec.msgpack.Decoder(Usage).decode
 
@@ -114,7 +123,7 @@ class SQLiteSkipped(SkippedStore):
 
 
 class SQLiteSessions(SessionStore):
-    """The table ``sessions``, encrypted if there is a key."""
+    """The tables ``sessions`` and ``cookies``, encrypted if there is a key."""
 
     def __init__(self, db: sqlite3.Connection, encryption: SessionEncryption) -> None:
         self._db = db
@@ -122,17 +131,40 @@ class SQLiteSessions(SessionStore):
 
     def get(self, key: str) -> SessionRecord | None:
         row = self._db.execute(f"{SESSION} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else _record(self._encryption.decrypt(row))
+        return None if row is None else self._record(row)
 
     def save(self, session: SessionRecord) -> None:
-        row = (session.key, *map(msgspec.msgpack.encode, session[1:]))
-        self._db.execute(SAVE_SESSION, self._encryption.encrypt(row))
+        self._db.execute(DELETE_COOKIES, (session.key,))
+        self.update(session)
+
+    def update(self, changed: SessionRecord) -> None:
+        encode, encrypt = msgspec.msgpack.encode, self._encryption.encrypt
+        row = (changed.key, encrypt(encode(changed.login)), encode(changed.usage))
+        self._db.execute(SAVE_SESSION, row)
+        for cookie in changed.cookies:
+            place = (changed.key, _digest(cookie))
+            if cookie.value is None:
+                self._db.execute(DELETE_COOKIE, place)
+            else:
+                self._db.execute(SAVE_COOKIE, (*place, encrypt(encode(cookie))))
 
     def all(self) -> list[SessionRecord]:
-        return [_record(self._encryption.decrypt(row)) for row in self._db.execute(SESSION)]
+        return [self._record(row) for row in self._db.execute(SESSION).fetchall()]
+
+    def of_older_version(self) -> list[SessionRecord]:
+        """Return the sessions whose cookies have no rows yet; ``save`` makes these."""
+        rows = self._db.execute(f"{SESSION} WHERE old_cookies <> x''").fetchall()
+        return [self._record(row) for row in rows]
+
+    def _record(self, row: Sequence[Any]) -> SessionRecord:
+        """Return the record of a row of ``sessions``."""
+        key, old_cookies, login, usage = row
+        decrypt = self._encryption.decrypt
+        cookies = _old_cookies(decrypt(old_cookies)) if old_cookies else []
+        cookies += [_cookie(decrypt(cookie)) for (cookie,) in self._db.execute(COOKIES, (key,))]
+        return SessionRecord(key, cookies, _login(decrypt(login)), _usage(usage))
 
 
-def _record(row: Sequence[Any]) -> SessionRecord:
-    """Return the record of a row of ``sessions``."""
-    key, cookies, login, usage = row
-    return SessionRecord(key, _cookies(cookies), _login(login), _usage(usage))
+def _digest(cookie: Cookie) -> bytes:
+    """Return a name for the row of a cookie; it says nothing where cookies are encrypted."""
+    return blake2b("\n".join(cookie.key).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -67,7 +67,12 @@ class SQLiteStore(Store):
         self.failures = SQLiteFailures(db)
         self.skipped = SQLiteSkipped(db)
         self.sessions = SQLiteSessions(db, encryption)
-        if encryption.unlock(self, key, read_only=read_only):
+        must_wipe = encryption.unlock(self, key, read_only=read_only)
+        if not read_only and (sessions := self.sessions.of_older_version()):
+            with self.transaction():
+                for session in sessions:
+                    self.sessions.save(session)
+        if must_wipe:
             self._wipe()
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:

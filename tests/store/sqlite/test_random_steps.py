@@ -157,7 +157,14 @@ class Machine(RuleBasedStateMachine):
             *(self.replace, self.replace, self.move, self.move),
             *(self.set_delivery, self.set_delivery, self.add_seen, self.add_final),
             *(self.add_failure, self.set_value, self.save_host, self.mark_seeded),
-            *(self.save_session, self.reassign, self.a_host, self.compact, self.shift_times),
+            *(
+                self.save_session,
+                self.update_session,
+                self.reassign,
+                self.a_host,
+                self.compact,
+                self.shift_times,
+            ),
         ]
         for _ in range(times):
             draw(st.sampled_from(changes))(draw)
@@ -247,14 +254,24 @@ class Machine(RuleBasedStateMachine):
 
     def save_session(self, draw: Draw) -> None:
         text = st.text(max_size=4).filter(_is_encodable)
-        cookies = st.builds(Cookie, text, st.none() | text, text, text, st.none() | TIMES)
-        session = SessionRecord(
+        cookies = st.builds(Cookie, text, text, text, text, st.none() | TIMES)
+        unique = st.lists(cookies, max_size=3, unique_by=lambda cookie: cookie.key)
+        self.both(lambda store: store.sessions.save, self.a_session(draw, draw(unique)))
+
+    def update_session(self, draw: Draw) -> None:
+        value = st.none() | st.text(max_size=4).filter(_is_encodable)
+        cookies = st.builds(Cookie, st.sampled_from("abc"), value, st.just("a"), st.just("/"))
+        changes = st.lists(cookies, max_size=5)
+        self.both(lambda store: store.sessions.update, self.a_session(draw, draw(changes)))
+
+    def a_session(self, draw: Draw, cookies: list[Cookie]) -> SessionRecord:
+        text = st.text(max_size=4).filter(_is_encodable)
+        return SessionRecord(
             draw(st.sampled_from(SESSIONS)),
-            draw(st.lists(cookies, max_size=3)),
+            cookies,
             LoginState(draw(st.none() | TIMES), {"X": draw(text)}, {"s": [1, draw(text)]}),
             Usage(draw(st.integers(0, 9)), draw(TIMES)),
         )
-        self.both(lambda store: store.sessions.save, session)
 
     def reassign(self, draw: Draw) -> None:
         old, new = draw(st.permutations(ACCOUNTS))[:2]

@@ -6,10 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from crawler.errors import JobError
+from crawler.records import Cookie, LoginState, SessionRecord, Usage
 from crawler.store.sqlite.schema import MIGRATIONS
+from crawler.store.sqlite.sessions import SQLiteSessions
 from crawler.store.sqlite.store import SQLiteStore
 
 
@@ -57,3 +60,30 @@ def test_a_migration_that_fails_changes_nothing(
             SQLiteStore(path)
     with closing(SQLiteStore(path)) as store:
         assert store.meta.get("a") is None
+
+
+COOKIES = [Cookie("sid", "1", "a.example", "/"), Cookie("a", "2", "a.example", "/")]
+
+
+@pytest.mark.parametrize("key", [None, "a key that nobody knows"])
+def test_cookies_of_an_older_job_are_there_and_change_one_by_one(
+    path: Path, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its version 4, a session had all its cookies in its row."""
+    encode = msgspec.msgpack.encode
+    with monkeypatch.context() as patch:
+        patch.setattr("crawler.store.sqlite.schema.MIGRATIONS", MIGRATIONS[:4])
+        patch.setattr(SQLiteSessions, "of_older_version", lambda self: [])
+        patch.setattr(SQLiteSessions, "all", lambda self: [])
+        with closing(SQLiteStore(path, key=key)) as store:
+            encrypt = store.sessions._encryption.encrypt
+            row = ("s", encrypt(encode(COOKIES)), encrypt(encode(LoginState(5.0))), encode(Usage()))
+            store._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", row)
+    for _ in range(2):
+        with closing(SQLiteStore(path, key=key)) as store:
+            assert store.sessions.all() == [SessionRecord("s", COOKIES, LoginState(5.0))]
+    with closing(SQLiteStore(path, key=key)) as store:
+        with store.transaction():
+            deleted = msgspec.structs.replace(COOKIES[0], value=None)
+            store.sessions.update(SessionRecord("s", [deleted]))
+        assert store.sessions.all() == [SessionRecord("s", COOKIES[1:])]

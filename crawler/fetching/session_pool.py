@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from crawler.http.adapter import PoolAdapter
+from crawler.http.adapter import CurlAdapter
 from crawler.session.accounts import Account, SessionKey
 from crawler.session.session import Session
 from crawler.spider import Spider
@@ -26,7 +26,7 @@ class SessionPool:
         self,
         spider: Spider,
         new: Callable[[str], Session],
-        shared: PoolAdapter,
+        shared: CurlAdapter,
         accounts: Mapping[str, Account],
     ) -> None:
         self._spider = spider

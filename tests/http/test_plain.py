@@ -1,4 +1,4 @@
-"""The usual request goes past requests, and nobody can tell: same bytes out, same response in."""
+"""A plain GET goes past requests: the same bytes go out, and the same response comes in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,14 +18,15 @@ from hypothesis import strategies as st
 
 from crawler import urls
 from crawler.errors import FetchError
-from crawler.http.deadline import FetchContext, Watchdog
-from crawler.http.http1 import MAX_HEADERS, RawResponse
-from crawler.parsing.response import Response
+from crawler.fetching.sender import Answer
+from crawler.http.adapter import RawResponse
+from crawler.http.curl.transfer import MAX_HEADERS
+from crawler.http.deadline import FetchContext
 from crawler.records import Cookie
 from crawler.request import Hop, Request
 from crawler.session.session import Session
 from crawler.settings import Settings
-from crawler.worker.fetcher import Fetcher
+from tests.sending import answered
 
 SETTINGS = Settings(delay=0, read_timeout=5.0, connect_timeout=5.0)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -103,7 +105,7 @@ def session_of(**changes: Any) -> Session:
     return session
 
 
-def is_on_fast_path(session: Session, request: Request) -> bool:
+def is_plain(session: Session, request: Request) -> bool:
     raw = session.fetch(request, (5.0, 5.0), FetchContext())
     try:
         return isinstance(raw, RawResponse)
@@ -111,16 +113,14 @@ def is_on_fast_path(session: Session, request: Request) -> bool:
         raw.raw.close()
 
 
-def fetch(url: str, session: Session | None = None, **options: Any) -> Response | FetchError:
-    """Fetch it as the fetcher does."""
-    watchdog = Watchdog()
+def fetch(
+    url: str, session: Session | None = None, settings: Settings = SETTINGS
+) -> Answer | FetchError:
+    """What the fetching process gets."""
     try:
-        fetcher, session = Fetcher(SETTINGS, watchdog), session or session_of()
-        return fetcher.fetch(Request(url), session, FetchContext(), **options)
+        return answered(Request(url), session or session_of(), settings)
     except FetchError as error:
         return error
-    finally:
-        watchdog.close()
 
 
 def both(answer: bytes) -> tuple[Any, Any]:
@@ -132,9 +132,9 @@ def both(answer: bytes) -> tuple[Any, Any]:
             if general:
                 session.hooks["response"].append(lambda response, **options: response)
             got = fetch(f"{tape.url}/", session)
-            if isinstance(got, Response):
+            if isinstance(got, Answer):
                 cookies = [(c.name, c.value, c.path) for c in session.cookies]
-                headers = {name.lower(): value for name, value in got.headers.items()}
+                headers = {name.lower(): value for name, value in got.headers}
                 seen.append((got.url, got.status, headers, got.body, cookies))
             else:
                 seen.append((got.cause, got.retryable))
@@ -176,12 +176,22 @@ def test_any_url_gives_the_bytes_that_requests_gives(tape: Tape, path: str) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/a/b.html?q=1&r=a+b", "/%C3%A9", "/a%20b?x=%2F", "/@me:1;v=2,3", "/a?b?c"]
+    "path",
+    [
+        *("/", "/a/b.html?q=1&r=a+b", "/%C3%A9", "/a%20b?x=%2F", "/@me:1;v=2,3", "/a?b?c"),
+        *("/s?sig=a%2Bb%7Ec%2f&x=", "/%7Eu/b", "/bar%2cbaz.pdf", "/100%.html", "/x?"),
+        *("/a[1]|b", "/%7e", "/a/%2e%2e/b", "//a//b", "/%zz", "/a^b`c"),
+    ],
 )
-def test_usual_urls_go_past_requests(tape: Tape, path: str) -> None:
-    session = session_of()
-    first, second = asked(tape, session, tape.url + path)
-    assert first == second
+@pytest.mark.parametrize("way", ["crawl", "get", "open"])
+def test_urls_are_sent_as_they_were_written(tape: Tape, path: str, way: str) -> None:
+    session, url = session_of(), urls.normalise(tape.url + path) or ""
+    if way == "crawl":
+        first, second = asked(tape, session, url)
+        assert first == second
+    else:
+        getattr(session, way)(url)
+    assert tape.heard[-1].startswith(f"GET {url[len(tape.url) :]} HTTP/1.1\r\n".encode())
 
 
 def test_headers_and_cookies_of_the_session_go_along(tape: Tape) -> None:
@@ -193,8 +203,8 @@ def test_headers_and_cookies_of_the_session_go_along(tape: Tape) -> None:
     first, second = asked(tape, session, f"{tape.url}/page")
     assert b"Cookie: sid=1" in first
     assert "X-Token: käse".encode("latin-1") in first
-    # Without an own Accept-Encoding, http.client sends one that says so.
-    assert first == second.replace(b"Accept-Encoding: identity\r\n", b"")
+    assert first == second
+    assert b"accept-encoding" not in first.lower()
 
 
 def test_settings_of_the_session_apply_at_once(tape: Tape) -> None:
@@ -215,8 +225,6 @@ def test_settings_of_the_session_apply_at_once(tape: Tape) -> None:
     [
         {"auth": ("user", "password")},
         {"params": {"a": "b"}},
-        {"verify": False},
-        {"proxies": {"http": "http://127.0.0.1:9"}},
         {"headers": {"Host": "else.example"}},
         {"headers": {"X": b"bytes"}},
     ],
@@ -240,8 +248,6 @@ def test_an_unusual_session_goes_through_requests(
         Request("http://x.test/", cookies={"a": "b"}),
         Request("http://x.test/", history=[Hop("https://y.test/", 302)]),
         Request("http://user:word@x.test/"),
-        Request("http://x.test/a|b"),
-        Request("http://x.test/%7e"),
     ],
     ids=str,
 )
@@ -259,26 +265,26 @@ def test_hooks_and_adapters_of_the_spider_are_used(tape: Tape) -> None:
     from requests.adapters import HTTPAdapter
 
     session = session_of()
-    assert is_on_fast_path(session, Request(f"{tape.url}/"))
+    assert is_plain(session, Request(f"{tape.url}/"))
     session.mount(f"{tape.url}/api/", HTTPAdapter())
-    assert not is_on_fast_path(session, Request(f"{tape.url}/api/1"))
-    assert is_on_fast_path(session, Request(f"{tape.url}/"))
+    assert not is_plain(session, Request(f"{tape.url}/api/1"))
+    assert is_plain(session, Request(f"{tape.url}/"))
     session.hooks["response"].append(lambda response, **options: response)
-    assert not is_on_fast_path(session, Request(f"{tape.url}/"))
+    assert not is_plain(session, Request(f"{tape.url}/"))
 
 
 def test_a_site_that_the_login_has_not_visited_goes_the_guarded_way(tape: Tape) -> None:
     session = session_of()
     session.credentials.visit("https://shop.test/")
     session.headers["X-Token"] = "secret"
-    assert not is_on_fast_path(session, Request(f"{tape.url}/"))
+    assert not is_plain(session, Request(f"{tape.url}/"))
 
 
 def test_the_environment_is_heard(tape: Tape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("http_proxy", tape.url)
     session = session_of()
-    assert not is_on_fast_path(session, Request("http://elsewhere.test/"))
+    assert is_plain(session, Request("http://elsewhere.test/"))
     assert tape.heard[-1].startswith(b"GET http://elsewhere.test/ ")
 
 
@@ -331,12 +337,9 @@ SAME = {
 @pytest.mark.parametrize("answer", SAME.values(), ids=SAME)
 def test_a_response_is_what_requests_makes_of_it(answer: bytes) -> None:
     direct, general = both(answer)
-    if answer == SAME["folded"]:  # RFC 9112, section 5.2: requests keeps the line's end
-        general[2]["x-long"] = general[2]["x-long"].replace("\r\n\t", " ")
+    assert direct == general
     if answer == SAME["long headers"]:
         assert direct == ("headers too large", False)  # beyond what browsers read, too
-        return
-    assert direct == general
 
 
 def test_headers_behind_a_broken_line_are_read() -> None:
@@ -344,8 +347,8 @@ def test_headers_behind_a_broken_line_are_read() -> None:
     answer = head("no colon at all", ": no name", "Content-Type: text/html", LENGTH) + BODY
     with serving(answer) as tape:
         response = fetch(f"{tape.url}/")
-    assert isinstance(response, Response)
-    assert response.headers["content-type"] == "text/html"
+    assert isinstance(response, Answer)
+    assert dict(response.headers)["Content-Type"] == "text/html"
     assert response.body == BODY
 
 
@@ -353,7 +356,7 @@ def test_early_hints_are_no_response() -> None:
     answer = head("Link: </a.css>", status="103 Early Hints") + head(LENGTH) + BODY
     with serving(answer) as tape:
         response = fetch(f"{tape.url}/")
-    assert isinstance(response, Response)
+    assert isinstance(response, Answer)
     assert (response.status, response.body) == (200, BODY)
 
 
@@ -362,7 +365,7 @@ def test_a_thousand_cookies_are_read_and_as_many_kept_as_by_a_browser() -> None:
     session = session_of()
     with serving(head(LENGTH, *lines) + BODY) as tape:
         response = fetch(f"{tape.url}/", session)
-    assert isinstance(response, Response)
+    assert isinstance(response, Answer)
     assert [cookie.name for cookie in session.cookies] == [f"c{n}" for n in range(820, 1000)]
 
 
@@ -402,9 +405,9 @@ def test_one_connection_serves_both_ways() -> None:
     session = session_of()
     with serving() as tape:
         for _ in range(5):
-            assert isinstance(fetch(f"{tape.url}/", session), Response)
+            assert isinstance(fetch(f"{tape.url}/", session), Answer)
         session.auth = ("user", "word")
-        assert isinstance(fetch(f"{tape.url}/", session), Response)
+        assert isinstance(fetch(f"{tape.url}/", session), Answer)
         assert tape.connections == 1
         assert len(tape.heard) == 6
 
@@ -415,16 +418,16 @@ def test_a_connection_that_the_server_ends_is_not_used_again(answer: str) -> Non
     with serving(SAME[answer]) as tape:
         for _ in range(3):
             response = fetch(f"{tape.url}/", session)
-            assert isinstance(response, Response)
+            assert isinstance(response, Answer)
             assert response.body == BODY
         assert tape.connections == 3
 
 
 def test_a_body_that_is_too_large_ends_its_connection() -> None:
     session = session_of()
-    with serving(SAME["plain"]) as tape:
-        error = fetch(f"{tape.url}/", session, limit=100)
+    with serving(head("Content-Length: 1000000") + bytes(1_000_000)) as tape:
+        error = fetch(f"{tape.url}/", session, replace(SETTINGS, max_body=100))
         assert isinstance(error, FetchError)
         assert error.cause == "body too large"
-        assert isinstance(fetch(f"{tape.url}/", session), Response)
+        assert isinstance(fetch(f"{tape.url}/", session), Answer)
         assert tape.connections == 2

@@ -1,4 +1,4 @@
-"""The lock of callbacks: they run one at a time, and one that hangs is logged and ended.
+"""The timer of callbacks: one that hangs is logged and ended.
 
 A callback in an endless loop would block its worker, with all pages that the worker has. Python
 cannot end a thread; but a worker is a process, which can end.
@@ -28,13 +28,12 @@ _CHECK_EVERY = 5.0
 """The longest time, in seconds, between two checks of the running callback."""
 
 
-class CallbackLock:
-    """Held as a plain lock, or by ``of(url)``, which limits the time of a callback."""
+class CallbackTimer:
+    """Limits the time of a callback, which runs in a block of ``of(url)``."""
 
     def __init__(self, timeout: float | None = None) -> None:
         """``timeout`` is in seconds, None for no limit. It is enforced only after ``watch()``."""
         self._timeout = timeout
-        self._lock = threading.Lock()
         self._running: tuple[float, int, str] | None = None
         self._closed = threading.Event()
 
@@ -42,21 +41,14 @@ class CallbackLock:
         """Stop watching."""
         self._closed.set()
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *exc: object) -> None:
-        self._lock.release()
-
     @contextmanager
     def of(self, url: str) -> Iterator[None]:
-        """Hold the lock while the callback for ``url`` runs, and note when it began."""
-        with self._lock:
-            self._running = (time.monotonic(), threading.get_ident(), url)
-            try:
-                yield
-            finally:
-                self._running = None
+        """Run the callback for ``url`` in this block; note when it began."""
+        self._running = (time.monotonic(), threading.get_ident(), url)
+        try:
+            yield
+        finally:
+            self._running = None
 
     def watch(self, log_path: str | None, *, may_exit: bool) -> None:
         """Start a thread that logs a callback that takes too long.

@@ -1,0 +1,133 @@
+"""Lanes: the tasks of each host that wait to be sent, and how many are under way. No I/O."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from crawler.messages import Task
+
+
+@dataclass(slots=True, eq=False)
+class HostLane:
+    """The tasks of one host; at most ``slots`` of them are under way at the same time.
+
+    The engine sends the task of a host with a delay when it is the host's turn. Where several of
+    them have had to wait here, for a login or for workers, ``delay`` keeps them apart.
+    """
+
+    slots: int
+    delay: float = 0.0
+    next_at: float = 0.0
+    """When the next task may be sent, monotonic clock."""
+    queue: deque[Task] = field(default_factory=deque)
+    running: int = 0
+    is_listed: bool = False
+    is_closed: bool = False
+
+    @property
+    def can_start(self) -> bool:
+        """True if the next task may be sent."""
+        return bool(self.queue) and self.running < self.slots
+
+
+class Lanes:
+    """The lanes of all hosts at work, by the host's id. Hosts take turns."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[int, HostLane] = {}
+        self._ready: deque[HostLane] = deque()
+        self._early: list[tuple[float, int, HostLane]] = []
+        """A heap of the lanes whose delay is not over."""
+        self._numbers = itertools.count()
+
+    def set_limits(self, host_id: int, slots: int, delay: float) -> None:
+        """Make the lane of a host, or change its limits; ``delay`` is in seconds."""
+        lane = self._lanes.get(host_id)
+        if lane is None:
+            self._lanes[host_id] = HostLane(slots, delay)
+        else:
+            lane.slots, lane.delay = slots, delay
+            self._list(lane)
+
+    def remove(self, host_id: int) -> None:
+        """Remove the lane of a host that has nothing to do any more."""
+        self._lanes.pop(host_id, None)
+
+    def push(self, task: Task) -> bool:
+        """Add a task to the lane of its host; return False, and do nothing, if it is closed."""
+        lane = self._lanes[task.host]
+        if lane.is_closed:
+            return False
+        lane.queue.append(task)
+        self._list(lane)
+        return True
+
+    def close(self, host_id: int) -> None:
+        """Take no task of a host that is overloaded, until the engine has made it wait."""
+        lane = self._lanes.get(host_id)
+        if lane is not None:
+            lane.is_closed = True
+
+    def reopen(self, host_id: int) -> None:
+        """Take tasks of a host again."""
+        lane = self._lanes.get(host_id)
+        if lane is not None:
+            lane.is_closed = False
+
+    def _list(self, lane: HostLane) -> None:
+        if lane.can_start and not lane.is_listed:
+            lane.is_listed = True
+            self._ready.append(lane)
+
+    def pop(self, now: float) -> Task | None:
+        """Take the next task that may be sent ``now``, monotonic clock; None if there is none."""
+        while self._early and self._early[0][0] <= now:
+            self._ready.append(heapq.heappop(self._early)[2])
+        while self._ready:
+            lane = self._ready.popleft()
+            if lane.next_at > now:
+                heapq.heappush(self._early, (lane.next_at, next(self._numbers), lane))
+                continue
+            lane.is_listed = False
+            if lane.can_start:
+                lane.running += 1
+                lane.next_at = now + lane.delay
+                task = lane.queue.popleft()
+                self._list(lane)
+                return task
+        return None
+
+    @property
+    def next_at(self) -> float | None:
+        """When a task may be sent that only its host's delay holds back; None if there is none."""
+        return self._early[0][0] if self._early else None
+
+    def end_delay(self, host_id: int) -> None:
+        """Let the next task go at once, as the last one was not sent."""
+        lane = self._lanes.get(host_id)
+        if lane is None:
+            return
+        lane.next_at = 0.0
+        if any(early is lane for _, _, early in self._early):
+            self._early = [entry for entry in self._early if entry[2] is not lane]
+            heapq.heapify(self._early)
+            self._ready.append(lane)
+
+    def finish(self, host_id: int) -> None:
+        """Give back the slot of a task of this host."""
+        lane = self._lanes.get(host_id)
+        if lane is not None:
+            lane.running -= 1
+            self._list(lane)
+
+    def take_queued(self, host_id: int | None) -> Iterator[Task]:
+        """Yield the tasks that are not sent yet, of one host or of all, and forget them."""
+        lanes = self._lanes.values() if host_id is None else [self._lanes.get(host_id)]
+        for lane in lanes:
+            if lane is not None:
+                yield from lane.queue
+                lane.queue.clear()

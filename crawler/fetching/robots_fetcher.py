@@ -1,0 +1,101 @@
+"""Fetch the robots.txt of a host, with its redirects (RFC 9309, section 2.3.1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from crawler import urls
+from crawler.errors import FetchError
+from crawler.fetching.fetch import Fetch
+from crawler.fetching.sender import Answer, Sender
+from crawler.http.adapter import decoded_body
+from crawler.http.deadline import FetchContext
+from crawler.http.redirects import redirected
+from crawler.messages import RobotsFetched, RobotsUnavailable
+from crawler.parsing.response import Response
+from crawler.parsing.robots import MAX_REDIRECTS, MAX_SIZE, Robots
+from crawler.records import FailureReport, RobotsFile
+from crawler.request import Request
+from crawler.scheduling.retry import RetryPolicy
+from crawler.worker.failures import status_error
+
+Finish = Callable[[Fetch, RobotsFetched | RobotsUnavailable], None]
+Blocking = Callable[[Callable[[], Answer], Callable[[Answer | Exception], None]], None]
+"""Calls the first function in a thread, and the second with its result in the loop's thread."""
+
+
+class RobotsFetcher:
+    """Fetches files of robots.txt; ``finish`` takes their rules, ``fail`` the errors."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        user_agent: str,
+        run_blocking: Blocking,
+        finish: Finish,
+        fail: Callable[[Fetch, Exception], None],
+    ) -> None:
+        self._sender = sender
+        self._user_agent = user_agent
+        self._run_blocking = run_blocking
+        self._finish = finish
+        self._fail = fail
+
+    def begin(self, fetch: Fetch, *, beside_login: bool) -> None:
+        """Begin to fetch. ``beside_login`` lets no login begin meanwhile: the response would
+        replace its cookies."""
+        fetch.stats.started = time.monotonic()
+        self._send(fetch, fetch.request, beside_login=beside_login)
+
+    def _send(self, fetch: Fetch, request: Request, *, beside_login: bool) -> None:
+        context = FetchContext()
+
+        def received(answer: Answer | Exception, sent_at: float) -> None:
+            fetch.stats.started = max(fetch.stats.started, sent_at)
+            try:
+                if isinstance(answer, Exception):
+                    raise answer
+                self._take(fetch, request, answer, beside_login=beside_login)
+            except Exception as error:
+                self._fail(fetch, error)
+
+        def send() -> Answer:
+            with fetch.session.turns.no_login():
+                return self._sender.send(request, fetch.session, context)
+
+        if beside_login or not self._sender.begin(
+            request, fetch.session, received, limit=MAX_SIZE, cut=True
+        ):
+            self._run_blocking(send, lambda answer: received(answer, context.sent_at))
+
+    def _take(self, fetch: Fetch, request: Request, answer: Answer, *, beside_login: bool) -> None:
+        """Follow a redirect, or finish. Raises FetchError, also for a server's error (5xx)."""
+        fetch.stats.status = answer.status
+        if answer.status >= 500:
+            response = Response(answer.url, status=answer.status, headers=dict(answer.headers))
+            raise status_error(request, response)
+        if answer.location is not None:
+            target = redirected(request, answer.status, answer.location, MAX_REDIRECTS)
+            self._send(fetch, target, beside_login=beside_login)
+            return
+        url = urls.redacted(request.url)
+        body = decoded_body(answer.body, answer.coding, url, MAX_SIZE, cut=True)
+        fetch.stats.size = len(body)
+        rules = Robots.of_response(answer.status, body)
+        delay = rules.crawl_delay(self._user_agent)
+        cause = "" if rules.reachable else "robots.txt"
+        message = cause and f"{url}: the server answered {answer.status}"
+        self._finish(fetch, RobotsFetched(RobotsFile(rules.body, delay, cause, message)))
+
+
+def unavailable(
+    fetch: Fetch, error: Exception, report: FailureReport, retry: RetryPolicy
+) -> RobotsFetched | RobotsUnavailable:
+    """Return the result of a robots.txt that did not come: it is asked for again, or final."""
+    wait = None
+    if isinstance(error, FetchError):
+        fetch.stats.host_wait = retry.host_wait(error)
+        wait = retry.robots_wait(error, fetch.request)
+    robots = RobotsFile(b"", None, report.cause, report.message)
+    return RobotsUnavailable(robots, wait) if wait else RobotsFetched(robots)

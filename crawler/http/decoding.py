@@ -1,0 +1,213 @@
+"""Content decodings: the bytes of a page from the bytes of its message, a block at a time.
+
+The rules are those of browsers: data behind the end of a compressed stream is ignored, unknown
+codings are passed over, and no bytes at all are no page in any coding. No step makes more than a
+block, so that a bomb costs only what its reader takes of it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+try:
+    import brotli  # type: ignore[import-untyped]
+except ImportError:
+    import brotlicffi as brotli  # type: ignore[import-not-found]
+try:
+    from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from backports import zstd
+
+BLOCK = 64 * 1024
+"""Bytes that a step makes at most."""
+MAX_CODINGS = 5
+"""Codings of a body, one within the other."""
+
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+
+
+class DecodingError(ValueError):
+    """The body is not in the coding that its headers name."""
+
+
+class CutShortError(ValueError):
+    """The compressed body ended before its end."""
+
+
+def accepted() -> str:
+    """Return the Accept-Encoding that names what ``decoded`` can read."""
+    return "gzip, deflate, br, zstd"
+
+
+def decoded(blocks: Iterable[bytes], content_encoding: str) -> Iterator[bytes]:
+    """Yield the decoded ``blocks``; ``content_encoding`` is the value of the header.
+
+    Raises DecodingError and CutShortError.
+    """
+    names = [name.strip().lower() for name in content_encoding.split(",")]
+    codings = [_DECODERS[name] for name in names if name in _DECODERS]
+    if len(codings) > MAX_CODINGS:
+        raise DecodingError("too many content codings")
+    stream = iter(blocks)
+    for number, decoder in enumerate(reversed(codings)):
+        is_doubled = number > 0 and decoder is _gunzipped
+        stream = _if_gzip(stream) if is_doubled else decoder(stream)
+    return stream
+
+
+def _if_gzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode a second gzip, unless the header only names the first one twice."""
+    start, blocks = _first_bytes(blocks, len(_GZIP_MAGIC))
+    yield from _gunzipped(blocks) if start == _GZIP_MAGIC else blocks
+
+
+def _first_bytes(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first bytes, and all ``blocks``, these bytes included."""
+    head = b""
+    for block in blocks:
+        head += block
+        if len(head) >= size:
+            break
+    return head[:size], chain((head,) if head else (), blocks)
+
+
+def _gunzipped(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode all members (RFC 1952, section 2.2); what follows them is no gzip and ignored."""
+    is_first = True
+    rest = b""
+    while True:
+        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            yield from _inflated(member, chain((rest,), blocks) if rest else blocks)
+        except DecodingError:
+            if is_first:
+                raise
+            return _drain(blocks)
+        is_first = False
+        rest = member.unused_data
+        while len(rest) < len(_GZIP_MAGIC) and (block := next(blocks, None)) is not None:
+            rest += block
+        if not rest.startswith(_GZIP_MAGIC):
+            return _drain(blocks)
+
+
+def _inflated(machine: Any, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode up to the end of the stream, or of ``blocks``. Raises CutShortError in between."""
+    is_empty = True
+    for block in blocks:
+        is_empty = is_empty and not block
+        while True:
+            try:
+                data = machine.decompress(block, BLOCK)
+            except zlib.error as error:
+                raise DecodingError(str(error)) from None
+            if data:
+                yield data
+            block = machine.unconsumed_tail
+            if machine.eof:
+                return
+            if not block and len(data) < BLOCK:
+                break
+    if not is_empty:
+        raise CutShortError("the stream has no end")
+
+
+def _deflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode zlib, or the bare stream that some servers send under the same name."""
+    start, blocks = _first_bytes(blocks, 2)
+    if not start:
+        return
+    is_zlib = start[0] & 0x0F == 8 and int.from_bytes(start, "big") % 31 == 0
+    yield from _inflated(zlib.decompressobj(zlib.MAX_WBITS * (1 if is_zlib else -1)), blocks)
+    _drain(blocks)
+
+
+def _brotli(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    history: list[bytes] = []
+    machine, size = brotli.Decompressor(), 0
+    for block in blocks:
+        history.append(block)
+        try:
+            for data in _brotli_steps(machine, block):
+                size += len(data)
+                yield data
+        except brotli.error as error:
+            yield from _end_of_brotli(history, size, str(error))
+            return _drain(blocks)
+        if machine.is_finished():
+            return _drain(blocks)
+    if any(history):
+        raise CutShortError("the stream has no end")
+
+
+def _brotli_steps(machine: Any, block: bytes) -> Iterator[bytes]:
+    """Yield what ``block`` decodes to; there may be more as long as there is anything."""
+    data = b"x"
+    while not machine.is_finished() and (data or not machine.can_accept_more_data()):
+        data = machine.process(block, output_buffer_limit=BLOCK)
+        block = b""
+        if data:
+            yield data
+
+
+def _end_of_brotli(history: list[bytes], size: int, reason: str) -> Iterator[bytes]:
+    """Yield what follows ``size`` decoded bytes, where data follow the end of the stream.
+
+    The library refuses such a block and does not say where its stream ends, so the last one is
+    read again, byte by byte. Raises DecodingError with ``reason`` if no stream ends there.
+    """
+    machine, last = brotli.Decompressor(), history[-1]
+    try:
+        for piece in [*history[:-1], *(last[at : at + 1] for at in range(len(last)))]:
+            for data in _brotli_steps(machine, piece):
+                if rest := data[size:]:
+                    yield rest
+                size -= min(size, len(data))
+            if machine.is_finished():
+                return
+    except brotli.error:
+        pass
+    raise DecodingError(reason)
+
+
+def _zstandard(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decode all frames; what follows them is ignored."""
+    machine, is_empty, is_first = zstd.ZstdDecompressor(), True, True
+    for block in blocks:
+        while block or not (machine.needs_input or machine.eof):
+            is_empty = False
+            try:
+                data = machine.decompress(block, max_length=BLOCK)
+            except zstd.ZstdError as error:
+                if not is_first:
+                    return _drain(blocks)
+                raise DecodingError(str(error)) from None
+            block = b""
+            if data:
+                yield data
+            if machine.eof:
+                block, machine, is_first = machine.unused_data, zstd.ZstdDecompressor(), False
+                is_empty = True
+    if not is_empty:
+        if is_first:
+            raise CutShortError("the stream has no end")
+        # A frame that follows another: cut, or only padding that looks like the start of one.
+        raise CutShortError("the last frame has no end")
+
+
+def _drain(blocks: Iterator[bytes]) -> None:
+    """Read to the end, so that the connection can be used again."""
+    for _ in blocks:
+        pass
+
+
+_DECODERS: dict[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
+    "gzip": _gunzipped,
+    "x-gzip": _gunzipped,
+    "deflate": _deflated,
+    "br": _brotli,
+    "zstd": _zstandard,
+}
