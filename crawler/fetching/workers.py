@@ -114,8 +114,13 @@ class _Worker:
 
     @property
     def has_room(self) -> bool:
+        """True if it may have one more page.
+
+        The verdict on a page that it holds may depend on other pages. So it goes on to get pages
+        even if it is about to leave.
+        """
         return (
-            not (self.is_isolated or self.is_leaving)
+            not (self.is_isolated or (self.is_leaving and not self.held))
             and len(self.pages) < self.ahead
             and sum(self.pages.values()) < AHEAD_BYTES
         )
@@ -204,6 +209,8 @@ class Workers:
                     worker.pages[verdict.id] = 0
                 self._send(worker, encode(verdict))
                 self._end_isolation(worker)
+                self._recycle_if_done(worker)
+        self._hand_out()
 
     def extend_scope(self, netlocs: list[str]) -> None:
         """Allow hosts that have come into scope, before any page that is submitted later."""
@@ -239,10 +246,10 @@ class Workers:
 
     def _hand_out_isolated(self) -> None:
         worker = min(self._workers, key=lambda worker: (not worker.is_isolated, len(worker.pages)))
-        if worker.is_leaving:
+        if worker.is_leaving or worker.held:  # the verdict on what it holds may need other pages
             return
         worker.is_isolated = True  # it gets no other page until it has none
-        if not (worker.pages or worker.held):
+        if not worker.pages:
             self._give(worker, self._isolated.popleft())
 
     def _give(self, worker: _Worker, page: _Page) -> None:
@@ -301,8 +308,7 @@ class Workers:
         self._early_deaths = 0
         worker.pages.pop(result.id, None)
         self._end_isolation(worker)
-        if worker.is_leaving and not (worker.pages or worker.held):
-            self._recycle(worker)
+        self._recycle_if_done(worker)
         self._client.take_result(result)
 
     def _end_isolation(self, worker: _Worker) -> None:
@@ -393,8 +399,7 @@ class Workers:
         for worker in self._workers:
             if not worker.is_isolated and self._is_too_large(worker):
                 worker.is_leaving = True
-                if not (worker.pages or worker.held):
-                    self._recycle(worker)
+                self._recycle_if_done(worker)
                 break
 
     def _is_too_large(self, worker: _Worker) -> bool:
@@ -408,6 +413,10 @@ class Workers:
             *(worker.number + 1, f"{used / 1e6:,.0f}", f"{self._max_memory / 1e6:,.0f}"),
         )
         return True
+
+    def _recycle_if_done(self, worker: _Worker) -> None:
+        if worker.is_leaving and not (worker.pages or worker.held):
+            self._recycle(worker)
 
     def _recycle(self, worker: _Worker) -> None:
         self._send(worker, encode(EndWorker()))

@@ -485,3 +485,22 @@ def test_a_worker_within_its_memory_stays(
         checks.get(timeout=PATIENCE)
     at.submit(99)
     assert worker.pages(1) == [99]
+
+
+@pytest.mark.parametrize("is_leaving", [False, True])
+def test_a_worker_that_holds_a_page_gets_others(
+    bench: Callable[..., Bench], is_leaving: bool
+) -> None:
+    """The verdict may depend on them: with a single worker, it would never come otherwise."""
+    at = bench(1)
+    (worker,) = at.fakes
+    at.submit(0, ask=True)
+    assert worker.pages(1) == [0]
+    worker.send(Examined(0, SeenMarks()))
+    assert at.next() == ("marks", 0)
+    if is_leaving:
+        at.workers._workers[0].is_leaving = True
+    else:
+        at.submit(7, isolated=True)
+    at.submit(1)
+    assert worker.pages(1) == [1]
