@@ -1,4 +1,8 @@
-"""Lanes: the tasks of each host that wait to be sent, and how many are under way. No I/O."""
+"""Decide which task is sent next, and how many at the same time. No I/O.
+
+``Lanes`` are the tasks of each host that wait to be sent, and ``RequestLimiter`` limits them over
+all hosts.
+"""
 
 from __future__ import annotations
 
@@ -131,3 +135,33 @@ class Lanes:
             if lane is not None:
                 yield from lane.queue
                 lane.queue.clear()
+
+
+PLENTY = 4_000
+"""Requests under way and pages that wait for workers, together, up to which any may be sent."""
+_MOST_ALLOWED = 64.0
+
+
+class RequestLimiter:
+    """Lets so many requests be under way that workers always have pages, and few of them wait.
+
+    Were all sent at once, all pages would come at once too: then most would wait in memory while
+    nothing is sent, and later the workers would wait for the next ones. So beyond ``PLENTY``, it is
+    the end of one request that lets others begin: two, or one for two while many pages wait.
+    """
+
+    def __init__(self) -> None:
+        self._allowed = 0.0
+
+    def may_begin(self, under_way: int, waiting: int) -> bool:
+        """Return True if one more request may begin."""
+        return under_way + waiting < PLENTY or self._allowed >= 1
+
+    def begun(self) -> None:
+        """Count a request that has begun."""
+        self._allowed = max(0.0, self._allowed - 1)
+
+    def ended(self, waiting: int) -> None:
+        """Count a request whose page is handled."""
+        more = 0.5 if waiting >= PLENTY // 2 else 2
+        self._allowed = min(self._allowed + more, _MOST_ALLOWED)

@@ -13,7 +13,7 @@ from crawler.errors import CrawlerError, SystemResourceError
 from crawler.fetching.calls import answer_call
 from crawler.fetching.fetch import Fetch
 from crawler.fetching.fetcher import Fetcher
-from crawler.fetching.lanes import Lanes
+from crawler.fetching.lanes import Lanes, RequestLimiter
 from crawler.fetching.workers import Workers
 from crawler.messages import (
     Call,
@@ -60,6 +60,7 @@ class FetchProcess:
         self._workers = workers
         self._fetcher = make_fetcher(self)
         self._lanes = Lanes()
+        self._limiter = RequestLimiter()
         self._fetches: dict[int, Fetch] = {}
         """The fetches that have begun, by the id of their task."""
         self._sent: set[int] = set()
@@ -127,13 +128,20 @@ class FetchProcess:
     # Tasks
 
     def _start_tasks(self) -> None:
-        while len(self._sent) < self._concurrency and not self._workers.is_full:
+        while self._may_start():
             task = self._lanes.pop(self._fetcher.loop.now)
             if task is None:
                 self._wait_for_lanes()
                 return
             self._sent.add(task.id)
+            self._limiter.begun()
             self._fetcher.begin(task)
+
+    def _may_start(self) -> bool:
+        under_way, workers = len(self._sent), self._workers
+        if under_way >= self._concurrency or workers.is_full:
+            return False
+        return self._limiter.may_begin(under_way, workers.waiting)
 
     def _wait_for_lanes(self) -> None:
         """Start tasks again when the delay of a host is over."""
@@ -242,6 +250,7 @@ class FetchProcess:
         if not fetch.stats.started:
             self._lanes.end_delay(fetch.task.host)
         self._free_slot(fetch)
+        self._limiter.ended(self._workers.waiting)
         self._report(outcome)  # first, or the engine would send again at once what is returned
         if fetch.stats.host_wait is not None:
             self._lanes.close(fetch.task.host)

@@ -49,7 +49,7 @@ SECONDS_AHEAD = 0.02
 """Work that a worker has ahead, in seconds, by the time that it took for its last pages."""
 AHEAD_BYTES = 4_000_000
 """Bytes of pages from which a worker gets no further one ahead."""
-MOST_WAITING = 64
+MOST_WAITING = 4_000
 """Pages that wait for a worker, from which on no request is sent."""
 WAITING_BYTES = 64_000_000
 """The same for their bytes."""
@@ -185,10 +185,14 @@ class Workers:
             loop.call_later(CHECK_EVERY, self._check_memory)
 
     @property
+    def waiting(self) -> int:
+        """The number of pages that no worker has yet."""
+        return len(self._waiting) + len(self._isolated)
+
+    @property
     def is_full(self) -> bool:
         """True if so many pages wait that no further one should be fetched."""
-        waiting = len(self._waiting) + len(self._isolated)
-        return waiting >= MOST_WAITING or self._waiting_bytes >= WAITING_BYTES
+        return self.waiting >= MOST_WAITING or self._waiting_bytes >= WAITING_BYTES
 
     def submit(self, page_id: int, message: bytes, *, isolated: bool = False) -> None:
         """Give a page to a worker, now or later; an ``isolated`` one is the only one it has."""

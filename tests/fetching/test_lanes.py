@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.fetching.lanes import Lanes
+from crawler.fetching.lanes import PLENTY, Lanes, RequestLimiter
 from crawler.messages import Task
 
 
@@ -168,3 +168,52 @@ def next_id(lanes: Lanes, *, now: float) -> int | None:
     """Return the number of the next task."""
     task = lanes.pop(now)
     return None if task is None else task.id
+
+
+# RequestLimiter
+
+
+def crawl(latency: int, seconds: int, most: int = 10_000) -> tuple[list[int], list[int], int]:
+    """Send what may be sent of endless requests; workers handle a page each millisecond.
+
+    Return the requests and the handled pages of each second, and the most pages that have waited.
+    """
+    limiter = RequestLimiter()
+    arrivals: deque[int] = deque()
+    waiting = longest = 0
+    sent, handled = [0] * seconds, [0] * seconds
+    for now in range(1000 * seconds):
+        while arrivals and arrivals[0] <= now:
+            arrivals.popleft()
+            waiting += 1
+        longest = max(longest, waiting)
+        if waiting:
+            waiting -= 1
+            handled[now // 1000] += 1
+            limiter.ended(waiting)
+        while len(arrivals) < most and limiter.may_begin(len(arrivals), waiting):
+            limiter.begun()
+            arrivals.append(now + 1000 * latency)
+            sent[now // 1000] += 1
+    return sent, handled, longest
+
+
+def test_thousands_of_requests_neither_pile_up_nor_come_in_bursts() -> None:
+    sent, handled, longest = crawl(latency=1, seconds=30)
+    assert longest <= PLENTY
+    assert set(handled[1:]) == {1000}
+    assert all(500 <= count <= 2000 for count in sent[2:])
+
+
+def test_slow_hosts_get_as_many_requests_as_keep_the_workers_busy() -> None:
+    _, handled, longest = crawl(latency=10, seconds=80)
+    assert longest <= PLENTY + 1000
+    assert sum(handled[40:]) > 0.9 * 40_000
+
+
+def test_few_requests_are_never_held_back() -> None:
+    limiter = RequestLimiter()
+    assert all(limiter.may_begin(under_way, PLENTY - 1 - under_way) for under_way in range(PLENTY))
+    assert not limiter.may_begin(PLENTY, 0)
+    limiter.ended(0)
+    assert limiter.may_begin(PLENTY, 0)
