@@ -203,6 +203,7 @@ class Fetcher:
                     self._addresses.permit(host.origin)
                     self._sessions.get(host.session).credentials.name(host.origin)
             self._hosts[host.id] = HostInfo(host, self._settings.user_agent)
+        self.loop.keep_for(len(self._hosts))
         for update in batch.sessions:
             self._sessions.get(update.key).load(update, now=self._wall())
 

@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import threading
+import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -87,6 +88,42 @@ def test_a_new_connection_takes_the_place_of_an_idle_one_at_the_limit(
             assert session.get(f"http://{address}:{port}/", timeout=PATIENCE).text == "ok"
         thread.join()
     assert ended == [b"", b""]
+
+
+def test_connections_of_hosts_that_are_no_longer_used_are_closed(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawler.http.curl.loop._LEAST_SERVERS", 3)
+    adapter: Any = session.get_adapter("http://")
+    loop = adapter.pool.loop
+    loop.call(lambda: loop.keep_for(0))
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        thread = threading.Thread(
+            target=lambda: session.get(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        )
+        thread.start()
+        connection = stack.enter_context(listener.accept()[0])
+        connection.recv(65_536)
+        connection.sendall(ANSWER)
+        thread.join()
+        connection.setblocking(False)
+        sites = [
+            stack.enter_context(Site({"/": "ok"}, address=f"127.0.0.{last}"))
+            for last in range(2, 8)
+        ]
+        deadline = time.monotonic() + PATIENCE
+        while is_open(connection):
+            assert time.monotonic() < deadline, "the connection stays open"
+            for site in sites:
+                session.get(f"{site.url}/", timeout=PATIENCE)
+
+
+def is_open(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
 
 
 def test_without_proxies_the_environment_is_not_searched_for_one_for_each_host(

@@ -21,7 +21,7 @@ from crawler.http.curl import failures
 from crawler.http.curl.transfer import Route, Transfer
 
 _BUFFER = 128 * 1024
-_MAX_IDLE_AGE = 3600
+MAX_IDLE_AGE = 3600
 """Seconds that an idle connection stays usable; servers end theirs long before."""
 
 
@@ -39,6 +39,7 @@ class Handle:
         self.began = 0.0
         self.is_added = False
         self.is_fresh = False
+        self._idle_age = MAX_IDLE_AGE
         self.is_http1 = False
         """HTTP/2 has failed, and the transfer goes by HTTP/1.1."""
         self.is_worn = False
@@ -141,6 +142,12 @@ class Handle:
         is_absolute = self._is_by_http_proxy and url.startswith("http:")
         return url if is_absolute else url[url.find("/", 8) :]
 
+    def close_idle(self, age: int) -> None:
+        """Let libcurl close all connections that were idle for ``age`` seconds."""
+        if age != self._idle_age:
+            self.curl.setopt(pycurl.MAXAGE_CONN, age)
+            self._idle_age = age
+
     def forget_names(self) -> None:
         """Let libcurl forget all hosts' addresses but the latest when the transfer has ended."""
         self.is_worn = True
@@ -238,7 +245,7 @@ def set_up(curl: Any, route: Route) -> None:
         (pycurl.PROXY, route.proxy),  # the empty string: not that of the environment
         (pycurl.NOPROXY, ""),
         (pycurl.BUFFERSIZE, _BUFFER),
-        (pycurl.MAXAGE_CONN, _MAX_IDLE_AGE),
+        (pycurl.MAXAGE_CONN, MAX_IDLE_AGE),
         (pycurl.DNS_CACHE_TIMEOUT, -1),  # else libcurl looks at all names after each transfer
         (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
         (

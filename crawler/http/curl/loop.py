@@ -19,7 +19,7 @@ import pycurl
 from crawler.errors import FetchError
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.curl import failures
-from crawler.http.curl.handle import Handle
+from crawler.http.curl.handle import MAX_IDLE_AGE, Handle
 from crawler.http.curl.mender import REASONS, connect_and_mend
 from crawler.http.curl.poller import Poller
 from crawler.http.curl.resolver import Resolver
@@ -27,6 +27,10 @@ from crawler.http.curl.transfer import Route, Transfer, place_of
 
 LEAST_IDLE = 8
 _MAX_PLACES = 20_000
+_LEAST_SERVERS = 1_000
+"""Servers whose connections stay open, however few hosts are at work."""
+_CLOSING = 2.0
+"""Seconds for which old connections are closed; libcurl looks for them once a second."""
 _MAX_FREE = 256
 """Handles that are kept for the next transfers of a route."""
 _SWEEP = 0.02
@@ -46,6 +50,11 @@ class Loop:
         self.now = monotonic()
         self._max_idle = max_idle
         self._most = most
+        self._most_servers = max_idle * 3 // 4
+        self._used: dict[tuple[str, int], float] = {}
+        """When each server was last used, the one that was used least recently first."""
+        self._idle_age = MAX_IDLE_AGE
+        self._closing_until = 0.0
         self._calls: collections.deque[Callable[[], None]] = collections.deque()
         self._submitted: collections.deque[Transfer] = collections.deque()
         self._places: dict[str, tuple[str, int, bool]] = {}
@@ -262,6 +271,11 @@ class Loop:
         self._max_idle = max(LEAST_IDLE, self._max_idle // 2)
         self._multi.setopt(pycurl.M_MAXCONNECTS, self._max_idle)
 
+    def keep_for(self, hosts: int) -> None:
+        """Keep connections for as many hosts as are at work, and for a few that were."""
+        most = max(_LEAST_SERVERS, hosts * 5 // 4)
+        self._most_servers = min(most, self._max_idle * 3 // 4)
+
     def expect(self, due: float) -> None:
         """Look at the clocks at ``due``, at the latest."""
         self._sweep_at = min(self._sweep_at, due)
@@ -361,6 +375,7 @@ class Loop:
         if self._has_many_names:
             self._has_many_names = False
             handle.forget_names()
+        handle.close_idle(self._idle_age if self.now < self._closing_until else MAX_IDLE_AGE)
         self._multi.add_handle(handle.curl)
         handle.is_added = True
 
@@ -446,8 +461,25 @@ class Loop:
 
     def _release(self, transfer: Transfer, *, is_broken: bool) -> None:
         """Take the handle back, and hand on the transfer as it is."""
-        self._take_back(self._active.pop(transfer), is_worn=is_broken)
+        handle = self._active.pop(transfer)
+        self._used.pop(handle.place, None)
+        self._used[handle.place] = self.now
+        if len(self._used) > self._most_servers:
+            self._close_old()
+        self._take_back(handle, is_worn=is_broken)
         transfer.finish()
+
+    def _close_old(self) -> None:
+        """Close the connections that were used least recently, an eighth of all.
+
+        At its own limit, libcurl closes a single one after each transfer, and looks at all of them
+        to find it.
+        """
+        oldest = list(itertools.islice(self._used, len(self._used) // 8 + 1))
+        self._idle_age = max(1, int(self.now - self._used[oldest[-1]]))
+        self._closing_until = self.now + _CLOSING
+        for place in oldest:
+            del self._used[place]
 
     def _take_back(self, handle: Handle, *, is_worn: bool) -> None:
         if handle.is_added:
