@@ -295,7 +295,11 @@ class Transfer:
         if sum(map(len, lines)) > MAX_HEADERS:
             self._fail_as_too_large()
             return None
-        head = parse_head(lines)
+        try:
+            head = parse_head(lines)
+        except ValueError:  # the status is no number
+            self.fail_as(failures.NO_HTTP)
+            return None
         if head.status == 101 or _has_bad_length(head):
             self.fail_as(failures.NO_HTTP)
             return None
