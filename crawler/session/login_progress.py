@@ -21,7 +21,7 @@ MAX_UNCONFIRMED = 1
 """Logins in a row that the probe page may not confirm; the session may end at that very page."""
 ROTATIONS = 2
 """Times in a row that the probe page has changed a cookie twice, which is its habit then."""
-ENDS_AT_A_PAGE = 5
+ENDS_AT_A_PAGE = 8
 """Times that a session has ended at a page, after which the page is given up."""
 
 
