@@ -60,9 +60,7 @@ class Loop:
         self._places: dict[str, tuple[str, int, bool]] = {}
         self._has_many_names = False
         self._is_asleep = False
-        self._is_stopping = False
-        self._is_retiring = False
-        self._has_ended = False
+        self._is_stopping = self._is_retiring = self._has_ended = False
         self._timer_at = math.inf
         self._sweep_at = math.inf
         self.failure: Exception | None = None
