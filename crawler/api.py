@@ -17,11 +17,11 @@ from crawler.errors import CrawlerError, FailedPagesWarning, LoginError
 from crawler.job.config import RunConfig
 from crawler.job.job import Job
 from crawler.job.spider_loader import of_class
+from crawler.output.log import log_to
 from crawler.session.masking import Mask
 from crawler.settings import check
 from crawler.spider import Spider
 from crawler.stats import unavailable_message
-from crawler.worker.log import log_to
 
 
 def crawl(

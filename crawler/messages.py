@@ -1,8 +1,9 @@
-"""The messages between the scheduling process and its workers, in msgpack over a pipe.
+"""The messages between the processes of a crawl, in msgpack over sockets.
 
-The scheduling process sends commands (``TaskBatch``, ``ReturnTasks``, ``Shutdown``); a worker
-sends lists of ``Outcome``. A request stays encoded on its way: only a worker that fetches it
-decodes it.
+The scheduling process sends commands (``TaskBatch``, ``ReturnTasks``, ``Shutdown``) to the fetching
+process, which sends lists of ``Outcome``. The fetching process sends ``Page`` and other
+``PageCommand`` to workers, which send ``PageResult``, ``Examined`` and ``Call``. A request stays
+encoded in the scheduling process.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ Result = (
 
 
 class Proof(msgspec.Struct, array_like=True):
-    """The state of a session's login in a worker, at the time of an outcome."""
+    """The state of a session's login at the time of an outcome."""
 
     logged_in_at: float | None = None
     """The login, by its time on the wall clock; None while logged out."""
@@ -376,7 +377,7 @@ class Ready(msgspec.Struct, array_like=True, tag=3):
 
 
 class Examined(msgspec.Struct, array_like=True, tag=4):
-    """What a worker has seen on a page; None if the spider's own check raised."""
+    """The marks that a worker has seen on a page; None if the spider's own check raised."""
 
     id: int
     seen: SeenMarks | None

@@ -156,7 +156,7 @@ class Delivery(enum.IntEnum):
     AT_MOST_ONCE = 1
     """It must not be sent twice (``replay=False``), and has not been sent."""
     MAYBE_SENT = 2
-    """It must not be sent twice, and may have been sent, since a worker had it."""
+    """It must not be sent twice, and may have been sent, since the fetching process had it."""
 
 
 class QueuedRequest(NamedTuple):

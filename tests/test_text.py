@@ -14,9 +14,9 @@ from crawler.cli import main as cli
 from crawler.cli import prompts as person
 from crawler.cli.progress import Progress
 from crawler.job.seeds import BadSeed
+from crawler.output.log import log_to
 from crawler.session.masking import Mask
 from crawler.text import one_line, printable
-from crawler.worker.log import log_to
 from tests.sites import Site
 
 CLEAR = "\x1b[2J"

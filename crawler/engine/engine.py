@@ -25,11 +25,11 @@ from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig
 from crawler.job.job import Job
 from crawler.job.seeds import BadSeed
+from crawler.output.log import log_to
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.stats import Snapshot, Summary
-from crawler.worker.log import log_to
 
 log = logging.getLogger(__name__)
 

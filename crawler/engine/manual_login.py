@@ -18,6 +18,7 @@ from crawler.job.config import RunConfig
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
 from crawler.messages import SessionChange
+from crawler.output.log import log_to
 from crawler.records import Cookie, SessionRecord
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.session.accounts import Account, SessionKey
@@ -27,7 +28,6 @@ from crawler.session.prober import Prober
 from crawler.session.session import Prompt, Session
 from crawler.spider import has_own_logout_check
 from crawler.store.protocols import Store
-from crawler.worker.log import log_to
 
 
 def the_account(config: RunConfig, name: str | None) -> Account | None:

@@ -1,8 +1,8 @@
-"""Fork worker processes early, so that they need not start up (prefork).
+"""Fork the fetching process early, so that it need not start up (prefork).
 
 A process that is spawned imports everything again, which takes longer than to fetch a hundred
 pages. A fork has it all. But a process may only be forked while it has one thread and no database
-or lock open. So the pool is made before anything else, and later workers are spawned.
+or lock open. So the pool is made before anything else, and later processes are spawned.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crawler.worker.process import signals_blocked
 
 
 class PreforkPool:
-    """Processes that wait to become workers; closing ends those that were not taken."""
+    """Processes that wait to be used; closing ends those that were not taken."""
 
     def __init__(self, count: int) -> None:
         """Fork ``count`` processes, or none if this process may not be forked."""

@@ -1,4 +1,4 @@
-"""Start a job: add its seeds, reassign its accounts, and say what its workers are made from."""
+"""Start a job: add its seeds, reassign its accounts, and say what its processes need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_HELD = 32_000_000
 
 
 class Seeder:
-    """Adds the seeds of a run to its job and says what the workers need to start.
+    """Adds the seeds of a run to its job.
 
     Afterwards ``new`` and ``bad`` count the seeds that were new and those that were no seeds.
     """

@@ -14,9 +14,7 @@ from crawler.errors import CrawlerError
 from crawler.http.deadline import FetchContext, on_thread
 from crawler.records import Cookie
 from crawler.session.session import FormRequest, Session
-from crawler.worker.remote_session import PlainPage, SessionSnapshot, dumped
-
-_SETTINGS = (*("auth", "proxies", "params", "verify", "cert"), *("trust_env", "max_redirects"))
+from crawler.worker.remote_session import SETTINGS, PlainPage, SessionSnapshot, dumped
 
 
 def answer_call(session: Session, call: bytes) -> tuple[bytes, float]:
@@ -53,7 +51,7 @@ def _dumped_error(error: Exception) -> bytes:
 
 def _snapshot(session: Session) -> SessionSnapshot:
     settings = {}
-    for name in _SETTINGS:
+    for name in SETTINGS:
         value = getattr(session, name)
         try:
             dumped(value)

@@ -1,4 +1,4 @@
-"""A host in a worker: the session that it belongs to, and the rules of its robots.txt."""
+"""A host in the fetching process: its session, and the rules of its robots.txt."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from crawler.fetching.workers import NO_HANDLES, Workers
 from crawler.gc_tuning import configure_fetching
 from crawler.job.spider_loader import SpiderSource
 from crawler.messages import Page
+from crawler.output.log import log_to
 from crawler.scope import Scope
 from crawler.session.accounts import Account, SessionKey
 from crawler.session.masking import Mask
@@ -25,7 +26,6 @@ from crawler.settings import Settings
 from crawler.system_errors import out_of_handles, raise_handle_limit
 from crawler.tracebacks import whole_traceback_of
 from crawler.worker.channel import Channel
-from crawler.worker.log import log_to
 from crawler.worker.process import WorkerLoop, configure_process, ignore_signals
 from crawler.worker.remote_session import CallRemote, RemoteSession
 from crawler.worker.worker import Worker

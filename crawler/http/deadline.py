@@ -31,10 +31,6 @@ class FetchContext:
         self.is_late = False
         self.is_repeatable = True
 
-    def time_left(self) -> float:
-        """Return seconds until the deadline; infinity without a deadline."""
-        return max(0.0, self.deadline - time.monotonic())
-
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the clock while this thread waits for politeness."""

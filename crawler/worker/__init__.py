@@ -7,5 +7,5 @@ Start reading at ``Worker.handle``: it decodes and parses a page, the spider's c
 the ``callback_timer``, and the ``collector`` encodes its items and passes its requests through the
 ``request_filter``, which applies ``crawl_limits`` and ``unsafe``. ``failures`` describes errors.
 ``remote_session`` is ``response.session``, whose calls the fetching process makes. ``process`` is
-around all this: the loop of the process, and the ``channel``. ``log`` writes run.log.
+around all this: the loop of the process, and the ``channel``.
 """

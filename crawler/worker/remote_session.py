@@ -75,7 +75,8 @@ class PlainPage(NamedTuple):
 
 
 _PARTS = frozenset({"cookies", "headers", "state"})
-_SETTINGS = frozenset({"auth", "proxies", "params", "verify", "cert", "trust_env", "max_redirects"})
+SETTINGS = frozenset({"auth", "proxies", "params", "verify", "cert", "trust_env", "max_redirects"})
+"""The attributes of a session that a callback may read and set."""
 
 
 class RemoteSession(requests.Session):
@@ -104,13 +105,13 @@ class RemoteSession(requests.Session):
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name in _PARTS or name in _SETTINGS:
+        if name in _PARTS or name in SETTINGS:
             self._load()
             return vars(self)[name]
         raise AttributeError(f"response.session has no {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _SETTINGS:
+        if name in SETTINGS:
             self._changed_settings[name] = value
         elif name in _PARTS:
             part = getattr(self, name)  # so that the change can be seen
@@ -150,7 +151,7 @@ class RemoteSession(requests.Session):
             for name in ("proxies", "params"):  # those that may be changed in place
                 if attributes[name] != snapshot.settings[name]:
                     settings[name] = attributes[name]
-        for name in (*_PARTS, *_SETTINGS):
+        for name in (*_PARTS, *SETTINGS):
             attributes.pop(name, None)
         attributes.update(_snapshot=None, _changed_settings={})
         is_changed = cookies or settings or headers is not None or state is not None

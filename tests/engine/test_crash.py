@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,35 +186,16 @@ def test_a_page_is_not_given_up_because_kills_cost_its_session(tmp_path: Path, s
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(
     tmp_path: Path, site: Site, which: int
 ) -> None:
-    urls = web([site], 120)
-    slowed(site, 0.005)
-    page, killed = site.otherwise, threading.Semaphore(0)
-
-    def held(visit: Visit) -> Reply | str | bytes:
-        """The crawl cannot end before the worker is killed."""
-        if len(site.visits(visit.path)) == 1:
-            assert killed.acquire(timeout=PATIENCE)
-        return page(visit)
-
-    site.pages = {"/10": held, "/40": held}
-    command = Command(
-        "Follow", tmp_path / "job", site.url + "/0", workers=2, concurrency_per_host=4
-    )
-    for path in ("/10", "/40"):
-        site.wait_for(path)
-        wait_until(lambda: len(command.workers) == 2, "the worker is not replaced")
+    def kill(command: Command) -> None:
         worker = command.workers[which]
         os.kill(worker, signal.SIGKILL)
         wait_until_gone([worker])
-        killed.release()
-    assert command.wait() == 0, command.said
-    check_whole(tmp_path / "job", urls)
+
+    crawl_and_kill_twice(tmp_path, site, kill)
 
 
-def test_a_killed_fetching_process_is_replaced_and_nothing_is_lost(
-    tmp_path: Path, site: Site
-) -> None:
-    """Its workers end, and the new one has workers of its own."""
+def crawl_and_kill_twice(tmp_path: Path, site: Site, kill: Callable[[Command], None]) -> None:
+    """Crawl 120 pages, and kill a process of the crawl while the server has one, two times."""
     urls = web([site], 120)
     slowed(site, 0.005)
     page, killed = site.otherwise, threading.Semaphore(0)
@@ -231,12 +213,23 @@ def test_a_killed_fetching_process_is_replaced_and_nothing_is_lost(
     for path in ("/10", "/40"):
         site.wait_for(path)
         wait_until(lambda: len(command.workers) == 2, "the workers are not replaced")
-        family = [*command.fetchers, *command.workers]
-        os.kill(family[0], signal.SIGKILL)
-        wait_until_gone(family)
+        kill(command)
         killed.release()
     assert command.wait() == 0, command.said
     check_whole(tmp_path / "job", urls)
+
+
+def test_a_killed_fetching_process_is_replaced_and_nothing_is_lost(
+    tmp_path: Path, site: Site
+) -> None:
+    """Its workers end, and the new one has workers of its own."""
+
+    def kill(command: Command) -> None:
+        family = [*command.fetchers, *command.workers]
+        os.kill(family[0], signal.SIGKILL)
+        wait_until_gone(family)
+
+    crawl_and_kill_twice(tmp_path, site, kill)
     assert set(site.asked.values()) <= {1, 2, 3}
 
 

@@ -143,16 +143,22 @@ def test_a_worker_that_dies_of_it(tmp_path: Path, site: Site) -> None:
     assert results(folder) == [{"not bought": site.url + "/buy?deadly", "cause": UNSURE}]
 
 
-def test_kills_at_random_instants(tmp_path: Path, site: Site) -> None:
-    forms = [f"/buy/{n}" for n in range(30)]
-    site.pages["/"] = "".join(f"<form action={form}></form>" for form in forms)
+def a_slow_shop(site: Site, forms: int) -> list[str]:
+    """Let the site have so many forms that take a moment; return their paths."""
+    paths = [f"/buy/{n}" for n in range(forms)]
+    site.pages["/"] = "".join(f"<form action={path}></form>" for path in paths)
 
     def slow(visit: Visit) -> str:
         time.sleep(0.02)
         return "bought"
 
-    for form in forms:
-        site.pages[form] = slow
+    for path in paths:
+        site.pages[path] = slow
+    return paths
+
+
+def test_kills_at_random_instants(tmp_path: Path, site: Site) -> None:
+    forms = a_slow_shop(site, 30)
     folder = tmp_path / "job"
     for number in range(4):
         victim = start(folder, site, workers=2, concurrency_per_host=4)
@@ -201,15 +207,7 @@ def test_the_fetching_process_is_killed_while_the_server_has_it(tmp_path: Path, 
 
 def test_the_fetching_process_is_killed_again_and_again(tmp_path: Path, site: Site) -> None:
     """One command goes on; each purchase is made at most once, and its result is known or not."""
-    forms = [f"/buy/{n}" for n in range(24)]
-    site.pages["/"] = "".join(f"<form action={form}></form>" for form in forms)
-
-    def slow(visit: Visit) -> str:
-        time.sleep(0.02)
-        return "bought"
-
-    for form in forms:
-        site.pages[form] = slow
+    forms = a_slow_shop(site, 24)
     folder = tmp_path / "job"
     victim = start(folder, site, workers=2, concurrency_per_host=4)
     for number in range(3):

@@ -4,14 +4,10 @@
 
 import django
 from django.conf import settings
-from serving import FOLDER, PASSWORD, SESSION_SECONDS, USER, books, count_login, serve
+from serving import DJANGO, PASSWORD, USER, books, count_login, serve
 
 settings.configure(
-    SECRET_KEY="of a test",
-    ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "app.db"}},
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=[
         "django.contrib.admin",
         "django.contrib.auth",
@@ -29,23 +25,7 @@ settings.configure(
         "django.contrib.messages.middleware.MessageMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
     ],
-    TEMPLATES=[
-        {
-            "BACKEND": "django.template.backends.django.DjangoTemplates",
-            "APP_DIRS": True,
-            "OPTIONS": {
-                "context_processors": [
-                    "django.template.context_processors.request",
-                    "django.contrib.auth.context_processors.auth",
-                    "django.contrib.messages.context_processors.messages",
-                ]
-            },
-        }
-    ],
-    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],  # a quick one
-    SESSION_COOKIE_AGE=int(SESSION_SECONDS),
-    STATIC_URL="/static/",
-    USE_TZ=True,
+    **DJANGO,
 )
 django.setup()
 

@@ -80,3 +80,29 @@ def serve(application):
 def _end_with_parent():
     sys.stdin.read()
     os._exit(0)
+
+
+DJANGO = {
+    "SECRET_KEY": "of a test",
+    "ALLOWED_HOSTS": ["127.0.0.1"],
+    "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "app.db"}},
+    "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+    "TEMPLATES": [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "APP_DIRS": True,
+            "OPTIONS": {
+                "context_processors": [
+                    "django.template.context_processors.request",
+                    "django.contrib.auth.context_processors.auth",
+                    "django.contrib.messages.context_processors.messages",
+                ]
+            },
+        }
+    ],
+    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],  # a quick one
+    "SESSION_COOKIE_AGE": int(SESSION_SECONDS),
+    "STATIC_URL": "/static/",
+    "USE_TZ": True,
+}
+"""The settings that both applications of Django have in common."""

@@ -6,17 +6,13 @@ import sys
 
 import django
 from django.conf import settings
-from serving import FOLDER, PASSWORD, SESSION_SECONDS, USER, content, count_login, serve
+from serving import DJANGO, FOLDER, PASSWORD, USER, content, count_login, serve
 
 sys.path.append(str(FOLDER))
 
 settings.configure(
     MIGRATION_MODULES={"shelf": "shelf_migrations"},
-    SECRET_KEY="of a test",
-    ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "app.db"}},
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=[
         "shelf",
         *(f"wagtail.{name}" for name in ("users", "snippets", "documents", "images", "search")),
@@ -31,25 +27,9 @@ settings.configure(
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
     ],
-    TEMPLATES=[
-        {
-            "BACKEND": "django.template.backends.django.DjangoTemplates",
-            "APP_DIRS": True,
-            "OPTIONS": {
-                "context_processors": [
-                    "django.template.context_processors.request",
-                    "django.contrib.auth.context_processors.auth",
-                    "django.contrib.messages.context_processors.messages",
-                ]
-            },
-        }
-    ],
-    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],  # a quick one
-    SESSION_COOKIE_AGE=int(SESSION_SECONDS),
+    **DJANGO,
     LOGIN_REDIRECT_URL="/",
-    STATIC_URL="/static/",
     MEDIA_ROOT=str(FOLDER / "media"),
-    USE_TZ=True,
     WAGTAIL_SITE_NAME="A site",
     WAGTAILADMIN_BASE_URL="http://127.0.0.1",
     WAGTAILSEARCH_BACKENDS={"default": {"BACKEND": "wagtail.search.backends.database"}},
