@@ -21,8 +21,14 @@ MAX_UNCONFIRMED = 1
 """Logins in a row that the probe page may not confirm; the session may end at that very page."""
 ROTATIONS = 2
 """Times in a row that the probe page has changed a cookie twice, which is its habit then."""
-ENDS_AT_A_PAGE = 8
+ENDS_AT_A_PAGE = 5
 """Times that a session has ended at a page, after which the page is given up."""
+ENDS_AT_ONCE = 2
+"""The same for a page at which it ends once more, before any other page has come since a login."""
+ENDS_BY_ITSELF = 2
+"""Ends at pages that came later, after which a session is known to end by itself."""
+ENDS_BY_CHANCE = 3 * ENDS_AT_A_PAGE
+"""Times that a session which ends by itself has ended at a page, after which that is no chance."""
 
 
 class LoginProgress:
@@ -83,6 +89,8 @@ class LoginProgress:
         self._cleared: set[str] = set()
         self._doubts = 0
         self._ends: dict[str, int] = {}
+        self._ends_elsewhere = 0
+        """Times that the session has ended at pages that came later, so that were not the cause."""
         self._unproven: dict[str, float] = {}
 
     # Events
@@ -135,7 +143,7 @@ class LoginProgress:
         self.failed_logins = 0
         self.verified = True
         self._pages_since_login += 1
-        self._ends.pop(first_url(request), None)
+        self._ends_elsewhere += self._ends.pop(first_url(request), 0)
 
     def mark_alive(self) -> None:
         """A response has come, and then a proof: it has not ended the session."""
@@ -251,8 +259,12 @@ class LoginProgress:
         ``came_late`` says that the response shows that it had ended before.
         """
         ends = self.ends_at(request)
-        is_at_once = ends >= 2 and not self._pages_since_login and not came_late
-        return is_at_once or ends >= ENDS_AT_A_PAGE
+        if self._ends_elsewhere >= ENDS_BY_ITSELF:
+            at_once, again_and_again = ENDS_AT_A_PAGE, ENDS_BY_CHANCE
+        else:
+            at_once, again_and_again = ENDS_AT_ONCE, ENDS_AT_A_PAGE
+        is_at_once = not self._pages_since_login and not came_late
+        return ends >= (at_once if is_at_once else again_and_again)
 
 
 def first_url(request: Request) -> str:

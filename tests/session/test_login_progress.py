@@ -5,7 +5,12 @@ from __future__ import annotations
 from crawler.errors import InputRequiredError, LoginError
 from crawler.records import LoginState
 from crawler.request import Hop, Request
-from crawler.session.login_progress import DOUBTS_IN_ROW, ENDS_AT_A_PAGE, LoginProgress
+from crawler.session.login_progress import (
+    DOUBTS_IN_ROW,
+    ENDS_AT_A_PAGE,
+    ENDS_BY_CHANCE,
+    LoginProgress,
+)
 
 URL = "http://club.example/a"
 
@@ -56,6 +61,21 @@ def test_a_page_is_what_ends_the_session_if_it_does_so_at_once_after_a_login() -
 def test_a_page_at_which_the_session_ends_again_and_again_is_what_ends_it() -> None:
     progress = logged_in()
     for _ in range(ENDS_AT_A_PAGE):
+        assert not progress.is_ended_by(Request(URL))
+        progress.mark_logged_out(Request(URL))
+        progress.mark_logged_in(6.0, verified=True)
+        progress.mark_accepted(Request("http://club.example/b"))
+    assert progress.is_ended_by(Request(URL))
+
+
+def test_where_sessions_end_by_themselves_a_page_takes_longer_to_be_suspected() -> None:
+    progress = logged_in()
+    for number in range(ENDS_AT_A_PAGE):  # at pages that come later: these have not ended it
+        other = Request(f"http://club.example/{number}")
+        progress.mark_logged_out(other)
+        progress.mark_logged_in(6.0, verified=True)
+        progress.mark_accepted(other)
+    for _ in range(ENDS_BY_CHANCE):
         assert not progress.is_ended_by(Request(URL))
         progress.mark_logged_out(Request(URL))
         progress.mark_logged_in(6.0, verified=True)
