@@ -18,11 +18,10 @@ from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.curl import failures
+from crawler.http.curl.servers import MAX_IDLE_AGE
 from crawler.http.curl.transfer import Route, Transfer
 
 _BUFFER = 128 * 1024
-MAX_IDLE_AGE = 3600
-"""Seconds that an idle connection stays usable; servers end theirs long before."""
 
 
 class Handle:
@@ -148,10 +147,13 @@ class Handle:
             self.curl.setopt(pycurl.MAXAGE_CONN, age)
             self._idle_age = age
 
-    def forget_names(self) -> None:
-        """Let libcurl forget all hosts' addresses but the latest when the transfer has ended."""
+    def forget_names(self, lifetime: float) -> None:
+        """Let libcurl forget the addresses that are older than ``lifetime``, after the transfer.
+
+        It looks at all of them for that.
+        """
         self.is_worn = True
-        self.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 1)
+        self.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, int(lifetime) + 1)
 
     def speak_http1(self, *, is_tls13: bool) -> None:
         """Use HTTP/1.1 for the rest of this transfer.

@@ -19,18 +19,14 @@ import pycurl
 from crawler.errors import FetchError
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.curl import failures
-from crawler.http.curl.handle import MAX_IDLE_AGE, Handle
+from crawler.http.curl.handle import Handle
 from crawler.http.curl.mender import REASONS, connect_and_mend
 from crawler.http.curl.poller import Poller
-from crawler.http.curl.resolver import Resolver
-from crawler.http.curl.transfer import Route, Transfer, place_of
+from crawler.http.curl.resolver import LIFETIME, Resolver
+from crawler.http.curl.servers import Servers
+from crawler.http.curl.transfer import Route, Transfer
 
 LEAST_IDLE = 8
-_MAX_PLACES = 20_000
-_LEAST_SERVERS = 1_000
-"""Servers whose connections stay open, however few hosts are at work."""
-_CLOSING = 2.0
-"""Seconds for which old connections are closed; libcurl looks for them once a second."""
 _MAX_FREE = 256
 """Handles that are kept for the next transfers of a route."""
 _SWEEP = 0.02
@@ -50,15 +46,9 @@ class Loop:
         self.now = monotonic()
         self._max_idle = max_idle
         self._most = most
-        self._most_servers = max_idle * 3 // 4
-        self._used: dict[tuple[str, int], float] = {}
-        """When each server was last used, the one that was used least recently first."""
-        self._idle_age = MAX_IDLE_AGE
-        self._closing_until = 0.0
         self._calls: collections.deque[Callable[[], None]] = collections.deque()
         self._submitted: collections.deque[Transfer] = collections.deque()
-        self._places: dict[str, tuple[str, int, bool]] = {}
-        self._has_many_names = False
+        self._servers = Servers(max_idle)
         self._is_asleep = False
         self._is_stopping = self._is_retiring = self._has_ended = False
         self._timer_at = math.inf
@@ -70,9 +60,6 @@ class Loop:
         self._numbers = itertools.count()
         self._active: dict[Transfer, Handle] = {}
         self._free: dict[Route, list[Handle]] = {}
-        self._mended: set[tuple[str, int]] = set()
-        """Servers whose heads libcurl does not read."""
-        self._only_http1: set[tuple[str, int]] = set()
         self._resolver = Resolver(addresses, self.call)
         self._poller = Poller()
         self._reader, self._writer = socket.socketpair()
@@ -271,8 +258,7 @@ class Loop:
 
     def keep_for(self, hosts: int) -> None:
         """Keep connections for as many hosts as are at work, and for a few that were."""
-        most = max(_LEAST_SERVERS, hosts * 5 // 4)
-        self._most_servers = min(most, self._max_idle * 3 // 4)
+        self._servers.keep_for(hosts)
 
     def expect(self, due: float) -> None:
         """Look at the clocks at ``due``, at the latest."""
@@ -283,11 +269,11 @@ class Loop:
     def _start(self, transfer: Transfer) -> None:
         """Begin ``transfer``, or wait for the addresses of its host."""
         try:
-            host, port, is_numeric = self._place(transfer.message.url)
-            if self._only_http1 and (host, port) in self._only_http1:
+            host, port, is_numeric = self._servers.place(transfer.message.url)
+            if self._servers.only_http1 and (host, port) in self._servers.only_http1:
                 transfer.route = transfer.route._replace(is_http1=True)
             is_plain = transfer.message.url.startswith("http:")
-            if (self._mended and (host, port) in self._mended) or (
+            if (self._servers.mended and (host, port) in self._servers.mended) or (
                 is_plain and not transfer.message.is_repeatable  # it could not be sent again
             ):
                 transfer.route = transfer.route._replace(is_mended=True)
@@ -303,17 +289,6 @@ class Loop:
             self._send(transfer, handle, None)
         else:
             self._resolver.resolve(host, port, lambda found: self._on_resolved(transfer, found))
-
-    def _place(self, url: str) -> tuple[str, int, bool]:
-        """Return host and port of ``url``, and whether the host is a number. Raises FetchError."""
-        origin = url[: url.find("/", 8)]
-        if (place := self._places.get(origin)) is None:
-            if len(self._places) >= _MAX_PLACES:
-                self._places.clear()
-                self._resolver.forget()
-                self._has_many_names = True
-            place = self._places[origin] = place_of(url)
-        return place
 
     def _on_resolved(self, transfer: Transfer, found: Any) -> None:
         handle = self._active.get(transfer)
@@ -370,10 +345,10 @@ class Loop:
             transfer.fail_as(failures.BAD_URL, str(error))
             self._release(transfer, is_broken=True)
             return
-        if self._has_many_names:
-            self._has_many_names = False
-            handle.forget_names()
-        handle.close_idle(self._idle_age if self.now < self._closing_until else MAX_IDLE_AGE)
+        if self._servers.are_many:
+            self._servers.are_many = False
+            handle.forget_names(LIFETIME)
+        handle.close_idle(self._servers.idle_age(self.now))
         self._multi.add_handle(handle.curl)
         handle.is_added = True
 
@@ -386,14 +361,14 @@ class Loop:
         if code and self._goes_again(transfer, handle, code):
             return
         if code == pycurl.E_FTP_WEIRD_SERVER_REPLY and self._can_mend(transfer, reason):
-            self._mended.add(handle.place)
+            self._servers.mended.add(handle.place)
             if transfer.message.is_repeatable:
                 self._begin_anew(transfer, handle)
                 return
         if code and not transfer.is_over:
             self._fail(transfer, code, reason, handle.curl.getinfo(pycurl.OS_ERRNO))
         elif handle.is_http1:
-            self._only_http1.add(handle.place)
+            self._servers.only_http1.add(handle.place)
         elif transfer.message.body and transfer.sent_at:
             total = handle.curl.getinfo(pycurl.POSTTRANSFER_TIME_T) / 1e6
             transfer.sent_at = max(transfer.sent_at, min(monotonic(), handle.began + total))
@@ -460,24 +435,9 @@ class Loop:
     def _release(self, transfer: Transfer, *, is_broken: bool) -> None:
         """Take the handle back, and hand on the transfer as it is."""
         handle = self._active.pop(transfer)
-        self._used.pop(handle.place, None)
-        self._used[handle.place] = self.now
-        if len(self._used) > self._most_servers:
-            self._close_old()
+        self._servers.used(handle.place, self.now)
         self._take_back(handle, is_worn=is_broken)
         transfer.finish()
-
-    def _close_old(self) -> None:
-        """Close the connections that were used least recently, an eighth of all.
-
-        At its own limit, libcurl closes a single one after each transfer, and looks at all of them
-        to find it.
-        """
-        oldest = list(itertools.islice(self._used, len(self._used) // 8 + 1))
-        self._idle_age = max(1, int(self.now - self._used[oldest[-1]]))
-        self._closing_until = self.now + _CLOSING
-        for place in oldest:
-            del self._used[place]
 
     def _take_back(self, handle: Handle, *, is_worn: bool) -> None:
         if handle.is_added:

@@ -20,6 +20,7 @@ MAX_LOOKUPS = 32
 """Look-ups at the same time."""
 LIFETIME = 60.0
 """Seconds that an answer counts; libcurl has the same by default."""
+MAX_NAMES = 20_000
 
 _UNKNOWN: tuple[float, list[str]] = (0.0, [])
 
@@ -60,10 +61,6 @@ class Resolver:
         """Return the addresses that the latest answer for ``host`` had."""
         return self._known.get((host, port), _UNKNOWN)[1]
 
-    def forget(self) -> None:
-        """Forget all addresses, as libcurl does."""
-        self._known.clear()
-
     def _look_up(self) -> None:
         while self._queue and self._running < MAX_LOOKUPS:
             key = self._queue.popleft()
@@ -85,11 +82,13 @@ class Resolver:
         answer: Answer
         if isinstance(found, Exception):
             # A name that resolved before may keep its connections, and its old addresses.
-            answer = None if key in self._known and _may_pass(found) else found
+            answer = (_may_pass(found) and self.latest(*key)) or found
         else:
             try:
                 allowed = self._addresses.choose(*key, found)
                 answer = list(dict.fromkeys(entry[4][0] for entry in allowed))
+                if len(self._known) >= MAX_NAMES:
+                    self._known.clear()
                 self._known[key] = time.monotonic() + LIFETIME, answer
             except CrawlerError as error:
                 answer = error

@@ -7,14 +7,12 @@ A transfer does no I/O. ``curl.CurlPool`` drives it from its own thread and call
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from crawler import urls
 from crawler.errors import CrawlerError, FetchError
@@ -131,21 +129,6 @@ class Message(NamedTuple):
     headers: list[bytes]
     body: bytes | None = None
     is_repeatable: bool = True
-
-
-def place_of(url: str) -> tuple[str, int, bool]:
-    """Return host and port of ``url``, and whether the host is a number. Raises FetchError."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        raise failures.error_of(failures.BAD_URL, urls.redacted(url)) from None
-    host = parts.hostname or ""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host, port, False
-    return host, port, True
 
 
 class Transfer:

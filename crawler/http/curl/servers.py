@@ -1,0 +1,88 @@
+"""Servers: where they are, how to speak to them, and when each was used last."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from urllib.parse import urlsplit
+
+from crawler import urls
+from crawler.http.curl import failures
+
+MAX_IDLE_AGE = 3600
+"""Seconds that an idle connection stays usable; servers end theirs long before."""
+_MAX_PLACES = 20_000
+_LEAST_SERVERS = 1_000
+"""Servers whose connections stay open, however few hosts are at work."""
+_CLOSING = 2.0
+"""Seconds for which old connections are closed; libcurl looks for them once a second."""
+
+Place = tuple[str, int]
+"""Name and port of a server."""
+
+
+def place_of(url: str) -> tuple[str, int, bool]:
+    """Return host and port of ``url``, and whether the host is a number. Raises FetchError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise failures.error_of(failures.BAD_URL, urls.redacted(url)) from None
+    host = parts.hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host, port, False
+    return host, port, True
+
+
+class Servers:
+    """The servers of one loop, which keeps ``max_idle`` connections at the most."""
+
+    def __init__(self, max_idle: int) -> None:
+        self.mended: set[Place] = set()
+        """Servers whose heads libcurl does not read."""
+        self.only_http1: set[Place] = set()
+        self.are_many = False
+        """Many servers are new, so that libcurl should forget the names of old ones."""
+        self._max_servers = self._most_servers = max_idle * 3 // 4
+        self._places: dict[str, tuple[str, int, bool]] = {}
+        self._used: dict[Place, float] = {}
+        """When each server was used last, the one that was used least recently first."""
+        self._idle_age = MAX_IDLE_AGE
+        self._closing_until = 0.0
+
+    def place(self, url: str) -> tuple[str, int, bool]:
+        """Return host and port of ``url``, and whether the host is a number. Raises FetchError."""
+        origin = url[: url.find("/", 8)]
+        if (place := self._places.get(origin)) is None:
+            if len(self._places) >= _MAX_PLACES:
+                self._places.clear()
+                self.are_many = True
+            place = self._places[origin] = place_of(url)
+        return place
+
+    def keep_for(self, hosts: int) -> None:
+        """Keep connections for as many hosts as are at work, and for a few that were."""
+        self._most_servers = min(max(_LEAST_SERVERS, hosts * 5 // 4), self._max_servers)
+
+    def used(self, place: Place, now: float) -> None:
+        """Note that a server was used.
+
+        If too many were, let the connections that were used least recently be closed, an eighth of
+        all. At its own limit, libcurl closes a single one after each transfer, and looks at all of
+        them to find it.
+        """
+        self._used.pop(place, None)
+        self._used[place] = now
+        if len(self._used) <= self._most_servers:
+            return
+        oldest = list(itertools.islice(self._used, len(self._used) // 8 + 1))
+        self._idle_age = max(1, int(now - self._used[oldest[-1]]))
+        self._closing_until = now + _CLOSING
+        for old in oldest:
+            del self._used[old]
+
+    def idle_age(self, now: float) -> int:
+        """Return the seconds after which an idle connection is to be closed."""
+        return self._idle_age if now < self._closing_until else MAX_IDLE_AGE
