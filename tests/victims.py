@@ -52,6 +52,13 @@ class Dying(Follow):
         yield from super().parse(response)
 
 
+class Cores(Follow):
+    """Its items are the cores that its worker may run on."""
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        yield {"cores": sorted(os.sched_getaffinity(0))}
+
+
 class Calling(Follow):
     """Its callback calls its session until the site answers."""
 

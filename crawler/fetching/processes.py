@@ -111,14 +111,14 @@ def run_fetching(channel: Channel, spec: ProcessSpec) -> None:
     os._exit(0)  # nothing here is worth waiting for, least of all a thread within a slow login
 
 
-def run_worker(channel: Channel, spec: ProcessSpec, core: int | None, ends: list[Channel]) -> None:
+def run_worker(channel: Channel, spec: ProcessSpec, ends: list[Channel]) -> None:
     """Run a worker process, from start to end. ``ends`` are copies of others' channels."""
     for end in ends:
         end.close()
     with _log_of(spec):
         loop = WorkerLoop(channel)
         worker = spec.worker(loop.call)
-        configure_process(core)
+        configure_process()
         worker.callbacks.watch(spec.log, may_exit=True)
         loop.run(worker)
     os._exit(0)

@@ -137,7 +137,7 @@ class _Worker:
 
 
 WorkerMain = Callable[..., None]
-"""Runs a worker: ``main(channel, spec, core)``."""
+"""Runs a worker: ``main(channel, spec, ends)``."""
 
 
 class Workers:
@@ -325,13 +325,13 @@ class Workers:
         ours, theirs = Channel.pair()
         if self._in_thread:
             threading.Thread(
-                target=self._main, args=(theirs, self._spec, None, []), name="worker", daemon=True
+                target=self._main, args=(theirs, self._spec, []), name="worker", daemon=True
             ).start()
             return _Worker(number, ours, None)
         ends = [*ends, ours] if context == "fork" else []
         process = multiprocessing.get_context(context).Process(  # type: ignore[attr-defined]
             target=self._main,
-            args=(theirs, self._spec, self._core(number), ends),
+            args=(theirs, self._spec, ends),
             name=f"worker-{number + 1}",
             daemon=True,
         )
@@ -339,13 +339,6 @@ class Workers:
             process.start()
         theirs.close()
         return _Worker(number, ours, process)
-
-    def _core(self, number: int) -> int | None:
-        """Return the core for this worker; None if there are fewer cores than workers."""
-        if not hasattr(os, "sched_getaffinity"):
-            return None
-        cores = sorted(os.sched_getaffinity(0))
-        return cores[number] if self._count <= len(cores) else None
 
     def _replace_dead(self, worker: _Worker) -> None:
         self._loop.unwatch(worker.channel.fileno())

@@ -13,12 +13,20 @@ import re
 import stat
 import zlib
 from pathlib import Path
+from typing import Any
 
 from crawler.errors import CrawlerError, JobError
 from crawler.output.file_lock import lock
 from crawler.output.sink import Sink
 from crawler.store import checksum as crc
 from crawler.system_errors import to_crawler_error
+
+try:
+    import fcntl
+
+    _fcntl: Any = fcntl
+except ImportError:  # there is none on Windows
+    _fcntl = None
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +88,7 @@ class JSONLines(Sink):
         self.check()
         try:
             _write(self._file, lines)
-            os.fsync(self._file)
+            _sync(self._file)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.length)
@@ -172,7 +180,7 @@ class JSONLines(Sink):
                 last = block[-1:]
             if last != b"\n":
                 _write(saved, b"\n")  # so that the bytes of the next kill begin a line
-            os.fsync(saved)
+            _sync(saved)
         except OSError as error:
             raise to_crawler_error(error, self.saved) or error from error
         finally:
@@ -235,11 +243,23 @@ def _not_writable(path: Path, error: OSError) -> CrawlerError:
     return translated
 
 
+def _sync(file: int) -> None:
+    """Write the bytes of a file to the disk, also through the cache of the drive.
+
+    On macOS ``fsync`` leaves them in that cache, which a loss of power empties.
+    """
+    if _fcntl is not None and hasattr(_fcntl, "F_FULLFSYNC"):
+        with contextlib.suppress(OSError):  # not all file systems can, such as one over a network
+            _fcntl.fcntl(file, _fcntl.F_FULLFSYNC)
+            return
+    os.fsync(file)
+
+
 def _sync_folder(folder: Path) -> None:
     """Sync a folder, without which a new file in it does not survive a loss of power."""
     with contextlib.suppress(OSError):  # not possible on Windows
         handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            _sync(handle)
         finally:
             os.close(handle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 import time
@@ -182,14 +181,11 @@ def ignore_signals() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
-def configure_process(core: int | None) -> None:
-    """Set up this process for one worker: its signals, its core, its garbage collection.
+def configure_process() -> None:
+    """Set up this process for one worker: its signals and its garbage collection.
 
     Pages leave so much short-lived garbage in cycles that the collector would run all the time at
     its default thresholds.
     """
     ignore_signals()
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {core})
     configure_worker()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from crawler.errors import JobError, SystemResourceError
+from crawler.output import jsonlines
 from crawler.output.jsonlines import JSONLines
 from crawler.store import checksum as crc
 
@@ -139,6 +141,37 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
         assert path.read_bytes() == b"{}\n"
     with closing(JSONLines(path, 3)):
         assert path.read_bytes() == b"{}\n"
+
+
+class MacControl:
+    """The ``fcntl`` of macOS, which is called for each sync that goes through to the disk."""
+
+    F_FULLFSYNC = 51
+
+    def __init__(self, error: OSError | None = None) -> None:
+        self._error = error
+        self.calls: list[int] = []
+
+    def fcntl(self, file: int, command: int) -> int:
+        assert os.fstat(file)
+        self.calls.append(command)
+        if self._error is not None:
+            raise self._error
+        return 0
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOTSUP, "Operation not supported")])
+def test_on_macos_lines_go_through_the_cache_of_the_drive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    mac = MacControl(error)
+    synced: list[int] = []
+    monkeypatch.setattr(jsonlines, "_fcntl", mac)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with closing(JSONLines(tmp_path / "items.jsonl", 0)) as sink:  # its folder is synced
+        sink.append(b"{}\n")
+    assert mac.calls == [mac.F_FULLFSYNC] * 2
+    assert len(synced) == (0 if error is None else 2)
 
 
 def _no_space(file: int) -> None:

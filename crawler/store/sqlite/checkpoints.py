@@ -13,6 +13,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from crawler.store.sqlite.schema import FULL_SYNC
+
 ROWS = 20_000
 """Rows written after which the log is copied again, which costs two syncs of the disk. If each row
 is on a page of its own, these are 80 MB of log."""
@@ -53,4 +55,5 @@ class Checkpoints:
                 self._db is None
             ):  # closing it would not close its file, while the store has that open
                 self._db = sqlite3.connect(self._path, check_same_thread=False)
+                self._db.execute(f"PRAGMA {FULL_SYNC}")
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")

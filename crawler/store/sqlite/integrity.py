@@ -21,6 +21,7 @@ from crawler.store import checksum
 from crawler.store.errors import corrupt_store
 from crawler.store.sqlite.errors import translating_sqlite_errors
 from crawler.store.sqlite.queue import count_rows
+from crawler.store.sqlite.schema import FULL_SYNC
 
 # As bytes: for invalid text the error message of SQLite's module would contain all of it.
 _STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
@@ -85,6 +86,7 @@ class StoreIntegrity:
         """
         try:
             with closing(sqlite3.connect(self.path, timeout=0)) as db:
+                db.execute(f"PRAGMA {FULL_SYNC}")
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if not _size(self._log):  # else a reader has the store open, and the log stays
                 self._write(IntegrityStamp.of(self.path))

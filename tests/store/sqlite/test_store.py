@@ -6,11 +6,15 @@ import os
 import sqlite3
 import stat
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crawler.errors import JobError
+from crawler.store.opening import open_for_run
+from crawler.store.sqlite import checkpoints
 from crawler.store.sqlite.store import SQLiteStore
 
 
@@ -101,3 +105,40 @@ def test_only_a_synced_transaction_waits_for_the_disk(path: Path) -> None:
             store.meta.set("x", 2)
     assert statements[:2] == ["PRAGMA synchronous = FULL", "BEGIN IMMEDIATE"]
     assert statements[3:6] == ["COMMIT", "PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE"]
+
+
+def test_every_connection_that_writes_syncs_through_the_cache_of_the_drive(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On macOS; elsewhere SQLite takes note of the setting, and needs none."""
+    connections: list[list[tuple[str, int]]] = []
+
+    class Recorder(sqlite3.Connection):
+        """A connection that records its statements, each with the setting at that time."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.statements: list[tuple[str, int]] = []
+            connections.append(self.statements)
+
+        def execute(self, statement: str, *args: Any) -> sqlite3.Cursor:
+            (setting,) = super().execute("PRAGMA fullfsync").fetchone()
+            self.statements.append((statement, setting))
+            return super().execute(statement, *args)
+
+    monkeypatch.setattr(checkpoints, "ROWS", 1)
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Recorder))
+    with open_for_run(path) as run, run.store.transaction():
+        run.store.meta.set("a", 1)
+    writes = [
+        (statement, setting)
+        for statements in connections
+        for statement, setting in statements
+        if statement.startswith(("BEGIN", "PRAGMA wal_checkpoint"))
+    ]
+    names = {statement for statement, _ in writes}
+    assert names >= {
+        "BEGIN IMMEDIATE",
+        *(f"PRAGMA wal_checkpoint({kind})" for kind in ("PASSIVE", "TRUNCATE")),
+    }
+    assert {setting for _, setting in writes} == {1}
