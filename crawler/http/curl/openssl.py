@@ -21,8 +21,6 @@ RELEASE_BUFFERS = 0x10
 
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
 _OnNew = ctypes.CFUNCTYPE(None, _POINTER, _POINTER, _POINTER, _INT, _LONG, _POINTER)
-_callbacks: list[Any] = []
-"""OpenSSL calls these as long as the process lives."""
 
 
 @cache
@@ -42,14 +40,18 @@ def library() -> Any:
 
 
 @cache
-def release_idle_buffers() -> None:
-    """Set the mode for all connections that libcurl makes in this process from now on."""
+def release_idle_buffers() -> Any:
+    """Set the mode for all connections that libcurl makes in this process from now on.
+
+    Return the function that OpenSSL calls; the cache keeps it as long as the process lives.
+    """
     openssl = library()
     if openssl is None:
-        return
+        return None
 
     def on_new(context: int, *unused: object) -> None:
         openssl.SSL_CTX_ctrl(context, _CTRL_MODE, RELEASE_BUFFERS, None)
 
-    _callbacks.append(_OnNew(on_new))
-    openssl.CRYPTO_get_ex_new_index(_EX_INDEX_SSL_CTX, 0, None, _callbacks[-1], None, None)
+    callback = _OnNew(on_new)
+    openssl.CRYPTO_get_ex_new_index(_EX_INDEX_SSL_CTX, 0, None, callback, None, None)
+    return callback
