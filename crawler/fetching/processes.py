@@ -17,17 +17,16 @@ from crawler.fetching.process import FetchProcess
 from crawler.fetching.workers import NO_HANDLES, Workers
 from crawler.gc_tuning import configure_fetching
 from crawler.job.spider_loader import SpiderSource
-from crawler.messages import Page
 from crawler.output.log import log_to
 from crawler.scope import Scope
-from crawler.session.accounts import Account, SessionKey
+from crawler.session.accounts import Account
 from crawler.session.masking import Mask
 from crawler.settings import Settings
 from crawler.system_errors import out_of_handles, raise_handle_limit
 from crawler.tracebacks import whole_traceback_of
 from crawler.worker.channel import Channel
 from crawler.worker.process import WorkerLoop, configure_process, ignore_signals
-from crawler.worker.remote_session import CallRemote, RemoteSession
+from crawler.worker.remote_session import CallRemote, RemoteSessions
 from crawler.worker.worker import Worker
 
 SPARE_HANDLES = 256
@@ -60,24 +59,14 @@ class ProcessSpec:
 
     def worker(self, call: CallRemote) -> Worker:
         """Make a worker with a spider of its own; callbacks make calls of sessions by ``call``."""
-        sessions: dict[str, RemoteSession] = {}
-        accounts = {account.name: account for account in self.accounts}
-
-        def session_of(page: Page) -> RemoteSession:
-            session = sessions.get(page.session)
-            if session is None:
-                account = accounts.get(SessionKey.parse(page.session).account)
-                session = RemoteSession(page.session, account, self.mask, call)
-                sessions[page.session] = session
-            return session
-
+        sessions = RemoteSessions(self.accounts, self.mask, call)
         return Worker(
             self.source.make(self.arguments),
             self.settings,
             self.scope(),
             mask=self.mask,
-            accounts=frozenset(accounts),
-            session_of=session_of,
+            accounts=sessions.accounts.keys(),
+            session_of=sessions.of,
         )
 
     def fetcher(self, client: FetchClient) -> Fetcher:

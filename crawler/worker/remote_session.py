@@ -18,11 +18,12 @@ from requests.utils import guess_filename, to_key_val_list
 
 from crawler.errors import InputRequiredError, SpiderError
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
+from crawler.messages import Page
 from crawler.parsing.forms import Form
 from crawler.parsing.response import Response
 from crawler.records import Cookie
 from crawler.request import Hop, Request
-from crawler.session.accounts import Account
+from crawler.session.accounts import Account, SessionKey
 from crawler.session.masking import Mask
 from crawler.session.session import FormRequest, form_request
 
@@ -77,6 +78,7 @@ class PlainPage(NamedTuple):
 _PARTS = frozenset({"cookies", "headers", "state"})
 SETTINGS = frozenset({"auth", "proxies", "params", "verify", "cert", "trust_env", "max_redirects"})
 """The attributes of a session that a callback may read and set."""
+_MAX_SESSIONS = 1_000
 
 
 class RemoteSession(requests.Session):
@@ -307,3 +309,24 @@ def _whole_files(files: Any) -> list[tuple[str, Any]]:
             filename = guess_filename(value) or name  # type: ignore[no-untyped-call]
             whole.append((name, (filename, _whole(value))))
     return whole
+
+
+class RemoteSessions:
+    """The sessions that the callbacks of a worker have used."""
+
+    def __init__(self, accounts: Iterable[Account], mask: Mask, call: CallRemote) -> None:
+        self.accounts = {account.name: account for account in accounts}
+        self._mask = mask
+        self._call = call
+        self._sessions: dict[str, RemoteSession] = {}
+
+    def of(self, page: Page) -> RemoteSession:
+        """Return the session of ``page``. It keeps nothing from one page to the next."""
+        session = self._sessions.get(page.session)
+        if session is None:
+            if len(self._sessions) >= _MAX_SESSIONS:
+                self._sessions.clear()
+            account = self.accounts.get(SessionKey.parse(page.session).account)
+            session = RemoteSession(page.session, account, self._mask, self._call)
+            self._sessions[page.session] = session
+        return session

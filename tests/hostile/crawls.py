@@ -118,7 +118,7 @@ def names(known: dict[str, list[str]]) -> Iterator[None]:
 
     def without_public(handle: Handle, transfer: Any, addresses: list[str] | None) -> None:
         prepare(handle, transfer, addresses)
-        if any(map(is_public, known.get(handle.place[0], ()))):
+        if any(map(is_public, known.get(handle.server[0], ()))):
             handle.is_worn = True
             handle.curl.setopt(pycurl.CONNECT_TO, [f"::127.0.0.1:{port}"])
 

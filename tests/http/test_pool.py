@@ -47,7 +47,7 @@ def test_many_names_are_looked_up_again_and_never_by_libcurl(
         return look_up("127.0.0.1" if host.endswith(".test") else host, *rest)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr("crawler.http.curl.servers._MAX_PLACES", 3)
+    monkeypatch.setattr("crawler.http.curl.servers._MAX_ORIGINS", 3)
     monkeypatch.setattr("crawler.http.curl.resolver.LIFETIME", 0)
     names = [f"{letter}.test" for letter in "abcdefgh"]
     with Site({"/": "ok"}) as site:

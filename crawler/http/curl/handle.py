@@ -33,7 +33,7 @@ class Handle:
         """``expect`` is called with the time at which a transfer will have taken too long."""
         self.route = route
         self.transfer: Transfer | None = None
-        self.place = ("", 0)
+        self.server = ("", 0)
         """Name and port of the transfer's server."""
         self.began = 0.0
         self.is_added = False
@@ -69,7 +69,7 @@ class Handle:
         """Return a handle that only makes the connection that ``transfer`` needs."""
         route = self.route._replace(is_mended=False, is_http1=True)
         connector = Handle(route, self._addresses, self._expect)
-        connector.place, connector.transfer = self.place, transfer
+        connector.server, connector.transfer = self.server, transfer
         connector.curl.setopt(pycurl.URL, transfer.message.url)
         connector.curl.setopt(pycurl.CONNECT_ONLY, 1)
         connector.curl.unsetopt(pycurl.PREREQFUNCTION)
@@ -125,7 +125,7 @@ class Handle:
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, milliseconds)
             self._connect_timeout = seconds
         if addresses is not None:
-            host, port = self.place
+            host, port = self.server
             listing = ",".join(f"[{one}]" if ":" in one else one for one in addresses)
             curl.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{listing}"])
 
@@ -202,7 +202,7 @@ class Handle:
         if not self.route.proxy:
             number = address.addr[0]
             number = number.decode() if isinstance(number, bytes) else number
-            host, port = self.place
+            host, port = self.server
             try:
                 self._addresses.choose(
                     host, port, [(address.family, address.socktype, 0, "", (number, port))]

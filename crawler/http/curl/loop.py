@@ -271,7 +271,7 @@ class Loop:
     def _start(self, transfer: Transfer) -> None:
         """Begin ``transfer``, or wait for the addresses of its host."""
         try:
-            host, port, is_numeric = self._servers.place(transfer.message.url)
+            host, port, is_numeric = self._servers.address(transfer.message.url)
             if self._servers.only_http1 and (host, port) in self._servers.only_http1:
                 transfer.route = transfer.route._replace(is_http1=True)
             is_plain = transfer.message.url.startswith("http:")
@@ -286,7 +286,7 @@ class Loop:
             return
         self._active[transfer] = handle
         self.expect(transfer.due())
-        handle.place = (host, port)
+        handle.server = (host, port)
         if is_numeric or transfer.route.proxy:
             self._send(transfer, handle, None)
         else:
@@ -320,7 +320,7 @@ class Loop:
         self, transfer: Transfer, handle: Handle, addresses: list[str] | None
     ) -> None:
         """Send ``transfer`` by ``handle`` as soon as a mender is connected to its server."""
-        addresses = addresses or self._resolver.latest(*handle.place) or None
+        addresses = addresses or self._resolver.latest(*handle.server) or None
 
         def on_connected(code: int, reason: str, number: int) -> None:
             if self._active.get(transfer) is not handle:  # its time was over
@@ -363,14 +363,14 @@ class Loop:
         if code and self._goes_again(transfer, handle, code):
             return
         if code == pycurl.E_FTP_WEIRD_SERVER_REPLY and self._can_mend(transfer, reason):
-            self._servers.mended.add(handle.place)
+            self._servers.mended.add(handle.server)
             if transfer.message.is_repeatable:
                 self._begin_anew(transfer, handle)
                 return
         if code and not transfer.is_over:
             self._fail(transfer, code, reason, handle.curl.getinfo(pycurl.OS_ERRNO))
         elif handle.is_http1:
-            self._servers.only_http1.add(handle.place)
+            self._servers.only_http1.add(handle.server)
         elif transfer.message.body and transfer.sent_at:
             total = handle.curl.getinfo(pycurl.POSTTRANSFER_TIME_T) / 1e6
             transfer.sent_at = max(transfer.sent_at, min(monotonic(), handle.began + total))
@@ -437,7 +437,7 @@ class Loop:
     def _release(self, transfer: Transfer, *, is_broken: bool) -> None:
         """Take the handle back, and hand on the transfer as it is."""
         handle = self._active.pop(transfer)
-        self._servers.used(handle.place, self.now)
+        self._servers.used(handle.server, self.now)
         self._take_back(handle, is_worn=is_broken)
         transfer.finish()
 

@@ -11,17 +11,17 @@ from crawler.http.curl import failures
 
 MAX_IDLE_AGE = 3600
 """Seconds that an idle connection stays usable; servers end theirs long before."""
-_MAX_PLACES = 20_000
+_MAX_ORIGINS = 20_000
 _LEAST_SERVERS = 1_000
 """Servers whose connections stay open, however few hosts are at work."""
 _CLOSING = 2.0
 """Seconds for which old connections are closed; libcurl looks for them once a second."""
 
-Place = tuple[str, int]
+Server = tuple[str, int]
 """Name and port of a server."""
 
 
-def place_of(url: str) -> tuple[str, int, bool]:
+def address_of(url: str) -> tuple[str, int, bool]:
     """Return host and port of ``url``, and whether the host is a number. Raises FetchError."""
     try:
         parts = urlsplit(url)
@@ -40,41 +40,41 @@ class Servers:
     """The servers of one loop, which keeps ``max_idle`` connections at the most."""
 
     def __init__(self, max_idle: int) -> None:
-        self.mended: set[Place] = set()
+        self.mended: set[Server] = set()
         """Servers whose heads libcurl does not read."""
-        self.only_http1: set[Place] = set()
+        self.only_http1: set[Server] = set()
         self.are_many = False
         """Many servers are new, so that libcurl should forget the names of old ones."""
         self._max_servers = self._most_servers = max_idle * 3 // 4
-        self._places: dict[str, tuple[str, int, bool]] = {}
-        self._used: dict[Place, float] = {}
+        self._by_origin: dict[str, tuple[str, int, bool]] = {}
+        self._used: dict[Server, float] = {}
         """When each server was used last, the one that was used least recently first."""
         self._idle_age = MAX_IDLE_AGE
         self._closing_until = 0.0
 
-    def place(self, url: str) -> tuple[str, int, bool]:
+    def address(self, url: str) -> tuple[str, int, bool]:
         """Return host and port of ``url``, and whether the host is a number. Raises FetchError."""
         origin = url[: url.find("/", 8)]
-        if (place := self._places.get(origin)) is None:
-            if len(self._places) >= _MAX_PLACES:
-                self._places.clear()
+        if (address := self._by_origin.get(origin)) is None:
+            if len(self._by_origin) >= _MAX_ORIGINS:
+                self._by_origin.clear()
                 self.are_many = True
-            place = self._places[origin] = place_of(url)
-        return place
+            address = self._by_origin[origin] = address_of(url)
+        return address
 
     def keep_for(self, hosts: int) -> None:
         """Keep connections for as many hosts as are at work, and for a few that were."""
         self._most_servers = min(max(_LEAST_SERVERS, hosts * 5 // 4), self._max_servers)
 
-    def used(self, place: Place, now: float) -> None:
+    def used(self, server: Server, now: float) -> None:
         """Note that a server was used.
 
         If too many were, let the connections that were used least recently be closed, an eighth of
         all. At its own limit, libcurl closes a single one after each transfer, and looks at all of
         them to find it.
         """
-        self._used.pop(place, None)
-        self._used[place] = now
+        self._used.pop(server, None)
+        self._used[server] = now
         if len(self._used) <= self._most_servers:
             return
         oldest = list(itertools.islice(self._used, len(self._used) // 8 + 1))
