@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from crawler import Spider
+from crawler import Request, Spider
 from tests.faults.traps import arm
 
 
@@ -57,6 +59,33 @@ class Cores(Follow):
 
     def parse(self, response: Any) -> Iterator[Any]:
         yield {"cores": sorted(os.sched_getaffinity(0))}
+
+
+class Holding(Follow):
+    """The callback of /hold writes the id of its process, and then holds the interpreter."""
+
+    pids = ""
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        if "/hold" in response.url:
+            Path(self.pids).write_text(str(os.getpid()))
+            re.match("(a+)+$", "a" * 60 + "b")  # takes longer than anything waits
+        yield {"url": response.url}
+
+
+class Deaf(Follow):
+    """Its fetching process stops before it reads anything."""
+
+    obey_robots = False
+    origin = ""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        if multiprocessing.current_process().name == "fetcher":
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def start(self) -> Iterator[Any]:
+        yield Request(self.origin, method="POST", data={"text": "x" * 1_000_000})
 
 
 class Calling(Follow):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import multiprocessing
 import selectors
@@ -35,7 +34,10 @@ class FetcherPool(Protocol):
         """Start the process. It is ready when it first answers."""
 
     def send(self, command: Command) -> None:
-        """Send a command. To a dead process it is lost; ``receive`` reports the death."""
+        """Send a command; never wait for the process to read it.
+
+        To a dead process it is lost; ``receive`` reports the death.
+        """
 
     def receive(self, timeout: float, waker: Any = None) -> tuple[list[Outcome], bool]:
         """Wait at most ``timeout`` seconds; return outcomes, and True if the process has died.
@@ -78,8 +80,7 @@ class LocalFetcherPool(FetcherPool):
 
     def send(self, command: Command) -> None:
         assert self._channel is not None
-        with contextlib.suppress(OSError):
-            self._channel.send(encode(command))
+        self._channel.write(encode(command))  # ``receive`` sends what does not fit at present
 
     def receive(self, timeout: float, waker: Any = None) -> tuple[list[Outcome], bool]:
         received: list[Outcome] = []
@@ -100,11 +101,16 @@ class LocalFetcherPool(FetcherPool):
 
     def _is_ready(self, channel: Channel, timeout: float, waker: Any) -> bool:
         """Wait; return True if the process has sent something, or has died."""
+        to_write = selectors.EVENT_WRITE if channel.unsent else 0
         with selectors.DefaultSelector() as selector:
-            selector.register(channel, selectors.EVENT_READ)
+            selector.register(channel, selectors.EVENT_READ | to_write)
             if waker is not None:
                 selector.register(waker, selectors.EVENT_READ)
-            return any(key.fileobj is channel for key, _ in selector.select(timeout))
+            ready = {id(key.fileobj): events for key, events in selector.select(timeout)}
+        events = ready.get(id(channel), 0)
+        if events & selectors.EVENT_WRITE:
+            channel.flush()
+        return bool(events & selectors.EVENT_READ)
 
     def replace(self, *, isolated: bool) -> None:
         assert self._channel is not None
@@ -140,9 +146,11 @@ class LocalFetcherPool(FetcherPool):
     def _start(self) -> None:
         if self._in_threads:
             self._start_threads()
-            return
-        forked = self._prefork.take(run_fetching, self._spec) if self._prefork else None
-        self._channel, self._process = forked or self._spawn()
+        else:
+            forked = self._prefork.take(run_fetching, self._spec) if self._prefork else None
+            self._channel, self._process = forked or self._spawn()
+        assert self._channel is not None
+        self._channel.set_blocking(False)
 
     def _spawn(self) -> tuple[Channel, Any]:
         ours, theirs = Channel.pair()

@@ -17,7 +17,7 @@ from typing import Any, Self
 from crawler.fetching.processes import may_fork
 from crawler.gc_tuning import freeze
 from crawler.worker.channel import Channel
-from crawler.worker.process import signals_blocked
+from crawler.worker.process import end_with_parent, signals_blocked
 
 
 class PreforkPool:
@@ -77,6 +77,7 @@ class PreforkPool:
 def _wait(channel: Channel, ends: list[Channel]) -> None:
     for end in ends:
         end.close()
+    end_with_parent()
     try:
         main, arguments = pickle.loads(channel.receive())
     except EOFError:

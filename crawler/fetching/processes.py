@@ -25,7 +25,7 @@ from crawler.settings import Settings
 from crawler.system_errors import out_of_handles, raise_handle_limit
 from crawler.tracebacks import whole_traceback_of
 from crawler.worker.channel import Channel
-from crawler.worker.process import WorkerLoop, configure_process, ignore_signals
+from crawler.worker.process import WorkerLoop, configure_process, end_with_parent, ignore_signals
 from crawler.worker.remote_session import CallRemote, RemoteSessions
 from crawler.worker.worker import Worker
 
@@ -104,6 +104,7 @@ def run_worker(channel: Channel, spec: ProcessSpec, ends: list[Channel]) -> None
     """Run a worker process, from start to end. ``ends`` are copies of others' channels."""
     for end in ends:
         end.close()
+    end_with_parent()
     with _log_of(spec):
         loop = WorkerLoop(channel)
         worker = spec.worker(loop.call)

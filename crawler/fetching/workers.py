@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ NO_HANDLES = 71
 """Exit status of a worker that could not open a file that it needs; EX_OSERR of sysexits.h."""
 MOST_EARLY_DEATHS = 3
 """Workers in a row, for each of them, that may die before they have done anything."""
+LONGEST_END = 0.5
+"""Seconds that a worker has for its end, and several workers together."""
 CHECK_EVERY = 1.0
 """Seconds between two looks at the workers' memory."""
 LEAST_WORK = 20
@@ -235,7 +238,9 @@ class Workers:
             worker.channel.write(encode(EndWorker()))
         for worker in workers:
             worker.channel.close()
-            self._end(worker)
+        deadline = time.monotonic() + LONGEST_END
+        for worker in workers:
+            self._end(worker, deadline - time.monotonic())
 
     # Pages
 
@@ -380,9 +385,9 @@ class Workers:
             self._send(successor, encode(NewSecrets(self._secrets)))
         self._hand_out()
 
-    def _end(self, worker: _Worker) -> None:
+    def _end(self, worker: _Worker, seconds: float = LONGEST_END) -> None:
         if worker.process is not None:
-            worker.process.join(0.5)
+            worker.process.join(max(0.0, seconds))
             worker.process.kill()
             worker.process.join()
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import multiprocessing
+import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
+from multiprocessing.connection import wait
+from typing import Any, Protocol
 
 from crawler.gc_tuning import configure_worker
 from crawler.messages import (
@@ -157,6 +162,7 @@ class WorkerLoop:
                 self._channel.send(*results)
 
 
+_PR_SET_PDEATHSIG = 1
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -179,6 +185,28 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent ends, even in the middle of a callback.
+
+    The kernel does it on Linux, when the thread ends that has started this process. Elsewhere a
+    thread of this process does it, as soon as the callback lets it run.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if sys.platform != "linux":
+        threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent.pid:  # it ended before
+        os._exit(0)
+
+
+def _end_after(parent: Any) -> None:
+    wait([parent.sentinel])
+    os._exit(0)
 
 
 def configure_process() -> None:

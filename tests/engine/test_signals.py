@@ -5,24 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crawler.cli.main import INTERRUPTED
 from crawler.engine.signals import StopSignal
+from crawler.fetching.workers import MOST_AHEAD
+from crawler.http.curl.resolver import MAX_LOOKUPS
 from tests.commands import Command, children_of, wait_until_gone
 from tests.conftest import wait_until
 from tests.engine.test_crash import check_whole, slowed
 from tests.jobs import Title, done, items, rows, run_job, values
-from tests.sites import PATIENCE, Reply, Site, Visit, web
+from tests.sites import PATIENCE, Reply, Site, Visit, links, web
 
 HANGING = """
 import time
 from pathlib import Path
+from typing import Any
 
 from crawler import Spider
 
@@ -83,6 +88,17 @@ def stop_when_asked(stop: StopSignal, site: Site, path: str) -> threading.Thread
     return thread
 
 
+def press_until_it_ends(command: Command) -> None:
+    """Press Ctrl-C until the command ends: two that come together count as one."""
+    presses = 0
+    while command.process.poll() is None and presses * 0.3 < PATIENCE:
+        command.press_ctrl_c()
+        presses += 1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.process.wait(0.3)
+    assert presses >= 2
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("way", ["ctrl-c", "SIGTERM"])
 def test_one_signal_finishes_what_is_in_flight_and_a_resume_does_the_rest(
@@ -130,13 +146,7 @@ def test_two_signals_stop_at_once_and_lose_nothing(
     site.wait_for("/slow")
     wait_until(lambda: done(folder) == 1, "the first page is not committed")
     children = command.children
-    presses = 0
-    while command.process.poll() is None:  # two that come together count as one
-        command.press_ctrl_c()
-        presses += 1
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            command.process.wait(0.3)
-    assert presses >= 2
+    press_until_it_ends(command)
     assert command.wait() == 3, command.said
     wait_until_gone(children)
     gate.set()
@@ -265,3 +275,68 @@ def test_user_code_is_left_at_the_second_signal_and_the_loop_at_none() -> None:
         assert stop.level == 2
         with pytest.raises(KeyboardInterrupt), stop.user_code():
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_two_signals_stop_at_once_though_a_callback_holds_the_interpreter(
+    tmp_path: Path, site: Site
+) -> None:
+    """Until then the other worker goes on, with pages that fill every buffer."""
+    page = "x" * 20_000
+    site.otherwise = lambda visit: page
+    folder, pids = tmp_path / "job", tmp_path / "pid"
+    urls = [f"{site.url}/hold", *(f"{site.url}/{number}" for number in range(100))]
+    command = Command("Holding", folder, *urls, workers=2, arguments={"pids": pids}, delay=0)
+    wait_until(pids.is_file, "no callback has begun")
+    # Those that the other worker had got before stay with it.
+    wait_until(lambda: done(folder) >= 100 - MOST_AHEAD, "the other worker does not go on")
+    children = command.children
+    assert int(pids.read_text()) in children
+    press_until_it_ends(command)
+    assert command.wait() == 3, command.said
+    wait_until_gone(children)
+
+
+def test_two_signals_stop_at_once_though_the_fetching_process_reads_nothing(
+    tmp_path: Path, site: Site
+) -> None:
+    folder = tmp_path / "job"
+    command = Command("Deaf", folder, workers=1, arguments={"origin": site.url})
+    wait_until(lambda: any(map(is_stopped, command.fetchers)), "there is no fetching process")
+    press_until_it_ends(command)
+    assert command.wait() == 3, command.said
+    assert rows(folder, "SELECT count(*) FROM pending") == [(1,)]
+
+
+def is_stopped(pid: int) -> bool:
+    """Return True for a process that SIGSTOP has stopped."""
+    return "\nState:\tT" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_names_that_do_not_resolve_block_nothing(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than there are look-ups at a time; neither other hosts nor the end wait."""
+    look_up, may_end = socket.getaddrinfo, threading.Event()
+
+    def hang(host: Any, *rest: Any) -> Any:
+        if str(host).endswith(".example"):
+            assert may_end.wait(PATIENCE)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return look_up(host, *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    stop = StopSignal()
+
+    def page(visit: Visit) -> str:
+        number = int(visit.path[1:])
+        if number == 30:
+            stop.stop()
+            stop.stop()
+        return links(f"/{number + 1}")
+
+    site.otherwise = page
+    names = [f"http://{number}.example/" for number in range(2 * MAX_LOOKUPS)]
+    with contextlib.closing(stop):
+        run_job(Title, tmp_path, f"{site.url}/0", *names, stop=stop)
+    assert len(site.log) >= 31
+    may_end.set()
