@@ -1,4 +1,4 @@
-"""Decide the encoding of a page and whether it is HTML or XML, and decode its bytes.
+"""Decide the encoding of a page, and decode its bytes.
 
 The encoding is decided as in browsers: by the byte order mark, the charset of the HTTP header, the
 page's own declaration (WHATWG's prescan: ``<meta charset>``, ``<meta http-equiv>``, the XML
@@ -13,6 +13,8 @@ import re
 from functools import lru_cache
 
 from w3lib.encoding import to_unicode
+
+from crawler.parsing import mime_types
 
 PRESCAN = 1024
 """Bytes that browsers search for a declaration before they parse."""
@@ -78,7 +80,6 @@ _CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le"))
 
-_HTTP_CHARSET = re.compile(r"""charset\s*=\s*+["']?+\s*+([^\s"';,]+)""", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]+)["']""")
 _CONTENT_CHARSET = re.compile(
     rb"""charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|([^\t\n\f\r ;"'][^\t\n\f\r ;]*))"""
@@ -112,11 +113,9 @@ def detect(body: bytes, content_type: str | None = None) -> str:
     for bom, codec in _BOMS:
         if body.startswith(bom):
             return codec
-    if content_type:
-        charset = _HTTP_CHARSET.search(content_type)
-        codec_of_header = charset and lookup(charset[1])
-        if codec_of_header:
-            return codec_of_header
+    mime_type = mime_types.extract(content_type) if content_type else None
+    if mime_type and mime_type.charset and (codec_of_header := lookup(mime_type.charset)):
+        return codec_of_header
     return declared(body[:PRESCAN]) or _undeclared(body)
 
 
@@ -214,22 +213,3 @@ def _meta_codec(text: bytes) -> str | None:
 def _in_ascii(codec: str | None) -> str | None:
     """Replace UTF-16 by UTF-8: a declaration that was read as ASCII is not in UTF-16."""
     return "utf-8" if codec is not None and codec.startswith("utf-16") else codec
-
-
-# Types of content
-
-_HTML = {"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"}
-_XML = {"text/xml", "application/xml"}
-
-
-def kind(body: bytes, content_type: str | None = None) -> str:
-    """Return ``html`` (XHTML too), ``xml`` or ``other``, by the header, else by the first bytes."""
-    if content_type:
-        name = content_type.partition(";")[0].strip().lower()
-        if name in _HTML:
-            return "html"
-        return "xml" if name in _XML or name.endswith("+xml") else "other"
-    head = body[:1024].replace(b"\0", b"").lower()
-    if b"<?xml" in head[:16] and b"<html" not in head:
-        return "xml"
-    return "html" if b"<" in head and not head.lstrip().startswith((b"{", b"[")) else "other"

@@ -15,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 
 from crawler import urls
 from crawler.errors import FetchError, SpiderError
-from crawler.parsing import encoding, forms, html_tree, links
+from crawler.parsing import encoding, forms, html_tree, links, mime_types
 from crawler.parsing.fast_parsel import Selector
 from crawler.parsing.follow import FollowTarget, check_link, needed_reference, reference_of
 from crawler.parsing.forms import Form
@@ -92,7 +92,7 @@ class Response:
 
     @property
     def is_html(self) -> bool:
-        """True for an HTML page, by its Content-Type or, without one, by its first bytes."""
+        """True for an HTML page, by its Content-Type or, if that is invalid, by its first bytes."""
         return self._type_of_content() == "html"
 
     @property
@@ -102,7 +102,7 @@ class Response:
 
     def _type_of_content(self) -> str:
         if self._kind is None:
-            self._kind = encoding.kind(self.body, self.headers.get("Content-Type"))
+            self._kind = mime_types.kind(self.body, self.headers.get("Content-Type"))
         return self._kind
 
     @property

@@ -48,7 +48,7 @@ from crawler.http.deadline import FetchContext
 from crawler.job import seeds
 from crawler.job.seed_formats import BadRow, Row, rows_of
 from crawler.output.items import ItemWriter
-from crawler.parsing import encoding, links
+from crawler.parsing import encoding, links, mime_types
 from crawler.parsing.robots import MAX_SIZE, Robots
 from crawler.parsing.sitemaps import Sitemap
 from crawler.parsing.soup import builder as soup
@@ -245,7 +245,7 @@ def check_headers(data: bytes) -> None:
     _check_jar(jar, PAGE)
     kind = reply.headers.get("content-type")
     _check_page(Response(PAGE, body[:4096], status=reply.status_code, headers=reply.headers))
-    assert encoding.kind(body, kind) in {"html", "xml", "other"}
+    assert mime_types.kind(body, kind) in {"html", "xml", "other"}
     seconds = retry.parse_retry_after(reply.headers.get("retry-after", ""), NOW)
     assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
     if redirects.is_redirect(reply.status_code, reply.headers):

@@ -61,6 +61,8 @@ def test_an_unknown_attribute_is_an_error() -> None:
         (None, b"<?xml version='1.0'?><urlset>", "xml"),
         (None, b"\xef\xbb\xbf<?xml version='1.0'?><urlset>", "xml"),
         (None, b'{"a": "<b>"}', "other"),
+        (None, b"a <b@c.example> and 1 < 2", "other"),
+        (None, b"%PDF-1.4 <a href=x>", "other"),
         (None, b"\x89PNG", "other"),
         (None, b"", "other"),
     ],
