@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench bench-quick kill hostile applications torture logins fuzz conformance map clean
+.PHONY: demo test thorough check format bench bench-quick kill hostile applications torture logins fuzz conformance map clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -13,6 +13,10 @@ demo: $(VENV)/.installed
 # where chance may find something. ARGS="-n 0 -x" has no second process and stops at an error.
 test: $(VENV)/.installed check
 	PYTHONHASHSEED=0 $(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+# The same, with every case in every way: each site at 1, 4 and 16 requests at a time, and so on.
+thorough: $(VENV)/.installed check
+	PYTHONHASHSEED=0 $(BIN)/pytest -n auto --dist worksteal --thorough $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -69,8 +69,20 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(config.rootpath / "benchmarks", maxlevels=0, quiet=1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first: no process waits for them at the end."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--thorough``, which ``make thorough`` uses."""
+    parser.addoption("--thorough", action="store_true", help="every case in every way")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest tests first: no process waits for them at the end.
+
+    Deselect what is for ``make thorough`` alone: a case in further ways than those of the gate.
+    """
+    if not config.getoption("--thorough"):
+        further = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=further)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 

@@ -18,12 +18,17 @@ ENOUGH_PAGES = 13
 
 
 def every_way(cases: Mapping[str, Case]) -> pytest.MarkDecorator:
-    """Return the parameters ``case`` and ``plan``: each case in each way to crawl it."""
-    ways = [
-        pytest.param(case, plan, id=f"{name}-{way}", marks=_marks(name, way))
-        for name, case in cases.items()
-        for way, plan in case.plans(name)
-    ]
+    """Return the parameters ``case`` and ``plan``: each case in each way to crawl it.
+
+    Without ``--thorough``, a case is crawled without kills at 1 or at 16 requests at a time, one
+    case after another; its crawl with kills has 4.
+    """
+    ways = []
+    for number, (name, case) in enumerate(cases.items()):
+        rest = ("4", "16") if number % 2 else ("4", "1")
+        for way, plan in case.plans(name):
+            marks = [*_marks(name, way), *([pytest.mark.thorough] if way in rest else [])]
+            ways.append(pytest.param(case, plan, id=f"{name}-{way}", marks=marks))
     return pytest.mark.parametrize(("case", "plan"), ways)
 
 
