@@ -125,6 +125,13 @@ class FetchError(CrawlerError):
         self.retryable = retryable
 
 
+class NoNetworkError(FetchError):
+    """No host's name resolves: the network of this machine is at fault, not the host."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("dns", message, retryable=True)
+
+
 class StatusError(FetchError):
     """The status code of the ``response`` is an error."""
 

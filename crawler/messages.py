@@ -207,6 +207,12 @@ class PoolFailed(msgspec.Struct, array_like=True, tag=13):
     is_lack_of_resource: bool
 
 
+class NoNetwork(msgspec.Struct, array_like=True, tag=14):
+    """No host's name resolves on this machine; the request was not sent, and stays pending."""
+
+    message: str
+
+
 Result = (
     Done
     | Failed
@@ -221,6 +227,7 @@ Result = (
     | Probed
     | WorkerDied
     | PoolFailed
+    | NoNetwork
 )
 
 

@@ -14,6 +14,7 @@ from crawler.job.job import Job
 from crawler.messages import (
     FetchStats,
     LoginFailed,
+    NoNetwork,
     Outcome,
     PoolFailed,
     Probed,
@@ -73,7 +74,9 @@ class OutcomeHandler:
         result = outcome.result
         if isinstance(result, Starved) and not outcome.fetch.status:
             self._note_starved(result, now)
-        if isinstance(result, LoginFailed):
+        if isinstance(result, NoNetwork):
+            self._wait_for_network(assignment, result, now)
+        elif isinstance(result, LoginFailed):
             self._suspend(assignment, result.report, now)
         elif isinstance(assignment, ProbeAssignment):
             self._settle(assignment, outcome, now)
@@ -88,6 +91,7 @@ class OutcomeHandler:
             self._frontier.requeue(assignment, now)
         else:
             assert not isinstance(result, _NOT_OF_PAGES), "a page"
+            self._frontier.unreachable.forget_network(assignment.host.id)
             doubt = outcome.doubt
             if doubt is None or not self.unproven.take(assignment, result, doubt, now):
                 self._committer.add(assignment, result, now)
@@ -116,6 +120,16 @@ class OutcomeHandler:
             self._starved, self._starved_at = self._starved + 1, now + RESOURCE_WAIT
             if self._starved > MOST_STARVED:
                 raise SystemResourceError(result.message)
+
+    def _wait_for_network(self, assignment: Assignment, result: NoNetwork, now: float) -> None:
+        """Leave a request pending, and no try used up, until names resolve again."""
+        host, unreachable = assignment.host, self._frontier.unreachable
+        if unreachable.has_network or not len(unreachable):
+            log.warning("%s; requests wait for the network", result.message)
+        self._frontier.delay(host, unreachable.no_network(host.id, host.origin, now), now)
+        if isinstance(assignment, PageAssignment):
+            self._committer.mark_unsent(assignment)
+            self._frontier.requeue(assignment, now)
 
     def _use_account(self, host: HostQueue, status: int, now: float) -> None:
         """Count the page for the account; delay all its hosts when its quota is used up."""

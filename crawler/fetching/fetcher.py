@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from crawler import urls
 from crawler.clock import WallClock
-from crawler.errors import FetchError, LoginError, SystemResourceError
+from crawler.errors import FetchError, LoginError, NoNetworkError, SystemResourceError
 from crawler.fetching.fetch import Fetch, FetchClient
 from crawler.fetching.hosts import HostInfo
 from crawler.fetching.robots_fetcher import RobotsFetcher, unavailable
@@ -35,6 +35,7 @@ from crawler.messages import (
     Doubt,
     LoginFailed,
     MarksQuery,
+    NoNetwork,
     Output,
     Page,
     Probed,
@@ -463,6 +464,8 @@ class Fetcher:
             self._adapter.pool.clear()  # idle connections are what can be spared
             report = report_of(request, error, self._mask)
             self._client.finish(fetch, Starved(report.message, RESOURCE_WAIT))
+        elif isinstance(error, NoNetworkError):
+            self._client.finish(fetch, NoNetwork(report_of(request, error, self._mask).message))
         elif isinstance(error, LoginError) and (request.replay or not fetch.stats.started):
             self._client.finish(fetch, LoginFailed(report_of(request, error, self._mask)))
         elif task.robots:

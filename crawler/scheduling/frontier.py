@@ -72,7 +72,7 @@ class Frontier:
         self._logs_in = logs_in
         self._accounts = {account.name: account for account in accounts}
         self.sync = FetcherSync(sessions)
-        self.unreachable = UnreachableRobots(settings.retries, settings.robots_wait)
+        self.unreachable = UnreachableRobots.of(settings)
         self.admission = Admission(store, settings.max_pages_per_host)
         self._rows: dict[int, HostRow] = {}
         self._evicted: set[int] = set()

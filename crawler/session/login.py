@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from crawler import urls
-from crawler.errors import AccountError, FetchError, InputRequiredError, LoginError, StatusError
+from crawler.errors import (
+    AccountError,
+    FetchError,
+    InputRequiredError,
+    LoginError,
+    NoNetworkError,
+    StatusError,
+)
 from crawler.parsing.response import Response
 from crawler.request import Request
 from crawler.session.accounts import SessionKey
@@ -155,6 +162,8 @@ class Login:
             session.hide_credentials()
             if out_of_handles(error):  # the login has not failed: there will be another try
                 raise too_many_open_files() from error
+            if isinstance(cause := error.__cause__ or error, NoNetworkError):
+                raise cause from error
             return self._handle_error(session, request, error)
         return self._check_result(session, request)
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from crawler.errors import FetchError, SystemResourceError
+from crawler.errors import FetchError, NoNetworkError, SystemResourceError
 from crawler.system_errors import has_no_handles, too_many_open_files
 
 # Codes of libcurl that pycurl has no names for.
@@ -106,6 +106,13 @@ def error_of(kind: Kind, url: str, reason: str = "") -> FetchError:
     """Return the error of a ``kind`` at ``url``, which is redacted; ``reason`` is libcurl's."""
     detail = f" ({reason})" if reason else ""
     return FetchError(kind.cause, f"{url}: {kind.sentence}{detail}", retryable=kind.retryable)
+
+
+def no_network_error(url: str) -> NoNetworkError:
+    """Return the error of a request for ``url``, which is redacted, if no name resolves at all."""
+    return NoNetworkError(
+        f"{url}: no host's name resolves: check the network and the name servers of this machine"
+    )
 
 
 def without_password(reason: str, proxy: str) -> str:

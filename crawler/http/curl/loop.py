@@ -16,6 +16,7 @@ from typing import Any
 
 import pycurl
 
+from crawler import urls
 from crawler.errors import FetchError
 from crawler.http.address_policy import AddressPolicy
 from crawler.http.curl import failures
@@ -23,7 +24,7 @@ from crawler.http.curl.handle import Handle
 from crawler.http.curl.mender import REASONS, connect_and_mend
 from crawler.http.curl.openssl import release_idle_buffers
 from crawler.http.curl.poller import Poller
-from crawler.http.curl.resolver import LIFETIME, Resolver
+from crawler.http.curl.resolver import LIFETIME, NoNameResolvesError, Resolver
 from crawler.http.curl.servers import Servers
 from crawler.http.curl.transfer import Route, Transfer
 
@@ -61,7 +62,8 @@ class Loop:
         self._numbers = itertools.count()
         self._active: dict[Transfer, Handle] = {}
         self._free: dict[Route, list[Handle]] = {}
-        self._resolver = Resolver(addresses, self.call)
+        self._has_answered = False
+        self._resolver = Resolver(addresses, self.call, lambda: self._has_answered)
         self._poller = Poller()
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
@@ -297,7 +299,9 @@ class Loop:
         if handle is None:  # its time was over
             return
         if isinstance(found, Exception):
-            if isinstance(found, OSError) and not isinstance(found, FetchError):
+            if isinstance(found, NoNameResolvesError):
+                transfer.fail(failures.no_network_error(urls.redacted(transfer.message.url)))
+            elif isinstance(found, OSError) and not isinstance(found, FetchError):
                 no_handle = failures.handles_error(found.errno or 0)
                 if no_handle is not None:
                     transfer.fail(no_handle)
@@ -362,6 +366,7 @@ class Loop:
             code, reason = handle.broken
         if code and self._goes_again(transfer, handle, code):
             return
+        self._has_answered = self._has_answered or not code
         if code == pycurl.E_FTP_WEIRD_SERVER_REPLY and self._can_mend(transfer, reason):
             self._servers.mended.add(handle.server)
             if transfer.message.is_repeatable:
