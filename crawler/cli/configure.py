@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -93,7 +91,6 @@ def for_login(
 
 def for_resume(folder: Path, mask: Mask) -> RunConfig:
     """Return the configuration of the last run of the job in ``folder``. Raises UsageError."""
-    _refuse_foreign(folder)
     record = read_record(folder)
     if seeds.STDIN in record.seeds and not record.seeded:
         raise UsageError(
@@ -128,19 +125,6 @@ def expected_workers(spider: str, overrides: Mapping[str, str]) -> int:
         ).worker_count
     except UsageError:  # which building the configuration will raise
         return 0
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Raise UsageError for a store that other users can write: it names the code to run."""
-    path = folder / STORE
-    if os.name != "posix" or not path.exists():
-        return
-    about = path.stat()
-    if about.st_uid != os.geteuid() or about.st_mode & 0o022:
-        raise UsageError(
-            f"others can write {display_path(path)}, which says what is run: name the spider "
-            f"yourself, as in crawl run SPIDER --job {shlex.quote(display_path(folder))}"
-        )
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crawler.errors import JobError
+from crawler.store.permissions import refuse_unsafe_file, refuse_unsafe_folder
 
 STORE = "job.db"
 STAMP = "job.stamp"
@@ -19,9 +20,11 @@ LOCK = "job.lock"
 PAGES = "pages"
 JOBS = Path("data") / "jobs"
 
-_OF_THE_STORE = tuple(f"{STORE}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
+_BESIDE_THE_STORE = tuple(f"{STORE}-{ending}" for ending in ("wal", "shm", "journal"))
 _CUT = (f"{ITEMS}.cut", f"{REJECTED}.cut")
-_OWN = frozenset({*_OF_THE_STORE, STAMP, "job.new", REJECTED, *_CUT, LOG, LOCK, PAGES})
+_OWN = frozenset({STORE, *_BESIDE_THE_STORE, STAMP, "job.new", REJECTED, *_CUT, LOG, LOCK, PAGES})
+_MAY_BE_LINKS = (STORE, ITEMS, REJECTED, LOG, PAGES)
+"""Files that a user may have elsewhere, by a link."""
 
 
 def folder_for(name: str) -> Path:
@@ -58,6 +61,27 @@ def refuse_own_file(output: Path, folder: Path) -> None:
             f"cannot write the items to {output}: it is another file of the job; "
             "give another file with -o"
         )
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Raise JobError if another user could change ``folder``, or a file of the job in it.
+
+    Called before any of these files is opened: the store says which code is run.
+    """
+    refuse_unsafe_folder(folder)
+    for name in sorted(_OWN | {ITEMS}):
+        refuse_unsafe_file(
+            folder / name,
+            may_be_link=name in _MAY_BE_LINKS,
+            is_private=name.startswith(STORE),
+        )
+    store = folder / STORE
+    if store.is_symlink():  # the files that belong to it are where it is
+        refuse_unsafe_folder(_real(store).parent)
+        for name in _BESIDE_THE_STORE:
+            refuse_unsafe_file(_real(store).with_name(name), is_private=True)
+    for page in (folder / PAGES).glob("*"):
+        refuse_unsafe_file(page)
 
 
 def _named(path: Path) -> Path:

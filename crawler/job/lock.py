@@ -9,13 +9,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from crawler.errors import JobError, JobLockedError, SystemResourceError
-from crawler.job.folder import LOCK
+from crawler.job.folder import LOCK, refuse_unsafe
 from crawler.job.record import reader
 from crawler.output import file_lock
+from crawler.store.permissions import make_folder
 from crawler.system_errors import to_crawler_error
 
 LOCK_WAIT = 0.3
 """Seconds to wait for a lock, which ``is_held`` of another process may hold for a moment."""
+MODE = 0o644
+"""The mode of the lock, which no other user may write."""
 
 
 @contextlib.contextmanager
@@ -23,11 +26,13 @@ def acquire(folder: Path) -> Iterator[None]:
     """Hold the lock of the job in ``folder``, which is created if need be.
 
     Raises JobLockedError if another process has it, and JobError or SystemResourceError if it
-    cannot be made.
+    cannot be made, or if other users could change the files of the job.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
+        refuse_unsafe(folder)
+        make_folder(folder)
+        refuse_unsafe(folder)  # once more: another process may have made it
+        lock = FileLock(folder / LOCK, mode=MODE)
         lock.acquire(timeout=LOCK_WAIT)
     except Timeout:
         raise JobLockedError(
@@ -48,7 +53,7 @@ def acquire(folder: Path) -> Iterator[None]:
 def is_held(folder: Path) -> bool:
     """Return True while a process runs the job in ``folder``."""
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with FileLock(folder / LOCK, timeout=0, mode=MODE):
             return False
     except Timeout:
         return True

@@ -12,7 +12,7 @@ import msgspec
 
 from crawler.errors import JobError
 from crawler.job.config import RunConfig
-from crawler.job.folder import ITEMS, STORE, is_same, located, stored_path
+from crawler.job.folder import ITEMS, STORE, is_same, located, refuse_unsafe, stored_path
 from crawler.store.opening import open_reader
 from crawler.store.protocols import Store
 
@@ -99,6 +99,7 @@ def reader(folder: Path, key: str | None = None) -> Iterator[Store]:
     """Open the store of the job in ``folder`` for reading. Raises JobError if it holds no job."""
     if not (folder / STORE).exists():
         raise JobError(f"{folder} holds no job; `crawl run` starts one")
+    refuse_unsafe(folder)
     with open_reader(folder / STORE, key) as store:
         if store.meta.get("record") is None:
             raise JobError(f"the job in {folder} has not begun; run it again")

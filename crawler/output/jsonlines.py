@@ -19,6 +19,7 @@ from crawler.errors import CrawlerError, JobError
 from crawler.output.file_lock import lock
 from crawler.output.sink import Sink
 from crawler.store import checksum as crc
+from crawler.store.permissions import SAFE_FLAGS, refuse_foreign_links, safe_path
 from crawler.system_errors import to_crawler_error
 
 try:
@@ -36,7 +37,6 @@ TAIL = 4096
 """Bytes at the end of a large file that its checksum is made of."""
 
 _BLOCK = 1024 * 1024
-_BINARY = getattr(os, "O_BINARY", 0)
 # Files that a shell or the system has opened: by these paths they cannot be opened again.
 _OPENED_BY_OTHERS = re.compile(r"/dev/(std(in|out|err)|fd/.*|tty)|/proc/[^/]+/fd/.*")
 
@@ -71,7 +71,8 @@ class JSONLines(Sink):
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | SAFE_FLAGS
+            self._file = os.open(safe_path(path), flags, 0o644)
         except OSError as error:
             raise _not_writable(path, error) from None
         with contextlib.ExitStack() as stack:
@@ -169,7 +170,8 @@ class JSONLines(Sink):
         """Save the bytes to be removed, on the disk; a kill before the removal saves them twice."""
         mode = stat.S_IMODE(os.fstat(self._file).st_mode)
         try:
-            saved = os.open(self.saved, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, mode)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE_FLAGS
+            saved = os.open(safe_path(self.saved), flags, mode)
         except OSError as error:
             raise _not_writable(self.saved, error) from None
         try:
@@ -193,7 +195,7 @@ def refuse_written(output: Path) -> None:
     if not _exists(output):
         return
     with contextlib.suppress(PermissionError):  # opening it for writing raises the error
-        file = os.open(output, os.O_RDONLY | _BINARY)
+        file = os.open(safe_path(output), os.O_RDONLY | SAFE_FLAGS)
         try:
             lock(file, output)
         finally:
@@ -218,7 +220,11 @@ def _write(file: int, data: bytes) -> None:
 
 
 def _exists(path: Path) -> bool:
-    """Return True if there is such a file. Raises JobError if it is not a regular one."""
+    """Return True if there is such a file.
+
+    Raises JobError if it is not a regular one, or reached by a link of another user.
+    """
+    refuse_foreign_links(path)
     try:
         kind = path.stat().st_mode
     except FileNotFoundError:

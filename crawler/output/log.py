@@ -13,9 +13,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
 from crawler.session.masking import Mask
+from crawler.store.permissions import open_safely
 from crawler.system_errors import to_crawler_error
 from crawler.text import printable
 
@@ -34,6 +36,10 @@ class _Log(logging.FileHandler):
         super().__init__(path, encoding="utf-8", delay=True)
         self._runs_in = threading.get_ident() if must_write else None
         self._is_over = False
+
+    def _open(self) -> TextIOWrapper:
+        file = open_safely(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return os.fdopen(file, "a", encoding=self.encoding)
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._is_over:  # a thread that was about to log would open the file once more

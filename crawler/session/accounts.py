@@ -129,7 +129,8 @@ def load(path: str | os.PathLike[str]) -> list[Account]:
     """Return the accounts of a TOML file, one for each table, in order. Raises AccountError."""
     path = Path(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text, file = credentials.read_text(path)
+        document = tomllib.loads(text)
     except OSError as error:
         raise AccountError(f"cannot read the accounts file {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -140,7 +141,7 @@ def load(path: str | os.PathLike[str]) -> list[Account]:
         raise AccountError(f"{path} names no account: begin one with [NAME]")
     try:
         if any(_has_plain_password(table) for table in document.values()):
-            credentials.check_private(path, "a password")
+            credentials.check_private(path, file, "a password")
         return [_from_table(name, table, path.parent) for name, table in document.items()]
     except AccountError as error:
         raise AccountError(f"{path}: {error}") from None

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.errors import AccountError, SettingsError
+from crawler.store.permissions import is_foreign
 
 SECRET_WORDS = frozenset(
     {"apikey", "credential", "credentials", "passphrase", "passwd", "password", "pwd"}
@@ -156,11 +157,20 @@ def parse_reference(
     return Secret(kind, place, label, user)
 
 
-def check_private(path: Path, label: str) -> None:
-    """Raise AccountError for a file that others than its owner may read."""
-    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+def read_text(path: Path) -> tuple[str, os.stat_result]:
+    """Return the text of a file in UTF-8, and the state of the very file that was read."""
+    with path.open(encoding="utf-8") as file:
+        return file.read(), os.fstat(file.fileno())
+
+
+def check_private(path: Path, file: os.stat_result, label: str) -> None:
+    """Raise AccountError for a file that others than this user may read."""
+    if os.name == "posix" and stat.S_IMODE(file.st_mode) & 0o077:
         command = shlex.join(["chmod", "600", str(path)])
         raise AccountError(f"{path} holds {label}, but others can read it: {command}")
+    if is_foreign(file):
+        command = shlex.join(["chown", str(os.geteuid()), str(path)])
+        raise AccountError(f"{path} holds {label}, but is a file of another user: {command}")
 
 
 def from_keyring(service: str, user: str, label: str) -> str | None:
@@ -194,8 +204,9 @@ def _environment(secret: Secret) -> str:
 def _file(secret: Secret) -> str:
     path = Path(secret.place)
     try:
-        check_private(path, secret.label)
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        text, file = read_text(path)
+        check_private(path, file, secret.label)
+        return text.rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise AccountError(f"{secret.label} cannot be read from {path}: {reason}") from None

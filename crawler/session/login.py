@@ -30,6 +30,7 @@ from crawler.session.evidence import Weight
 from crawler.session.login_progress import ENDS_AT_A_PAGE, MAX_UNCONFIRMED, first_url
 from crawler.session.prober import NETWORK_ERRORS, Prober
 from crawler.session.session import Session
+from crawler.store.permissions import open_safely
 from crawler.system_errors import out_of_handles, too_many_open_files
 from crawler.tracebacks import traceback_of
 
@@ -335,13 +336,11 @@ def save(session: Session, page: Response, folder: Path) -> list[str]:
     body = session.mask.page(page.body)
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(path, "wb", opener=_private) as file:
+        path.unlink(missing_ok=True)  # so that the new file has the right mode, and is ours
+        number = open_safely(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "wb") as file:
             file.write(body)
     except OSError as error:
         log.warning("cannot save %s: %s", path, error)
         return []
     return [f"saved as {path}"]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -152,6 +153,16 @@ def test_a_password_in_a_file_beside_the_accounts(tmp_path: Path) -> None:
     secret.write_text("\n")
     with pytest.raises(AccountError, match="the password of account alice is empty"):
         accounts.load(write(tmp_path, text))
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives files away")
+def test_a_password_in_a_file_of_another_user(tmp_path: Path) -> None:
+    secret = tmp_path / "alice.secret"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    os.chown(secret, 65534, -1)
+    with pytest.raises(AccountError, match=r"is a file of another user: chown 0 .*alice\.secret"):
+        accounts.load(write(tmp_path, "[alice]\npassword = { file = 'alice.secret' }"))
 
 
 def test_a_password_in_the_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ these files were copied, moved, truncated or changed between two runs, the store
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -19,6 +20,7 @@ import msgspec
 from crawler.errors import JobError
 from crawler.store import checksum
 from crawler.store.errors import corrupt_store
+from crawler.store.permissions import open_safely
 from crawler.store.sqlite.errors import translating_sqlite_errors
 from crawler.store.sqlite.queue import count_rows
 from crawler.store.sqlite.schema import FULL_SYNC
@@ -116,7 +118,9 @@ class StoreIntegrity:
 
     def _write(self, stamp: IntegrityStamp) -> None:
         new = self._stamp.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(stamp))
+        new.unlink(missing_ok=True)  # of a killed process; written to, it might be another's
+        with os.fdopen(open_safely(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(msgspec.json.encode(stamp))
         new.replace(self._stamp)
 
     def _read_stamp(self) -> IntegrityStamp | None:

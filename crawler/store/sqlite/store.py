@@ -15,6 +15,7 @@ from pathlib import Path
 
 from crawler.store.encryption import SessionEncryption
 from crawler.store.errors import UNREADABLE, corrupt_store
+from crawler.store.permissions import open_safely
 from crawler.store.protocols import Store
 from crawler.store.sqlite.checkpoints import Checkpoints
 from crawler.store.sqlite.errors import store_error
@@ -78,7 +79,7 @@ class SQLiteStore(Store):
     def _connect(self, read_only: bool) -> sqlite3.Connection:
         if read_only:
             return sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(open_safely(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
 
     def _wipe(self) -> None:
