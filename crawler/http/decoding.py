@@ -27,6 +27,9 @@ MAX_CODINGS = 5
 """Codings of a body, one within the other."""
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
+_GZIP_FOOTER = 8
+MAX_GZIP_HEADER = 128 * 1024
+"""Bytes of a gzip header, which may hold a file name and a comment."""
 
 
 class DecodingError(ValueError):
@@ -75,28 +78,76 @@ def _first_bytes(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[by
 
 
 def _gunzipped(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decode all members (RFC 1952, section 2.2); what follows them is no gzip and ignored."""
+    """Decode all members (RFC 1952, section 2.2); what follows them is no gzip and ignored.
+
+    A wrong checksum or length behind a member is ignored as in browsers, which do not look at it.
+    """
     is_first = True
-    rest = b""
+    rest = next(blocks, b"")
     while True:
-        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
         try:
-            yield from _inflated(member, chain((rest,), blocks) if rest else blocks)
+            rest, is_empty = _without_gzip_header(rest, blocks)
+            if is_empty:
+                return
+            machine = zlib.decompressobj(-zlib.MAX_WBITS)
+            yield from _inflated(machine, chain((rest,), blocks), may_be_empty=False)
         except DecodingError:
             if is_first:
                 raise
             return _drain(blocks)
         is_first = False
-        rest = member.unused_data
-        while len(rest) < len(_GZIP_MAGIC) and (block := next(blocks, None)) is not None:
-            rest += block
+        rest = _at_least(_GZIP_FOOTER, machine.unused_data, blocks)
+        if len(rest) < _GZIP_FOOTER:
+            raise CutShortError("the checksum is cut")
+        rest = _at_least(len(_GZIP_MAGIC), rest[_GZIP_FOOTER:], blocks)
         if not rest.startswith(_GZIP_MAGIC):
             return _drain(blocks)
 
 
-def _inflated(machine: Any, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _at_least(size: int, data: bytes, blocks: Iterator[bytes]) -> bytes:
+    """Return ``data`` and, if there are any, as many blocks as make up ``size`` bytes."""
+    while len(data) < size and (block := next(blocks, None)) is not None:
+        data += block
+    return data
+
+
+def _without_gzip_header(data: bytes, blocks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Return what follows the header of a member, and whether there is not even a header."""
+    while (size := _gzip_header_size(data)) is None:
+        block = next(blocks, None)
+        if block is None:
+            if data:
+                raise CutShortError("the header is cut")
+            return b"", True
+        data += block
+    return data[size:], False
+
+
+def _gzip_header_size(data: bytes) -> int | None:
+    """Return the size of a gzip header (RFC 1952, section 2.3); None if it is not complete."""
+    if not data.startswith(_GZIP_MAGIC[: len(data)]):
+        raise DecodingError("incorrect header check")
+    if len(data) < 10:
+        return None
+    flags, size = data[3], 10
+    if flags & 0xE0:
+        raise DecodingError("unknown header flags set")
+    if flags & 4:  # extra fields
+        size += 2 + int.from_bytes(data[size : size + 2], "little")
+    for is_there in (flags & 8, flags & 16):  # a file name, a comment
+        if is_there:
+            size = data.find(b"\0", size) + 1 or len(data) + 1
+    size += flags & 2  # a checksum
+    if size > MAX_GZIP_HEADER:
+        raise DecodingError("the header is too long")
+    return size if size <= len(data) else None
+
+
+def _inflated(
+    machine: Any, blocks: Iterable[bytes], *, may_be_empty: bool = True
+) -> Iterator[bytes]:
     """Decode up to the end of the stream, or of ``blocks``. Raises CutShortError in between."""
-    is_empty = True
+    is_empty = may_be_empty
     for block in blocks:
         is_empty = is_empty and not block
         while True:
