@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -15,6 +15,9 @@ import msgspec
 
 from crawler import urls
 from crawler.scope import is_credential
+
+MOST_PRIORITY = 2**62
+"""A store has 64 bits for a priority, above or below zero."""
 
 
 class Hop(NamedTuple):
@@ -41,13 +44,13 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     """A fetch to make.
 
     ``callback`` is a method of the spider or its name; it is kept by name, so that a request
-    survives a restart. ``data`` and ``json`` are the body as in ``requests`` (form fields or
-    bytes; anything that JSON can say). ``cb_kwargs`` are handed to the callback as keyword
-    arguments and must be plain data. A higher ``priority`` goes first. ``dont_filter`` fetches
-    the URL even if the job has already seen it. ``account`` names the account to ask with, by
-    default the one that asked for the page that this was found on. ``safe`` is your
-    word that a GET may be sent in a logged-in job though its URL looks as if it logged out or
-    deleted something.
+    survives a restart. ``data`` and ``json`` are the body as in ``requests`` (form fields or bytes;
+    anything that JSON can say). A header that is None is omitted, also if the session has it.
+    ``cb_kwargs`` are handed to the callback as keyword arguments and must be plain data. A higher
+    ``priority`` goes first. ``dont_filter`` fetches the URL even if the job has already seen it.
+    ``account`` names the account to ask with, by default the one that asked for the page that this
+    was found on. ``safe`` is your word that a GET may be sent in a logged-in job though its URL
+    looks as if it logged out or deleted something.
 
     ``replay=False`` is for what must not happen twice: it is never sent again once it may have
     been sent, not even after a crash.
@@ -65,7 +68,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     url: str
     callback: Any = "parse"
     method: str = "GET"
-    headers: dict[str, str] | None = None
+    headers: Mapping[str, str | None] | None = None
     data: Any = None
     json: Any = None
     cookies: dict[str, str] | None = None
@@ -85,7 +88,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
     form: FormOrigin | None = None
 
     def __post_init__(self) -> None:
-        if self.method != "GET":
+        if self.method != "GET" and isinstance(self.method, str):
             self.method = self.method.upper()
         if not isinstance(self.callback, str):
             self.callback = _name_of(self.callback)
@@ -99,6 +102,28 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
             and self.data is None
             and self.json is None
             and self.cookies is None
+        )
+
+    @property
+    def is_usual(self) -> bool:
+        """True if the types of all fields are right, as they are for a link that is followed."""
+        return (
+            self.is_plain
+            and type(self.url) is str
+            and type(self.callback) is str
+            and type(self.priority) is int
+            and -MOST_PRIORITY <= self.priority <= MOST_PRIORITY
+            and type(self.depth) is int
+            and type(self.tries) is int
+            and type(self.account) is str
+            and self.cb_kwargs is None
+            and self.safe is False
+            and self.replay is True
+            and self.dont_filter is False
+            and self.idempotent is False
+            and self.first is None
+            and self.form is None
+            and not self.history
         )
 
     def to_curl(self, *, secrets: bool = False) -> str:
@@ -119,7 +144,8 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
             words += ["-H", "Content-Type:"]
         for name, value in headers.items():
             is_secret = is_credential(name) and not secrets
-            words += ["-H", f"{name}: {'*****' if is_secret else value}"]
+            text = "*****" if is_secret else value
+            words += ["-H", f"{name}:" if value is None else f"{name}: {text}"]
         if self.cookies:
             pairs = self.cookies.items()
             words += ["-b", "; ".join(f"{k}={v if secrets else '*****'}" for k, v in pairs)]
@@ -144,8 +170,8 @@ def _body_of(request: Request) -> bytes | None:
     return data if isinstance(data, bytes) else urlencode(data, doseq=True).encode()
 
 
-def _name_of(callback: Callable[..., object]) -> str:
-    return getattr(callback, "__name__", repr(callback))
+def _name_of(callback: Callable[..., object] | None) -> str:
+    return "parse" if callback is None else getattr(callback, "__name__", repr(callback))
 
 
 def fingerprint(request: Request) -> bytes:
@@ -167,16 +193,9 @@ def _host_prefix(origin: str) -> bytes:
     return hashlib.blake2b(origin.encode(), digest_size=4).digest()
 
 
-def _plain(value: Any) -> str:
-    """Return a string of BeautifulSoup as a plain one. Raises TypeError for all else."""
-    if isinstance(value, str):
-        return str(value)
-    raise TypeError(f"it contains a {type(value).__name__}")
-
-
-packed = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+packed = msgspec.msgpack.Encoder().encode
 """Return a request as bytes. Raises TypeError, ValueError or OverflowError if it holds more than
 plain data."""
-_sorted = msgspec.msgpack.Encoder(enc_hook=_plain, order="sorted").encode
+_sorted = msgspec.msgpack.Encoder(order="sorted").encode
 unpacked = msgspec.msgpack.Decoder(Request).decode
 """Return the request in ``packed`` bytes."""

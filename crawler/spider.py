@@ -146,7 +146,8 @@ def callback_signature(spider: Spider, name: str) -> inspect.Signature:
     if not callable(method) or name.startswith("__"):
         raise SpiderError(
             f"callback {name!r} is not a method of {type(spider).__name__}; "
-            "a request names a method of its spider, or the method's name"
+            "a request names a method of its spider, or the method's name, and hands it values by "
+            "cb_kwargs"
         )
     return inspect.signature(method)
 

@@ -31,6 +31,16 @@ def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
+def cut(text: str, most: int) -> str:
+    """Return ``text`` without its middle if it is longer than ``most`` characters.
+
+    A page may put megabytes into a URL, and so into a message.
+    """
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 2 // 3]} … {len(text) - most:,} characters … {text[-(most // 3) :]}"
+
+
 def encodable(text: str) -> str:
     """Return ``text`` with lone surrogates, which UTF-8 has no bytes for, escaped."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -19,15 +19,15 @@ def answered(request: Request, session: Session, settings: Settings) -> Answer:
     The loop sends what needs no feature of requests, and this thread the rest, as in a crawl.
     """
     sender, limit = Sender(settings), settings.max_body
-    answers: SimpleQueue[Answer | Exception] = SimpleQueue()
+    answers: SimpleQueue[Answer | BaseException] = SimpleQueue()
 
-    def take(answer: Answer | Exception, _: float) -> None:
+    def take(answer: Answer | BaseException, _: float) -> None:
         answers.put(answer)
 
     if not sender.begin(request, session, take, limit=limit):
         return sender.send(request, session, FetchContext())
     answer = answers.get()
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         raise answer
     body = decoded_body(answer.body, answer.coding, urls.redacted(request.url), limit)
     return answer._replace(body=body)

@@ -22,7 +22,7 @@ PACKAGE = Path(crawler.__file__).parent
 # From the ground up: a package, or a module at the top, imports only from what stands before it.
 FLOORS = [
     *("errors", "text", "clock", "gc_tuning", "urls", "url_words", "system_errors", "tracebacks"),
-    *("scope", "settings", "request", "records", "messages", "stats"),
+    *("scope", "settings", "request", "values", "records", "messages", "stats"),
     *("store", "parsing", "http", "session", "output", "spider", "scheduling"),
     *("worker", "job", "fetching", "engine", "cli", "api", "__main__"),
 ]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.request import Hop, Request, fingerprint, packed
+from crawler.values.request_check import check_request
 
 URL = "https://shop.example/"
 
@@ -189,6 +190,7 @@ def test_strings_of_beautifulsoup_count_as_strings() -> None:
     marked = Request(URL, data={text: [text]}, cb_kwargs={"title": text}, headers={"X": text})
     request = Request(URL, data={"Emma": ["Emma"]}, cb_kwargs={"title": "Emma"},
                       headers={"X": "Emma"})  # fmt: skip
+    check_request(marked)
     assert same(marked, request)
     assert unpacked(packed(marked)) == request
 

@@ -14,6 +14,7 @@ from crawler.errors import CrawlerError
 from crawler.http.deadline import FetchContext, on_thread
 from crawler.records import Cookie
 from crawler.session.session import FormRequest, Session
+from crawler.values.plain import message_of
 from crawler.worker.remote_session import SETTINGS, PlainPage, SessionSnapshot, dumped
 
 
@@ -31,11 +32,11 @@ def answer_call(session: Session, call: bytes) -> tuple[bytes, float]:
         with on_thread(context):
             value = True, _CALLS[name](session, *args, **kwargs)
         return dumped(value), context.sent_at
-    except Exception as error:
+    except BaseException as error:  # of a hook or an adapter
         return _dumped_error(error), context.sent_at
 
 
-def _dumped_error(error: Exception) -> bytes:
+def _dumped_error(error: BaseException) -> bytes:
     try:
         if isinstance(error, requests.RequestException):
             request: Any = error.request
@@ -45,14 +46,16 @@ def _dumped_error(error: Exception) -> bytes:
         pickled = dumped((False, (error, cause)))
         pickle.loads(pickled)  # some exceptions fail here only
     except Exception:  # of the user's, in a hook or an adapter
-        return pickle.dumps((False, (RuntimeError(f"{type(error).__name__}: {error}"), None)))
+        return pickle.dumps(
+            (False, (RuntimeError(f"{type(error).__name__}: {message_of(error)}"), None))
+        )
     return pickled
 
 
 def _snapshot(session: Session) -> SessionSnapshot:
     settings = {}
     for name in SETTINGS:
-        value = getattr(session, name)
+        value = getattr(session, name, None)  # no session has a timeout by itself
         try:
             dumped(value)
         except Exception:  # an auth with a lock, for instance: a callback sees none

@@ -137,15 +137,15 @@ class Fetcher:
         self._login = self._new_login(pages) if spider.logs_in() else None
 
     def _run_blocking(
-        self, call: Callable[[], Answer], then: Callable[[Answer | Exception], None]
+        self, call: Callable[[], Answer], then: Callable[[Answer | BaseException], None]
     ) -> None:
         """Call a function in a thread, and the other with its result in the loop's thread."""
 
         def run() -> None:
-            answer: Answer | Exception
+            answer: Answer | BaseException
             try:
                 answer = call()
-            except Exception as error:
+            except BaseException as error:  # of a hook or an adapter; no thread ends unheard
                 answer = error
             self.loop.call(lambda: then(answer))
 
@@ -268,7 +268,7 @@ class Fetcher:
         """Send a request of a session that does not log in."""
         self._note_start(fetch)
 
-        def received(answer: Answer | Exception, sent_at: float) -> None:
+        def received(answer: Answer | BaseException, sent_at: float) -> None:
             fetch.stats.started = max(fetch.stats.started, sent_at)
             self._received(fetch, answer)
 
@@ -297,7 +297,7 @@ class Fetcher:
     def _fetch_in_turn(self, fetch: Fetch) -> None:
         """Send a request while its session is logged in, and judge the response."""
         assert self._login is not None
-        answer: Answer | Exception
+        answer: Answer | BaseException
         try:
             fetch.host.check(fetch.request.url)
             fetch.turn = turn = LoginTurn(
@@ -315,7 +315,7 @@ class Fetcher:
                     turn.judge(self._response(fetch, answer))
                 if answer.status == EXPIRED and may_fill_in_again(fetch.request):
                     raise AskAgain(with_stale_form(fetch.request))
-        except Exception as error:
+        except BaseException as error:  # a login, or a check of the spider's, may end by sys.exit()
             answer = error
         self.loop.call(lambda: self._judged(fetch, answer))
 
@@ -331,7 +331,7 @@ class Fetcher:
             raise _NotExaminedError
         return seen
 
-    def _judged(self, fetch: Fetch, answer: Answer | Exception) -> None:
+    def _judged(self, fetch: Fetch, answer: Answer | BaseException) -> None:
         """Take a response that was judged, in the loop's thread."""
         fetch.is_judged = True
         if fetch.lost is not None:
@@ -356,9 +356,9 @@ class Fetcher:
             session=fetch.session,
         )
 
-    def _received(self, fetch: Fetch, answer: Answer | Exception) -> None:
+    def _received(self, fetch: Fetch, answer: Answer | BaseException) -> None:
         """Take a response, or an error, in the loop's thread."""
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             self._fail(fetch, answer)
             return
         fetch.stats.status = answer.status
@@ -419,11 +419,11 @@ class Fetcher:
     def _probe(self, fetch: Fetch) -> None:
         """Look at the session's probe page, and log out if it is a stranger's."""
         assert self._login is not None
-        problem: Exception | None = None
+        problem: BaseException | None = None
         fetch.stats.started = time.monotonic()
         try:
             self._login.probe(fetch.session, fetch.request)
-        except Exception as error:
+        except BaseException as error:
             problem = error
 
         def done() -> None:
@@ -454,7 +454,7 @@ class Fetcher:
 
     # Errors
 
-    def _fail(self, fetch: Fetch, error: Exception) -> None:
+    def _fail(self, fetch: Fetch, error: BaseException) -> None:
         """Finish a fetch that has no page, or let a worker decide on another try."""
         request, task = fetch.request, fetch.task
         if isinstance(error, AskAgain):

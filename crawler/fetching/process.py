@@ -6,8 +6,11 @@ and to the workers. So a page needs no thread of its own, and no lock.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+from msgspec.structs import replace
 
 from crawler.errors import CrawlerError, SystemResourceError
 from crawler.fetching.calls import answer_call
@@ -19,6 +22,7 @@ from crawler.messages import (
     Call,
     Command,
     Examined,
+    Failed,
     Outcome,
     Page,
     PageResult,
@@ -34,7 +38,11 @@ from crawler.messages import (
     decode_command,
     encode,
 )
+from crawler.records import FailureReport
+from crawler.values.plain import message_of
 from crawler.worker.channel import Channel
+
+log = logging.getLogger(__name__)
 
 BATCH = 16
 """Outcomes that are sent together while more tasks are under way."""
@@ -272,8 +280,26 @@ class FetchProcess:
     def _flush(self) -> None:
         if self._outcomes:
             outcomes, self._outcomes = self._outcomes, []
-            self._send(encode(outcomes))
+            try:
+                message = encode(outcomes)
+            except Exception:  # of a value that a spider has put somewhere unchecked
+                message = encode(list(map(_sendable, outcomes)))
+            self._send(message)
 
     def _send(self, message: bytes) -> None:
         if not self._channel.write(message):
             self._watch(to_write=True)
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    """Return ``outcome`` without what cannot be sent to the engine."""
+    without_session = replace(outcome, sessions=[])
+    for each in (outcome, without_session):
+        try:
+            encode(each)
+        except Exception as error:
+            log.error("an outcome, or its session's change, cannot be sent: %s", message_of(error))
+        else:
+            return each
+    message = "the outcome of the request cannot be sent; run.log says why"
+    return Outcome(outcome.task, Failed(FailureReport("", "crawler", message)))

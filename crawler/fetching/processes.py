@@ -120,6 +120,8 @@ def run_in_threads(channel: Channel, spec: ProcessSpec) -> None:
     workers.start("thread", [])
     try:
         FetchProcess(channel, workers, spec.fetcher, spec.settings.most_requests).run()
+    except BaseException as error:  # the engine hears of the end by its channel
+        log.error("fetching ended with an error\n%s", whole_traceback_of(error, spec.mask))
     finally:
         workers.close()
         channel.close()
@@ -149,6 +151,6 @@ def _log_of(spec: ProcessSpec) -> Iterator[None]:
     with logging_to:
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             log.error("the process ended with an error\n%s", whole_traceback_of(error, spec.mask))
             os._exit(NO_HANDLES if out_of_handles(error) else 1)

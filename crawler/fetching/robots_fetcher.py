@@ -21,7 +21,7 @@ from crawler.scheduling.retry import RetryPolicy
 from crawler.worker.failures import status_error
 
 Finish = Callable[[Fetch, RobotsFetched | RobotsUnavailable], None]
-Blocking = Callable[[Callable[[], Answer], Callable[[Answer | Exception], None]], None]
+Blocking = Callable[[Callable[[], Answer], Callable[[Answer | BaseException], None]], None]
 """Calls the first function in a thread, and the second with its result in the loop's thread."""
 
 
@@ -34,7 +34,7 @@ class RobotsFetcher:
         user_agent: str,
         run_blocking: Blocking,
         finish: Finish,
-        fail: Callable[[Fetch, Exception], None],
+        fail: Callable[[Fetch, BaseException], None],
     ) -> None:
         self._sender = sender
         self._user_agent = user_agent
@@ -51,13 +51,13 @@ class RobotsFetcher:
     def _send(self, fetch: Fetch, request: Request, *, beside_login: bool) -> None:
         context = FetchContext()
 
-        def received(answer: Answer | Exception, sent_at: float) -> None:
+        def received(answer: Answer | BaseException, sent_at: float) -> None:
             fetch.stats.started = max(fetch.stats.started, sent_at)
             try:
-                if isinstance(answer, Exception):
+                if isinstance(answer, BaseException):
                     raise answer
                 self._take(fetch, request, answer, beside_login=beside_login)
-            except Exception as error:
+            except BaseException as error:
                 self._fail(fetch, error)
 
         def send() -> Answer:
@@ -90,7 +90,7 @@ class RobotsFetcher:
 
 
 def unavailable(
-    fetch: Fetch, error: Exception, report: FailureReport, retry: RetryPolicy
+    fetch: Fetch, error: BaseException, report: FailureReport, retry: RetryPolicy
 ) -> RobotsFetched | RobotsUnavailable:
     """Return the result of a robots.txt that did not come: it is asked for again, or final."""
     wait = None

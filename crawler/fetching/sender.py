@@ -48,7 +48,7 @@ class Answer(NamedTuple):
         return next(values, None) or None  # an empty one is none, as in browsers
 
 
-Then = Callable[["Answer | Exception", float], None]
+Then = Callable[["Answer | BaseException", float], None]
 """Called with a response or an error, and the time when the request was sent; 0 if it was not."""
 
 
@@ -74,7 +74,12 @@ class Sender:
         context.deadline = time.monotonic() + self._settings.timeout
 
         def received(transfer: Transfer) -> None:
-            then(self._answer(transfer, session, limit, cut=cut), transfer.sent_at)
+            answer: Answer | BaseException
+            try:
+                answer = self._answer(transfer, session, limit, cut=cut)
+            except BaseException as error:  # of a cookie policy of the spider's, for instance
+                answer = error
+            then(answer, transfer.sent_at)
 
         try:
             transfer = session.transfer(request, self._timeout, context, limit, received)

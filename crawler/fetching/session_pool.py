@@ -12,6 +12,7 @@ from crawler.session.accounts import Account, SessionKey
 from crawler.session.session import Session
 from crawler.spider import Spider
 from crawler.tracebacks import traceback_of
+from crawler.values.plain import message_of
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +89,11 @@ def prepare(spider: Spider, session: Session) -> str:
     message = ""
     try:
         spider.prepare(session)
-    except Exception as error:
+        session.check()
+    except BaseException as error:  # it may end by sys.exit()
         log.error("prepare() failed\n%s", traceback_of(error, session.mask))
         message = session.mask(
-            f"prepare() of {spider.name} failed: {type(error).__name__}: {error}"
+            f"prepare() of {spider.name} failed: {type(error).__name__}: {message_of(error)}"
         )
     session.freeze_defaults()
     return message

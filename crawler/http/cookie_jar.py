@@ -6,17 +6,22 @@ library, whose jar this one extends, has rules of its own for both.
 
 from __future__ import annotations
 
+import copy
 import http.cookiejar
+import math
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from typing import Any
 
 from requests.cookies import RequestsCookieJar
 
+from crawler.errors import SpiderError
 from crawler.http.set_cookie import CONTROL, CookieOrigin, domains_for, parse_line, path_matches
 from crawler.records import Cookie
+from crawler.values.plain import checked, cut_repr, kind_of, shown, text_of
 
 MAX_OF_DOMAIN = 180
 """Cookies of a domain; browsers keep that many. RFC 6265, section 6.1, asks for 50."""
@@ -193,9 +198,11 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
     # By hand
 
     def set_cookie(self, cookie: http.cookiejar.Cookie, *args: object, **kwargs: object) -> None:
-        """Set a cookie as it is. Raises ValueError for text that would break its header."""
-        if CONTROL.search(f"{cookie.name}{cookie.value}"):
-            raise ValueError(f"the cookie {cookie.name!r} must be one line of text")
+        """Set a cookie with the plain values that its parts mean. Raises SpiderError without any.
+
+        Text that would break its header means none.
+        """
+        cookie = cookie if _is_plain(cookie) else _plain_cookie(cookie)
         with self._cookies_lock:
             self._store(cookie)
             self._changes.append(_as_data(cookie))
@@ -260,6 +267,44 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
             for cookie in latest.values():
                 if cookie.value is not None:
                     self._store(_as_cookie(cookie))
+
+
+def _is_plain(cookie: http.cookiejar.Cookie) -> bool:
+    """Return True for nearly all cookies."""
+    parts = (cookie.name, cookie.value, cookie.domain, cookie.path)
+    return (
+        all(type(part) is str and part.isascii() for part in parts)
+        and (cookie.expires is None or type(cookie.expires) is int)
+        and CONTROL.search(f"{cookie.name}{cookie.value}") is None
+    )
+
+
+def _plain_cookie(cookie: http.cookiejar.Cookie) -> http.cookiejar.Cookie:
+    """Return a cookie that a spider has set, whose parts may be numbers or strings of any kind."""
+    name = checked(f"a cookie has the name {shown(cookie.name)}", text_of, cookie.name)
+    place = f"the cookie {cut_repr(name)}"
+    value: Any = "" if cookie.value is None else cookie.value
+    value = checked(f"{place} has {kind_of(value)}", text_of, value)
+    if CONTROL.search(f"{name}{value}"):
+        raise SpiderError(f"{place} must be one line of text")
+    plain = copy.copy(cookie)
+    plain.name, plain.value = name, value
+    plain.domain = checked(f"{place} has domain={shown(cookie.domain)}", text_of, cookie.domain)
+    plain.path = checked(f"{place} has path={shown(cookie.path)}", text_of, cookie.path)
+    plain.expires = checked(f"{place} has expires={shown(cookie.expires)}", _expiry, cookie.expires)
+    return plain
+
+
+def _expiry(value: Any) -> int | None:
+    """Return a time in whole seconds; None for the end of the session."""
+    if isinstance(value, datetime):
+        value = value.timestamp()
+    if value is None or value == math.inf:
+        return None
+    try:
+        return max(-(2**53), min(int(float(text_of(value))), 2**53))
+    except (SpiderError, ValueError, OverflowError):
+        raise SpiderError("it must be a time in seconds since 1970") from None
 
 
 _EMPTY: dict[str, dict[str, http.cookiejar.Cookie]] = {}

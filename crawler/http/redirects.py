@@ -95,17 +95,20 @@ def _without_body(request: Request) -> Request:
     return replace(request, method="GET", data=None, json=None, headers=headers, replay=replay)
 
 
-def headers_elsewhere(headers: Mapping[str, str], target: str) -> dict[str, str]:
+def headers_elsewhere(headers: Mapping[str, str | None], target: str) -> dict[str, str | None]:
     """Return those of a request's ``headers`` that follow a redirect to another origin."""
     remaining = {name: value for name, value in headers.items() if not is_credential(name)}
     for name in [name for name in remaining if name.lower() == "referer"]:
-        referer = urls.referrer(str(remaining.pop(name)), target)
-        if referer is not None:
+        value = remaining.pop(name)
+        referer = None if value is None else urls.referrer(value, target)
+        if value is None or referer is not None:
             remaining[name] = referer
     return remaining
 
 
-def _without(headers: dict[str, str] | None, names: frozenset[str]) -> dict[str, str] | None:
+def _without(
+    headers: Mapping[str, str | None] | None, names: frozenset[str]
+) -> dict[str, str | None] | None:
     if headers is None:
         return None
     return {name: value for name, value in headers.items() if name.lower() not in names} or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import time
@@ -17,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url
 
 from crawler import urls
-from crawler.errors import FetchError
+from crawler.errors import FetchError, SpiderError
 from crawler.http.adapter import (
     Body,
     CurlAdapter,
@@ -32,6 +33,7 @@ from crawler.http.environment import Environment, no_auth
 from crawler.http.redirects import headers_elsewhere, leads_to
 from crawler.request import Request
 from crawler.scope import CredentialOrigins, is_credential
+from crawler.values.plain import fields, kind_of
 
 _SLACK = 64 * 1024
 """Bytes by which a compressed body may be longer than what it decodes to, and is still read."""
@@ -46,6 +48,10 @@ class VersionedHeaders(CaseInsensitiveDict[Any]):
     version = 0
 
     def __setitem__(self, name: str, value: Any) -> None:
+        """Set a header to the text that ``value`` means. Raises SpiderError if it means none."""
+        is_text = type(name) is str and type(value) is str and (name + value).isascii()
+        if not (is_text and _is_usual((name, value))):
+            ((name, value),) = fields({name: value}, "session.headers").items()
         super().__setitem__(name, value)
         self.version += 1
 
@@ -62,8 +68,6 @@ class Transport(requests.Session):
     private headers are sent.
     """
 
-    cookies: ChangeTrackingCookieJar
-
     def __init__(self, *, wall: Callable[[], float] = time.time) -> None:
         """``wall`` is the clock by which cookies expire."""
         super().__init__()
@@ -72,6 +76,28 @@ class Transport(requests.Session):
         self.credentials = CredentialOrigins()
         self._environment = Environment()
         self._plain = PlainGet(self._environment)  # no cycle: thousands of sessions come and go
+
+    @property  # type: ignore[override]
+    def cookies(self) -> ChangeTrackingCookieJar:
+        """The jar. Another one, or a dict, that is set in its place is copied into it."""
+        return self._jar
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:  # requests has a plain attribute
+        if isinstance(cookies, ChangeTrackingCookieJar):
+            self._jar = cookies
+            return
+        if not isinstance(cookies, (CookieJar, Mapping)):
+            raise SpiderError(f"session.cookies is {kind_of(cookies)}, but must be a jar or a dict")
+        if "_jar" not in vars(self):  # the jar of requests itself
+            return
+        copied = list(cookies) if isinstance(cookies, CookieJar) else dict(cookies)
+        self._jar.clear()
+        if isinstance(copied, dict):
+            self._jar.update(copied)
+        else:
+            for cookie in copied:
+                self._jar.set_cookie(copy.copy(cookie))
 
     def cookies_received(self, *, changed: bool) -> None:
         """Called when the cookies of a response are stored; ``changed`` if one is another now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,6 +15,7 @@ import msgspec
 from crawler.errors import ItemError, SpiderError
 from crawler.request import Request
 from crawler.text import encodable
+from crawler.values.plain import message_of, plain, shown, whole_repr
 
 
 def outputs(result: Any, callback: str) -> Iterable[Any]:
@@ -25,15 +26,26 @@ def outputs(result: Any, callback: str) -> Iterable[Any]:
         return (result,)
     if isinstance(result, (str, bytes)) or not isinstance(result, Iterable):
         raise SpiderError(
-            f"{callback}() returned {_description(result)}; a callback yields items and requests, "
-            "or returns one or a list of them"
+            f"{callback}() returned {shown(result)}; a callback yields items and requests, "
+            f"or returns one or a list of them; {way_out(result)}"
         )
     return result
 
 
+def way_out(value: Any) -> str:
+    """Return how to write what a wrong result of a callback seems to be meant for."""
+    if isinstance(value, (Coroutine, AsyncIterable)):
+        if isinstance(value, Coroutine):
+            value.close()  # or Python would warn that nothing has awaited it
+        return "callbacks are plain functions: def instead of async def"
+    if isinstance(value, (list, tuple, set, frozenset, Iterator)):
+        return "to yield what is in it: yield from"
+    return "to follow a link: yield response.follow(url)"
+
+
 def is_item(value: Any) -> bool:
     """Return True for a value that can be a line: dict, dataclass, attrs, Struct, pydantic."""
-    if isinstance(value, (dict, msgspec.Struct)):
+    if isinstance(value, (dict, msgspec.Struct, Mapping)):
         return True
     cls = type(value)
     return (
@@ -41,11 +53,6 @@ def is_item(value: Any) -> bool:
         or hasattr(cls, "__attrs_attrs__")
         or hasattr(cls, "model_dump")
     )
-
-
-def _description(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
 class ItemWriter:
@@ -71,7 +78,7 @@ class ItemWriter:
         try:
             return self._line({**line, "item": item})
         except ItemError:
-            return self._line({**line, "item": repr(item)})
+            return self._line({**line, "item": encodable(whole_repr(item))})
 
     def _encoded(self, value: Any) -> bytes:
         try:
@@ -86,8 +93,10 @@ class ItemWriter:
             line = self._encoded(value)
             # JSON that the spider has encoded itself (msgspec.Raw) may have line ends.
             return (msgspec.json.format(line, indent=-1) if b"\n" in line else line) + b"\n"
-        except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            raise ItemError(f"the item cannot be written as JSON: {error}") from None
+        except ItemError:
+            raise
+        except Exception as error:  # of the item's own methods, too
+            raise ItemError(f"the item cannot be written as JSON: {message_of(error)}") from None
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -108,14 +117,15 @@ def _without_surrogates(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """Convert a value that msgspec cannot encode."""
-    if isinstance(value, str):  # BeautifulSoup's strings are a subclass
-        return str(value)
     if hasattr(type(value), "model_dump"):
         return value.model_dump(mode="json")
-    raise ItemError(
-        f"the item holds a {type(value).__name__}, which JSON cannot express; "
-        "convert it, for instance with str() or .text"
-    )
+    try:
+        return plain(value)
+    except TypeError:
+        raise ItemError(
+            f"the item holds a {type(value).__name__}, which JSON cannot express; "
+            "convert it, for instance with str() or .text"
+        ) from None
 
 
 def _validator(item_type: Any) -> Callable[[Any], Any] | None:

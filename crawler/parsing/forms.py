@@ -66,7 +66,7 @@ def filled_in_again(request: Request, root: etree._Element | None) -> Request | 
     if origin is None or origin.position >= len(forms):
         return None
     headers = request.headers or {}
-    content_type = headers.get("Content-Type", _URLENCODED)
+    content_type = headers.get("Content-Type") or _URLENCODED
     kind = content_type.partition(";")[0]
     controls = _controls(forms[origin.position])
     body, content_type = _encode(_pairs(controls, origin.given), [], kind, controls)

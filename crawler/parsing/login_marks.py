@@ -221,7 +221,7 @@ def name_typed(form: Any, given: Mapping[str, Any]) -> str:
         kind = _kind(field)
         value = given.get(field.get("name"))
         if kind in {"text", "email"} and isinstance(value, str) and len(value) > 2:
-            return value
+            return str.__str__(value)  # BeautifulSoup has strings of its own
     return ""
 
 

@@ -115,7 +115,7 @@ def _is_called_secret(name: str) -> bool:
     return not SECRET_WORDS.isdisjoint(words) or "api_key" in "_".join(words)
 
 
-def unset_variable(error: Exception) -> str:
+def unset_variable(error: BaseException) -> str:
     """Return a message for a KeyError of ``os.environ[…]``; empty for other errors."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

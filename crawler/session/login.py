@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from crawler.errors import (
     InputRequiredError,
     LoginError,
     NoNetworkError,
+    SpiderError,
     StatusError,
 )
 from crawler.parsing.response import Response
@@ -33,6 +35,7 @@ from crawler.session.session import Session
 from crawler.store.permissions import open_safely
 from crawler.system_errors import out_of_handles, too_many_open_files
 from crawler.tracebacks import traceback_of
+from crawler.values.plain import message_of
 
 log = logging.getLogger(__name__)
 
@@ -159,13 +162,19 @@ class Login:
             raise progress.error() from error
         except AccountError as error:
             self.give_up(session, progress.page, str(error))
-        except Exception as error:
+        except BaseException as error:  # it may end by sys.exit()
+            if isinstance(error, KeyboardInterrupt) and is_main_thread():
+                raise  # of `crawl login`
             session.hide_credentials()
             if out_of_handles(error):  # the login has not failed: there will be another try
                 raise too_many_open_files() from error
             if isinstance(cause := error.__cause__ or error, NoNetworkError):
                 raise cause from error
             return self._handle_error(session, request, error)
+        try:
+            session.check()
+        except SpiderError as error:
+            self.give_up(session, progress.page, str(error))
         return self._check_result(session, request)
 
     def _call_spider(self, session: Session) -> None:
@@ -176,7 +185,7 @@ class Login:
                 self._spider.login(session)
 
     def _handle_error(
-        self, session: Session, request: Request | None, error: Exception
+        self, session: Session, request: Request | None, error: BaseException
     ) -> FetchError | None:
         """Return an error that passes, or None if the session turns out to be logged in."""
         if (passing := _passing_error(session.progress.page)) is not None:
@@ -184,11 +193,11 @@ class Login:
         if isinstance(error, FetchError):
             return error
         if isinstance(error, NETWORK_ERRORS):
-            message = f"{type(error).__name__}: {error}"
+            message = f"{type(error).__name__}: {message_of(error)}"
             return FetchError("connection", message, retryable=True)
         page = session.progress.page  # before the probe takes its place
         if request is not None and self.prober.sees_member(session, request, is_likely=bool(page)):
-            log.info("%s: was logged in already (%s)", session.key, session.mask(str(error)))
+            log.info("%s: was logged in already (%s)", session.key, session.mask(message_of(error)))
             return None
         if isinstance(error, LoginError):
             self.give_up(session, page, str(error))
@@ -198,7 +207,7 @@ class Login:
             session.cookies.clear()
             return self._call(session, request)
         log.error("%s: login failed\n%s", session.key, traceback_of(error, session.mask))
-        reason = unset_variable(error) or f"{type(error).__name__}: {error}"
+        reason = unset_variable(error) or f"{type(error).__name__}: {message_of(error)}"
         raise self.give_up(session, page, reason)
 
     def _check_result(self, session: Session, request: Request | None) -> FetchError | None:
@@ -295,6 +304,11 @@ class Login:
     def _owner(self, session: Session) -> str:
         account = SessionKey.parse(session.key).account
         return f"{self._spider.name} as {account}" if account else self._spider.name
+
+
+def is_main_thread() -> bool:
+    """Return True in the thread that Ctrl-C interrupts."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _values(session: Session) -> dict[tuple[str, str, str], str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import math
 import threading
 import time
@@ -43,6 +44,10 @@ from crawler.session.concurrency import FetchCoordinator
 from crawler.session.login_progress import LoginProgress
 from crawler.session.masking import Mask
 from crawler.settings import Settings
+from crawler.values.plain import text_of
+from crawler.values.session_check import SETTINGS, checked_headers, checked_settings, checked_state
+
+log = logging.getLogger(__name__)
 
 Prompt = Callable[[str, bool], str]
 """A function that answers a question; the second argument says whether to hide the answer."""
@@ -122,6 +127,8 @@ class Session(Transport):
         self._plain_headers = self._text_headers()
         self._stored_login = LoginState()
         self._stored_headers: tuple[int, int | None] | None = None
+        self._unstored = ""
+        """The last message about a state that cannot be stored."""
         self.logs_in = True
         """False if nothing but cookies, and headers or state set by hand, can change."""
         adapter = adapter or CurlAdapter()
@@ -188,7 +195,7 @@ class Session(Transport):
         ``hidden`` does not show the answer, there or anywhere else. Raises InputRequiredError in a
         run, which has no terminal: the account waits until ``crawl login`` asks.
         """
-        answer = self._prompt(question, hidden)
+        answer = self._prompt(str(question), hidden)
         if hidden:
             self.mask.add(answer)
         return answer
@@ -320,13 +327,34 @@ class Session(Transport):
         self._plain_headers = self._text_headers()
         self.hide_credentials()
 
+    def check(self) -> None:
+        """Take what the spider has set on the session for the plain values that it means.
+
+        Raises SpiderError with a sentence that names the setting, header or part of the state.
+        """
+        headers: Any = self.headers
+        for name, value in checked_headers(headers).items():
+            if headers[name] != value:
+                headers[name] = value
+        # In its place, for a hook of the spider's may have it; without the trees of BeautifulSoup.
+        for name, value in checked_state(self.state).items():
+            self.state[name] = value
+        settings = {name: getattr(self, name, None) for name in SETTINGS}
+        for name, value in checked_settings(settings).items():
+            setattr(self, name, value)
+
     def hide_credentials(self) -> None:
-        """Mask the passwords and tokens that the spider has set on the session."""
-        auth = self.auth[1] if isinstance(self.auth, tuple) else getattr(self.auth, "password", "")
-        proxies = (urlsplit(proxy).password for proxy in self.proxies.values())
-        for password in (auth, *proxies):
+        """Mask the passwords and tokens that the spider has set on the session. Never raises."""
+        auth: Any = self.auth
+        is_pair = isinstance(auth, tuple) and len(auth) == 2
+        passwords = [auth[1] if is_pair else getattr(auth, "password", "")]
+        proxies: Any = self.proxies
+        for proxy in proxies.values() if isinstance(proxies, Mapping) else ():
+            with contextlib.suppress(ValueError, AttributeError, TypeError):
+                passwords.append(urlsplit(proxy).password)
+        for password in passwords:
             if isinstance(password, str):
-                self.mask.add(password)
+                self.mask.add(str.__str__(password))
         self._mask_headers(self._text_headers())
 
     def _mask_headers(self, headers: Mapping[str, str]) -> None:
@@ -345,7 +373,11 @@ class Session(Transport):
         self.cookies.load(record.cookies)
         self._stored_login = record.login
         self.progress.restore(record.login, now)
-        self.headers.update(record.login.headers)
+        for name, value in record.login.headers.items():
+            try:
+                self.headers[name] = value
+            except SpiderError as error:  # an older version has stored it
+                log.warning("%s: a header of the login is omitted: %s", self.key, error)
         self._mask_headers(record.login.headers)
         self.state = copy.deepcopy(record.login.state)
         self.credentials.restore(record.login.origins)
@@ -358,7 +390,7 @@ class Session(Transport):
         if is_plain and headers == self._stored_headers and headers[1] is not None:
             return SessionChange(self.key, cookies) if cookies else None
         self._stored_headers = headers
-        login = self._login_state()
+        login = self._login_state_or_stored()
         changed = login != self._stored_login
         if changed:
             self._stored_login = login
@@ -366,6 +398,16 @@ class Session(Transport):
         if not cookies and not changed:
             return None
         return SessionChange(self.key, cookies, login if changed else None)
+
+    def _login_state_or_stored(self) -> LoginState:
+        """Return the login's state; as it was stored if a hook has put into it what cannot be."""
+        try:
+            return self._login_state()
+        except SpiderError as error:
+            if (message := str(error)) != self._unstored:
+                self._unstored = message
+                log.error("%s: what the login has changed is not stored: %s", self.key, message)
+            return self._stored_login
 
     def _login_state(self) -> LoginState:
         plain, evidence = self._plain_headers, self.progress.evidence
@@ -375,7 +417,7 @@ class Session(Transport):
         return LoginState(
             self.progress.logged_in_at,
             headers,
-            copy.deepcopy(self.state),
+            checked_state(self.state) if self.state or self._stored_login.state else {},
             tuple(sorted(self.progress.evidence.login_pages)),
             self.credentials.visited,
             self.progress.waiting,
@@ -383,10 +425,12 @@ class Session(Transport):
         )
 
     def _text_headers(self) -> dict[str, str]:
+        """Return the headers that are text; others are refused by ``check``, or omit a header."""
+        headers: Any = self.headers
         return {
-            name: value if isinstance(value, str) else value.decode("latin-1")
-            for name, value in self.headers.items()
-            if value is not None  # requests omits such a header
+            str.__str__(name): text_of(value, "latin-1")
+            for name, value in (headers.items() if isinstance(headers, Mapping) else ())
+            if isinstance(name, str) and isinstance(value, (str, bytes))
         }
 
 
@@ -396,7 +440,7 @@ class FormRequest(NamedTuple):
     method: str
     url: str
     data: Any
-    headers: dict[str, str]
+    headers: dict[str, str | None]
     page: str
     description: str
 
@@ -418,7 +462,7 @@ def form_request(
             f"{form} on {urls.redacted(form.page)} would send a password unencrypted, to "
             f"{urls.redacted(request.url)}: if that is right, send it with session.post"
         )
-    headers = request.headers or {}
+    headers = dict(request.headers or {})
     return FormRequest(request.method, request.url, request.data, headers, form.page, repr(form))
 
 

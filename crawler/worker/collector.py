@@ -6,10 +6,11 @@ from typing import Any
 
 from crawler.errors import ItemError, SpiderError
 from crawler.messages import Output
-from crawler.output.items import ItemWriter, is_item, outputs
+from crawler.output.items import ItemWriter, is_item, outputs, way_out
 from crawler.parsing.response import Response
 from crawler.records import NewRequest
 from crawler.request import Request
+from crawler.values.plain import shown
 from crawler.worker.request_filter import RequestFilter
 
 
@@ -43,9 +44,8 @@ class ResultCollector:
                     self._add_line(output, request.url, items, rejected)
                 elif output is not None:
                     raise SpiderError(
-                        f"{request.callback}() yielded {type(output).__name__} {output!r:.60}, "
-                        "which is neither an item nor a request; to follow a link: "
-                        "yield response.follow(url)"
+                        f"{request.callback}() yielded {shown(output)}, which is neither an item "
+                        f"nor a request; {way_out(output)}"
                     )
         except BaseException:
             self._filter.forget()

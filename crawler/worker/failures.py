@@ -17,8 +17,16 @@ from crawler.messages import Problem
 from crawler.parsing.response import Response
 from crawler.records import FailureReport
 from crawler.request import Request
-from crawler.text import encodable
+from crawler.text import cut, encodable
 from crawler.tracebacks import spider_frames, traceback_of
+from crawler.values.plain import message_of
+
+LONGEST_URL = 2_000
+"""Characters of a URL in a report."""
+LONGEST_CAUSE = 200
+"""Characters of a cause in a report."""
+LONGEST_MESSAGE = 4_000
+"""Characters of a message in a report."""
 
 
 def status_error(request: Request, response: Response) -> StatusError:
@@ -38,26 +46,39 @@ def may_have_been_sent(request: Request, when: str) -> FetchError:
     )
 
 
-def retry_error(error: FetchError, raised: Exception) -> FetchError:
+def retry_error(error: FetchError, raised: BaseException) -> FetchError:
     """Return the failure of a page after whose ``error`` the spider's ``retry`` raised."""
     kind = type(raised).__name__
-    return FetchError(f"{kind} in retry", f"{error}; retry raised {kind}: {raised}")
+    return FetchError(f"{kind} in retry", f"{error}; retry raised {kind}: {message_of(raised)}")
 
 
 def report_of(
-    request: Request, error: Exception, mask: Callable[[str], str] = str
+    request: Request,
+    error: BaseException,
+    mask: Callable[[str], str] = str,
+    where: str = "",
 ) -> FailureReport:
-    """Return the report of a failure: its cause in a few words, and the message, masked."""
+    """Return the report of a failure: its cause in a few words, and the message, masked.
+
+    ``where`` it happened is by default the callback.
+    """
     if isinstance(error, ReportedError):
         return error.report
-    url = mask(urls.redacted(request.url))
+    url = _short(mask(urls.redacted(request.url)), LONGEST_URL)
+    message = message_of(error)
     if isinstance(error, (DisallowedError, FetchError, LoginError, SystemResourceError)):
-        return FailureReport(url, error.cause, encodable(mask(str(error))))
-    where = f"{type(error).__name__} in {request.callback}()"
-    message = encodable(mask(f"{url}: {where}: {error}"))
+        cause = _short(mask(str(error.cause)), LONGEST_CAUSE)  # a spider may have raised it
+        return FailureReport(url, cause, _short(mask(message), LONGEST_MESSAGE))
+    where = f"{type(error).__name__} in {where or f'{request.callback}()'}"
+    where = _short(where, LONGEST_CAUSE)
+    message = _short(mask(f"{url}: {where}: {message}"), LONGEST_MESSAGE)
     # Our own check of a callback's result needs no traceback: the message explains it.
     explains_itself = isinstance(error, SpiderError) and spider_frames(error) is None
     return FailureReport(url, where, message, "" if explains_itself else traceback_of(error, mask))
+
+
+def _short(text: str, most: int) -> str:
+    return cut(encodable(text), most)
 
 
 # From the fetching process to a worker
@@ -77,9 +98,9 @@ class ReportedError(Exception):
         self.report = report
 
 
-def problem_of(request: Request, error: Exception, mask: Callable[[str], str] = str) -> Problem:
+def problem_of(request: Request, error: BaseException, mask: Callable[[str], str] = str) -> Problem:
     """Return ``error`` as a message for the worker that will report it to the spider."""
-    report = report_of(request, error, mask)
+    report = report_of(request, error, mask, "the request")
     if isinstance(error, FetchError):
         return Problem(report, "FetchError", error.retryable)
     kind = type(error).__name__

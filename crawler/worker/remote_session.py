@@ -26,6 +26,7 @@ from crawler.request import Hop, Request
 from crawler.session.accounts import Account, SessionKey
 from crawler.session.masking import Mask
 from crawler.session.session import FormRequest, form_request
+from crawler.values.session_check import checked_headers, checked_settings, checked_state
 
 CallRemote = Callable[[str, bytes], bytes]
 """Makes a pickled call of the session with a key, and returns its pickled result."""
@@ -76,7 +77,9 @@ class PlainPage(NamedTuple):
 
 
 _PARTS = frozenset({"cookies", "headers", "state"})
-SETTINGS = frozenset({"auth", "proxies", "params", "verify", "cert", "trust_env", "max_redirects"})
+SETTINGS = frozenset(
+    {"auth", "proxies", "params", "verify", "cert", "trust_env", "max_redirects", "timeout"}
+)
 """The attributes of a session that a callback may read and set."""
 _MAX_SESSIONS = 1_000
 
@@ -144,21 +147,37 @@ class RemoteSession(requests.Session):
         settings = attributes["_changed_settings"]
         if snapshot is None and not settings and not self._new_secrets():
             return
+        try:
+            cookies, headers, state = self._changed_parts(snapshot, settings)
+        finally:  # also if a part is refused
+            for name in (*_PARTS, *SETTINGS):
+                attributes.pop(name, None)
+            attributes.update(_snapshot=None, _changed_settings={})
+        is_changed = cookies or settings or headers is not None or state is not None
+        if is_changed or self._new_secrets():
+            self._remote("apply", cookies, headers, state, settings)
+
+    def _changed_parts(
+        self, snapshot: SessionSnapshot | None, settings: dict[str, Any]
+    ) -> tuple[list[Cookie], dict[str, str | None] | None, dict[str, Any] | None]:
+        """Return the changes of cookies, headers and state, and add those of ``settings``.
+
+        Raises SpiderError for values that a session cannot have.
+        """
+        attributes = vars(self)
         cookies: list[Cookie] = []
         headers = state = None
         if snapshot is not None:
             cookies = attributes["cookies"].pop_changes()
-            headers = dict(self.headers) if dict(self.headers) != snapshot.headers else None
-            state = self.state if self.state != snapshot.state else None
+            if (plain_headers := checked_headers(self.headers)) != snapshot.headers:
+                headers = plain_headers
+            if (plain_state := checked_state(self.state)) != snapshot.state:
+                state = plain_state
             for name in ("proxies", "params"):  # those that may be changed in place
                 if attributes[name] != snapshot.settings[name]:
                     settings[name] = attributes[name]
-        for name in (*_PARTS, *SETTINGS):
-            attributes.pop(name, None)
-        attributes.update(_snapshot=None, _changed_settings={})
-        is_changed = cookies or settings or headers is not None or state is not None
-        if is_changed or self._new_secrets():
-            self._remote("apply", cookies, headers, state, settings)
+        settings.update(checked_settings(settings))
+        return cookies, headers, state
 
     def _new_secrets(self) -> tuple[str, ...]:
         """Return the texts to be masked if the fetching process may not know them yet."""
@@ -239,7 +258,7 @@ class RemoteSession(requests.Session):
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """Raise InputRequiredError: only a login may ask."""
-        raise InputRequiredError(question)
+        raise InputRequiredError(str(question))
 
     def mount(self, prefix: Any, adapter: Any) -> None:
         """Raise SpiderError: an adapter cannot be sent to the fetching process."""

@@ -17,6 +17,8 @@ from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.url_words.shapes import LONGEST, masked, shape_of
+from crawler.values.plain import message_of, shown
+from crawler.values.request_check import check_request
 from crawler.worker.crawl_limits import CrawlLimits, SkipCounter
 from crawler.worker.unsafe.links import Objection, UnsafeLinkFilter
 from crawler.worker.unsafe.pages import Page
@@ -75,14 +77,16 @@ class RequestFilter:
         Raises SpiderError if the request has no callback of the spider, no http(s) URL, an unknown
         account, or values that are not plain data.
         """
+        if not request.is_usual:
+            check_request(request)
         self._check_callback(request)
         plain = request.is_plain and not (request.dont_filter or request.account)
         if plain and request.url in self._sent:
             return None
-        url = urls.normalise(str(request.url))  # a string of BeautifulSoup would keep its tree
+        url = urls.normalise(request.url)
         if url is None:
             raise SpiderError(
-                f"the request for {request.url!r} has no absolute http(s) URL; "
+                f"the request for {shown(request.url)} has no absolute http(s) URL; "
                 "response.follow() resolves relative ones"
             )
         request.url = url
@@ -93,7 +97,7 @@ class RequestFilter:
         return new_request
 
     def accept_seed(self, request: Request) -> NewRequest | None:
-        """Return a seed for the frontier, as ``accept`` does; its URL is normalised already."""
+        """Return a seed for the frontier, as ``accept`` does; it is checked and normalised."""
         self._check_callback(request)
         return self._checked(request, 0, None)
 
@@ -196,7 +200,7 @@ class RequestFilter:
 
 
 def encoded(request: Request) -> NewRequest:
-    """Return ``request`` for the frontier. Raises SpiderError unless it holds plain data only."""
+    """Return ``request``, which is checked, for the frontier. Raises SpiderError."""
     try:
         return NewRequest(
             fingerprint=fingerprint(request),
@@ -208,11 +212,9 @@ def encoded(request: Request) -> NewRequest:
             dont_filter=request.dont_filter,
             account=request.account,
         )
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SpiderError(
-            f"the request for {urls.redacted(request.url)} cannot be kept: its fields must hold "
-            f"plain data such as text, numbers, lists and dicts ({error})"
-        ) from None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        place = urls.redacted(request.url)
+        raise SpiderError(f"the request for {place} cannot be kept: {message_of(error)}") from None
 
 
 def _no_account(name: str, accounts: Collection[str]) -> str:

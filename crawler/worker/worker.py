@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from copy import copy
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +27,7 @@ from crawler.messages import (
     Failed,
     LoginFailed,
     MarksQuery,
+    Output,
     Page,
     PageResult,
     Result,
@@ -50,6 +53,7 @@ from crawler.worker.callback_timer import CallbackTimer
 from crawler.worker.collector import ResultCollector
 from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.failures import error_of, report_of, retry_error, status_error
+from crawler.worker.process import FetchingEndedError
 from crawler.worker.remote_session import RemoteSession
 from crawler.worker.request_filter import RequestFilter, encoded
 from crawler.worker.unsafe.links import UnsafeLinkFilter
@@ -92,7 +96,7 @@ class Worker:
             spider, scope, CrawlLimits.of(settings), accounts, safety=safety
         )
         self._marks = DeclaredMarks(spider.member_mark, spider.logged_out_text)
-        self._held: dict[int, tuple[Page, Request, Response | Exception]] = {}
+        self._held: dict[int, tuple[Page, Request, Response | BaseException]] = {}
         self._collector = ResultCollector(request_filter, ItemWriter(type(spider).item_type))
         self._retry = RetryPolicy(settings, spider.retry)
         self.callbacks = CallbackTimer(settings.callback_timeout)
@@ -112,10 +116,11 @@ class Worker:
     def handle(self, page: Page) -> PageResult:
         """Return the result of ``page``. Never raises: an error is a result too."""
         request = self._request(page)
+        response: Response | BaseException
         try:
             if page.problem is not None:
                 raise error_of(page.problem)
-            response: Response | Exception = self._response(page, request)
+            response = self._response(page, request)
         except Exception as error:
             response = error
         return self._handle(page, request, response)
@@ -124,11 +129,13 @@ class Worker:
         """Look at a page for its marks, and keep it until ``take_verdict``."""
         request = self._request(page)
         seen = None
-        response: Response | Exception
+        response: Response | BaseException
         try:
             response = self._response(page, request)
             seen = self._seen(response, page.query or MarksQuery())
-        except Exception as error:
+        except FetchingEndedError:
+            raise
+        except BaseException as error:  # a check of the spider's may end by sys.exit()
             response = error
         self._held[page.id] = page, request, response
         return Examined(page.id, seen)
@@ -153,24 +160,40 @@ class Worker:
         request.asked = request.asked or page.asked
         return request
 
-    def _handle(self, page: Page, request: Request, response: Response | Exception) -> PageResult:
+    def _handle(
+        self, page: Page, request: Request, response: Response | BaseException
+    ) -> PageResult:
         answer = PageResult(page.id)
-        result: Result
         try:
-            if isinstance(response, Exception):
+            result = self._result(request, response, answer)
+            _set_account(result, page.account)
+            answer.result = msgspec.Raw(encode(result))
+        except FetchingEndedError:
+            raise
+        except BaseException as error:  # of what a spider has set or raised, at its report
+            self._collector.forget()
+            log.error("the result of a page cannot be sent\n%s", traceback_of(error, self._mask))
+            result = Failed(report_of(self._request(page), error, self._mask))
+            answer.result = msgspec.Raw(encode(result))
+        if page.is_unproven:
+            self._collector.forget()  # if the session had ended, this output is dropped
+        answer.may_be_doubted = not isinstance(result, (Retry, Starved, LoginFailed))
+        return answer
+
+    def _result(
+        self, request: Request, response: Response | BaseException, answer: PageResult
+    ) -> Result:
+        try:
+            if isinstance(response, BaseException):
                 raise response
             answer.size = len(response.body)
             if response.status >= 400 and response.status not in self._settings.accept_status:
                 raise status_error(request, response)
-            result = self._parse(request, response)
-        except Exception as error:
-            result = self._fail(request, error, answer)
-        if page.is_unproven:
-            self._collector.forget()  # if the session had ended, this output is dropped
-        _set_account(result, page.account)
-        answer.may_be_doubted = not isinstance(result, (Retry, Starved, LoginFailed))
-        answer.result = msgspec.Raw(encode(result))
-        return answer
+            return self._parse(request, response)
+        except FetchingEndedError:
+            raise
+        except BaseException as error:  # a callback may end by sys.exit(), or be cancelled
+            return self._fail(request, error, answer)
 
     def _response(self, page: Page, request: Request) -> Response:
         """Return the response that callbacks get. Raises FetchError if the body is broken."""
@@ -183,23 +206,29 @@ class Worker:
             body,
             status=page.status,
             headers=CaseInsensitiveDict(page.headers),
-            request=request,
+            request=copy(request),  # a callback may change its own
             history=[*request.history, *(Hop(*hop) for hop in page.hops)],
             session=self._session_of(page),
         )
 
     def _parse(self, request: Request, response: Response) -> Done:
-        callback = getattr(self._spider, request.callback)
-        with self._callback(request, response):
-            collect_garbage()
-            result = callback(response, **(request.cb_kwargs or {}))
-            output = self._collector.collect(result, request, response)
-            if not (request.history and is_same_when_direct(request)):
-                return Done(output)
-            if first_url(request) == request.url:  # back where the redirects began
-                return Done(output)
-            self._collector.forget()  # if the final page is known, this output is dropped
-            return Done(output, encoded(request))
+        output = self._output(request, response, getattr(self._spider, request.callback))
+        if not (request.history and is_same_when_direct(request)):
+            return Done(output)
+        if first_url(request) == request.url:  # back where the redirects began
+            return Done(output)
+        self._collector.forget()  # if the final page is known, this output is dropped
+        return Done(output, encoded(request))
+
+    def _output(self, request: Request, response: Response, callback: Callable[..., Any]) -> Output:
+        try:
+            with self._callback(request, response):
+                collect_garbage()
+                result = callback(response, **(request.cb_kwargs or {}))
+                return self._collector.collect(result, request, response)
+        except BaseException:
+            self._collector.forget()  # the requests that it accepted are dropped
+            raise
 
     @contextmanager
     def _callback(self, request: Request, response: Response | None) -> Iterator[None]:
@@ -213,7 +242,7 @@ class Worker:
 
     # Errors
 
-    def _fail(self, request: Request, error: Exception, answer: PageResult) -> Result:
+    def _fail(self, request: Request, error: BaseException, answer: PageResult) -> Result:
         """Schedule another try, or report the failure to the spider and keep it."""
         wait = None
         if isinstance(error, FetchError):
@@ -237,17 +266,19 @@ class Worker:
             return Retry(encode(later), wait)
         return self._give_up(request, error)
 
-    def _give_up(self, request: Request, error: Exception) -> Failed:
+    def _give_up(self, request: Request, error: BaseException) -> Failed:
         """Report a failure to ``Spider.failed``, which may make items and requests of it."""
         report = report_of(request, error, self._mask)
         response = error.response if isinstance(error, StatusError) else None
+        failure = Failure(copy(request), report.cause, report.message, response)
         try:
             with self._callback(request, response):
-                result = self._spider.failed(
-                    Failure(request, report.cause, report.message, response)
-                )
+                result = self._spider.failed(failure)
                 return Failed(report, self._collector.collect(result, request, response))
-        except Exception as second_error:
+        except FetchingEndedError:
+            raise
+        except BaseException as second_error:
+            self._collector.forget()
             story = traceback_of(second_error, self._mask)
             log.error("failed() raised for %s\n%s", report.url, story)
             report.traceback += f"\nThen failed() raised:\n{story}"

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from requests.cookies import RequestsCookieJar, merge_cookies
 
 from crawler import urls
+from crawler.errors import SpiderError
 from crawler.http import cookie_jar
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.curl import handle
@@ -420,7 +421,7 @@ def test_a_cookie_set_by_hand_goes_where_requests_sends_it() -> None:
 
 def test_a_cookie_set_by_hand_cannot_end_its_line() -> None:
     jar = ChangeTrackingCookieJar()
-    with pytest.raises(ValueError, match="'a' must be one line of text"):
+    with pytest.raises(SpiderError, match="'a' must be one line of text"):
         jar.set("a", "1\r\nX-Evil: 1")
     assert jar.pop_changes() == []
 

@@ -101,25 +101,6 @@ def test_strings_of_beautifulsoup_are_plain_data() -> None:
     assert encoded(request).fingerprint == fingerprint(sent)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"cb_kwargs": {"more": object()}},
-        {"data": {"a": object()}},
-        {"json": {"a": {1j}}},
-        {"headers": {"X": object()}},
-        {"cb_kwargs": {"text": "\ud800"}},
-        {"cb_kwargs": {"number": 2**70}},
-        {"priority": 2**70},
-    ],
-)
-def test_values_that_are_no_plain_data_are_an_error_when_they_are_yielded(
-    fields: dict[str, Any],
-) -> None:
-    message = refused(Request("https://user:secret@shop.example/", "anything", **fields))
-    assert message.startswith("the request for https://***@shop.example/ cannot be kept")
-
-
 # Callbacks
 
 

@@ -55,7 +55,7 @@ class Loop:
         self._is_stopping = self._is_retiring = self._has_ended = False
         self._timer_at = math.inf
         self._sweep_at = math.inf
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """The error that has ended the thread."""
         self._watched: dict[int, Callable[[int], None]] = {}
         self._later: list[tuple[float, int, Callable[[], None]]] = []
@@ -159,7 +159,7 @@ class Loop:
                 self._turn()
                 if self._is_retiring and not (self._active or self._submitted):
                     return
-        except Exception as error:  # of a function that was called or that watches a socket
+        except BaseException as error:  # of a function that was called or that watches a socket
             self.failure = error
             if not self._watched:  # nothing looks at the failure
                 raise
