@@ -13,7 +13,7 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.parsing.response import Response
 from crawler.records import NewRequest, SkippedLink
-from crawler.request import Request, fingerprint, packed
+from crawler.request import Request, fingerprint, is_usual, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.url_words.shapes import LONGEST, masked, shape_of
@@ -77,7 +77,7 @@ class RequestFilter:
         Raises SpiderError if the request has no callback of the spider, no http(s) URL, an unknown
         account, or values that are not plain data.
         """
-        if not request.is_usual:
+        if not is_usual(request):
             check_request(request)
         self._check_callback(request)
         plain = request.is_plain and not (request.dont_filter or request.account)
