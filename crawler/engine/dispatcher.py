@@ -18,6 +18,8 @@ import msgspec
 from crawler import urls
 from crawler.engine.committer import Committer
 from crawler.engine.fetcher_pool import FetcherPool
+from crawler.errors import SpiderError
+from crawler.fetching.fetch import unreadable
 from crawler.messages import (
     Failed,
     Outcome,
@@ -32,6 +34,7 @@ from crawler.records import Delivery, FailureReport, Key
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import Assignment, PageAssignment, ProbeAssignment
+from crawler.values.request_check import stored_request
 from crawler.worker.callback_timer import HUNG
 from crawler.worker.failures import may_have_been_sent, report_of
 
@@ -180,7 +183,10 @@ class CrashTracker:
 
 def given_up(assignment: PageAssignment, code: int | None) -> Failed:
     """Return the result of a request that kills workers."""
-    request = msgspec.msgpack.decode(assignment.queued.request, type=Request)
+    try:
+        request = stored_request(assignment.queued.request)
+    except SpiderError as error:
+        return unreadable(assignment.host.origin, error)
     url = urls.redacted(request.url)
     if not request.replay:
         return Failed(report_of(request, may_have_been_sent(request, "it killed a worker")))

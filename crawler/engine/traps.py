@@ -10,6 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from crawler.request import unpacked
 from crawler.url_words.shapes import shape_of
 
@@ -58,9 +60,12 @@ class TrapFinder:
 
     def add(self, request: bytes, items: int, weight: int = 1) -> None:
         """Count a page that stands for ``weight`` pages; ``request`` is encoded."""
+        try:
+            shape = shape_of(unpacked(request).url)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return  # of an earlier version, and failed
         self._pages += weight
         self._items += items * weight
-        shape = shape_of(unpacked(request).url)
         before = self._shapes.get(shape, ShapeCount(0, 0))
         self._shapes[shape] = ShapeCount(before.pages + weight, before.items + items * weight)
         if len(self._shapes) > MOST_SHAPES:

@@ -13,12 +13,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from crawler import urls
 from crawler.clock import WallClock
-from crawler.errors import FetchError, LoginError, NoNetworkError, SystemResourceError
-from crawler.fetching.fetch import Fetch, FetchClient
+from crawler.errors import (
+    FetchError,
+    LoginError,
+    NoNetworkError,
+    SpiderError,
+    SystemResourceError,
+)
+from crawler.fetching.fetch import (
+    Fetch,
+    FetchClient,
+    ask_again,
+    request_of,
+    unreadable,
+    with_account,
+)
 from crawler.fetching.hosts import HostInfo
 from crawler.fetching.robots_fetcher import RobotsFetcher, unavailable
 from crawler.fetching.sender import EXPIRED, Answer, Sender, may_fill_in_again
@@ -41,15 +53,12 @@ from crawler.messages import (
     Probed,
     Proof,
     Redirected,
-    Result,
-    Retry,
     SeenMarks,
     SessionChange,
     Starved,
     Task,
     TaskBatch,
     Verdict,
-    encode,
 )
 from crawler.parsing.login_marks import DeclaredMarks
 from crawler.parsing.response import Response
@@ -74,11 +83,6 @@ log = logging.getLogger(__name__)
 
 MOST_THREADS = 256
 """Requests at the same time that each need a thread, as those of a session that logs in do."""
-NOT_CURED = 1.0
-"""Seconds to wait with a page that a new login has not brought back."""
-
-
-_R = TypeVar("_R", bound=Result)
 
 
 class _NotExaminedError(Exception):
@@ -236,7 +240,13 @@ class Fetcher:
     def begin(self, task: Task) -> None:
         """Begin to fetch ``task``. Never raises: an error is handed on like a page."""
         host = self._hosts[task.host]
-        fetch = Fetch(task, host, self._sessions.get(host.session))
+        session = self._sessions.get(host.session)
+        try:
+            fetch = Fetch(task, host, session, request_of(task))
+        except SpiderError as error:
+            fetch = Fetch(task, host, session, Request(f"{host.origin}/"))
+            self._client.finish(fetch, unreadable(host.origin, error))
+            return
         try:
             self._check(fetch)
             if not (task.robots or task.probe) and self._denies(fetch.request):
@@ -374,7 +384,7 @@ class Fetcher:
         except Exception as error:
             self._fail(fetch, error)
         else:
-            self._client.finish(fetch, _with_account(result, fetch))
+            self._client.finish(fetch, with_account(result, fetch))
 
     def _page(self, fetch: Fetch, answer: Answer) -> Page:
         return Page(
@@ -439,7 +449,7 @@ class Fetcher:
         turn = fetch.turn
         if turn is None or not turn.is_unproven:
             return None
-        again = _with_account(_ask_again(fetch.request, turn.again()), fetch)
+        again = with_account(ask_again(fetch.request, turn.again()), fetch)
         return Doubt(turn.logged_in_at, turn.judged_at, again)
 
     def session_changes(self, fetch: Fetch) -> tuple[list[SessionChange], Proof | None]:
@@ -458,7 +468,7 @@ class Fetcher:
         """Finish a fetch that has no page, or let a worker decide on another try."""
         request, task = fetch.request, fetch.task
         if isinstance(error, AskAgain):
-            again = _with_account(_ask_again(request, error.request, error.wait), fetch)
+            again = with_account(ask_again(request, error.request, error.wait), fetch)
             self._client.finish(fetch, again)
         elif isinstance(error, SystemResourceError):  # the site has nothing to do with it
             self._adapter.pool.clear()  # idle connections are what can be spared
@@ -477,19 +487,3 @@ class Fetcher:
             )
             page.problem = problem_of(request, error, self._mask)
             self._client.parse(fetch, page)
-
-
-def _ask_again(request: Request, again: Request, wait: float = 0.0) -> Retry | Redirected:
-    """Put ``again`` in the place of ``request``, in the queue of its own host."""
-    if urls.same_origin(request.url, again.url):
-        return Retry(encode(again), max(wait, NOT_CURED * (again.tries > 1)))
-    target = encoded(again)
-    target.dont_filter = True
-    return Redirected(target)
-
-
-def _with_account(result: _R, fetch: Fetch) -> _R:
-    """Give a request that takes the place of another one its account."""
-    if isinstance(result, Redirected):
-        result.target.account = result.target.account or fetch.host.account
-    return result

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+
+log = logging.getLogger(__name__)
 
 
 class ThreadPool:
@@ -40,6 +43,9 @@ class ThreadPool:
 
     def _work(self) -> None:
         while (function := self._queue.get()) is not None:
-            function()
+            try:
+                function()
+            except BaseException:  # a task of it may wait for ever, but the others go on
+                log.exception("a thread of the fetching process has failed")
             with self._lock:
                 self._idle += 1

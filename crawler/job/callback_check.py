@@ -42,7 +42,10 @@ def check_callbacks(store: Store, spider: type[Spider]) -> None:
         return
     mismatches: Counter[str] = Counter()
     for request in store.queue.requests():
-        call = _call_of(request)
+        try:
+            call = _call_of(request)
+        except (msgspec.MsgspecError, ValueError):
+            continue  # it will fail alone, with its cause
         if call.callback in changed and (mismatch := _mismatch(spider, call)):
             mismatches[mismatch] += 1
     if mismatches:

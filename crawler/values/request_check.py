@@ -48,6 +48,40 @@ def check_request(request: Request) -> None:
     _check_whole(request, place)
 
 
+def stored_request(data: bytes) -> Request:
+    """Return the request in the bytes that the store has.
+
+    An earlier version may have stored wrong values; they are checked as if they were yielded now.
+    Raises SpiderError if they mean nothing.
+    """
+    try:
+        return unpacked(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        request = _recovered(data)
+        if request is None:
+            raise SpiderError(f"the stored request is unreadable: {message_of(error)}") from None
+    check_request(request)
+    if urls.normalise(request.url) is None:
+        raise SpiderError(f"the stored request for {shown(request.url)} has no http(s) URL")
+    return request
+
+
+def _recovered(data: bytes) -> Request | None:
+    """Return the fields of a stored request, whatever their types are; None if it has none."""
+    try:
+        values = msgspec.msgpack.decode(data)
+        values = {name: value for name, value in values.items() if name in _FIELDS}
+        for name in _INTERNAL & values.keys():
+            values[name] = msgspec.convert(values[name], _FIELDS[name].type)
+        return Request(**values)
+    except (msgspec.MsgspecError, AttributeError, TypeError, ValueError, RecursionError):
+        return None
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Request)}
+_INTERNAL = frozenset({"asked", "first_tried", "first", "history", "form"})
+
+
 def _url(value: Any) -> str:
     if value is None or isinstance(value, (bool, int, float)):
         raise SpiderError(

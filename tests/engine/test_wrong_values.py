@@ -15,6 +15,7 @@ from requests.cookies import RequestsCookieJar
 
 from crawler import Request, Spider
 from crawler.errors import FetchError
+from crawler.store.sqlite.queue import SQLiteQueue
 from tests.jobs import failures, items, rows, run_job, tracebacks, values
 from tests.sites import Site, links
 
@@ -373,3 +374,82 @@ def test_other_cookies_may_be_set_in_the_place_of_a_jar(
     spider = spider_with(lambda response: {"url": response.url}, login=log_in)
     assert crawl(tmp_path / "job", site, spider) == {}
     assert {visit.headers["Cookie"] for visit in site.visits("/5")} == {"who=me"}
+
+
+# Requests that an earlier version has stored
+
+
+def stored(folder: Path, site: Site, **wrong: Any) -> None:
+    """Crawl one page of nine; wrong values are in the request for ``/4`` as it is stored."""
+    site.pages["/0"] = links(*PAGES)
+    add = SQLiteQueue.add
+
+    def add_wrong(queue: SQLiteQueue, requests: Any, first: int) -> Any:
+        for _, new in requests:
+            fields = msgspec.msgpack.decode(new.request)
+            if fields["url"].endswith("/4"):
+                new.rank = -wrong.get("priority", 0)
+                new.request = wrong.get("bytes", msgspec.msgpack.encode({**fields, **wrong}))
+        return add(queue, requests, first)
+
+    spider = spider_with(lambda response: {"url": response.url})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SQLiteQueue, "add", add_wrong)
+        run_job(spider, folder, site.url + "/0", max_pages=1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"priority": 0.5}, "has priority=float 0.5, but it must be a whole number"),
+        ({"headers": {"X": [1]}}, "'X' is list [1], but it must be text"),
+        ({"dont_filter": "yes"}, "has dont_filter=str 'yes', but it must be True or False"),
+        ({"url": 5}, "a request has url=int 5"),
+        ({"history": 5}, "the stored request is unreadable"),
+        ({"bytes": b"\xff\xff"}, "the stored request is unreadable"),
+        ({"bytes": b""}, "the stored request is unreadable"),
+        ({"bytes": b"\x91\x01"}, "the stored request is unreadable"),
+        ({"bytes": b"\x81\xa3url"}, "the stored request is unreadable"),
+    ],
+)
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_a_stored_request_that_is_unreadable_fails_alone(
+    tmp_path: Path, site: Site, wrong: dict[str, Any], reason: str, logs_in: bool
+) -> None:
+    folder = tmp_path / "job"
+    stored(folder, site, **wrong)
+    spider = spider_with(lambda response: {"url": response.url})
+    if logs_in:
+        spider.login = lambda self, session: None  # type: ignore[method-assign,misc]
+    site.otherwise = lambda visit: "page"
+    run_job(spider, folder, site.url + "/0")
+    assert failures(folder) == {"/": "unreadable request"}
+    assert reason in message(folder)
+    came = {"/" + url.rsplit("/", 1)[1] for url in values(items(folder))}
+    assert came == {"/0", *PAGES} - {"/4"}
+    assert not site.visits("/4")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"headers": {"X-Page": 5}},
+        {"cookies": {"page": 2}},
+        {"dont_filter": 1},
+        {"safe": 1},
+        {"priority": 1.0},
+        {"account": None},
+    ],
+)
+def test_a_stored_request_goes_out_with_the_values_that_it_means(
+    tmp_path: Path, site: Site, wrong: dict[str, Any]
+) -> None:
+    folder = tmp_path / "job"
+    stored(folder, site, **wrong)
+    spider = spider_with(lambda response: {"url": response.url})
+    site.otherwise = lambda visit: "page"
+    run_job(spider, folder, site.url + "/0")
+    assert failures(folder) == {}
+    (visit,) = site.visits("/4")
+    assert visit.headers["X-Page"] == ("5" if "headers" in wrong else None)
+    assert visit.cookies == ({"page": "2"} if "cookies" in wrong else {})

@@ -54,7 +54,7 @@ class FakeFetcher:
 
     def begin(self, task: Task) -> None:
         nothing: Any = None  # no host and no session is looked at here
-        fetch = Fetch(task, nothing, nothing)
+        fetch = Fetch(task, nothing, nothing, Request("http://a.example/"))
         self._at.begun[task.id] = fetch
         self._at.has_begun.release()
         self._at.on_begin(fetch)
