@@ -199,6 +199,8 @@ class HostRow(NamedTuple):
     """True if a seed is at this host."""
     requests: int = 0
     """The number of requests that were queued for it, over all runs."""
+    back_off: float = 0.0
+    """The extra delay, in seconds, of a host that has answered that it is overloaded."""
 
 
 class SessionRecord(NamedTuple):

@@ -11,7 +11,7 @@ import contextlib
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from crawler.records import (
     SkippedShape,
 )
 from crawler.store.protocols import (
+    LAST_TIME,
     MOST_SHAPES,
     OTHER_SHAPES,
     AccountStore,
@@ -57,6 +58,7 @@ class Tables:
 
     values: dict[str, str] = field(default_factory=dict)
     hosts: dict[int, HostRow] = field(default_factory=dict)
+    dues: dict[int, float] = field(default_factory=dict)
     pending: dict[tuple[int, Key], Pending] = field(default_factory=dict)
     seen: dict[bytes, str] = field(default_factory=dict)
     final: dict[bytes, str] = field(default_factory=dict)
@@ -120,6 +122,8 @@ class MemoryStore(Store):
         for host in tables.hosts.values():
             next_at, robots_at = host.next_at - seconds, host.robots_at - seconds
             tables.hosts[host.id] = host._replace(next_at=next_at, robots_at=robots_at)
+        for host_id in tables.dues:
+            tables.dues[host_id] -= seconds
         for place, row in tables.pending.items():
             if row.due is not None:
                 tables.pending[place] = row._replace(due=row.due - seconds)
@@ -175,16 +179,45 @@ class MemoryHosts(Group, HostStore):
                 granted=row.granted,
                 robots=copy.copy(row.robots),
                 robots_at=row.robots_at,
+                back_off=row.back_off,
             )
 
     def mark_seeded(self, host_ids: Iterable[int]) -> None:
         for host_id in host_ids:
             self._replace(host_id, seeded=True)
 
-    def with_work(self, limit: int, without: Iterable[int] = ()) -> list[HostRow]:
-        host_ids = {host_id for host_id, _ in self._store.tables.pending}.difference(without)
-        rows = sorted(map(self.get, host_ids), key=lambda row: (row.next_at, row.id))
-        return rows[:limit]
+    def with_work(
+        self, limit: int, without: Container[int] = (), due_by: float = LAST_TIME
+    ) -> list[HostRow]:
+        dues = self._store.tables.dues
+        host_ids = {host_id for host_id, _ in self._store.tables.pending}
+        due = [id for id in host_ids if id not in without and dues[id] <= due_by]
+        return [self.get(id) for id in sorted(due, key=lambda id: (dues[id], id))[:limit]]
+
+    def next_due(self, after: float) -> float | None:
+        dues = self._store.tables.dues.values()
+        return min((due for due in dues if after < due <= LAST_TIME), default=None)
+
+    def set_due(self, dues: Iterable[tuple[int, float | None]]) -> None:
+        tables = self._store.changes
+        for host_id, due in dues:
+            if due is not None:
+                tables.dues[host_id] = due
+            elif not any(id == host_id for id, _ in tables.pending):
+                tables.dues.pop(host_id, None)
+
+    def forget_infinite_dues(self) -> None:
+        tables = self._store.changes
+        for host_id, due in tables.dues.items():
+            if due > LAST_TIME:
+                tables.dues[host_id] = tables.hosts[host_id].next_at
+
+    def make_due(self, host_id: int) -> None:
+        """Let a host be due that has a new request; only the queue does so."""
+        tables = self._store.changes
+        due, next_at = tables.dues.get(host_id), tables.hosts[host_id].next_at
+        if due is None or next_at < due <= LAST_TIME:
+            tables.dues[host_id] = next_at
 
     def origins(self) -> Iterable[str]:
         return {row.origin for row in self._store.tables.hosts.values()}
@@ -212,6 +245,7 @@ class MemoryAccounts(Group, AccountStore):
             new_id = self._store.hosts.add(host.origin, new).id
             for host_id, key in [place for place in tables.pending if place[0] == host.id]:
                 tables.pending[new_id, key] = tables.pending.pop((host_id, key))
+                self._store.hosts.make_due(new_id)
 
 
 class MemoryQueue(Group, QueueStore):
@@ -228,6 +262,7 @@ class MemoryQueue(Group, QueueStore):
             rows.append((host_id, *key, request.once, encoded))
         for host_id, count in Counter(row[0] for row in rows).items():
             self._store.hosts.count_requests(host_id, count)
+            self._store.hosts.make_due(host_id)
         return rows
 
     def next_requests(self, host_id: int, after: Key | None, limit: int) -> list[QueuedRequest]:
@@ -255,6 +290,7 @@ class MemoryQueue(Group, QueueStore):
         pending[new_host_id, key] = Pending(request, int(once))
         if new_host_id != host_id:
             self._store.hosts.count_requests(new_host_id, 1)
+            self._store.hosts.make_due(new_host_id)
 
     def set_delivery(self, host_id: int, key: Key, once: int) -> None:
         pending = self._store.changes.pending

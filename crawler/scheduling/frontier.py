@@ -2,8 +2,9 @@
 
 The store has all requests; the scheduler has the hosts whose turn may come soon. The frontier loads
 hosts and requests from the store, yields those whose turn it is, takes them back, moves the clocks
-of hosts, releases requests whose retry is due, and evicts hosts that have nothing to do. Each verb
-keeps its own invariants: a host whose clock moves is scheduled anew and saved with the next commit.
+of hosts, releases requests whose retry is due, and evicts hosts that have nothing to do, or nothing
+for long. Each verb keeps its own invariants: a host whose clock moves is scheduled anew and saved
+with the next commit.
 """
 
 from __future__ import annotations
@@ -16,24 +17,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
-from crawler import urls
 from crawler.messages import Done, Failed, FetchStats, Outcome, Redirected
 from crawler.parsing.robots import MAX_AGE
-from crawler.records import (
-    Delivery,
-    HostRow,
-    PendingRow,
-    RobotsFile,
-    SessionRecord,
-)
+from crawler.records import Delivery, HostRow, PendingRow, RobotsFile
 from crawler.scheduling.admission import Admission
+from crawler.scheduling.eviction import Eviction, Leaving
+from crawler.scheduling.host_loader import HostLoader
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment
-from crawler.scheduling.politeness import HostClock
 from crawler.scheduling.retry import ROBOTS_MAX_WAIT
 from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
 from crawler.scheduling.session_registry import FetcherSync, SessionRegistry
-from crawler.session.accounts import Account, SessionKey
+from crawler.session.accounts import Account
 from crawler.settings import Settings
 from crawler.store.protocols import Store
 
@@ -42,11 +37,14 @@ log = logging.getLogger(__name__)
 MOST_HOSTS = 10_000
 """Hosts in memory."""
 AT_ONCE = 200
-"""Hosts that are loaded between two turns of the loop, so that the first request need not wait."""
+"""Hosts that are loaded, or whose retries are released, between two turns of the loop."""
 FIRST_HEAD = 16
 """Requests that are loaded with a host: when the first hosts come, their number is not known."""
 MOST_IDLE = 1_000
-"""Hosts in memory that have nothing to do, kept since they may soon have."""
+"""Hosts in memory that have nothing to do, kept since they may soon have.
+
+None is kept while the store has hosts for which there is no room.
+"""
 
 
 class Frontier:
@@ -69,20 +67,18 @@ class Frontier:
         self._settings = settings
         self._sessions = sessions
         self._wall = wall
-        self._logs_in = logs_in
-        self._accounts = {account.name: account for account in accounts}
+        self._loader = HostLoader(
+            store, settings, sessions, logs_in=logs_in, accounts=accounts, wall=wall
+        )
         self.sync = FetcherSync(sessions)
         self.unreachable = UnreachableRobots.of(settings)
         self.admission = Admission(store, settings.max_pages_per_host)
         self._rows: dict[int, HostRow] = {}
-        self._evicted: set[int] = set()
         self._dirty: set[int] = set()
         self._robots_changed: set[int] = set()
         self._releases: list[tuple[float, int]] = []
-        self._has_more = True
-        """The store may have hosts with work that are not in memory."""
         self._loading: dict[int, HostRow] = {}
-        self._killed: tuple[float, int] = (0.0, 0)
+        self._eviction = Eviction(store, scheduler, self.unreachable, wall)
 
     # Hosts come and go
 
@@ -92,7 +88,9 @@ class Frontier:
         After a kill it is not known which hosts were asked last, so each rests for its delay first.
         """
         if was_killed:
-            self._killed = (now, self._store.hosts.count())
+            self._loader.killed(now)
+        with self._store.transaction():
+            self._store.hosts.forget_infinite_dues()
         self._load_hosts(now)
 
     @property
@@ -108,9 +106,9 @@ class Frontier:
     def _load_hosts(self, now: float) -> None:
         if not self._loading:
             limit = MOST_HOSTS - len(self._rows)
-            rows = self._store.hosts.with_work(limit, without=self._evicted.union(self._rows))
+            rows = self._store.hosts.with_work(limit, without=self._rows)
             self._loading = {row.id: row for row in rows}
-            self._has_more = len(rows) == limit
+            self._eviction.has_more = len(rows) == limit
         for host_id in list(itertools.islice(self._loading, AT_ONCE)):
             self._activate(self._loading.pop(host_id), now)
 
@@ -119,94 +117,40 @@ class Frontier:
         return len(self._rows) + len(self._loading) < MOST_HOSTS
 
     def _activate(self, row: HostRow, now: float) -> None:
-        """Bring a host into memory, with its clock, its robots.txt, its session and its head."""
-        host = HostQueue(
-            row.id,
-            row.origin,
-            self._session_of(row),
-            self._clock_of(row, now),
-            concurrency=self._settings.concurrency_per_host,
-            account=row.account,
-            seeded=row.seeded or self._is_seeded_twin(row),
-            logs_in=self._logs_in,
-        )
-        account = self._accounts.get(row.account)
-        if account is not None:
-            host.has_quota = account.max_pages is not None
-        else:
-            host.suspended = bool(row.account or self._accounts)
+        """Bring a host into memory, and the head of its queue."""
+        host = self._loader.load(row, now)
         self._rows[row.id] = row
-        self._load_robots(host, row, now)
-        self._load_session(host, account)
-        host.clock.retry_after(self._sessions.quota_wait(host.session), now)
+        if host.robots is not None and host.robots.cause:
+            self.unreachable.restore(row.id, row.origin, host.robots.cause)
         self._schedule_release(host, now)
         self._scheduler.add_host(host, now)
         self.refill(host, now, FIRST_HEAD)
 
-    def _clock_of(self, row: HostRow, now: float) -> HostClock:
-        account, robots = self._accounts.get(row.account), self._robots_of(row)
-        delay = self._settings.delay
-        if account is not None and account.delay is not None:
-            delay = account.delay
-        clock = HostClock(delay, None if robots is None else robots.crawl_delay)
-        clock.restore(row.next_at, self._wall(), now, row.granted)
-        killed_at, hosts_then = self._killed
-        if row.id <= hosts_then:
-            clock.asked(killed_at)
-        return clock
-
-    def _robots_of(self, row: HostRow) -> RobotsFile | None:
-        return row.robots if self._settings.obey_robots else None
-
-    def _load_robots(self, host: HostQueue, row: HostRow, now: float) -> None:
-        host.robots = self._robots_of(row)
-        if self._settings.obey_robots:
-            age = self._wall() - row.robots_at
-            host.knows_robots = 0 <= age < MAX_AGE
-            host.robots_until = now + MAX_AGE - age
-        else:
-            host.knows_robots, host.robots_until = True, math.inf
-        if host.robots is not None and host.robots.cause:
-            self.unreachable.restore(row.id, row.origin, host.robots.cause)
-
-    def _is_seeded_twin(self, row: HostRow) -> bool:
-        """Return True if a seed is at the same host by https instead of http, or vice versa."""
-        scheme, _, netloc = row.origin.partition("://")
-        twin = self._store.hosts.find(f"{'http' if scheme == 'https' else 'https'}://{netloc}")
-        return twin is not None and twin.seeded
-
-    def _session_of(self, row: HostRow) -> str:
-        """Return the session's key: one for an account everywhere, else one for each site."""
-        if row.account or self._logs_in:
-            return str(SessionKey.of_account(row.account))
-        return str(SessionKey.of_site(urls.site(row.origin)))
-
-    def _load_session(self, host: HostQueue, account: Account | None) -> None:
-        key = host.session
-        if key not in self._sessions:
-            record = self._store.sessions.get(key) or SessionRecord(key, [])
-            self._sessions.load(record, account)
-        self._sessions.acquire(key, host.id)
-
     def evict_idle_hosts(self, now: float) -> None:
-        """Evict hosts with nothing to do when there are many, and load waiting ones.
+        """Let hosts leave memory that have nothing to do, and load others.
 
-        If need be, evict hosts whose robots.txt is unreachable too, for the rest of the run.
+        Some that have nothing to do stay. If there is no room for others, hosts leave from which no
+        request goes out in this run, and then those that rest for long while others are due.
         """
-        if len(self._scheduler.idle) > MOST_IDLE:
-            for host in list(self._scheduler.idle.values()):
-                self._evict(host)
-        if self._has_more and len(self._rows) >= MOST_HOSTS:
-            for host_id in self.unreachable.evictable():
-                unreachable_host = self._scheduler.hosts.get(host_id)
-                if unreachable_host is None or unreachable_host.running or unreachable_host.sent:
-                    continue
-                self._evicted.add(host_id)
-                self._evict(unreachable_host)
-        if self._has_more and not self._loading and len(self._rows) < MOST_HOSTS:
+        if self._loading:
+            return
+        leaving: Leaving = []
+        if self._eviction.has_more or len(self._scheduler.idle) > MOST_IDLE:
+            leaving += [(host, None) for host in self._scheduler.idle.values()]
+        if not (leaving or self._has_room) and self._next_look_at <= now:
+            leaving = self._eviction.choose(self._rows, now)
+        if leaving:
+            with self._store.transaction():
+                self.save_hosts(now)
+                self._store.hosts.set_due((host.id, due) for host, due in leaving)
+            for host, due in leaving:
+                self._evict(host, for_good=due == math.inf)
+        if self._eviction.has_more and self._has_room:
             self._load_hosts(now)
 
-    def _evict(self, host: HostQueue) -> None:
+    def _evict(self, host: HostQueue, *, for_good: bool) -> None:
+        if for_good:
+            self.unreachable.evict(host.id)
         self._scheduler.remove_host(host)
         self.sync.forget_host(host)
         self._sessions.release(host.session, host.id)
@@ -247,7 +191,7 @@ class Frontier:
                 self._activate(row, now)  # with everything that the store has for it
                 activated.add(host_id)
             elif host is None:
-                self._has_more = True
+                self._eviction.add_waiting()
 
     def refill(self, host: HostQueue, now: float, most: int | None = None) -> None:
         """Load the next requests of a host whose head is empty, ``most`` at the most."""
@@ -261,22 +205,39 @@ class Frontier:
         """Load more hosts, and put requests whose retry is due back into their queues."""
         if self._loading:
             self._load_hosts(now)
-        while self._releases and self._releases[0][0] <= now:
-            _, host_id = heapq.heappop(self._releases)
-            host = self._scheduler.hosts.get(host_id)
-            if host is None or host.release_at is None or host.release_at > now:
-                continue
+        elif self._next_look_at <= now:
+            self.evict_idle_hosts(now)
+        if hosts := self._take_due(now):
+            wall = self._wall()
             with self._store.transaction():
-                due = self._store.queue.release_due(host_id, self._wall())
-            for queued in due:
-                self._scheduler.requeue(host, queued, now)
-            self._schedule_release(host, now)
+                due = [self._store.queue.release_due(host.id, wall) for host in hosts]
+            for host, requests in zip(hosts, due, strict=True):
+                for queued in requests:
+                    self._scheduler.requeue(host, queued, now)
+                self._schedule_release(host, now)
+
+    def _take_due(self, now: float) -> list[HostQueue]:
+        """Return hosts of which a request's retry is due."""
+        hosts: list[HostQueue] = []
+        while self._releases and self._releases[0][0] <= now and len(hosts) < AT_ONCE:
+            host = self._scheduler.hosts.get(heapq.heappop(self._releases)[1])
+            if host is not None and host.release_at is not None and host.release_at <= now:
+                host.release_at = None
+                hosts.append(host)
+        return hosts
+
+    @property
+    def _next_look_at(self) -> float:
+        if not self._eviction.has_more:
+            return math.inf
+        return -math.inf if self._has_room else self._eviction.look_at
 
     def next_release_at(self) -> float | None:
         """Return when ``release_due`` has something to do."""
         if self._loading:
             return -math.inf
-        return self._releases[0][0] if self._releases else None
+        at = min(self._next_look_at, self._releases[0][0] if self._releases else math.inf)
+        return None if at == math.inf else at
 
     def _release_at(self, host: HostQueue, due: float) -> None:
         if host.release_at is None or due < host.release_at:
@@ -361,9 +322,16 @@ class Frontier:
             self._scheduler.isolate(assignment.host, queued, now)
 
     def fetcher_died(self, now: float) -> list[Assignment]:
-        """Take back all assignments, as the fetching process died; the next one has nothing yet."""
+        """Take back all assignments, as the fetching process died; the next one has nothing yet.
+
+        It is not known when it asked, so each host rests from now on.
+        """
         self.sync.reset()
-        return self._scheduler.fetcher_died(now)
+        assignments = self._scheduler.fetcher_died(now)
+        for assignment in assignments:
+            assignment.host.clock.asked(now)
+            self._dirty.add(assignment.host.id)
+        return assignments
 
     # Work, and the time until there is some
 
@@ -403,6 +371,10 @@ class Frontier:
         """True while a request may still go out in this run, whatever ``max_pages`` says."""
         if self._loading or self._scheduler.active_hosts > len(self.unreachable):
             return True
+        if self._eviction.has_more and (
+            self._has_room or self._scheduler.idle or self._eviction.useless_hosts()
+        ):
+            return True
         return self._scheduler.has_work(set(self.unreachable.given_up()))
 
     def next_at(self) -> float | None:
@@ -436,6 +408,7 @@ class Frontier:
 
     def suspend_session(self, key: str) -> None:
         """Give out no more requests of a session in this run, as it could not log in."""
+        self._loader.suspend(key)
         for host_id in self._sessions.hosts(key):
             host = self._scheduler.hosts[host_id]
             host.suspended = True
@@ -449,9 +422,13 @@ class Frontier:
             if host is None:
                 continue
             clock, row = host.clock, self._rows[host_id]
-            if clock.granted or row.granted or host_id in self._robots_changed:
-                next_at = clock.stored(now, self._wall())
-                row = self._rows[host_id] = row._replace(next_at=next_at, granted=clock.granted)
+            is_moved = clock.granted or row.granted or clock.back_off != row.back_off
+            if is_moved or host_id in self._robots_changed:
+                row = self._rows[host_id] = row._replace(
+                    next_at=clock.stored(now, self._wall()),
+                    granted=clock.granted,
+                    back_off=clock.back_off,
+                )
                 rows.append(row)
         if rows:
             self._store.hosts.save(rows)

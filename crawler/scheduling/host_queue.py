@@ -60,6 +60,8 @@ class HostQueue:
     asking_robots: bool = False
     probing: bool = False
     """The probe page of its session is asked for, or is about to be."""
+    turns: int = 0
+    """The number of requests that have gone out since it came into memory."""
     suspended: bool = False
     """No request goes out, since its session could not log in."""
 
@@ -68,6 +70,17 @@ class HostQueue:
         """True if the host has nothing to do, now or later."""
         waits = self.more or self.release_at is not None or self.asking_robots
         return not (self.heap or self.sent or waits)
+
+    @property
+    def is_resting(self) -> bool:
+        """True if nothing of the host is out, or waits for a commit."""
+        return not (self.running or self.sent or self.probing)
+
+    @property
+    def wakes_at(self) -> float:
+        """The time from which a request could go out, by the host's clock and its retries."""
+        at = -math.inf if self.heap or self.more else self.release_at
+        return math.inf if at is None else max(at, self.clock.ready_at)
 
     @property
     def can_send(self) -> bool:
@@ -89,11 +102,11 @@ class HostQueue:
     def prefetch(self) -> int:
         """The number of requests that may be sent ahead, beyond those that may be under way.
 
-        None with a delay, which lies between two requests as they go out. A request that must not
-        be sent twice is not sent ahead: if the fetching process were killed while it waits there,
-        it would be reported as possibly sent.
+        None with a delay or a back-off, which lies between two requests as they go out. A request
+        that must not be sent twice is not sent ahead: if the fetching process were killed while it
+        waits there, it would be reported as possibly sent.
         """
-        if self.clock.effective_delay > 0 or self.has_quota:
+        if self.clock.effective_delay > 0 or self.clock.back_off or self.has_quota:
             return 0
         queue = self.suspects or self.heap
         return 0 if queue and queue[0].delivery else PREFETCH

@@ -6,6 +6,8 @@ Times are seconds on whatever clock the caller uses; a clock that never jumps is
 
 from __future__ import annotations
 
+import math
+
 FIRST_BACK_OFF = 1.0
 """Extra delay, in seconds, after the first answer that says a host is overloaded."""
 LONGEST_BACK_OFF = 300.0
@@ -15,11 +17,13 @@ class HostClock:
     """The clock of a host, which may not be asked again before ``ready_at``.
 
     Between two requests lies ``effective_delay``, and while the host answers that it has too much
-    to do also ``back_off``. ``granted`` is the wait that led to ``ready_at``: how long the host
-    may at most be left alone, should the wall clock turn out to have jumped.
+    to do also ``back_off``. Of several requests at the same time, the first such answer counts: the
+    others were on their way before the host could be left alone. ``granted`` is the wait that led
+    to ``ready_at``: how long the host may at most be left alone, should the wall clock turn out to
+    have jumped.
     """
 
-    __slots__ = ("_delay", "back_off", "effective_delay", "granted", "ready_at")
+    __slots__ = ("_backed_off_at", "_delay", "back_off", "effective_delay", "granted", "ready_at")
 
     def __init__(self, delay: float = 0.0, crawl_delay: float | None = None) -> None:
         """``delay`` is that of the settings, ``crawl_delay`` what robots.txt asks for, seconds."""
@@ -27,6 +31,7 @@ class HostClock:
         self.ready_at = 0.0
         self.granted = 0.0
         self.back_off = 0.0
+        self._backed_off_at = -math.inf
         self.set_crawl_delay(crawl_delay)
 
     def set_crawl_delay(self, seconds: float | None) -> None:
@@ -45,10 +50,13 @@ class HostClock:
         """
         if started:
             self.asked(started)
+        is_new_round = started > self._backed_off_at
         if host_wait is not None:
-            self.backed_off(now)
+            if is_new_round:
+                self.backed_off(now)
+            self._wait(self.effective_delay + self.back_off, now)
             self.retry_after(host_wait, now)
-        elif started:
+        elif started and is_new_round:
             self.answered()
 
     def retry_after(self, seconds: float, now: float) -> None:
@@ -58,6 +66,7 @@ class HostClock:
     def backed_off(self, now: float) -> None:
         """Double the extra delay, as the host answered 429 or 503."""
         self.back_off = min(max(2.0 * self.back_off, FIRST_BACK_OFF), LONGEST_BACK_OFF)
+        self._backed_off_at = now
         self._wait(self.effective_delay + self.back_off, now)
 
     def answered(self) -> None:
@@ -74,12 +83,20 @@ class HostClock:
         """Return ``ready_at`` on the wall clock, for ``restore`` after a restart."""
         return wall_now + (self.ready_at - now)
 
-    def restore(self, ready_at_wall: float, wall_now: float, now: float, longest: float) -> None:
+    def restore(
+        self,
+        ready_at_wall: float,
+        wall_now: float,
+        now: float,
+        longest: float,
+        back_off: float = 0.0,
+    ) -> None:
         """Go on from ``stored``, ``longest`` being the wait that was granted then.
 
         Whatever happened to the wall clock in between, the host waits no longer than ``longest``
         or its own delay.
         """
+        self.back_off = back_off
         wait = min(ready_at_wall - wall_now, max(longest, self.effective_delay))
         if wait > 0.0:  # also false for NaN
             self._wait(wait, now)

@@ -60,6 +60,10 @@ class UnreachableRobots:
         self._first_wait = first_wait
         self._limit = math.inf if limit is None else limit
         self._failures: dict[int, RobotsFailure] = {}
+        self._evicted: list[RobotsFailure] = []
+        """The first of those that were evicted, and …"""
+        self._evicted_count = 0
+        """… the number of all."""
         self.has_network = False
         """True if a host has answered since the network was down, or since the run began."""
         self._had_network = False
@@ -111,6 +115,13 @@ class UnreachableRobots:
         """Forget a host, as its robots.txt came or its pages fail."""
         self._failures.pop(host_id, None)
 
+    def evict(self, host_id: int) -> None:
+        """Only count a host from now on, which this run has given up."""
+        if (failure := self._failures.pop(host_id, None)) is not None:
+            self._evicted_count += 1
+            if len(self._evicted) < MOST_NAMED:
+                self._evicted.append(failure)
+
     def tries(self, host_id: int) -> int:
         """Return how often this run has requested the host's robots.txt in vain."""
         failure = self._failures.get(host_id)
@@ -152,7 +163,8 @@ class UnreachableRobots:
     @property
     def description(self) -> str:
         """The hosts whose robots.txt is unreachable, with the cause; empty if there are none."""
-        named = itertools.islice(self._failures.values(), MOST_NAMED)
+        failures = itertools.chain(self._evicted, self._failures.values())
+        named = itertools.islice(failures, MOST_NAMED)
         text = ", ".join(f"{failure.origin} ({failure.cause})" for failure in named)
-        further = len(self._failures) - MOST_NAMED
+        further = self._evicted_count + len(self._failures) - MOST_NAMED
         return f"{text} and {further:,} more" if further > 0 else text

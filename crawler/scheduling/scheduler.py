@@ -46,6 +46,8 @@ class Scheduler:
         """The hosts at work, by id."""
         self.idle: dict[int, HostQueue] = {}
         """Those of them that have nothing to do, the first first."""
+        self.suspended: dict[int, HostQueue] = {}
+        """Those that have something to do, but no request goes out of them in this run."""
         self.assigned: dict[int, Assignment] = {}
         """The assignments that the fetching process has, by id."""
         self._active: set[int] = set()
@@ -66,10 +68,15 @@ class Scheduler:
         self._ids = itertools.count(1)
         self._probes: list[_Turn] = []
         """Hosts whose sessions are to be proven logged in before anything else is sent; a heap."""
-        self._quarantine: deque[tuple[HostQueue, QueuedRequest]] = deque()
-        """Requests that may have killed the fetching process, which go out alone."""
+        self._quarantine: list[tuple[float, int, HostQueue, QueuedRequest]] = []
+        """Requests that may have killed the fetching process, which go out alone; a heap.
+
+        The first two are the time of the host's turn and a number.
+        """
         self._has_alone = False
         """The fetching process has such a request."""
+        self._is_draining = False
+        """It is the turn of such a request, which waits until the fetching process has no other."""
 
     # Hosts and their queues
 
@@ -84,6 +91,7 @@ class Scheduler:
         """Remove a host that has nothing to do for now; its queue stays in the store."""
         del self.hosts[host.id]
         self.idle.pop(host.id, None)
+        self.suspended.pop(host.id, None)
         self._active.discard(host.id)
         self._queued.discard(host.id)
         host.ticket = 0
@@ -96,10 +104,12 @@ class Scheduler:
             self._queued.discard(host.id)
         if host.is_idle:
             self.idle[host.id] = host
+            self.suspended.pop(host.id, None)
             self._active.discard(host.id)
             return
         self.idle.pop(host.id, None)
         if host.suspended:
+            self.suspended[host.id] = host
             self._active.discard(host.id)
         else:
             self._active.add(host.id)
@@ -158,6 +168,7 @@ class Scheduler:
 
     def take_ready(self, now: float) -> Iterator[Assignment]:
         """Yield every assignment whose turn it is; hosts may be refilled in between."""
+        self._is_draining = self._has_suspect(now)
         while self._probes and (probe := self._next_probe(now)):
             yield probe
         while not self._is_at_limit:
@@ -176,9 +187,17 @@ class Scheduler:
             times += [self._probes[0][0]] if self._probes else []
             turns = (self._has_room and self._full) or self._ready or self._waiting
             times += [turns[0][0]] if turns and not self._is_at_limit else []
-        elif not self.assigned:
-            times += [host.clock.ready_at for host, _ in self._quarantine]
+        if self._quarantine and not (self._is_paused and self.assigned):
+            times.append(self._quarantine[0][0])
         return min(times, default=None)
+
+    def resting(self, until: float, turns: int) -> list[tuple[float, HostQueue]]:
+        """Return hosts of which nothing is out, each with the time of their next turn.
+
+        Those that have nothing to do before ``until``, or that have had so many ``turns``.
+        """
+        hosts = [(host.wakes_at, host) for host in self.hosts.values() if host.is_resting]
+        return [entry for entry in hosts if entry[0] > until or entry[1].turns >= turns]
 
     def has_work(self, without: Container[int]) -> bool:
         """Return True if a request may still go out of any host but those with these ids."""
@@ -205,8 +224,8 @@ class Scheduler:
 
     @property
     def _is_paused(self) -> bool:
-        """True while a request is out alone, or waits to be."""
-        return self._has_alone or bool(self._quarantine)
+        """True while a request is out alone, or is about to be."""
+        return self._has_alone or self._is_draining
 
     def request_probe(self, host: HostQueue) -> None:
         """Send the probe page of the host's session next, unless it is on its way."""
@@ -230,14 +249,24 @@ class Scheduler:
                 return probe
         return None
 
-    def _next_alone(self, now: float) -> Assignment | None:
-        for _ in range(0 if self.assigned else len(self._quarantine)):
-            host, queued = self._quarantine.popleft()
+    def _has_suspect(self, now: float) -> bool:
+        """Return True if a request in quarantine could go out: then it is the first of the heap.
+
+        While all of them rest with their hosts, perhaps for an hour, other requests go out.
+        """
+        while self._quarantine and self._quarantine[0][0] <= now:
+            _, number, host, queued = self._quarantine[0]
             if host.clock.ready_at <= now:
-                self._has_alone = True
-                return self._send_page(host, queued, now, isolated=True, alone=True)
-            self._quarantine.append((host, queued))
-        return None
+                return True
+            heapq.heapreplace(self._quarantine, (host.clock.ready_at, number, host, queued))
+        return False
+
+    def _next_alone(self, now: float) -> Assignment | None:
+        if self.assigned or not self._is_draining:
+            return None
+        _, _, host, queued = heapq.heappop(self._quarantine)
+        self._has_alone, self._is_draining = True, False
+        return self._send_page(host, queued, now, isolated=True, alone=True)
 
     def _next_in_turn(self, now: float) -> Assignment | None:
         while self._waiting and self._waiting[0][0] <= now:
@@ -323,6 +352,7 @@ class Scheduler:
         else:
             self._ahead += 1
         host.running += 1
+        host.turns += 1
         self.classify(host)
         self._schedule(host, now)
 
@@ -370,4 +400,5 @@ class Scheduler:
 
     def quarantine(self, host: HostQueue, queued: QueuedRequest) -> None:
         """Let a request that may have killed the fetching process go out, with no other at all."""
-        self._quarantine.append((host, queued))
+        entry = (host.clock.ready_at, next(self._order), host, queued)
+        heapq.heappush(self._quarantine, entry)

@@ -6,7 +6,8 @@ called inside ``with store.transaction()``: the changes are durable together or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -23,6 +24,8 @@ from crawler.records import (
     SkippedShape,
 )
 
+LAST_TIME = sys.float_info.max
+"""A time that never comes, in seconds since the epoch."""
 MOST_SHAPES = 1000
 """Shapes of skipped links that are counted apart."""
 OTHER_SHAPES = "other"
@@ -59,8 +62,27 @@ class HostStore(Protocol):
     def mark_seeded(self, host_ids: Iterable[int]) -> None:
         """Record that these hosts have a seed."""
 
-    def with_work(self, limit: int, without: Iterable[int] = ()) -> list[HostRow]:
-        """Return at most ``limit`` hosts with pending requests, those that are due first first."""
+    def with_work(
+        self, limit: int, without: Container[int] = (), due_by: float = LAST_TIME
+    ) -> list[HostRow]:
+        """Return at most ``limit`` hosts with pending requests, those that are due first first.
+
+        A host is due at the time that its clock has when it gets a request, or at that of
+        ``set_due``. Those that are due after ``due_by``, wall clock, are left out. The cost grows
+        with the hosts that are returned or among ``without``, not with the others.
+        """
+
+    def next_due(self, after: float) -> float | None:
+        """Return when the first host that is due later than ``after`` is due, wall clock."""
+
+    def set_due(self, dues: Iterable[tuple[int, float | None]]) -> None:
+        """Record when hosts are due, wall clock; None for one that has no pending request.
+
+        After ``math.inf`` a host is not due before ``forget_infinite_dues``.
+        """
+
+    def forget_infinite_dues(self) -> None:
+        """Let hosts be due again that were not to be so in an earlier run."""
 
     def origins(self) -> Iterable[str]:
         """Return the origins of all hosts."""

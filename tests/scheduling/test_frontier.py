@@ -31,7 +31,6 @@ from crawler.scheduling.host_queue import (
     PageAssignment,
     RobotsAssignment,
 )
-from crawler.scheduling.robots_retry import UnreachableRobots
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
@@ -55,7 +54,8 @@ class Bench:
         """Start as a new process does, from the store."""
         self.scheduler = Scheduler(concurrency=4)
         self.sessions = SessionRegistry(lambda: self.wall)
-        settings = {"obey_robots": False, "delay": 0.0, **settings}
+        limits = {"retries": 3, "robots_wait": 0.0}
+        settings = {"obey_robots": False, "delay": 0.0, **limits, **settings}
         self.frontier = Frontier(
             self.store,
             self.scheduler,
@@ -64,7 +64,6 @@ class Bench:
             logs_in=account,
             wall=lambda: self.wall,
         )
-        self.frontier.unreachable = UnreachableRobots(retries=3, limit=0.0)
         self.frontier.load(self.now, was_killed=was_killed)
 
     def add(self, origin: str, count: int = 1, rank: int = 0) -> list[PendingRow]:

@@ -56,6 +56,20 @@ def test_backing_off_doubles_and_goes_away_again() -> None:
     assert clock.ready_at == 301.0
 
 
+def test_answers_to_requests_of_one_round_back_off_once() -> None:
+    clock = HostClock()
+    for number in range(8):
+        clock.fetched(100.0 + number / 10, 0.0, 102.0 + number / 10)
+    assert clock.back_off == FIRST_BACK_OFF
+    assert clock.ready_at == pytest.approx(102.7 + FIRST_BACK_OFF)
+    clock.fetched(100.9, None, 103.0)
+    assert clock.back_off == FIRST_BACK_OFF, "it was sent before the host could be left alone"
+    clock.fetched(104.0, 0.0, 105.0)
+    assert clock.back_off == 2 * FIRST_BACK_OFF
+    clock.fetched(107.0, None, 108.0)
+    assert clock.back_off == FIRST_BACK_OFF
+
+
 def test_backing_off_has_an_end() -> None:
     clock = HostClock()
     for _ in range(2_000):

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from crawler.records import HostRow, RobotsFile
-from crawler.store.protocols import AccountStore, HostStore
-from crawler.store.sqlite.queue import NOT_DONE, SQLiteQueue
+from crawler.store.protocols import LAST_TIME, AccountStore, HostStore
+from crawler.store.sqlite.queue import MAKE_DUE, NOT_DONE, SQLiteQueue
 
 HOST = (
-    "SELECT id, origin, next_at, granted, robots, robots_at, account, seeded, requests FROM hosts"
+    "SELECT id, origin, next_at, granted, robots, robots_at, account, seeded, requests, back_off"
+    " FROM hosts"
 )
 BY_ORIGIN = f"{HOST} WHERE origin = ? AND account = ?"
 BY_ID = f"{HOST} WHERE id = ?"
 ADD = "INSERT INTO hosts (origin, account) VALUES (?, ?) RETURNING id"
 SEED = "UPDATE hosts SET seeded = 1 WHERE id = ?"
-SAVE = "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ? WHERE id = ?"
+SAVE = (
+    "UPDATE hosts SET next_at = ?, granted = ?, robots = ?, robots_at = ?, back_off = ?"
+    " WHERE id = ?"
+)
 # One seek into ``pending`` for each host, so that the cost does not grow with the queues.
 HAS_WORK = f"EXISTS (SELECT 1 FROM pending WHERE host = hosts.id AND {NOT_DONE})"
-WITH_WORK = f"{HOST} WHERE {HAS_WORK} ORDER BY next_at, id"
+WITH_WORK = f"{HOST} WHERE id = ? AND {HAS_WORK}"
+DUE = "SELECT id FROM hosts WHERE due <= ? ORDER BY due, id"
+NEXT_DUE = "SELECT min(due) FROM hosts WHERE due > ? AND due <= ?"
+SET_DUE = "UPDATE hosts SET due = ? WHERE id = ?"
+SET_IDLE = f"UPDATE hosts SET due = NULL WHERE id = ? AND NOT {HAS_WORK}"
+FORGET_INFINITE = "UPDATE hosts SET due = next_at WHERE due > ?"
 ACCOUNTS = f"SELECT DISTINCT account FROM hosts WHERE {HAS_WORK} ORDER BY account"
 OF_ACCOUNT = "SELECT id, origin FROM hosts WHERE account = ? ORDER BY id"
 REASSIGN = "UPDATE pending SET host = ? WHERE host = ?"
@@ -52,16 +60,42 @@ class SQLiteHosts(HostStore):
         return HostRow(host_id, origin, account=account)
 
     def save(self, hosts: Iterable[HostRow]) -> None:
-        rows = [(h.next_at, h.granted, _encoded_robots(h), h.robots_at, h.id) for h in hosts]
+        rows = [
+            (h.next_at, h.granted, _encoded_robots(h), h.robots_at, h.back_off, h.id) for h in hosts
+        ]
         self._db.executemany(SAVE, rows)
 
     def mark_seeded(self, host_ids: Iterable[int]) -> None:
         self._db.executemany(SEED, ((host_id,) for host_id in host_ids))
 
-    def with_work(self, limit: int, without: Iterable[int] = ()) -> list[HostRow]:
-        excluded = set(without)
-        rows = (row for row in self._db.execute(WITH_WORK) if row[0] not in excluded)
-        return [_record(row) for row in itertools.islice(rows, limit)]
+    def with_work(
+        self, limit: int, without: Container[int] = (), due_by: float = LAST_TIME
+    ) -> list[HostRow]:
+        rows: list[HostRow] = []
+        if limit > 0:
+            for (host_id,) in self._db.execute(DUE, (due_by,)):
+                if host_id in without:
+                    continue
+                row = self._db.execute(WITH_WORK, (host_id,)).fetchone()
+                if row is not None:
+                    rows.append(_record(row))
+                if len(rows) == limit:
+                    break
+        return rows
+
+    def next_due(self, after: float) -> float | None:
+        (due,) = self._db.execute(NEXT_DUE, (after, LAST_TIME)).fetchone()
+        return None if due is None else float(due)
+
+    def set_due(self, dues: Iterable[tuple[int, float | None]]) -> None:
+        for host_id, due in dues:
+            if due is None:
+                self._db.execute(SET_IDLE, (host_id,))
+            else:
+                self._db.execute(SET_DUE, (due, host_id))
+
+    def forget_infinite_dues(self) -> None:
+        self._db.execute(FORGET_INFINITE, (LAST_TIME,))
 
     def origins(self) -> Iterable[str]:
         return (origin for (origin,) in self._db.execute("SELECT DISTINCT origin FROM hosts"))
@@ -84,12 +118,14 @@ class SQLiteAccounts(AccountStore):
     def reassign(self, old: str, new: str) -> None:
         self._queue.delete_done()
         for host_id, origin in self._db.execute(OF_ACCOUNT, (old,)).fetchall():
-            self._db.execute(REASSIGN, (self._hosts.add(origin, new).id, host_id))
+            new_id = self._hosts.add(origin, new).id
+            if self._db.execute(REASSIGN, (new_id, host_id)).rowcount:
+                self._db.execute(MAKE_DUE, (new_id,))
 
 
 def _record(row: Sequence[Any]) -> HostRow:
     """Return the record of a row of ``hosts``."""
-    host_id, origin, next_at, granted, robots, robots_at, account, seeded, requests = row
+    host_id, origin, next_at, granted, robots, robots_at, account, seeded, requests, back_off = row
     return HostRow(
         host_id,
         origin,
@@ -100,6 +136,7 @@ def _record(row: Sequence[Any]) -> HostRow:
         account,
         bool(seeded),
         requests,
+        back_off,
     )
 
 

@@ -47,6 +47,10 @@ DUE = (
 REQUESTS = f"SELECT request FROM pending WHERE {NOT_DONE}"
 NEXT_DUE = f"SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL AND {NOT_DONE}"
 COUNT_REQUESTS = "UPDATE hosts SET requests = requests + ? WHERE id = ?"
+# Apart, or each count would write the index of ``due`` anew. An infinite time stays.
+MAKE_DUE = (
+    "UPDATE hosts SET due = next_at WHERE id = ? AND (due IS NULL OR due > next_at AND due < 9e999)"
+)
 
 ADD_TOMBSTONE = "INSERT OR IGNORE INTO finished (host, rank, id) VALUES (?, ?, ?)"
 COUNT_TOMBSTONES = "SELECT count(*) FROM finished"
@@ -102,6 +106,7 @@ class SQLiteQueue(QueueStore):
         self._count_pending(len(rows), sum(map(_row_id, rows)))
         by_id = Counter(map(_host_id, rows))
         self._db.executemany(COUNT_REQUESTS, ((n, host_id) for host_id, n in by_id.items()))
+        self._db.executemany(MAKE_DUE, ((host_id,) for host_id in by_id))
         return rows
 
     def add_seen(self, rows: Sequence[tuple[bytes, str | None]]) -> set[bytes] | None:
@@ -153,6 +158,7 @@ class SQLiteQueue(QueueStore):
         self._db.execute(MOVE, (new_host_id, request, once, host_id, *key))
         if new_host_id != host_id:
             self._db.execute(COUNT_REQUESTS, (1, new_host_id))
+            self._db.execute(MAKE_DUE, (new_host_id,))
 
     def set_delivery(self, host_id: int, key: Key, once: int) -> None:
         self._db.execute(SET_DELIVERY, (once, host_id, *key))

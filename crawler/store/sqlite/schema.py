@@ -116,6 +116,14 @@ MIGRATIONS: tuple[str, ...] = (
     );
     ALTER TABLE sessions RENAME COLUMN cookies TO old_cookies;
     """,
+    """
+    -- When a host is to be looked at again, if it has pending requests; NULL if it has none. It may
+    -- have none in spite of a time: that is noticed when it is looked at.
+    ALTER TABLE hosts ADD COLUMN due REAL;
+    ALTER TABLE hosts ADD COLUMN back_off REAL NOT NULL DEFAULT 0;
+    UPDATE hosts SET due = next_at WHERE id IN (SELECT host FROM pending);
+    CREATE INDEX due_hosts ON hosts (due, id) WHERE due IS NOT NULL;
+    """,
 )
 
 

@@ -29,7 +29,7 @@ from crawler.store.sqlite.sessions import (
     SQLiteSkipped,
 )
 
-SHIFT_HOSTS = "UPDATE hosts SET next_at = next_at - ?1, robots_at = robots_at - ?1"
+SHIFT_HOSTS = "UPDATE hosts SET next_at = next_at - ?1, robots_at = robots_at - ?1, due = due - ?1"
 SHIFT_RETRIES = "UPDATE pending SET due = due - ? WHERE due IS NOT NULL"
 ROW_COUNTS = "tally"
 """The name of the row counts in ``meta``."""

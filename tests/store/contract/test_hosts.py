@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -94,6 +95,46 @@ def test_a_host_whose_requests_all_wait_has_work(store: Store) -> None:
         add(store, host_id, 1, new_request("a"))
         store.queue.replace(host_id, Key(0, 1), encoded("a"), NOW)
     assert [host.id for host in store.hosts.with_work(1)] == [host_id]
+
+
+def test_a_host_that_was_put_off_is_due_later(store: Store) -> None:
+    one, two, three = (add_host(store, f"https://{number}.example") for number in range(3))
+    with store.transaction():
+        for number, host_id in enumerate([one, two, three], 1):
+            add(store, host_id, number, new_request(str(number)))
+        store.hosts.set_due([(one, NOW + 60.0), (two, math.inf)])
+    assert [host.id for host in store.hosts.with_work(9)] == [three, one]
+    assert [host.id for host in store.hosts.with_work(9, (), NOW)] == [three]
+    assert store.hosts.next_due(NOW) == NOW + 60.0
+    assert store.hosts.next_due(NOW + 60.0) is None
+    with store.transaction():
+        store.hosts.forget_infinite_dues()
+    assert [host.id for host in store.hosts.with_work(9)] == [two, three, one]
+
+
+def test_a_new_request_makes_a_host_due_unless_it_is_put_off_for_good(store: Store) -> None:
+    one, two = add_host(store), add_host(store, B)
+    with store.transaction():
+        for number, host_id in enumerate([one, two], 1):
+            add(store, host_id, number, new_request(str(number)))
+        store.hosts.set_due([(one, NOW), (two, math.inf)])
+        for number, host_id in enumerate([one, two], 3):
+            add(store, host_id, number, new_request(str(number)))
+    assert [host.id for host in store.hosts.with_work(9, (), 0.0)] == [one]
+    assert [host.id for host in store.hosts.with_work(9)] == [one]
+
+
+def test_a_host_is_idle_only_if_nothing_is_pending(store: Store) -> None:
+    host_id = add_host(store)
+    with store.transaction():
+        add(store, host_id, 1, new_request("1"))
+        store.hosts.set_due([(host_id, None)])
+    assert [host.id for host in store.hosts.with_work(9)] == [host_id]
+    with store.transaction():
+        store.queue.mark_done([(host_id, 0, 1)])
+        store.hosts.set_due([(host_id, None)])
+        add(store, host_id, 2, new_request("2"))
+    assert [host.id for host in store.hosts.with_work(9)] == [host_id]
 
 
 # Accounts

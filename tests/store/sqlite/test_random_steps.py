@@ -8,6 +8,7 @@ both stores, and after each step both must have the same content.
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 import sqlite3
 import tempfile
@@ -157,6 +158,7 @@ class Machine(RuleBasedStateMachine):
             *(self.replace, self.replace, self.move, self.move),
             *(self.set_delivery, self.set_delivery, self.add_seen, self.add_final),
             *(self.add_failure, self.set_value, self.save_host, self.mark_seeded),
+            *(self.set_due, self.forget_infinite_dues),
             *(
                 self.save_session,
                 self.update_session,
@@ -245,12 +247,21 @@ class Machine(RuleBasedStateMachine):
             granted=draw(TIMES),
             robots=draw(st.none() | rules),
             robots_at=draw(TIMES),
+            back_off=draw(TIMES),
         )
         self.both(lambda store: store.hosts.save, [row])
 
     def mark_seeded(self, draw: Draw) -> None:
         host_id = self.a_host(draw)
         self.both(lambda store: store.hosts.mark_seeded, [host_id])
+
+    def set_due(self, draw: Draw) -> None:
+        due = draw(st.none() | TIMES | st.just(math.inf))
+        host_id = self.a_host(draw)
+        self.both(lambda store: store.hosts.set_due, [(host_id, due)])
+
+    def forget_infinite_dues(self, draw: Draw) -> None:
+        self.both(lambda store: store.hosts.forget_infinite_dues)
 
     def save_session(self, draw: Draw) -> None:
         text = st.text(max_size=4).filter(_is_encodable)
@@ -305,6 +316,8 @@ class Machine(RuleBasedStateMachine):
     def the_hosts_are_equal(self) -> None:
         busy = self.both(lambda store: store.hosts.with_work, 100)
         self.both(lambda store: store.hosts.with_work, 1, [host.id for host in busy[:1]])
+        self.both(lambda store: store.hosts.with_work, 100, (), 1.0)
+        self.both(lambda store: store.hosts.next_due, 1.0)
         self.both(lambda store: store.accounts.with_work)
         self.both_in_any_order(lambda store: store.hosts.origins)
         self.both(lambda store: store.hosts.count)
