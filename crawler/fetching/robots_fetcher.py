@@ -62,7 +62,9 @@ class RobotsFetcher:
 
         def send() -> Answer:
             with fetch.session.turns.no_login():
-                return self._sender.send(request, fetch.session, context)
+                return self._sender.send(
+                    request, fetch.session, context, limit=MAX_SIZE, cut=True, may_be_text=True
+                )
 
         if beside_login or not self._sender.begin(
             request, fetch.session, received, limit=MAX_SIZE, cut=True
@@ -70,9 +72,9 @@ class RobotsFetcher:
             self._run_blocking(send, lambda answer: received(answer, context.sent_at))
 
     def _take(self, fetch: Fetch, request: Request, answer: Answer, *, beside_login: bool) -> None:
-        """Follow a redirect, or finish. Raises FetchError, also for a server's error (5xx)."""
+        """Follow a redirect, or finish. Raises FetchError, also for a status that may pass."""
         fetch.stats.status = answer.status
-        if answer.status >= 500:
+        if answer.status >= 500 or _asks_again(answer):
             response = Response(answer.url, status=answer.status, headers=dict(answer.headers))
             raise status_error(request, response)
         if answer.location is not None:
@@ -80,13 +82,19 @@ class RobotsFetcher:
             self._send(fetch, target, beside_login=beside_login)
             return
         url = urls.redacted(request.url)
-        body = decoded_body(answer.body, answer.coding, url, MAX_SIZE, cut=True)
+        body = decoded_body(answer.body, answer.coding, url, MAX_SIZE, cut=True, may_be_text=True)
         fetch.stats.size = len(body)
         rules = Robots.of_response(answer.status, body)
         delay = rules.crawl_delay(self._user_agent)
         cause = "" if rules.reachable else "robots.txt"
         message = cause and f"{url}: the server answered {answer.status}"
         self._finish(fetch, RobotsFetched(RobotsFile(rules.body, delay, cause, message)))
+
+
+def _asks_again(answer: Answer) -> bool:
+    """Return True for a 429 that says when to come again; any other 4xx means no rules."""
+    names = {name.lower() for name, _ in answer.headers}
+    return answer.status == 429 and "retry-after" in names
 
 
 def unavailable(

@@ -113,18 +113,29 @@ class Sender:
             body = body[:limit]
         return Answer(url, head.status, list(head.joined().items()), body, coding)
 
-    def send(self, request: Request, session: Session, context: FetchContext) -> Answer:
+    def send(
+        self,
+        request: Request,
+        session: Session,
+        context: FetchContext,
+        *,
+        limit: int | None = None,
+        cut: bool = False,
+        may_be_text: bool = False,
+    ) -> Answer:
         """Send ``request``, and block until the response, which is decoded, has come.
 
-        ``context`` says afterwards when the request had been sent, also after an error. Raises
-        FetchError, or SystemResourceError when there is no file handle for it.
+        A body longer than ``limit``, by default ``max_body``, is an error, or is ``cut`` there. One
+        that ``may_be_text`` may be in no coding, whatever its header says. ``context`` says
+        afterwards when the request had been sent, also after an error. Raises FetchError, or
+        SystemResourceError when there is no file handle for it.
         """
         request = _filled_in(request, session)
-        limit, url = self._settings.max_body, urls.redacted(request.url)
+        limit, url = limit or self._settings.max_body, urls.redacted(request.url)
         with context.limited(self._settings.timeout, url):
             try:
                 raw = session.fetch(request, self._timeout, context, limit)
-                body = read_body(raw, url, limit)
+                body = read_body(raw, url, limit, cut=cut, may_be_text=may_be_text)
             except FetchError:
                 raise
             except _ERRORS as error:

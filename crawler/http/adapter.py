@@ -23,7 +23,7 @@ from crawler.http.curl import failures
 from crawler.http.curl.pool import CurlPool
 from crawler.http.curl.transfer import Head, Limits, Message, Route, Transfer
 from crawler.http.deadline import FetchContext, of_thread
-from crawler.http.decoding import CutShortError, DecodingError, decoded
+from crawler.http.decoding import CutShortError, DecodingError, decoded, decoded_or_text
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _BLOCK = 64 * 1024
@@ -265,10 +265,11 @@ class Body(io.RawIOBase):
         """Return True."""
         return True
 
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the decoded body. Raises FetchError."""
+    def blocks(self, *, may_be_text: bool = False) -> Iterator[bytes]:
+        """Yield the decoded body, which ``may_be_text`` in no coding. Raises FetchError."""
+        decode = decoded_or_text if may_be_text else decoded
         try:
-            yield from decoded(self._raw, self._coding) if self._coding else self._raw
+            yield from decode(self._raw, self._coding) if self._coding else self._raw
         except DecodingError as error:
             raise self._error(failures.DECODING, str(error)) from None
         except CutShortError:
@@ -344,20 +345,25 @@ class RawResponse:
 
 
 def read_body(
-    raw: requests.Response | RawResponse, url: str, limit: int, *, cut: bool = False
+    raw: requests.Response | RawResponse,
+    url: str,
+    limit: int,
+    *,
+    cut: bool = False,
+    may_be_text: bool = False,
 ) -> bytes:
     """Return the decoded body; at most ``limit`` bytes and a block are in memory.
 
     A longer body is ``cut`` there, or an error. After the end of the body the connection can serve
     another request; before, it is closed. Raises FetchError, and what an adapter of the user's
-    raises. ``url`` is for messages.
+    raises. ``may_be_text`` is that of ``decoded_body``. ``url`` is for messages.
     """
     blocks: list[bytes] = []
     size = 0
     body: Any = raw.raw
     is_ours = isinstance(body, Body)
     try:
-        for block in body.blocks() if is_ours else _blocks(body):
+        for block in body.blocks(may_be_text=may_be_text) if is_ours else _blocks(body):
             size += len(block)
             blocks.append(block)
             if size > limit:
@@ -378,16 +384,19 @@ def read_body(
     return (blocks[0] if len(blocks) == 1 else b"".join(blocks))[:limit]
 
 
-def decoded_body(raw: bytes, coding: str, url: str, limit: int, *, cut: bool = False) -> bytes:
+def decoded_body(
+    raw: bytes, coding: str, url: str, limit: int, *, cut: bool = False, may_be_text: bool = False
+) -> bytes:
     """Return a body decoded; ``coding`` is the value of its Content-Encoding.
 
-    More than ``limit`` bytes are ``cut`` there, or an error. Raises FetchError. ``url`` is for
-    messages.
+    More than ``limit`` bytes are ``cut`` there, or an error. One that ``may_be_text`` is returned
+    as it is if it is text in no coding. Raises FetchError. ``url`` is for messages.
     """
+    decode = decoded_or_text if may_be_text else decoded
     blocks: list[bytes] = []
     size = 0
     try:
-        for block in decoded([raw], coding) if coding else [raw]:
+        for block in decode([raw], coding) if coding else [raw]:
             blocks.append(block)
             size += len(block)
             if size > limit:

@@ -7,6 +7,7 @@ block, so that a bomb costs only what its reader takes of it.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -28,6 +29,7 @@ MAX_CODINGS = 5
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _GZIP_FOOTER = 8
+_BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 MAX_GZIP_HEADER = 128 * 1024
 """Bytes of a gzip header, which may hold a file name and a comment."""
 
@@ -59,6 +61,23 @@ def decoded(blocks: Iterable[bytes], content_encoding: str) -> Iterator[bytes]:
         is_doubled = number > 0 and decoder is _gunzipped
         stream = _if_gzip(stream) if is_doubled else decoder(stream)
     return stream
+
+
+def decoded_or_text(blocks: Iterable[bytes], content_encoding: str) -> Iterator[bytes]:
+    """Yield ``blocks`` decoded, or as they are if they are text in no coding at all.
+
+    Raises DecodingError and CutShortError. All blocks are in memory meanwhile.
+    """
+    raw = list(blocks)
+    is_first = True
+    try:
+        for block in decoded(raw, content_encoding):
+            is_first = False
+            yield block
+    except (DecodingError, CutShortError):
+        if not is_first or any(_BINARY.search(block) for block in raw):
+            raise
+        yield from raw
 
 
 def _if_gzip(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,10 +12,18 @@ import pytest
 import requests
 from requests.auth import HTTPDigestAuth
 
-from crawler import Request, Session, Spider
+from crawler import Request, Session, Sitemap, Spider
 from crawler.errors import FetchError
 from crawler.settings import Settings
-from tests.http.wire_rows import BAD_FRAMING, ENCODINGS, FRAMING, HEADERS, REDIRECTS
+from tests.http.wire_rows import (
+    BAD_FRAMING,
+    ENCODINGS,
+    ENTRIES,
+    FRAMING,
+    HEADERS,
+    PAGE,
+    REDIRECTS,
+)
 from tests.http.wire_server import AFTER, Host, RawProxy, Row, Wire, hosts_of
 from tests.jobs import items, run_job
 from tests.sites import PATIENCE
@@ -40,6 +48,8 @@ class Result:
     message: str = ""
     after: bytes = AFTER
     targets: list[str] = field(default_factory=list)
+    entries: list[str] | None = None
+    """The URLs of the page as a sitemap."""
 
 
 Way = Callable[[list[Host], Path, float], dict[str, Result]]
@@ -132,7 +142,8 @@ class Pages(Spider):
     def parse(self, response: Any) -> Iterator[Any]:
         seed = response.history[0].url if response.history else response.url
         result = [response.status, response.body.decode("latin-1"), dict(response.headers)]
-        yield {"seed": seed, "result": result, "cause": "", "message": ""}
+        entries = [entry.url for entry in Sitemap(response)]
+        yield {"seed": seed, "result": result, "cause": "", "message": "", "entries": entries}
 
     def ask(self, response: Any) -> Iterator[Any]:
         url = response.url.replace("/start", "/row")
@@ -166,6 +177,7 @@ def by_crawl(kind: str) -> Way:
                 result.status, body, headers = item["result"]
                 result.body = body.encode("latin-1")
                 result.headers = {name.lower(): value for name, value in headers.items()}
+                result.entries = item.get("entries")
             result.targets = host.targets()
         return results
 
@@ -238,5 +250,7 @@ def test_an_answer_is_read_rightly(
     for name, value in row.headers.items():
         assert result.headers.get(name) == value
     assert result.after == AFTER
+    if row.body == PAGE and result.entries is not None:
+        assert result.entries == ENTRIES
     if row.goes_to:
-        assert result.targets[-1].rpartition("127.0.1.")[2].partition("/")[2] == row.goes_to[1:]
+        assert result.targets[-1].rpartition("127.0.")[2].partition("/")[2] == row.goes_to[1:]

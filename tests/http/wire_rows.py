@@ -14,7 +14,13 @@ try:
 except ImportError:
     from backports import zstd
 
-PAGE = b"<title>page</title>" + b"<p>some text</p>" * 40
+PAGE = (
+    b"<urlset><url><loc>http://books.example/1</loc></url>"
+    + b"<p>some text</p>" * 40
+    + b"</urlset>\nUser-agent: *\nDisallow: /secret\n"
+)
+"""A page that is a sitemap and a robots.txt too."""
+ENTRIES = ["http://books.example/1"]
 HTML = b"Content-Type: text/html"
 LENGTH = b"Content-Length: %d" % len(PAGE)
 MEGA = 1024 * 1024

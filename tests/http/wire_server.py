@@ -68,12 +68,19 @@ def ok(body: bytes, *lines: bytes, status: bytes = b"200 OK") -> bytes:
 class Host:
     """A port at which ``/row`` is answered as ``row`` says, and other paths normally.
 
-    ``/digest`` asks for Digest authentication first. ``/form`` has a form for ``/row``.
+    ``/digest`` asks for Digest authentication first. ``/form`` has a form for ``/row``. With
+    ``is_robots``, its robots.txt is answered as ``row`` says too.
     """
 
     def __init__(
-        self, row: Row, context: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+        self,
+        row: Row,
+        context: ssl.SSLContext | None = None,
+        address: str = "127.0.0.1",
+        *,
+        is_robots: bool = False,
     ) -> None:
+        self.is_robots = is_robots
         self.row = row
         self.context = context
         self.asked: list[Asked] = []
@@ -108,7 +115,7 @@ class Host:
         if path == "/digest" and b"authorization: digest" not in asked.head.lower():
             challenge = b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"'
             connection.sendall(ok(b"", challenge, status=b"401 Unauthorized"))
-        elif path.startswith(("/row", "/digest")):
+        elif path.startswith(("/row", "/digest")) or (self.is_robots and path == "/robots.txt"):
             return self._answer_row(connection)
         elif path == "/form":
             connection.sendall(ok(FORM % b"/row"))
@@ -263,8 +270,13 @@ def pump(client: socket.socket, server: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def hosts_of(rows: Iterable[Row], context: ssl.SSLContext | None = None) -> Iterator[list[Host]]:
+def hosts_of(
+    rows: Iterable[Row], context: ssl.SSLContext | None = None, *, is_robots: bool = False
+) -> Iterator[list[Host]]:
     """Serve ``rows``, each at an address of its own."""
-    hosts = [Host(row, context, f"127.0.1.{n}") for n, row in enumerate(rows, 1)]
+    hosts = [
+        Host(row, context, f"127.0.{1 + n // 250}.{1 + n % 250}", is_robots=is_robots)
+        for n, row in enumerate(rows)
+    ]
     with Wire(*hosts):
         yield hosts

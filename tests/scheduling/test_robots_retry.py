@@ -6,6 +6,8 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from crawler.scheduling.robots_retry import UnreachableRobots
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, failures, items, rows, run_job, values
-from tests.sites import JITTER, Reply, Site, closed_port, links, web
+from tests.sites import JITTER, Reply, Site, Visit, closed_port, links, web
 
 A = "https://a.example"
 BROKEN = Reply("broken", 500)
@@ -152,6 +154,36 @@ def test_a_job_that_does_not_obey_continues_without_rules(tmp_path: Path, site: 
     assert run_job(Title, tmp_path, site.url + "/").exit_status == 3
     assert run_job(Title, tmp_path, site.url + "/", obey_robots=False).exit_status == 0
     assert len(items(tmp_path)) == 1
+
+
+@whole_run
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["1", "date"])
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_a_retry_after_of_robots_txt_is_waited_for(
+    tmp_path: Path, site: Site, status: int, form: str, logs_in: bool
+) -> None:
+    def robots(visit: Visit) -> Reply | str:
+        if len(site.visits("/robots.txt")) > 1:
+            return "User-agent: *\nDisallow: /no"
+        at = datetime.now(UTC) + timedelta(seconds=2)  # dates have whole seconds: 1 at least
+        value = format_datetime(at, usegmt=True) if form == "date" else form
+        return Reply("User-agent: *", status, (("retry-after", value),))
+
+    site.pages = {"/robots.txt": robots, "/": links("/no", "/yes"), "/yes": "x", "/no": "x"}
+    spider = type("Member", (Title,), {"login": lambda self, session: None}) if logs_in else Title
+    run_job(spider, tmp_path, site.url + "/", robots_wait=None)
+    first, second = site.visits("/robots.txt")
+    assert second.came - first.came >= 1.0 - JITTER
+    assert [visit.path for visit in site.log[:2]] == ["/robots.txt", "/robots.txt"]
+    assert failures(tmp_path) == {"/no": "disallowed by robots.txt"}
+    assert values(items(tmp_path)) == [site.url + "/", site.url + "/yes"]
+
+
+@whole_run
+def test_too_many_requests_without_a_time_mean_no_rules(tmp_path: Path, site: Site) -> None:
+    site.pages = {"/robots.txt": Reply("User-agent: *\nDisallow: /", 429), "/": "x"}
+    assert run_job(Title, tmp_path, site.url + "/").counters.done == 1
 
 
 def cut(sock: socket.socket) -> None:

@@ -9,7 +9,7 @@ and characters out of the head, and changes nothing else. Each connection serves
 from __future__ import annotations
 
 import contextlib
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -72,8 +72,8 @@ def _run(
 def _relay(near: socket.socket, curl: Any, mender: HeadMender) -> None:
     """Carry bytes both ways until either end closes."""
     server = curl.getinfo(pycurl.ACTIVESOCKET)
-    while ready := select.select([near, server], [], [], _IDLE)[0]:
-        if near in ready:
+    while ready := _ready(selectors.EVENT_READ, near.fileno(), server):
+        if near.fileno() in ready:
             data = near.recv(_BLOCK)
             if not data:
                 return
@@ -88,13 +88,21 @@ def _relay(near: socket.socket, curl: Any, mender: HeadMender) -> None:
                 return
 
 
+def _ready(event: int, *descriptors: int) -> set[int]:
+    """Wait for an ``event``, and return the descriptors that have it; there may be thousands."""
+    with selectors.DefaultSelector() as selector:
+        for descriptor in descriptors:
+            selector.register(descriptor, event)
+        return {key.fd for key, _ in selector.select(_IDLE)}
+
+
 def _send(curl: Any, server: int, data: bytes) -> None:
     """Send ``data``, as much as the server takes: its response may follow all the same."""
     while data:
         try:
             data = data[curl.send(data) :]
         except BlockingIOError:
-            select.select([], [server], [], _IDLE)
+            _ready(selectors.EVENT_WRITE, server)
         except pycurl.error:
             return
 
