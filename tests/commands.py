@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from tests.conftest import wait_until
@@ -32,14 +32,18 @@ class Command:
         kill_child: str = "",
         arguments: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
+        tracer: Sequence[str] = (),
         **settings: object,
     ) -> None:
         """``kill`` and ``kill_child`` are as in tests/faults/traps.py, for spiders run by
-        victims.py; ``arguments`` are those of the spider, ``environment`` is added to ours."""
+        victims.py; ``arguments`` are those of the spider, ``environment`` is added to ours.
+        ``tracer`` is a command that runs ours, and leaves it our child."""
         chosen = {"workers": workers, **settings}
         options = [*_options("-s", chosen), *_options("-a", arguments or {})]
         where = spider if ":" in spider else f"{VICTIMS}:{spider}"
         words = ["run", where, *seeds, "--job", str(folder), *options]
+        words += [] if output is None else ["--output", str(output)]
         self.log = folder.with_suffix(".txt")
         traps = {"KILL": kill, "KILL_CHILD": kill_child}
         variables = {
@@ -50,7 +54,7 @@ class Command:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(VICTIMS), *words],
+                [*tracer, sys.executable, str(VICTIMS), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

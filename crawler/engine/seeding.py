@@ -79,7 +79,9 @@ class Seeder:
                 self._job.save()
         if not valid:
             raise SeedError(self._nothing_to_start_from())
-        with store.transaction():
+        # Synced before the first page is fetched: a store without seeds, beside an output with
+        # lines, would be refused.
+        with store.transaction(synced=True):
             store.meta.set("seeds", identity)
             store.meta.set("seeds_added", True)
 

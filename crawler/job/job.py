@@ -154,8 +154,12 @@ class Job:
     # Running
 
     def begin(self) -> None:
-        """Mark the job as being run by this process."""
-        with self.store.transaction():
+        """Mark the job as being run by this process.
+
+        It is synced: after a loss of power, the output may have lines that the store does not know
+        of, and the mark says whose they are.
+        """
+        with self.store.transaction(synced=True):
             self.store.meta.update({"running": True, "pid": os.getpid()})
             self._run_store.save_location()
             if back := self.clock.set_back_since(self.store.meta.get("at", 0.0)):

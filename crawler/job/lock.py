@@ -12,7 +12,7 @@ from crawler.errors import JobError, JobLockedError, SystemResourceError
 from crawler.job.folder import LOCK, refuse_unsafe
 from crawler.job.record import reader
 from crawler.output import file_lock
-from crawler.store.permissions import make_folder
+from crawler.store.syncing import make_folder
 from crawler.system_errors import to_crawler_error
 
 LOCK_WAIT = 0.3
@@ -30,7 +30,7 @@ def acquire(folder: Path) -> Iterator[None]:
     """
     try:
         refuse_unsafe(folder)
-        make_folder(folder)
+        make_folder(folder, mode=0o755)
         refuse_unsafe(folder)  # once more: another process may have made it
         lock = FileLock(folder / LOCK, mode=MODE)
         lock.acquire(timeout=LOCK_WAIT)

@@ -13,21 +13,14 @@ import re
 import stat
 import zlib
 from pathlib import Path
-from typing import Any
 
 from crawler.errors import CrawlerError, JobError
 from crawler.output.file_lock import lock
 from crawler.output.sink import Sink
 from crawler.store import checksum as crc
 from crawler.store.permissions import SAFE_FLAGS, refuse_foreign_links, safe_path
+from crawler.store.syncing import make_folder, sync, sync_folder
 from crawler.system_errors import to_crawler_error
-
-try:
-    import fcntl
-
-    _fcntl: Any = fcntl
-except ImportError:  # there is none on Windows
-    _fcntl = None
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +63,7 @@ class JSONLines(Sink):
                 "put it back, or start again with --fresh"
             )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | SAFE_FLAGS
             self._file = os.open(safe_path(path), flags, 0o644)
         except OSError as error:
@@ -79,8 +72,8 @@ class JSONLines(Sink):
             stack.callback(self.close)
             lock(self._file, path)
             self._restore(expected, may_cut=may_cut)
-            if is_new:
-                _sync_folder(path.parent)
+            if not committed:  # new, or made by a run that was killed before it came to this
+                sync_folder(path.parent)
             stack.pop_all()
 
     def append(self, lines: bytes) -> None:
@@ -89,7 +82,7 @@ class JSONLines(Sink):
         self.check()
         try:
             _write(self._file, lines)
-            _sync(self._file)
+            sync(self._file)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.length)
@@ -182,12 +175,12 @@ class JSONLines(Sink):
                 last = block[-1:]
             if last != b"\n":
                 _write(saved, b"\n")  # so that the bytes of the next kill begin a line
-            _sync(saved)
+            sync(saved)
         except OSError as error:
             raise to_crawler_error(error, self.saved) or error from error
         finally:
             os.close(saved)
-        _sync_folder(self.saved.parent)
+        sync_folder(self.saved.parent)
 
 
 def refuse_written(output: Path) -> None:
@@ -247,25 +240,3 @@ def _not_writable(path: Path, error: OSError) -> CrawlerError:
     if translated is None or isinstance(translated, JobError):
         return JobError(f"cannot write to {path}: {error.strerror}; give another file with -o")
     return translated
-
-
-def _sync(file: int) -> None:
-    """Write the bytes of a file to the disk, also through the cache of the drive.
-
-    On macOS ``fsync`` leaves them in that cache, which a loss of power empties.
-    """
-    if _fcntl is not None and hasattr(_fcntl, "F_FULLFSYNC"):
-        with contextlib.suppress(OSError):  # not all file systems can, such as one over a network
-            _fcntl.fcntl(file, _fcntl.F_FULLFSYNC)
-            return
-    os.fsync(file)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Sync a folder, without which a new file in it does not survive a loss of power."""
-    with contextlib.suppress(OSError):  # not possible on Windows
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            _sync(handle)
-        finally:
-            os.close(handle)

@@ -105,12 +105,6 @@ def is_foreign(file: os.stat_result) -> bool:
     return HAS_OWNERS and file.st_uid not in _trusted()
 
 
-def make_folder(folder: Path) -> None:
-    """Create ``folder``, and those above it, so that no other user can write in them."""
-    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-        missing.mkdir(mode=0o755, exist_ok=True)
-
-
 def _refuse(path: Path, file: os.stat_result, *, is_private: bool) -> None:
     """Raise JobError if another user could change a file or folder."""
     if not (stat.S_ISREG(file.st_mode) or stat.S_ISDIR(file.st_mode)):

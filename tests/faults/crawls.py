@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from tests.commands import Command, members_of
+from tests.faults.machine import Machine
 from tests.faults.plan import Kill, Run, Target
 from tests.faults.site import Site
 from tests.faults.toll import Toll
@@ -54,17 +56,31 @@ class _Rejected(msgspec.Struct):
 class Crawl:
     """One web, crawled in ``folder`` as the plan says until nothing is left to do."""
 
-    def __init__(self, site: Site, web: Web, folder: Path, spiders: Path = SPIDERS) -> None:
+    def __init__(
+        self,
+        site: Site,
+        web: Web,
+        folder: Path,
+        spiders: Path = SPIDERS,
+        *,
+        machine: Machine | None = None,
+        output: Path | None = None,
+    ) -> None:
+        """With ``machine`` the folder is on its disk, and it may die."""
         self.toll = Toll(crawls=1)
         self.job = folder / "job"
+        self.output = output or self.job / "items.jsonl"
+        self._machine = machine
+        self._chance = random.Random(web.name)
+        self._options = {} if output is None else {"output": output}
         self._site = site
         self._web = web
         self._folder = folder
         self._spiders = spiders
-        self._seeds: list[str] = []
+        self.seeds: list[str] = []
         if web.shape is not Shape.SOLO:
-            self._seeds = [str(folder / "seeds.txt")]
-            Path(self._seeds[0]).write_text(self._seed_list())
+            self.seeds = [str(folder / "seeds.txt")]
+            Path(self.seeds[0]).write_text(self._seed_list())
         self._ended_commands: list[int] = []
 
     def suffer(self, runs: Sequence[Run]) -> Toll:
@@ -82,17 +98,56 @@ class Crawl:
             self._count_left_behind()
         return self.toll
 
+    def record(self, runs: Sequence[Run]) -> None:
+        """Crawl to the end with these kills, all of it on the machine."""
+        for number, run in enumerate(runs):
+            assert not self._run(run, self._folder / f"token-{number}")
+        with self._recorded() as tracer:
+            self._finish(tracer)
+
+    def go_on(self, orders: Iterable[str]) -> Toll:
+        """Crawl to the end from what the folder has, after a loss of power; then look.
+
+        The site had ``orders`` before that.
+        """
+        self.toll = Toll(crawls=1)
+        self.toll.kills[Target.MACHINE, ""] = 1
+        try:
+            self._finish()
+            self._look(orders)
+        except _FailedError as error:
+            self.toll.wrong.append(f"{self._web.name}: {error}")
+        return self.toll
+
     # Runs and kills
 
     def _run(self, run: Run, token: Path) -> bool:
         """One run with its kills; True if it has finished the crawl."""
         named = next((kill for kill in run.children if kill.point), None)
         last = run.last
-        command = self._start(
-            kill=last.point and f"{last.point}:{last.arrival}{':all' * (last.target == 'all')}",
-            kill_child="" if named is None else f"{named.point}:{named.arrival}:{token}",
-        )
-        since = self._site.requests(self._web)
+        kill = last.point and f"{last.point}:{last.arrival}{':all' * last.target.takes_all}"
+        kill_child = "" if named is None else f"{named.point}:{named.arrival}:{token}"
+        with self._recorded() as tracer:
+            command = self._start(kill, kill_child, tracer)
+            is_done = self._watch(command, run)
+        if named is not None and token.exists():
+            self.toll.kills[named.target, named.point] += 1
+        if self._machine is not None and not is_done and last.target is Target.MACHINE:
+            self._machine.lose_power(self._chance)
+        return is_done
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[Sequence[str]]:
+        """Around a command: what a machine needs to know of it."""
+        if self._machine is None:
+            yield ()
+        else:
+            with self._machine.recording() as tracer:
+                yield tracer
+
+    def _watch(self, command: Command, run: Run) -> bool:
+        """The kills of a run; True if it has finished the crawl."""
+        since, last = self._site.requests(self._web), run.last
         by_hand = False
         for kill in sorted((kill for kill in run.children if not kill.point), key=_when):
             if self._comes_to(command, kill, since):
@@ -101,8 +156,6 @@ class Crawl:
             self._await_end(command)
         elif by_hand := self._comes_to(command, last, since):
             self._kill(command, last.target)
-        if named is not None and token.exists():
-            self.toll.kills[named.target, named.point] += 1
         return self._ended(command, last, by_hand=by_hand)
 
     def _ended(self, command: Command, last: Kill, *, by_hand: bool) -> bool:
@@ -115,17 +168,19 @@ class Crawl:
             raise _FailedError(f"a run ended with status {status}:\n{_last_words(command)}")
         return True
 
-    def _start(self, kill: str = "", kill_child: str = "") -> Command:
+    def _start(self, kill: str = "", kill_child: str = "", tracer: Sequence[str] = ()) -> Command:
         self.toll.resumes += self.job.exists()
         shape = self._web.shape
         return Command(
             f"{self._spiders}:{shape.title()}",
             self.job,
-            *self._seeds,
+            *self.seeds,
             workers={Shape.SOLO: 0, Shape.GUEST: 1}.get(shape, 2),
             kill=kill,
             kill_child=kill_child,
             environment=self._secret(),
+            tracer=tracer,
+            **self._options,
             arguments={"name_of_web": self._web.name, "port": self._site.port},
         )
 
@@ -159,14 +214,14 @@ class Crawl:
                 self.toll.kills[kill.target, ""] += 1
 
     def _kill(self, command: Command, target: Target) -> None:
-        if target is Target.ALL:
+        if target.takes_all:
             command.kill()
         else:
             command.signal(signal.SIGKILL)
 
-    def _finish(self) -> None:
+    def _finish(self, tracer: Sequence[str] = ()) -> None:
         """The last run, which is not killed."""
-        command = self._start()
+        command = self._start(tracer=tracer)
         self._await_end(command)
         self._ended(command, Kill(Target.ALL), by_hand=False)
 
@@ -195,11 +250,13 @@ class Crawl:
 
     # What has come of it
 
-    def _look(self) -> None:
+    def _look(self, orders_before: Iterable[str] = ()) -> None:
         """Compare the output with the web, and with the requests at the server."""
         toll, wanted, had = self.toll, self._web.wanted(), self._site.had(self._web)
-        lines = self._read("items.jsonl", Line)
-        rejected = self._read("rejected.jsonl", _Rejected)
+        for place in orders_before:
+            had.orders[place] = had.orders.get(place, 0) + 1
+        lines = self._read(self.output, Line)
+        rejected = self._read(self.job / "rejected.jsonl", _Rejected)
         orders = Counter(line.place for line in lines if line.kind == "order")
         others = Counter(str(line) for line in lines if line.kind != "order")
         toll.compare("item", others, map(str, wanted.lines))
@@ -217,8 +274,8 @@ class Crawl:
         toll.orders += len(wanted.orders)
         toll.unsure += len(unsure)
 
-    def _read(self, name: str, kind: type[_T]) -> list[_T]:
-        *whole, rest = (self.job / name).read_bytes().split(b"\n")
+    def _read(self, path: Path, kind: type[_T]) -> list[_T]:
+        *whole, rest = path.read_bytes().split(b"\n")
         found: list[_T] = []
         torn = [rest] if rest else []
         for line in whole:
@@ -227,7 +284,9 @@ class Crawl:
             except msgspec.DecodeError:
                 torn.append(line)
         self.toll.torn += len(torn)
-        self.toll.wrong += [f"{self._web.name}: torn in {name}: {line[:200]!r}" for line in torn]
+        self.toll.wrong += [
+            f"{self._web.name}: torn in {path.name}: {line[:200]!r}" for line in torn
+        ]
         return found
 
     def _look_into_store(self, wanted: Wanted, lines: int, rejected: int, unsure: int) -> None:

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from crawler.output import jsonlines
 from crawler.output.jsonlines import JSONLines
+from crawler.store import syncing
+from crawler.store.sqlite.store import SQLiteStore
 from tests.faults.shapes import Open
 
 __all__ = ["Open"]
@@ -37,7 +40,23 @@ def _cut_late(opened: Callable[..., None], most: int) -> Any:
     return cut_late
 
 
+def _hurried(transaction: Callable[..., Any]) -> Any:
+    """No transaction is synced."""
+
+    def hurried(self: SQLiteStore, *, synced: bool = False) -> Any:
+        return transaction(self)
+
+    return hurried
+
+
 match os.environ.get("FLAW"):
+    case "hurried":
+        setattr(SQLiteStore, "transaction", _hurried(SQLiteStore.transaction))  # noqa: B010
+    case "unsynced":
+        setattr(jsonlines, "sync", lambda file: None)  # noqa: B010
+    case "nameless":
+        setattr(syncing, "sync_folder", lambda folder: None)  # noqa: B010
+        setattr(jsonlines, "sync_folder", lambda folder: None)  # noqa: B010
     case "late":
         setattr(JSONLines, "append", _late(JSONLines.append))  # noqa: B010
     case "torn":

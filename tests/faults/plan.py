@@ -16,12 +16,19 @@ from tests.faults.web import Shape
 
 
 class Target(StrEnum):
-    """Whom a SIGKILL hits."""
+    """Whom a SIGKILL hits, or a loss of power."""
 
     MAIN = "the main process alone"
     FETCHER = "the fetching process alone"
     WORKER = "a worker alone"
     ALL = "all processes"
+    MACHINE = "the machine"
+    """It kills all processes, and takes from the disk what was not synced."""
+
+    @property
+    def takes_all(self) -> bool:
+        """True if no process survives."""
+        return self in {Target.ALL, Target.MACHINE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +98,25 @@ class Plan:
     """The runs of one crawl, which take ``kills`` kills together.
 
     ``requests`` is about how many requests the crawl makes; no more than that are to pass before
-    its last kill. No point is taken twice before all others have been.
+    its last kill. No point is taken twice before all others have been. With ``loses_power`` most
+    of the kills are deaths of the machine.
     """
 
-    def __init__(self, seed: str, crawl: int, shape: Shape, kills: int, requests: int) -> None:
+    def __init__(
+        self,
+        seed: str,
+        crawl: int,
+        shape: Shape,
+        kills: int,
+        requests: int,
+        *,
+        loses_power: bool = False,
+    ) -> None:
         self._random = random.Random(f"{seed}/{crawl}")
         self._crawl = crawl
         self._shape = shape
         self._kills = kills
+        self._targets = [Target.MAIN, Target.ALL, *[Target.MACHINE] * (4 * loses_power)]
         self._longest = max(4, int(1.4 * requests / kills))
 
     def runs(self) -> list[Run]:
@@ -189,7 +207,7 @@ class Plan:
         return self._random.randint(1, MOST_ARRIVALS.get(point, of_its_kind))
 
     def _whom(self) -> Target:
-        return self._random.choice((Target.MAIN, Target.ALL))
+        return self._random.choice(self._targets)
 
     def _after(self) -> int:
         return self._random.randint(1, self._longest)

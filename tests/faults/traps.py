@@ -5,10 +5,11 @@
 fetching process or worker that comes to the point in ``KILL_CHILD=point:n:file`` makes ``file`` and
 dies; those that find the file there live on.
 
-The output's writes and syncs are reached where ``crawler.output.jsonlines`` calls the system, and
-the store's writes where SQLite does (sqlitecalls.py). ``half`` is a write of which only the first
-half has come to pass. SQLite's syncs cannot be reached, but what stands before a sync stands after
-the write before it: to a process that is killed, and not its machine, a sync changes nothing.
+The output's writes and syncs are reached where ``crawler.output.jsonlines`` and
+``crawler.store.syncing`` call the system, and the store's writes where SQLite does
+(sqlitecalls.py). ``half`` is a write of which only the first half has come to pass. SQLite's syncs
+are not reached, but what stands before a sync stands after the write before it: to a process that
+is killed, a sync changes nothing. What it changes for a machine that dies, machine.py shows.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from crawler.job.job import Job
 from crawler.output import jsonlines as sink
 from crawler.scheduling.frontier import Frontier
 from crawler.session.session import Session
+from crawler.store import syncing
 from crawler.store.sqlite import checkpoints, queue
 from crawler.store.sqlite.integrity import StoreIntegrity
 from crawler.store.sqlite.store import SQLiteStore
@@ -60,7 +62,10 @@ def arm(*, is_main: bool) -> None:
 
 def _watch_main(trap: Trap) -> None:
     places: list[str] = []
-    _replace(sink, "os", _SinkSystem(trap))
+    system = _SinkSystem(trap)
+    for module in (sink, syncing):
+        _replace(module, "os", system)
+        _replace(module, "sync", system.fsync)
     if trap.point.startswith("seeds"):
         _replace(opening, "AT_ONCE", 2)  # seeds in several transactions
     _replace(queue, "MOST_TOMBSTONES", 20)  # so that small crawls delete too, several times
@@ -144,7 +149,7 @@ def _send_half(channel: Channel, messages: list[bytes], trap: Trap) -> NoReturn:
 
 
 class _SinkSystem:
-    """Stands for the module ``os`` in ``crawler.output.jsonlines``."""
+    """Stands for the module ``os`` where the output is written and synced."""
 
     def __init__(self, trap: Trap) -> None:
         self._trap = trap

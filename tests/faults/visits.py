@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +28,8 @@ class Had(msgspec.Struct):
     """The number of times that each page was served to a member, by its place."""
     orders: dict[str, int] = msgspec.field(default_factory=dict)
     """The number of times that each order was placed."""
+    ordered_at: dict[str, float] = msgspec.field(default_factory=dict)
+    """When each order was placed first, in seconds since 1970."""
     logins: int = 0
     ended: int = 0
     """Sessions that the site has ended."""
@@ -80,6 +83,7 @@ class Visit:
         place = Place(self.host, int(number))
         if what == "order":
             _count(self.state.had.orders, place)
+            self.state.had.ordered_at.setdefault(str(place), time.time())
             write(wire.reply("200 OK", _text("ordered")))
         elif not self._may_come_in():
             write(self._refusal(place))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from crawler.errors import JobError, SystemResourceError
 from crawler.output import jsonlines
 from crawler.output.jsonlines import JSONLines
 from crawler.store import checksum as crc
+from crawler.store import syncing
 
 
 def test_the_folder_is_created_with_the_file(tmp_path: Path) -> None:
@@ -61,6 +63,7 @@ def test_removed_bytes_are_on_the_disk_before_they_are_removed(
 
     for name in ("write", "fsync", "ftruncate"):
         watch(name)
+    replace_sync(monkeypatch, os.fsync)
     JSONLines(path, 3).close()
     assert calls == ["write", "fsync", "fsync", "ftruncate"]  # the file, its folder
 
@@ -121,7 +124,7 @@ def test_lines_are_synced_before_they_count(
 ) -> None:
     with closing(JSONLines(tmp_path / "items.jsonl", 0)) as sink:
         seen = []
-        monkeypatch.setattr(os, "fsync", lambda file: seen.append(sink.length))
+        replace_sync(monkeypatch, lambda _: seen.append(sink.length))
         sink.append(b"{}\n")
         assert seen == [0]
         assert sink.length == 3
@@ -132,7 +135,7 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
     with closing(JSONLines(path, 0)) as sink:
         sink.append(b"{}\n")
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", _no_space)
+            replace_sync(patch, _no_space)
             with pytest.raises(
                 SystemResourceError, match=r"items.jsonl: No space.*free some space"
             ):
@@ -141,6 +144,12 @@ def test_a_write_that_fails_does_not_count(tmp_path: Path, monkeypatch: pytest.M
         assert path.read_bytes() == b"{}\n"
     with closing(JSONLines(path, 3)):
         assert path.read_bytes() == b"{}\n"
+
+
+def replace_sync(monkeypatch: pytest.MonkeyPatch, sync: Callable[[int], Any]) -> None:
+    """Sync the output and its folder by another function."""
+    for module in (jsonlines, syncing):
+        monkeypatch.setattr(module, "sync", sync)
 
 
 class MacControl:
@@ -166,7 +175,8 @@ def test_on_macos_lines_go_through_the_cache_of_the_drive(
 ) -> None:
     mac = MacControl(error)
     synced: list[int] = []
-    monkeypatch.setattr(jsonlines, "_fcntl", mac)
+    monkeypatch.setattr(syncing, "_fcntl", mac)
+    replace_sync(monkeypatch, syncing.full_sync)
     monkeypatch.setattr(os, "fsync", synced.append)
     with closing(JSONLines(tmp_path / "items.jsonl", 0)) as sink:  # its folder is synced
         sink.append(b"{}\n")

@@ -24,6 +24,7 @@ from crawler.store.permissions import open_safely
 from crawler.store.sqlite.errors import translating_sqlite_errors
 from crawler.store.sqlite.queue import count_rows
 from crawler.store.sqlite.schema import FULL_SYNC
+from crawler.store.syncing import sync_folder
 
 # As bytes: for invalid text the error message of SQLite's module would contain all of it.
 _STORED = "SELECT CAST(name AS BLOB), CAST(value AS BLOB) FROM job"
@@ -59,6 +60,8 @@ class StoreIntegrity:
         ``outputs`` are files that prove, if the store is missing, that it once existed.
         """
         with translating_sqlite_errors(self.path):
+            if _size(self._journal):
+                self._roll_back()
             if not _size(self.path):
                 self._refuse_remains(outputs)
             elif _size(self._log):
@@ -83,8 +86,9 @@ class StoreIntegrity:
     def stamp(self) -> None:
         """Merge the log into the store, and write the stamp of a clean stop.
 
-        If that fails, for instance since the disk is full, there is no stamp, and the next start
-        reads the store completely.
+        The stamp is durable before the log is removed: beside an older stamp, a store without a
+        log looks like one that has lost it. If that fails, for instance since the disk is full,
+        there is no stamp, and the next start reads the store completely.
         """
         try:
             with closing(sqlite3.connect(self.path, timeout=0)) as db:
@@ -95,11 +99,12 @@ class StoreIntegrity:
         except (OSError, sqlite3.Error):
             with suppress(OSError):
                 self._stamp.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that belong to the store, without the store itself."""
-        return self._log, self._index, self._stamp
+        return self._log, self._index, self._journal, self._stamp
 
     @property
     def _log(self) -> Path:
@@ -108,6 +113,11 @@ class StoreIntegrity:
     @property
     def _index(self) -> Path:
         return self._beside("-shm")
+
+    @property
+    def _journal(self) -> Path:
+        """The way back from the first transaction of a new store; all later ones use the log."""
+        return self._beside("-journal")
 
     @property
     def _stamp(self) -> Path:
@@ -136,6 +146,14 @@ class StoreIntegrity:
                     f"{self.path} is missing, but {remains.name} exists: put it back, "
                     "or start again with --fresh --yes, which removes that too"
                 )
+
+    def _roll_back(self) -> None:
+        """Let SQLite undo the first transaction of a store, in the middle of which it was left.
+
+        SQLite does not do it for a reader.
+        """
+        with closing(sqlite3.connect(self.path)) as db:
+            db.execute("PRAGMA schema_version").fetchone()
 
     def _check_stamped(self, stamp: IntegrityStamp) -> None:
         now = IntegrityStamp.of(self.path)

@@ -158,3 +158,20 @@ def test_a_log_that_ends_early_gives_an_earlier_commit_or_is_refused(
 
 def request(number: int) -> NewRequest:
     return NewRequest(f"{number:016}".encode(), "", 0, "parse", msgspec.Raw(b"\x01"))
+
+
+def test_the_creation_of_a_store_that_was_left_in_its_middle_is_undone(tmp_path: Path) -> None:
+    """SQLite's way back from a first transaction is a journal, which a reader may not use."""
+    path, original = tmp_path / "job.db", tmp_path / "original.db"
+    with closing(sqlite3.connect(original, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.execute("CREATE TABLE job (name TEXT, value TEXT)")
+        db.executemany("INSERT INTO job VALUES (?, ?)", [("a", "x" * 5000)] * 100)
+        for ending in ("", "-journal"):
+            shutil.copy(f"{original}{ending}", f"{path}{ending}")
+    assert path.stat().st_size > 0
+    StoreIntegrity(path).check()
+    assert path.stat().st_size == 0
+    with closing(SQLiteStore(path)) as store:
+        assert store.meta.get("place") is None
