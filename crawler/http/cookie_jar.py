@@ -11,7 +11,7 @@ import http.cookiejar
 import math
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Any
@@ -89,9 +89,10 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
         values: dict[tuple[str, str, str], str | None] = {}  # of cookies that were there before
         domains: set[str] = set()
         with self._cookies_lock:
+            secure = {} if origin.secure else self._secure_paths(origin.host)
             for line in lines:
                 cookie = parse_line(line, origin, now)
-                if cookie is None or (not origin.secure and self._is_shadowed(cookie, origin)):
+                if cookie is None or _is_shadowed(cookie, secure):
                     continue
                 if (old := self._stored(cookie.key)) is not None:
                     values.setdefault(cookie.key, old.value)
@@ -120,10 +121,15 @@ class ChangeTrackingCookieJar(RequestsCookieJar):
         self._store(stored)
         self._changes.append(cookie)
 
-    def _is_shadowed(self, cookie: Cookie, origin: CookieOrigin) -> bool:
-        """Return True for a cookie of http that would replace one of https (6265bis, 5.7)."""
-        stored = self._matching(origin.host, cookie.path)
-        return any(other.secure and other.name == cookie.name for other in stored)
+    def _secure_paths(self, host: str) -> dict[str, list[str]]:
+        """Return the paths of a host's secure cookies by their names."""
+        paths: dict[str, list[str]] = {}
+        for domain, has_host_only in domains_for(host):
+            for path, names in self._cookies.get(domain, _EMPTY).items():
+                for cookie in names.values():
+                    if cookie.secure and (has_host_only or cookie.domain_specified):
+                        paths.setdefault(cookie.name, []).append(path)
+        return paths
 
     def add_cookie_header(self, request: Any) -> None:
         """Add the Cookie header to ``request``, as ``urllib`` has it, unless it has one."""
@@ -308,6 +314,14 @@ def _expiry(value: Any) -> int | None:
 
 
 _EMPTY: dict[str, dict[str, http.cookiejar.Cookie]] = {}
+
+
+def _is_shadowed(cookie: Cookie, secure: Mapping[str, Iterable[str]]) -> bool:
+    """Return True for a cookie of http that would replace one of https (6265bis, 5.7).
+
+    ``secure`` has the paths of the secure cookies by their names. A response of http sets none.
+    """
+    return any(path_matches(cookie.path, path) for path in secure.get(cookie.name, ()))
 
 
 def _key(cookie: http.cookiejar.Cookie) -> tuple[str, str, str]:

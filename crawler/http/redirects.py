@@ -27,6 +27,7 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
     """Return the request that follows, by RFC 9110, section 15.4 and the Fetch standard.
 
     301 and 302 turn POST into GET, 303 turns all but HEAD into GET, 307 and 308 change nothing.
+    A request that is more than its URL, such as a POST, is not filtered as one that is known.
     Credentials in headers or cookies of the request are not sent to another origin, and of the
     Referer its origin at most. Raises FetchError for a location that is not an http(s) URL, and
     after ``limit`` hops.
@@ -48,6 +49,7 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
         url=target,
         history=[*request.history, Hop(request.url, status)],
         first=request.first or (packed(request) if _must_be_stored(request) else None),
+        dont_filter=request.dont_filter or not _is_its_url(request),
     )
     if _becomes_get(request.method, status):
         changed = _without_body(changed)
@@ -60,6 +62,14 @@ def redirected(request: Request, status: int, location: str, limit: int) -> Requ
 def _must_be_stored(request: Request) -> bool:
     """Return True if ``request`` may be sent again and is more than its URL."""
     return request.replay and not request.is_plain
+
+
+def _is_its_url(request: Request) -> bool:
+    """Return False for a request that is more than its URL: where it leads to is its own response.
+
+    Five forms that are sent lead to five results, though all may have the same address.
+    """
+    return request.is_plain and request.replay and not (request.safe or request.idempotent)
 
 
 def leads_to(url: str, location: str) -> str | None:

@@ -286,3 +286,51 @@ def test_credentials_of_a_request_stay_with_the_host_that_they_were_meant_for(
     for visit in other.log:
         assert "secret" not in str(visit.headers)
         assert visit.headers["X-Plain"] == ("yes" if visit.path != "/robots.txt" else None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"method": "POST", "data": {"q": "{}"}},
+        {"method": "POST", "json": {"q": "{}"}},
+        {"method": "POST", "data": {"q": "{}"}, "replay": False},
+        {"method": "POST", "data": {"q": "{}"}, "idempotent": True},
+        {"method": "PUT", "data": "{}"},
+        {"headers": {"X-Page": "{}"}},
+        {"cookies": {"page": "{}"}},
+        {"replay": False},
+        {"safe": True},
+        {"idempotent": True},
+        {"dont_filter": True},
+        {"cb_kwargs": {"query": "{}"}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("status", [302, 303, 307])
+def test_requests_that_are_more_than_their_urls_may_lead_to_one_page(
+    tmp_path: Path, site: Site, fields: dict[str, Any], status: int
+) -> None:
+    class Searches(Spider):
+        def parse(self, response: Any) -> Iterator[Any]:
+            yield response.follow("/results", "page")  # which is known, and done, before
+            for number in range(5):
+                request = response.follow(f"/search?{number}", "page", **filled(fields, number))
+                yield request
+
+        def page(self, response: Any, query: str = "") -> Any:
+            return {"url": response.url, "from": [hop.url for hop in response.history]}
+
+    site.pages = {"/": "start", "/results": "results", "/middle": redirect("/results", status)}
+    site.otherwise = lambda visit: redirect("/middle", status)
+    summary = run_job(Searches, tmp_path, site.url + "/", concurrency=1)
+    found = [item["from"][0] for item in items(tmp_path) if item["from"]]
+    assert sorted(found) == [f"{site.url}/search?{number}" for number in range(5)]
+    assert summary.failures == {}
+    assert summary.counters.items == 6
+
+
+def filled(value: Any, number: int) -> Any:
+    """Put a number into the texts of a request's fields."""
+    if isinstance(value, dict):
+        return {name: filled(part, number) for name, part in value.items()}
+    return value.format(number) if isinstance(value, str) else value

@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from email.message import Message
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from crawler.http import cookie_jar
 from crawler.http.cookie_jar import ChangeTrackingCookieJar
 from crawler.http.curl import handle
 from crawler.http.deadline import FetchContext
-from crawler.http.set_cookie import CookieOrigin, parse_line
+from crawler.http.set_cookie import CookieOrigin, parse_line, path_matches
 from crawler.records import Cookie
 from crawler.request import Request
 from crawler.session.session import Session
@@ -417,6 +418,33 @@ def test_a_cookie_set_by_hand_goes_where_requests_sends_it() -> None:
         assert sent(jar, url) == {"named": "1", "dotted": "1", "every": "1"}
     assert sent(jar, "https://myshop.example/") == {"every": "1"}
     assert sent(jar, "http://localhost:8000/") == {"every": "1", "local": "1"}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("line", ["n{}=v; Path=/", "n=v; Path=/{}", "n=v"])
+def test_each_line_is_compared_with_no_more_cookies_than_the_last(
+    scheme: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = Counter[str]()
+
+    def counting(path: str, cookie_path: str) -> bool:
+        compared[path] += 1
+        return path_matches(path, cookie_path)
+
+    monkeypatch.setattr(cookie_jar, "path_matches", counting)
+    jar, lines = ChangeTrackingCookieJar(), 2_000
+    receive(jar, "first=1; Secure; Path=/", "n=1; Secure; Path=/9", url="https://shop.example/")
+    compared.clear()
+    receive(jar, *(line.format(number) for number in range(lines)), url=f"{scheme}://shop.example/")
+    assert compared.total() <= lines
+
+
+def test_a_cookie_of_http_replaces_none_of_https_of_its_name_and_path() -> None:
+    jar = ChangeTrackingCookieJar()
+    receive(jar, "a=1; Secure; Path=/", "b=1; Secure; Path=/deep", url="https://shop.example/")
+    receive(jar, "a=2; Path=/", "b=2; Path=/", "b=3; Path=/deep/er", url="http://shop.example/")
+    assert sent(jar, "https://shop.example/") == {"a": "1", "b": "2"}
+    assert sent(jar, "http://shop.example/deep/er") == {"b": "2"}
 
 
 def test_a_cookie_set_by_hand_cannot_end_its_line() -> None:

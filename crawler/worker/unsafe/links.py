@@ -101,12 +101,13 @@ class UnsafeLinkFilter:
     def check_redirect(self, request: Request, target: Request) -> None:
         """Raise FetchError if a redirect leads to a URL that is not followed as a link.
 
-        A request of that kind itself was wanted by the spider or the user, and so is its target.
+        A request of that kind itself was wanted by the spider or the user, and so is its target,
+        and that of a request with ``safe=True``.
         The same holds for a form that deletes: its response is often a redirect to
         ``?action=delete&done``, which deletes nothing any more. Nor is a token in the target an
         objection: the site itself has put it there.
         """
-        if target.method != "GET":
+        if target.method != "GET" or request.safe:
             return
         objection = self.objection(target.url, Page(target.url))
         if objection is None:
