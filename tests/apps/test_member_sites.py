@@ -164,6 +164,7 @@ def test_a_check_of_the_spiders_own_knows_members_from_strangers(
     assert crawl.logins == 1
 
 
+@pytest.mark.thorough  # a part of "killed and ended"
 @each_site("ended")
 def test_a_session_that_ends_costs_one_login(site: MemberSite, tmp_path: Path) -> None:
     crawl = Crawl(site, tmp_path, "Ended")
@@ -172,6 +173,7 @@ def test_a_session_that_ends_costs_one_login(site: MemberSite, tmp_path: Path) -
     assert crawl.logins == 2
 
 
+@pytest.mark.thorough  # a part of "killed and ended"
 @each_site("killed")
 def test_killed_five_times_and_logged_in_once(site: MemberSite, tmp_path: Path) -> None:
     crawl = Crawl(site, tmp_path, "Killed")
