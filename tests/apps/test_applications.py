@@ -30,13 +30,22 @@ if sys.platform == "win32":
     pytest.skip("process groups are killed", allow_module_level=True)
 
 SPIDERS = Path(__file__).with_name("visitors.py")
-ALL = pytest.mark.parametrize("kind", [DJANGO, APPBUILDER, TOKENS], ids=lambda kind: kind.spider)
+
 TIMES = 5
 """The number of times that a crawl is killed, or its sessions are ended."""
 
 
 Serve = Callable[..., Application]
 Crawl = Callable[..., Command]
+
+
+def each_kind(further: Kind) -> pytest.MarkDecorator:
+    """Return the parameter ``kind``: each application, ``further`` with ``make thorough`` alone."""
+    parameters = [
+        pytest.param(kind, marks=[pytest.mark.thorough] if kind is further else [])
+        for kind in (DJANGO, APPBUILDER, TOKENS)
+    ]
+    return pytest.mark.parametrize("kind", parameters, ids=lambda kind: kind.spider)
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +111,7 @@ def wait(command: Command, condition: Callable[[], object], what: str) -> None:
     assert command.process.poll() is None, f"it ended before {what}:\n{command.said}"
 
 
-@ALL
+@each_kind(further=DJANGO)
 def test_killed_five_times_and_logged_in_once(
     tmp_path: Path, serve: Serve, crawl: Crawl, kind: Kind
 ) -> None:
@@ -123,7 +132,7 @@ def test_killed_five_times_and_logged_in_once(
     assert len(app.logins) == 1
 
 
-@ALL
+@each_kind(further=APPBUILDER)
 def test_logged_out_five_times_and_logged_in_as_often(
     tmp_path: Path, serve: Serve, crawl: Crawl, kind: Kind
 ) -> None:

@@ -18,7 +18,7 @@ from benchmarks.crawlers import OURS
 from benchmarks.site import SOURCES, PackagesError, Site, serve
 
 
-@pytest.fixture(params=["postgresql", "python"])
+@pytest.fixture(params=["postgresql", pytest.param("python", marks=pytest.mark.thorough)])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     try:
         with serve(request.param) as found:

@@ -35,7 +35,14 @@ class Member(Spider):
         yield from response.follow_all("a")
 
 
-@pytest.mark.parametrize(("secure", "workers", "pages"), [(False, 0, 10_000), (True, 2, 2_500)])
+@pytest.mark.parametrize(
+    ("secure", "workers", "pages"),
+    [
+        (False, 0, 2_500),
+        (True, 2, 2_500),
+        pytest.param(False, 0, 10_000, marks=pytest.mark.thorough),
+    ],
+)
 def test_connections_are_as_many_as_requests_at_a_time(
     tmp_path: Path, authority: Authority, secure: bool, workers: int, pages: int
 ) -> None:
