@@ -76,6 +76,15 @@ class Disk:
 
     def __init__(self) -> None:
         self.tables = Tables()
+        self._synced = self.tables
+
+    def sync(self) -> None:
+        """Keep the tables through a loss of power, as they are now."""
+        self._synced = self.tables
+
+    def lose_power(self) -> None:
+        """Lose everything that need not have reached the disk."""
+        self.tables = self._synced
 
 
 class MemoryStore(Store):
@@ -111,6 +120,8 @@ class MemoryStore(Store):
         try:
             yield
             self.disk.tables = self._changed
+            if synced:
+                self.disk.sync()
         finally:
             self._changed = None
 

@@ -571,3 +571,46 @@ def test_a_turn_looks_at_no_host_that_has_not_changed(
         bench.frontier.next_at()
         bench.frontier.evict_idle_hosts(bench.now)
         assert len(set(looks)) <= 3
+
+
+def test_a_host_with_a_request_out_is_not_evicted_for_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evicted, it would forget that the page is out, and send it again."""
+    monkeypatch.setattr(frontier, "MOST_HOSTS", 1)
+    bench.add(A)
+    bench.start(obey_robots=True, concurrency_per_host=2)
+    bench.push(bench.add(B))
+    robots = bench.robots_sent()
+    bench.finish(robots)
+    no_rules = RobotsFile(b"", cause="tls", message="no certificate")
+    bench.frontier.robots_fetched(robots.host, no_rules, bench.now)
+    (page,) = bench.sent()
+    bench.push(bench.add(A))
+    bench.pass_time(MAX_AGE)
+    bench.frontier.unreachable.has_network = True
+    for _ in range(3 + 1):
+        robots = bench.robots_sent()
+        bench.frontier.evict_idle_hosts(bench.now)
+        assert bench.host(A).running == 2
+        bench.finish(robots)
+        bench.frontier.robots_unavailable(robots.host, no_rules, 1.0, bench.now)
+        bench.pass_time(2.0)
+    assert bench.frontier.unreachable.evictable() == [page.host.id]
+
+    def hosts_in_memory() -> list[HostQueue]:
+        bench.pass_time(2.0)  # hosts are not looked at more often than each second
+        bench.frontier.evict_idle_hosts(bench.now)
+        return list(bench.scheduler.hosts.values())
+
+    assert hosts_in_memory() == [page.host], "its page is out"
+    bench.finish(page)
+    assert hosts_in_memory() == [page.host], "what became of the page is not committed"
+    with bench.store.transaction():
+        bench.store.queue.mark_done([(page.host.id, *page.queued.key)])
+    bench.frontier.after_commit([page], [], [], bench.now)
+    robots = bench.robots_sent()
+    assert hosts_in_memory() == [page.host], "its robots.txt is asked for"
+    bench.finish(robots)
+    bench.frontier.robots_unavailable(robots.host, no_rules, 1.0, bench.now)
+    assert hosts_in_memory() == [bench.host(B)]
