@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test thorough check format bench bench-quick kill hostile applications torture logins fuzz conformance map clean
+.PHONY: demo test thorough check format bench bench-quick kill hostile applications torture logins fuzz mutate conformance map clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crawler.demo
@@ -58,6 +58,12 @@ logins: $(VENV)/.installed
 SECONDS_EACH ?= 60
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz $(TARGETS) --seconds $(SECONDS_EACH)
+
+# Change the core in small ways, and see which tests notice; writes tests/mutation/REPORT.md.
+# MODULES="lanes store/" tries some modules only, MOST=1000 all changes of a module.
+MOST ?= 30
+mutate: $(VENV)/.installed
+	$(BIN)/python -u -m tests.mutation $(MODULES) --most $(MOST)
 
 # Crawl a web where every host is hostile, and write what that takes: docs/hostile.md.
 hostile: $(VENV)/.installed

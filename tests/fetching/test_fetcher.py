@@ -15,9 +15,11 @@ from typing import Any
 import brotli  # type: ignore[import-untyped]
 import pytest
 
-from crawler import Spider
+from crawler import Request, Spider
+from crawler.scheduling.politeness import HostClock
 from tests.jobs import Title, failures, items, run_job, values
 from tests.sites import JITTER, Reply, Site, Visit, closed_port, links, web
+from tests.tls import Authority, SecureSite
 
 try:
     from compression import zstd  # type: ignore[import-not-found, unused-ignore]
@@ -369,3 +371,44 @@ def test_nothing_at_all_is_a_page_whatever_it_is_packed_in(
     run_job(Text, tmp_path, f"{site.url}/", retries=0)
     assert failures(tmp_path) == {}
     assert [item["text"] for item in items(tmp_path)] == [""]
+
+
+class Secure(Spider):
+    """Asks for one page more, which is sent by the loop or, with ``replay=False``, by a thread."""
+
+    bundle = ""
+    replay = ""
+
+    def prepare(self, session: Any) -> None:
+        session.verify = self.bundle
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        if response.url.endswith("/"):
+            yield Request(f"{response.url}next", replay=self.replay == "yes")
+
+
+@pytest.mark.parametrize("replay", ["yes", "no"])
+def test_the_time_of_a_fetch_is_that_of_sending_after_the_connection_is_made(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch, replay: str
+) -> None:
+    """The delay of a host counts from there: a slow handshake does not use it up."""
+    handshakes: list[float] = []
+    starts: list[float] = []
+    fetched = HostClock.fetched
+
+    def record(clock: HostClock, started: float, *args: Any, **named: Any) -> None:
+        starts.append(started)
+        fetched(clock, started, *args, **named)
+
+    monkeypatch.setattr(HostClock, "fetched", record)
+    context = authority.context()
+    context.sni_callback = lambda *_: handshakes.append(time.monotonic())
+    with SecureSite.of(context) as site:
+        closed = (("Connection", "close"),)
+        site.pages["/robots.txt"] = Reply("User-agent: *\nAllow: /", headers=closed)
+        site.otherwise = lambda visit: Reply("x", headers=closed)
+        arguments = {"bundle": str(authority.bundle), "replay": replay}
+        run_job(Secure, tmp_path, f"{site.url}/", arguments=arguments)
+        assert [visit.path for visit in site.log] == ["/robots.txt", "/", "/next"]
+    assert len(handshakes) == len(starts) == 3
+    assert all(start >= made for start, made in zip(starts, handshakes, strict=True))

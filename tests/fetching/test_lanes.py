@@ -97,6 +97,13 @@ def test_a_host_that_was_forgotten_begins_anew() -> None:
     assert popped(lanes) == [2]
 
 
+def test_a_host_that_was_forgotten_has_no_tasks_left() -> None:
+    lanes = lanes_of(1, (1, 1), (2, 1))
+    lanes.remove(1)
+    lanes.remove(7)
+    assert list(lanes.take_queued(None)) == []
+
+
 @given(
     slots=st.lists(st.integers(1, 3), min_size=1, max_size=4),
     steps=st.lists(st.tuples(st.sampled_from(["push", "pop", "finish"]), st.integers(0, 3))),
@@ -162,6 +169,61 @@ def test_what_was_not_sent_costs_no_delay() -> None:
     lanes.end_delay(1)
     assert next_id(lanes, now=10.0) == 2
     assert next_id(lanes, now=59.0) is None
+
+
+def test_hosts_whose_delay_is_over_are_asked_in_the_order_of_its_end() -> None:
+    lanes = Lanes()
+    for host, delay in ((1, 50.0), (2, 10.0), (3, 30.0)):
+        lanes.set_limits(host, 8, delay)
+        for number in (1, 2):
+            lanes.push(task(10 * host + number, host))
+    assert [next_id(lanes, now=0.0) for _ in range(4)] == [11, 21, 31, None]
+    assert lanes.next_at == 10.0
+    assert [next_id(lanes, now=20.0) for _ in range(2)] == [22, None], "the others go on waiting"
+    assert lanes.next_at == 30.0
+    assert [next_id(lanes, now=50.0) for _ in range(3)] == [32, 12, None]
+
+
+def test_the_end_of_a_delay_lets_its_own_host_go_alone() -> None:
+    lanes = Lanes()
+    for host in range(1, 8):
+        lanes.set_limits(host, 8, 10.0 * host)
+        for number in (1, 2):
+            lanes.push(task(10 * host + number, host))
+    assert [next_id(lanes, now=0.0) for _ in range(8)] == [11, 21, 31, 41, 51, 61, 71, None]
+    lanes.end_delay(1)
+    assert lanes.next_at == 20.0
+    assert [next_id(lanes, now=0.5) for _ in range(2)] == [12, None]
+    ids = [next_id(lanes, now=now) for now in (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0)]
+    assert ids == [None, 22, 32, 42, 52, 62, 72]
+
+
+def test_a_delay_that_has_ended_early_does_not_come_back() -> None:
+    """Also if the last task had been the only one, so that its host was not listed."""
+    lanes = Lanes()
+    lanes.set_limits(1, 8, 50.0)
+    lanes.push(task(1, 1))
+    assert next_id(lanes, now=0.0) == 1
+    lanes.end_delay(1)
+    lanes.push(task(2, 1))
+    assert next_id(lanes, now=0.5) == 2
+    assert next_id(lanes, now=0.5) is None
+    assert list(lanes.take_queued(1)) == []
+
+
+def test_requests_are_let_through_one_by_one_as_others_end() -> None:
+    limiter = RequestLimiter()
+    limiter.ended(PLENTY // 2 - 1)
+    assert limiter.may_begin(PLENTY, 0)
+    limiter.begun()
+    assert limiter.may_begin(PLENTY, 0), "two for one"
+    limiter.begun()
+    assert not limiter.may_begin(PLENTY, 0)
+    limiter.ended(PLENTY // 2)
+    assert not limiter.may_begin(PLENTY, 0), "one for two, as many pages wait"
+    limiter.ended(PLENTY // 2)
+    limiter.begun()
+    assert not limiter.may_begin(PLENTY, 0)
 
 
 def next_id(lanes: Lanes, *, now: float) -> int | None:

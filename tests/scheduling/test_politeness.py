@@ -29,6 +29,15 @@ def test_the_longer_delay_wins(delay: float, crawl_delay: float | None, effectiv
     assert clock.ready_at == 100.0 + effective
 
 
+def test_the_delay_counts_from_sending_not_from_the_outcome() -> None:
+    clock = HostClock(5.0)
+    clock.asked(100.0)  # when the request was given to the fetching process, which sent it later
+    clock.fetched(102.0, None, 103.0)
+    assert (clock.ready_at, clock.granted) == (107.0, 5.0)
+    clock.fetched(0.0, None, 200.0)
+    assert clock.ready_at == 107.0, "nothing was sent"
+
+
 def test_a_retry_after_is_kept_to_whatever_is_asked_in_between() -> None:
     clock = HostClock(1.0)
     clock.asked(100.0)
