@@ -124,7 +124,7 @@ NAMES_GIVEN_UP = {
     "Reply": "RawResponse",
     "Run": "Engine",
     "Safety": "UnsafeLinkFilter",
-    "Seal": "SessionEncryption",
+    "Seal": "StoreEncryption",
     "Stamp": "IntegrityStamp",
     "Stop": "Shutdown",
     "suspect": "quarantined",

@@ -12,7 +12,7 @@ from crawler.job.config import RunConfig
 from crawler.job.folder import STORE, folder_for
 from crawler.job.record import read_record
 from crawler.job.spider_loader import find, literal_attributes
-from crawler.session.credentials import refuse_in_arguments
+from crawler.session.credentials import encryption_key, refuse_in_arguments
 from crawler.session.masking import Mask
 from crawler.settings import check, from_assignments, from_pyproject, resolve
 from crawler.text import display_path
@@ -72,7 +72,7 @@ def for_login(
     record = None
     if (folder / STORE).exists():
         with contextlib.suppress(JobError):  # which opening the job will raise
-            record = read_record(folder)
+            record = read_record(folder, encryption_key(), whole=True)
     new_arguments, new_overrides = pairs("-a", arguments), pairs("-s", overrides)
     refuse_in_arguments(new_arguments)
     if record is not None and record.spider == source.spec:
@@ -91,7 +91,7 @@ def for_login(
 
 def for_resume(folder: Path, mask: Mask) -> RunConfig:
     """Return the configuration of the last run of the job in ``folder``. Raises UsageError."""
-    record = read_record(folder)
+    record = read_record(folder, encryption_key(), whole=True)
     if seeds.STDIN in record.seeds and not record.seeded:
         raise UsageError(
             f"not all seeds of {display_path(folder)} had been read from standard input, which "

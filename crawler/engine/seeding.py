@@ -66,7 +66,7 @@ class Seeder:
         """Add the seeds of the run. Raises SeedError if there are none."""
         config, store = self._job.config, self._job.store
         identity = seeds.identity(config.seeds) if config.seeds else None
-        if identity is not None and identity == store.meta.get("seeds"):
+        if identity is not None and store.meta.get("seeds") in (identity, {"identity": identity}):
             return  # the same unchanged files: their seeds are in the frontier since the last run
         if config.resume_only and self._added_before:
             return
@@ -82,7 +82,7 @@ class Seeder:
         # Synced before the first page is fetched: a store without seeds, beside an output with
         # lines, would be refused.
         with store.transaction(synced=True):
-            store.meta.set("seeds", identity)
+            store.meta.set("seeds", {"identity": identity})
             store.meta.set("seeds_added", True)
 
     def _requests(self) -> Iterator[Request]:

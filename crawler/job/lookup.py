@@ -13,6 +13,7 @@ from crawler.job.folder import JOBS, STORE, folder_for
 from crawler.job.lock import is_held
 from crawler.job.record import JobRecord, reader
 from crawler.records import FailureReport, SkippedShape
+from crawler.session.credentials import encryption_key
 from crawler.stats import Counters, State, status
 
 MOST_FAILURES = 1000
@@ -57,8 +58,11 @@ def _state(folder: Path, counters: Counters) -> State:
 
 
 def failed_pages(folder: Path) -> list[FailureReport]:
-    """Return the reports of a job's failed pages, the last ones first."""
-    with reader(folder) as store:
+    """Return the reports of a job's failed pages, the last ones first.
+
+    Raises JobError if they are encrypted, and ``CRAWL_KEY`` is missing.
+    """
+    with reader(folder, encryption_key()) as store:
         return [failed.report for failed in store.failures.latest(MOST_FAILURES)]
 
 

@@ -13,17 +13,19 @@ import msgspec
 from crawler.errors import JobError
 from crawler.job.config import RunConfig
 from crawler.job.folder import ITEMS, STORE, is_same, located, refuse_unsafe, stored_path
+from crawler.store.encryption import LOCKED
 from crawler.store.opening import open_reader
 from crawler.store.protocols import Store
 
 
-class JobRecord(msgspec.Struct):
+class JobRecord(msgspec.Struct, kw_only=True):
     """The fields of a job's RunConfig that ``crawl resume`` repeats."""
 
     spider: str
     """``source.spec``: where the spider is found again."""
-    seeds: list[str]
-    arguments: dict[str, str]
+    seeds: list[str] = []
+    arguments: dict[str, str] = {}
+    """Like the seeds, missing if they are encrypted and the key is not at hand."""
     overrides: dict[str, str]
     output: str
     """Relative to the job's folder if it is in it."""
@@ -34,6 +36,8 @@ class JobRecord(msgspec.Struct):
     """All seeds of the first run are in the frontier."""
     is_relative: bool = False
     """``output`` may be relative; older jobs have kept an absolute path in any case."""
+    encrypted: str = ""
+    """The seeds and arguments, where they are missing."""
 
     @classmethod
     def of(cls, config: RunConfig) -> JobRecord:
@@ -86,10 +90,15 @@ class JobRecord(msgspec.Struct):
             )
 
 
-def read_record(folder: Path) -> JobRecord:
-    """Return the record of the job in ``folder``. Raises JobError if there is none."""
-    with reader(folder) as store:
+def read_record(folder: Path, key: str | None = None, *, whole: bool = False) -> JobRecord:
+    """Return the record of the job in ``folder``. Raises JobError if there is none.
+
+    A ``whole`` record needs the ``key``, if the store is encrypted.
+    """
+    with reader(folder, key) as store:
         record = msgspec.convert(store.meta.get("record"), JobRecord)
+        if whole and record.encrypted:
+            raise JobError(LOCKED.format(folder / STORE))
         record.seeded = bool(store.meta.get("seeds_added"))
         return record
 

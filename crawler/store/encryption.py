@@ -1,14 +1,16 @@
-"""Encrypt the sessions of a job while they are stored, with the key in ``CRAWL_KEY``.
+"""Encrypt the secrets of a job while they are stored, with the key in ``CRAWL_KEY``.
 
 ``scrypt`` derives the key of a Fernet (AES-128 and HMAC, from the ``cryptography`` library) from
-any text. The salt is stored with the sessions, the key never. ``Cipher`` encrypts bytes;
-``SessionEncryption`` decides which parts of a session are encrypted, and since when.
+any text. The salt is stored with the secrets, the key never. ``Cipher`` encrypts bytes;
+``StoreEncryption`` decides what is encrypted, and since when: the content of sessions, requests
+that may have a secret, the reports of failures, and the seeds and arguments of the job.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
 KEY = "CRAWL_KEY"
 LOCKED = "{} has encrypted sessions: set CRAWL_KEY to the key that they were encrypted with"
+COVERED = "is_covered"
+"""The name in ``store.meta`` that says that all secrets are encrypted, not the sessions alone."""
 SCRYPT_COST = 2**14
 """The work of deriving a key, a tenth of a second: so that keys cannot be tried fast."""
+_TOKEN_START = b"g"
+"""The first byte of encrypted data; that of a request in msgpack says that it is a map."""
 _PROOF = b"crawler"
 """Stored encrypted, so that a wrong key is noticed."""
 
@@ -62,25 +68,59 @@ class Cipher:
             ) from None
 
 
-class SessionEncryption:
-    """Encrypts cookies and login states; without a key it leaves them as they are."""
+_SECRET_WORD = re.compile(
+    b"auth|code=|confirm|cred|csrf|hash=|invit|jwt|key=|magic|nonce|otp=|passw|pass=|pin=|private"
+    b"|pw=|pwd|reset|secret|sess|sid=|sig=|signature|sso|ticket|token|unsub|verif"
+)
+"""Parts of URLs that often come before a secret."""
+_LONG = re.compile(rb"[0-9A-Za-z_=-]{20,}")
+_MIXED = re.compile(rb"(?=[A-Za-z_=-]*[0-9])(?=[0-9_=-]*[A-Za-z])|[0-9a-fA-F]+\Z")
+"""A long text that looks random: with letters and digits, or in hexadecimal."""
+_VALUE = re.compile(
+    rb"[?&][^=&]*=(?:[!-%'-~]{20}|(?=[!-%'-~]{6})(?=[!-%'-~]*?[0-9])(?=[!-%'-~]*?[A-Za-z]))"
+)
+"""A value in a query that is long, or that mixes letters and digits."""
+_OTHER_PART = re.compile(
+    b"\xa7headers|\xa4data|\xa4json|\xa7cookies|\xa9cb_kwargs|\xa7history|\xa5first|\xa4form|[@;]"
+)
+"""The parts of a request that may have a secret, as their names stand in msgpack."""
+
+
+def may_have_secret(request: bytes) -> bool:
+    """Return True unless a request in msgpack is a mere URL, in which nothing looks secret.
+
+    It looks at bytes, since most requests are mere URLs: decoding one takes longer.
+    """
+    if _OTHER_PART.search(request) or _SECRET_WORD.search(request.lower()):
+        return True
+    if any(map(_MIXED.match, _LONG.findall(request))):
+        return True
+    return b"?" in request and _VALUE.search(request) is not None
+
+
+class StoreEncryption:
+    """Encrypts secrets; without a key it leaves them as they are."""
 
     def __init__(self, path: Path) -> None:
         """``path`` is the store's, for messages."""
         self._path = path
         self._cipher: Cipher | None = None
-        self._is_locked = False
+        self.is_locked = False
+        """There are secrets, but no key: reading one raises JobError."""
+        self.is_used = False
+        """There are or will be encrypted values."""
 
     def unlock(self, store: Store, key: str | None, *, read_only: bool) -> bool:
-        """Use ``key`` for ``store`` from now on; encrypt the sessions that are not encrypted.
+        """Use ``key`` for ``store`` from now on; encrypt the secrets that are not encrypted.
 
         Returns True if plain text may be left in unused parts of the file: then it must be wiped.
         Raises JobError for a wrong key, or for a missing one; a reader may open the store without
-        the key, until it reads a session.
+        the key, until it reads a secret.
         """
         header = store.meta.get("vault")
-        self._is_locked = key is None and header is not None
-        if self._is_locked and not read_only:
+        self.is_locked = key is None and header is not None
+        self.is_used = key is not None or header is not None
+        if self.is_locked and not read_only:
             raise JobError(LOCKED.format(self._path))
         if key is None or (header is None and read_only):
             return False
@@ -90,13 +130,23 @@ class SessionEncryption:
             self._cipher = Cipher(key, header)
         return not (read_only or store.meta.get("is_wiped"))
 
+    def encrypt_request(self, request: bytes) -> bytes:
+        """Return a request in msgpack as it is stored."""
+        if self._cipher is None or not may_have_secret(request):
+            return request
+        return self._cipher.encrypt(request)
+
+    def decrypt_request(self, stored: bytes) -> bytes:
+        """Return a request in msgpack as it was. Raises JobError if the key is missing."""
+        return self.decrypt(stored) if stored[:1] == _TOKEN_START else stored
+
     def encrypt(self, data: bytes) -> bytes:
         """Return ``data`` as it is stored."""
         return data if self._cipher is None else self._cipher.encrypt(data)
 
     def decrypt(self, data: bytes) -> bytes:
         """Return stored ``data`` in plain text. Raises JobError if the key is missing."""
-        if self._is_locked:
+        if self.is_locked:
             raise JobError(LOCKED.format(self._path))
         return data if self._cipher is None else self._cipher.decrypt(data)
 

@@ -6,6 +6,7 @@ import contextlib
 import html
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -270,3 +271,73 @@ def test_with_a_key_the_cookies_are_secret_too(
 
 def cookies_in(files: dict[str, bytes], cookies: set[str]) -> list[str]:
     return [name for name, data in files.items() for one in cookies if one.encode() in data]
+
+
+COURIER = """
+    from crawler import Request, Spider
+
+
+    class Courier(Spider):
+        delay = 0
+        commit_interval = 0.01
+        obey_robots = False
+
+        def __init__(self, box="", **rest):
+            super().__init__(**rest)
+
+        def parse(self, response):
+            url = "{url}/missing"
+            yield Request(url, "slow", headers={{"X-Auth": "hunter2-head"}}, priority=9)
+            yield Request(url, "slow", cookies={{"sid": "hunter2-cookie"}}, dont_filter=True)
+            yield Request(url, "slow", method="POST", data={{"password": "hunter2-form"}})
+            yield Request(url, "slow", method="POST", json={{"password": "hunter2-json"}})
+            yield Request(url, "slow", cb_kwargs={{"token": "hunter2-state"}}, dont_filter=True)
+            yield Request(url + "?token=hunter2-query", "slow")
+            yield Request(response.url, "fail", dont_filter=True)
+
+        def slow(self, response, token=""):
+            yield {{"url": response.url}}
+
+        def fail(self, response):
+            raise ValueError("Cookie: sid=hunter2-error")
+"""
+
+
+def test_with_a_key_no_request_and_no_failure_is_in_clear(
+    shop: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path("spiders/courier.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(textwrap.dedent(COURIER.format(url=shop.url)))
+    seed = f"{shop.url}/?key=hunter2-seed"
+    words = ["run", "courier", seed, "-a", "box=hunter2-box", "-s", "workers=0"]
+    assert command(*words, "--job", "open", "-s", "max_pages=1").status in (0, 1)
+    assert in_stores("open"), "the test would not see a secret"
+    monkeypatch.setenv("CRAWL_KEY", KEY)
+    assert command(*words, "--job", "secret", "-s", "max_pages=1").status in (0, 1)
+    assert in_stores("secret") == set()
+    for key, sentence in ((None, "has encrypted sessions: set CRAWL_KEY"), ("x", "is not the key")):
+        monkeypatch.delenv("CRAWL_KEY")
+        if key:
+            monkeypatch.setenv("CRAWL_KEY", key)
+        for again in (["resume", "secret"], [*words, "--job", "secret"]):
+            ended = command(*again)
+            assert ended.status == 2
+            assert sentence in ended.said
+            assert len(ended.said.strip().splitlines()) == 1
+        monkeypatch.setenv("CRAWL_KEY", KEY)
+    ended = command(*words, "--job", "secret", "-s", "max_pages=100")
+    wanted = [visit for visit in shop.log if "/missing" in visit.target]
+    assert len(wanted) == 6
+    assert in_stores("secret") == set()
+    assert "hunter2-error" in command("status", "secret", "--failed").said
+    assert command("resume", "secret").status == ended.status
+    monkeypatch.delenv("CRAWL_KEY")
+    assert command("status", "secret").status == 0
+
+
+def in_stores(folder: str) -> set[bytes]:
+    """The secrets that the files of a job have in clear, besides its items."""
+    paths = [path for path in Path(folder).iterdir() if path.name != "items.jsonl"]
+    data = b"".join(path.read_bytes() for path in paths)
+    return set(re.findall(rb"hunter2-[a-z]+", data))

@@ -21,10 +21,13 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from crawler.records import Key, NewRequest, PendingRow, QueuedRequest
+from crawler.store.encryption import StoreEncryption
 from crawler.store.protocols import QueueStore, SeenStore
 
 MOST_TOMBSTONES = 100_000
 """Tombstones before their rows are deleted."""
+ROWS_PER_READ = 1000
+"""Rows that are read and encrypted at a time, when an older store gets a key."""
 ROWS_PER_STATEMENT = 100
 """With a statement for each row, inserting would take half as long again."""
 
@@ -45,6 +48,8 @@ DUE = (
     " RETURNING rank, id, request, once"
 )
 REQUESTS = f"SELECT request FROM pending WHERE {NOT_DONE}"
+ALL_REQUESTS = "SELECT request, host, rank, id FROM pending"
+ENCRYPT = f"UPDATE pending SET request = ? {BY_KEY}"
 NEXT_DUE = f"SELECT min(due) FROM pending WHERE host = ? AND due IS NOT NULL AND {NOT_DONE}"
 COUNT_REQUESTS = "UPDATE hosts SET requests = requests + ? WHERE id = ?"
 # Apart, or each count would write the index of ``due`` anew. An infinite time stays.
@@ -86,9 +91,12 @@ class SQLiteQueue(QueueStore):
     ``counts`` has the numbers of rows after the changes so far; the store saves them.
     """
 
-    def __init__(self, db: sqlite3.Connection, counts: RowCounts) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, counts: RowCounts, encryption: StoreEncryption
+    ) -> None:
         self._db = db
         self.counts = counts
+        self._encryption = encryption
 
     def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
         fingerprints = [_seen_row(request) for _, request in requests if not request.dont_filter]
@@ -101,7 +109,8 @@ class SQLiteQueue(QueueStore):
             (host_id, request.rank, number, request.once, bytes(request.request))
             for number, (host_id, request) in enumerate(requests, first)
         ]
-        for query, values in _statements(PUSH, sorted(rows, key=_host_id)):
+        stored = self._encrypted(rows) if self._encryption.is_used else rows
+        for query, values in _statements(PUSH, sorted(stored, key=_host_id)):
             self._db.execute(query, values)
         self._count_pending(len(rows), sum(map(_row_id, rows)))
         by_id = Counter(map(_host_id, rows))
@@ -129,8 +138,7 @@ class SQLiteQueue(QueueStore):
         return new
 
     def next_requests(self, host_id: int, after: Key | None, limit: int) -> list[QueuedRequest]:
-        rows = self._db.execute(HEAD, (host_id, *(after or _FIRST), limit))
-        return list(map(QueuedRequest._make, rows))
+        return self._queued(self._db.execute(HEAD, (host_id, *(after or _FIRST), limit)))
 
     def mark_done(self, rows: Sequence[tuple[int, int, int]]) -> None:
         statements = _statements(ADD_TOMBSTONE, rows)
@@ -150,11 +158,13 @@ class SQLiteQueue(QueueStore):
             self._recount_pending()
 
     def replace(self, host_id: int, key: Key, request: bytes, due: float | None = None) -> None:
+        request = self._encryption.encrypt_request(request)
         self._db.execute(REPLACE, (request, due, host_id, *key))
 
     def move(
         self, host_id: int, key: Key, new_host_id: int, request: bytes, *, once: bool = False
     ) -> None:
+        request = self._encryption.encrypt_request(request)
         self._db.execute(MOVE, (new_host_id, request, once, host_id, *key))
         if new_host_id != host_id:
             self._db.execute(COUNT_REQUESTS, (1, new_host_id))
@@ -164,14 +174,33 @@ class SQLiteQueue(QueueStore):
         self._db.execute(SET_DELIVERY, (once, host_id, *key))
 
     def release_due(self, host_id: int, now: float) -> list[QueuedRequest]:
-        return list(map(QueuedRequest._make, self._db.execute(DUE, (host_id, now))))
+        return self._queued(self._db.execute(DUE, (host_id, now)))
 
     def next_due(self, host_id: int) -> float | None:
         (due,) = self._db.execute(NEXT_DUE, (host_id,)).fetchone()
         return None if due is None else float(due)
 
     def requests(self) -> Iterable[bytes]:
-        return (request for (request,) in self._db.execute(REQUESTS))
+        decrypt = self._encryption.decrypt_request
+        return (decrypt(request) for (request,) in self._db.execute(REQUESTS))
+
+    def encrypt_all(self) -> None:
+        """Encrypt the secrets of all rows that were stored without a key."""
+        encrypt, decrypt = self._encryption.encrypt_request, self._encryption.decrypt_request
+        rows = self._db.execute(ALL_REQUESTS)
+        while batch := rows.fetchmany(ROWS_PER_READ):
+            stored = ((encrypt(decrypt(request)), *key) for request, *key in batch)
+            self._db.executemany(ENCRYPT, stored)
+
+    def _encrypted(self, rows: Iterable[PendingRow]) -> list[PendingRow]:
+        encrypt = self._encryption.encrypt_request
+        return [(*row, encrypt(request)) for *row, request in rows]  # type: ignore[misc]
+
+    def _queued(self, rows: Iterable[Any]) -> list[QueuedRequest]:
+        if self._encryption.is_used:
+            decrypt = self._encryption.decrypt_request
+            rows = ((rank, number, decrypt(request), once) for rank, number, request, once in rows)
+        return list(map(QueuedRequest._make, rows))
 
     def _tombstones(self) -> int:
         return int(self._db.execute(COUNT_TOMBSTONES).fetchone()[0])

@@ -20,7 +20,7 @@ from crawler.records import (
     SkippedShape,
     Usage,
 )
-from crawler.store.encryption import SessionEncryption
+from crawler.store.encryption import StoreEncryption
 from crawler.store.protocols import (
     MOST_SHAPES,
     OTHER_SHAPES,
@@ -32,6 +32,16 @@ from crawler.store.protocols import (
 
 GET = "SELECT value FROM job WHERE name = ?"
 SET = "INSERT INTO job VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+ENCRYPTED = "encrypted"
+"""The name in a value of ``job`` for the parts of it that are encrypted, together."""
+PRIVATE: dict[str, tuple[str, ...]] = {
+    "record": ("seeds", "arguments"),
+    "seeds": ("identity",),
+    "shapes": ("shapes",),
+}
+"""The parts of values in ``job`` that may have a secret: URLs, and what the user has typed."""
+FAILURES = "SELECT id, url, message, traceback, request FROM failed"
+ENCRYPT_FAILURE = "UPDATE failed SET url = ?, message = ?, traceback = ?, request = ? WHERE id = ?"
 ADD_FAILURE = (
     "INSERT INTO failed (at, url, cause, message, traceback, request) VALUES (?, ?, ?, ?, ?, ?)"
 )
@@ -66,36 +76,78 @@ _usage = msgspec.msgpack.Decoder(Usage).decode
 
 
 class SQLiteMeta(MetaStore):
-    """The table ``job``: names and JSON values."""
+    """The table ``job``: names and JSON values, of which a key encrypts the private parts."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, encryption: StoreEncryption) -> None:
         self._db = db
+        self._encryption = encryption
 
     def get(self, name: str, default: Any = None) -> Any:
         row = self._db.execute(GET, (name,)).fetchone()
-        return default if row is None else json.loads(row[0])
+        if row is None:
+            return default
+        value = json.loads(row[0])
+        if name in PRIVATE and isinstance(value, dict) and value.get(ENCRYPTED):
+            return self._decrypted(value)
+        return value
 
     def set(self, name: str, value: Any) -> None:
-        self._db.execute(SET, (name, json.dumps(value)))
+        self.update({name: value})
 
     def update(self, values: Mapping[str, Any]) -> None:
-        rows = [(name, json.dumps(value)) for name, value in values.items()]
+        rows = [(name, json.dumps(self._stored(name, value))) for name, value in values.items()]
         self._db.executemany(SET, rows)
+
+    def encrypt_all(self) -> None:
+        """Encrypt the private parts of values that were stored without a key."""
+        for name in PRIVATE:
+            if (value := self.get(name)) is not None:
+                self.set(name, value)
+
+    def _stored(self, name: str, value: Any) -> Any:
+        if name not in PRIVATE or not self._encryption.is_used or not isinstance(value, dict):
+            return value
+        private = {part: value[part] for part in PRIVATE[name] if part in value}
+        encrypted = self._encryption.encrypt(json.dumps(private).encode()).decode()
+        return {**value, **dict.fromkeys(private), ENCRYPTED: encrypted}
+
+    def _decrypted(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return a value whole; without the key, only the parts that are no secret."""
+        if self._encryption.is_locked:
+            return {part: content for part, content in value.items() if content is not None}
+        private = json.loads(self._encryption.decrypt(value.pop(ENCRYPTED).encode()))
+        return {**value, **private}
 
 
 class SQLiteFailures(FailureStore):
-    """The table ``failed``."""
+    """The table ``failed``. With a key, only the causes and times are not encrypted."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, encryption: StoreEncryption) -> None:
         self._db = db
+        self._encryption = encryption
 
     def add(self, report: FailureReport, request: bytes, at: float) -> None:
-        row = (at, report.url, report.cause, report.message, report.traceback, request)
-        self._db.execute(ADD_FAILURE, row)
+        parts = (report.url, report.message, report.traceback, request)
+        url, *others = [self._stored(part) for part in parts]
+        self._db.execute(ADD_FAILURE, (at, url, report.cause, *others))
 
     def latest(self, limit: int = 100) -> list[FailedRequest]:
-        rows = self._db.execute(LATEST, (limit,))
-        return [FailedRequest(FailureReport(*row[:4]), row[4]) for row in rows]
+        rows = self._db.execute(LATEST, (limit,)).fetchall()
+        return [FailedRequest(FailureReport(*map(self._text, row[:4])), row[4]) for row in rows]
+
+    def encrypt_all(self) -> None:
+        """Encrypt the reports that were stored without a key."""
+        for number, *parts in self._db.execute(FAILURES).fetchall():
+            self._db.execute(ENCRYPT_FAILURE, (*map(self._stored, parts), number))
+
+    def _stored(self, part: str | bytes) -> str | bytes:
+        if not self._encryption.is_used:
+            return part
+        return self._encryption.encrypt(part.encode() if isinstance(part, str) else part)
+
+    def _text(self, stored: str | bytes) -> str:
+        """Return a text of a report; encrypted ones are stored as bytes."""
+        return stored if isinstance(stored, str) else self._encryption.decrypt(stored).decode()
 
     def by_cause(self) -> dict[str, int]:
         return dict(self._db.execute(BY_CAUSE).fetchall())
@@ -125,7 +177,7 @@ class SQLiteSkipped(SkippedStore):
 class SQLiteSessions(SessionStore):
     """The tables ``sessions`` and ``cookies``, encrypted if there is a key."""
 
-    def __init__(self, db: sqlite3.Connection, encryption: SessionEncryption) -> None:
+    def __init__(self, db: sqlite3.Connection, encryption: StoreEncryption) -> None:
         self._db = db
         self._encryption = encryption
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from crawler.store.encryption import SessionEncryption
+from crawler.store.encryption import COVERED, StoreEncryption
 from crawler.store.errors import UNREADABLE, corrupt_store
 from crawler.store.permissions import open_safely
 from crawler.store.protocols import Store
@@ -39,7 +39,7 @@ class SQLiteStore(Store):
     """The state of a job in one file of mode 0600. Raises JobError for a file that is no store."""
 
     def __init__(self, path: Path, *, read_only: bool = False, key: str | None = None) -> None:
-        """With ``key`` the content of sessions is encrypted, from now on if it was not before."""
+        """With ``key`` secrets are encrypted, from now on if they were not before."""
         self._path = path
         self._checkpoints = Checkpoints(path)
         with contextlib.ExitStack() as stack:
@@ -58,14 +58,15 @@ class SQLiteStore(Store):
             stack.pop_all()
 
     def _open_groups(self, key: str | None, *, read_only: bool) -> None:
-        db, encryption = self._db, SessionEncryption(self._path)
-        self.meta = SQLiteMeta(db)
+        db, encryption = self._db, StoreEncryption(self._path)
+        self.meta = SQLiteMeta(db, encryption)
         counts = (0, 0, 0) if read_only else self.meta.get(ROW_COUNTS)
-        self.queue = SQLiteQueue(db, count_rows(db) if counts is None else RowCounts(*counts))
+        counts = count_rows(db) if counts is None else RowCounts(*counts)
+        self.queue = SQLiteQueue(db, counts, encryption)
         self.seen = SQLiteSeen(db, self.queue)
         self.hosts = SQLiteHosts(db)
         self.accounts = SQLiteAccounts(db, self.hosts, self.queue)
-        self.failures = SQLiteFailures(db)
+        self.failures = SQLiteFailures(db, encryption)
         self.skipped = SQLiteSkipped(db)
         self.sessions = SQLiteSessions(db, encryption)
         must_wipe = encryption.unlock(self, key, read_only=read_only)
@@ -73,8 +74,19 @@ class SQLiteStore(Store):
             with self.transaction():
                 for session in sessions:
                     self.sessions.save(session)
+        if key is not None and not (read_only or self.meta.get(COVERED)):
+            must_wipe = True
+            self._encrypt_rows()
         if must_wipe:
             self._wipe()
+
+    def _encrypt_rows(self) -> None:
+        """Encrypt the secrets, besides sessions, that were stored without a key."""
+        with self.transaction():
+            self.queue.encrypt_all()
+            self.failures.encrypt_all()
+            self.meta.encrypt_all()
+            self.meta.update({COVERED: True, "is_wiped": False})
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
         if read_only:
