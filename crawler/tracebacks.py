@@ -34,5 +34,9 @@ def spider_frames(error: BaseException) -> TracebackType | None:
 
 
 def _text(error: BaseException, trace: TracebackType | None, mask: Callable[[str], str]) -> str:
-    text = "".join(traceback.format_exception(type(error), error, trace))
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except BaseException:  # Python asks an exception for its truth, which a spider's may refuse
+        lines = [*traceback.format_tb(trace), type(error).__name__]
+    text = "".join(lines)
     return cut(encodable(mask(text)), LONGEST)  # masked first: a cut secret would not be known

@@ -149,6 +149,7 @@ class Committer:
                 self._sample(queued.request, result.output)
                 self._job.counters.failed += 1
                 at = self._job.clock.wall()
+                result.report.url = result.report.url or f"{assignment.host.origin}/"
                 self._store.failures.add(result.report, queued.request, at)
                 self._record_output(result.output, None, outputs)
             elif isinstance(result, Denied):

@@ -168,7 +168,8 @@ class Login:
             session.hide_credentials()
             if out_of_handles(error):  # the login has not failed: there will be another try
                 raise too_many_open_files() from error
-            if isinstance(cause := error.__cause__ or error, NoNetworkError):
+            cause = error if error.__cause__ is None else error.__cause__
+            if isinstance(cause, NoNetworkError):
                 raise cause from error
             return self._handle_error(session, request, error)
         try:

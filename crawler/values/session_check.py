@@ -13,7 +13,7 @@ from typing import Any
 from urllib3 import Timeout
 
 from crawler.errors import SpiderError
-from crawler.values.plain import checked, data_of, fields, kind_of, text_of
+from crawler.values.plain import checked, data_of, fields, kind_of, shown, text_of
 
 
 def checked_settings(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +41,9 @@ def checked_state(state: Any) -> dict[str, Any]:
     if not isinstance(state, Mapping):
         raise SpiderError(f"session.state is {kind_of(state)}, but it must be a dict")
     copy: dict[str, Any] = checked(f"session.state is {kind_of(state)}", data_of, state)
+    for name in copy:
+        if not isinstance(name, str):
+            raise SpiderError(f"session.state has the key {shown(name)}, but it must be text")
     return copy
 
 
