@@ -41,8 +41,10 @@ bench-quick: $(VENV)/.installed
 kill: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.kill --site postgresql --kills 20
 
-# Kill crawls a thousand times, at named points and random instants; writes tests/faults/TORTURE.md.
+# Kill crawls a thousand times, at named points and random instants, some of them with the machine;
+# then go on from every state that a loss of power leaves. Writes tests/faults/TORTURE.md.
 # ARGS="--kills 30 --seed 8" does less, or other things; --only 17 repeats one crawl of a seed.
+# `python -m tests.faults.powercuts --help` has the options of the second part.
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.faults.torture --kills 1000 --seed 7 --report tests/faults/TORTURE.md $(ARGS)
 

@@ -299,7 +299,7 @@ class Crawl:
         for what, found, right in (
             ("store", ask("PRAGMA integrity_check"), "ok"),
             ("pending", ask("SELECT count(*) FROM pending"), "0"),
-            ("failed", ask("SELECT count(*) FROM failed"), str(wanted.missing + unsure)),
+            ("failed", ask("SELECT count(*) FROM failed"), str(wanted.failed + unsure)),
             ("counted items", counters["items"], lines),
             ("counted rejected", counters["rejected"], rejected),
             ("counted pending", counters["pending"], 0),

@@ -15,7 +15,7 @@ import random
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,7 @@ class Commit:
 class Findings:
     """What the losses of power have come to."""
 
+    instants: int = 0
     states: int = 0
     """Different states of the disk."""
     commits: dict[Commit, DiskState] = field(default_factory=dict)
@@ -61,6 +62,12 @@ class Findings:
     refused: Counter[str] = field(default_factory=Counter)
     """The errors of jobs that could not be opened."""
     toll: Toll = field(default_factory=Toll)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Everything that should not be, in words."""
+        refused = [f"{times} x {error}" for error, times in self.refused.items()]
+        return refused + self.toll.wrong
 
 
 class PowerCuts:
@@ -109,7 +116,7 @@ class PowerCuts:
                 if state.key() not in seen:
                     seen.add(state.key())
                     self._open(config, state, at, findings)
-        findings.states = len(seen)
+        findings.instants, findings.states = len(instants), len(seen)
         return findings
 
     def go_on(self, findings: Findings, commits: Sequence[Commit]) -> None:
@@ -149,34 +156,66 @@ KILLS = (
 """Of a crawl that is killed twice before its last run."""
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is looked at in one crawl of each shape; ``seed`` decides the webs and what is drawn."""
+
+    seed: str = "7"
+    size: int = 20
+    """Pages on each host of a web."""
+    every: int = 1
+    """Instants of which one is looked at."""
+    draws: int = 2
+    """States that are drawn for each instant."""
+    resumes: int = 20
+    """Commits from which to go on."""
+
+    def run(self, shapes: Iterable[Shape] = Shape) -> Iterator[tuple[Web, Findings]]:
+        """Search the shapes one after another."""
+        memory = MEMORY if MEMORY.is_dir() else None
+        with TemporaryDirectory(dir=memory) as folder, Site(Path(folder)) as site:
+            for number, shape in enumerate(shapes):
+                web = Web(shape, self.seed, number, self.size)
+                root = Path(folder) / web.name
+                root.mkdir()
+                runs = KILLS[: number % (len(KILLS) + 1)]
+                cuts = PowerCuts(site, web, root, runs, elsewhere=number % 2 == 0)
+                yield web, self._search(cuts)
+
+    def _search(self, cuts: PowerCuts) -> Findings:
+        chance = random.Random(self.seed)
+        findings = cuts.search(cuts.instants[:: self.every], chance, self.draws)
+        commits = list(findings.commits)
+        cuts.go_on(findings, chance.sample(commits, min(self.resumes, len(commits))))
+        return findings
+
+
+def table(found: Iterable[tuple[Web, Findings]]) -> list[str]:
+    """The findings in Markdown, without what is wrong."""
+    head = ("crawl", "instants", "states", "refused", "commits", "gone on from", "wrong")
+    rows = [_row(web, findings) for web, findings in found]
+    return [f"| {' | '.join(head)} |", f"| --- {'| ---: ' * (len(head) - 1)}|", *rows]
+
+
+def _row(web: Web, findings: Findings) -> str:
+    counts = (
+        *(findings.instants, findings.states, findings.refused.total()),
+        *(len(findings.commits), findings.toll.crawls, len(findings.toll.wrong)),
+    )
+    return f"| {web.name} | {' | '.join(f'{count:,}' for count in counts)} |"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search one crawl of each shape; 1 if anything is not as it should be."""
-    options = _parser().parse_args(arguments)
-    is_right = True
-    memory = MEMORY if MEMORY.is_dir() else None
-    with TemporaryDirectory(dir=memory) as folder, Site(Path(folder)) as site:
-        for number, shape in enumerate(options.shape or Shape):
-            root = Path(folder) / shape
-            root.mkdir()
-            web = Web(shape, options.seed, number, options.size)
-            cuts = PowerCuts(site, web, root, KILLS[: number % 3], elsewhere=number % 2 == 0)
-            chance = random.Random(options.seed)
-            findings = cuts.search(cuts.instants[:: options.every], chance, options.draws)
-            commits = list(findings.commits)
-            cuts.go_on(findings, chance.sample(commits, min(options.resumes, len(commits))))
-            print(_report(web, len(cuts.instants), findings), flush=True)
-            is_right = is_right and not findings.refused and not findings.toll.wrong
-    return 0 if is_right else 1
-
-
-def _report(web: Web, instants: int, findings: Findings) -> str:
-    toll = findings.toll
-    wrong = [f"{times} x {error}" for error, times in findings.refused.items()] + toll.wrong
-    return (
-        f"{web.name}: {instants:,} instants, {findings.states:,} states of the disk, "
-        f"{len(findings.commits):,} commits; {toll.crawls} went on: lost {toll.lost}, "
-        f"twice {toll.twice}, torn {toll.torn}" + "".join(f"\n  {line}" for line in wrong)
-    )
+    options = vars(_parser().parse_args(arguments))
+    shapes = options.pop("shape") or Shape
+    print("\n".join(table([])), flush=True)
+    wrong: list[str] = []
+    for web, findings in Search(**options).run(shapes):
+        print(_row(web, findings), flush=True)
+        wrong += findings.wrong
+    print("\n".join(wrong))
+    return 1 if wrong else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -187,11 +226,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--shape", type=Shape, action="append", help="of the crawl (default: one of each)")
-    add("--size", type=int, default=20, help="pages on each host of a web (default: 20)")
-    add("--seed", default="7", help="decides the webs and what is drawn (default: 7)")
-    add("--every", type=int, default=1, help="instants of which one is looked at (default: 1)")
-    add("--draws", type=int, default=2, help="states drawn for each instant (default: 2)")
-    add("--resumes", type=int, default=20, help="commits from which to go on (default: 20)")
+    add("--size", type=int, default=Search.size, help="pages on each host of a web")
+    add("--seed", default=Search.seed, help="decides the webs and what is drawn")
+    add("--every", type=int, default=Search.every, help="instants of which one is looked at")
+    add("--draws", type=int, default=Search.draws, help="states drawn for each instant")
+    add("--resumes", type=int, default=Search.resumes, help="commits from which to go on")
     return parser
 
 

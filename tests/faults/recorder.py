@@ -45,6 +45,7 @@ _CALLS = (
 )
 _LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<([^>]*)>(\(deleted\))?)?(?: .*)?")
+_KILLED = re.compile(r"(.*)\) += \?")
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)")
 _UNFINISHED = " <unfinished ...>"
 _FILE = re.compile(r"\d+<([^>]*)>(\(deleted\))?")
@@ -149,6 +150,9 @@ class Reader:
     # Calls
 
     def _call(self, begin: int, end: int, text: str) -> None:
+        if killed := _KILLED.fullmatch(text):
+            self._begun[f"killed in {begin}"] = begin, killed[1]
+            return
         matched = _CALL.fullmatch(text)
         assert matched is not None, text[:200]
         name, arguments, result, opened = matched[1], matched[2], int(matched[3]), matched[4]

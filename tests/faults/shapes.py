@@ -38,6 +38,29 @@ class Open(Spider):
                 yield form.to_request(callback=self.posted)
         if response.css("form.order"):
             yield response.form("form.order").to_request(callback=self.ordered, replay=False)
+        for request in response.follow_all("a.typed", callback=self.typed):
+            title: Any = response.select_one("h1").string  # of a class of BeautifulSoup's own
+            request.url = type(title)(request.url)
+            request.headers = {"X-Number": 5, "X-Place": title, "Accept": None}
+            request.priority, request.account = 2.0, None
+            yield request
+        if response.css("body#wrong"):
+            yield Request(response.url + "/never", **self._wrong(response.url))
+
+    @staticmethod
+    def _wrong(url: str) -> dict[str, Any]:
+        """Fields of a request that beginners give, or hardly anybody."""
+        fields: list[dict[str, Any]] = [
+            {"priority": 0.5},
+            {"headers": {"X": object()}},
+            {"cookies": {"page": None}},
+            {"callback": lambda _: None},
+            {"replay": None},
+        ]
+        return fields[len(url) % len(fields)]
+
+    def typed(self, response: Any) -> Line:
+        return Line("typed", _place(response.url), 0, response.css("p::text").get() or "")
 
     def behind(self, response: Any) -> Line:
         return Line("behind", _place(response.url), 0, response.css("p::text").get() or "")
@@ -52,6 +75,8 @@ class Open(Spider):
         url = failure.request.url
         if "/order/" in url and failure.cause == "may have been sent":
             return Line("order", _place(url), 0, UNSURE)
+        if failure.cause.startswith("SpiderError in parse"):
+            return Line("wrong", _place(url), 0, "")
         if failure.cause == "http 404":
             return Line("missing", _place(url), 0, "")
         return Line("failed", url, 0, failure.message)

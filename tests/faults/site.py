@@ -107,9 +107,8 @@ class _Connection(wire.Conversation):
             return
         self.server.count(state)
         host = ADDRESSES.index(self.transport.get_extra_info("sockname")[0])
-        visit = Visit(
-            self.transport, self.server.port, state, host, method, dict(_COOKIE.findall(head))
-        )
+        cookies = dict(_COOKIE.findall(head))
+        visit = Visit(self.transport, self.server.port, state, host, method, cookies, head)
         # `p` may come as `%70`, which is the same.
         visit.answer(rest[0].replace("%70", "p"), rest[1] if rest[1:] else "", body)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import points, torture
+from tests.faults import points, recorder, torture
 from tests.faults.crawls import Crawl
 from tests.faults.plan import Kill, Plan, Run, Target
 from tests.faults.site import Site
@@ -35,6 +35,16 @@ def test_kills_of_a_login_whose_cookie_changes_with_each_page(tmp_path: Path) ->
         toll = Torture(kills=8, seed="short", size=150).crawl(site, tmp_path, number, kills=8)
     assert toll.wrong == []
     assert toll.kills.total() >= 4
+
+
+@pytest.mark.skipif(not recorder.is_available(), reason="strace is missing, or may not trace")
+def test_deaths_of_the_machine(tmp_path: Path) -> None:
+    """Each leaves a disk without some of what was not synced, and the next run goes on from it."""
+    number = torture.POWER_OF - 1
+    with Site(tmp_path) as site:
+        toll = Torture(kills=8, seed="short", size=60).crawl(site, tmp_path, number, kills=8)
+    assert toll.wrong == []
+    assert toll.of(Target.MACHINE, named=False) + toll.of(Target.MACHINE, named=True) >= 3
 
 
 @pytest.mark.parametrize(
@@ -92,5 +102,7 @@ def test_the_wanted_lines_do_not_depend_on_the_way() -> None:
     wanted = web.wanted()
     assert max(wanted.lines.values()) == 1
     assert wanted.pages > 400
-    assert {line.kind for line in wanted.lines} == {"page", "posted", "behind", "missing"}
+    assert {line.kind for line in wanted.lines} == {
+        *("page", "posted", "behind", "typed", "missing", "wrong")
+    }
     assert len({web.path(Place(0, n)) for n in range(200)}) == 200

@@ -2,9 +2,10 @@
 
 It crawls a site of its own while SIGKILL hits the main process, the fetching process, a worker, or
 all of them, at random instants and at every named point of the commit; resumes with the same
-command; repeats, until all kills have landed. Every crawl is finished, and what it has written is
-compared with what the site's definition says. The exit status is 1 if anything was lost, twice,
-torn or left behind.
+command; repeats, until all kills have landed. In some crawls the machine dies with the processes,
+and its disk has any state that the order of syncs permits (disk.py). Every crawl is finished, and
+what it has written is compared with what the site's definition says. The exit status is 1 if
+anything was lost, twice, torn or left behind.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.machine import hardware, interpreter
-from tests.faults import points
+from tests.faults import points, powercuts, recorder
 from tests.faults.crawls import Crawl
+from tests.faults.machine import Machine
 from tests.faults.plan import Plan, Target
 from tests.faults.site import Site
 from tests.faults.toll import Toll
@@ -36,6 +38,8 @@ WORK = HERE / "work"
 SHAPES = list(Shape)
 USUAL_KILLS, USUAL_SIZE = 30, 500
 """Kills in one crawl, and pages on each of its hosts."""
+POWER_OF = 5
+"""Crawls of which one is on a machine that may lose power, if ``strace`` is there to record it."""
 
 ENOUGH = 1000
 """Kills that come to every point; one that they do not come to has lost its place in the code."""
@@ -65,15 +69,21 @@ class Torture:
         if self.kills >= ENOUGH:
             missed = {*points.POINTS, *points.FETCHER, *points.WORKER} - toll.at_points().keys()
             toll.wrong += [f"nothing was killed at {point}" for point in sorted(missed)]
+            if recorder.is_available() and not toll.of(Target.MACHINE, named=False):
+                toll.wrong.append("no machine died")
         return toll
 
     def crawl(self, site: Site, folder: Path, number: int, kills: int) -> Toll:
         """One crawl by its number, with its share of the kills."""
         web = Web(SHAPES[number % len(SHAPES)], self.seed, number, self.size)
-        runs = Plan(self.seed, number, web.shape, kills, self.size * HOSTS).runs()
+        loses_power = number % POWER_OF == POWER_OF - 1 and recorder.is_available()
+        requests = self.size * HOSTS
+        plan = Plan(self.seed, number, web.shape, kills, requests, loses_power=loses_power)
         place = folder / web.name
         place.mkdir()
-        toll = Crawl(site, web, place).suffer(runs)
+        machine = Machine(place, ["job", "out"]) if loses_power else None
+        output = place / "out" / "items.jsonl" if number % 2 else None
+        toll = Crawl(site, web, place, machine=machine, output=output).suffer(plan.runs())
         if toll.wrong:
             kept = WORK / f"{web.name}.kept"
             shutil.rmtree(kept, ignore_errors=True)
@@ -108,9 +118,13 @@ def _progress(web: Web, toll: Toll) -> str:
 # The report
 
 
-def report(options: str, toll: Toll, seconds: float) -> str:
-    """Return the kills and their results in Markdown; ``options`` are those of the command."""
-    return "\n".join([*_head(options, seconds), *_figures(toll), *_kills(toll), *_wrong(toll), ""])
+def report(options: str, toll: Toll, seconds: float, cuts: Sequence[str] = ()) -> str:
+    """Return the kills and their results in Markdown; ``options`` are those of the command.
+
+    ``cuts`` is the table of a search through losses of power.
+    """
+    parts = (_head(options, seconds), _figures(toll), _kills(toll), _cuts(cuts), _wrong(toll), [""])
+    return "\n".join(itertools.chain(*parts))
 
 
 def _head(options: str, seconds: float) -> list[str]:
@@ -123,8 +137,10 @@ def _head(options: str, seconds: float) -> list[str]:
         "",
         "Each crawl was killed, resumed by the same command, and so on until it was finished. Then",
         "its output was compared with what the definition of its site says, line by line. What the",
-        "points are is in [points.py](points.py), what the sites have in [web.py](web.py).",
+        "points are is in [points.py](points.py), what the sites have in [web.py](web.py). What is",
+        "left on the disk of a machine that dies is in [disk.py](disk.py).",
         "",
+        *([] if recorder.is_available() else ["No machine has died: `strace` is missing.", ""]),
     ]
 
 
@@ -172,6 +188,21 @@ def _kills(toll: Toll) -> list[str]:
     ]
 
 
+def _cuts(table: Sequence[str]) -> list[str]:
+    if not table:
+        return []
+    return [
+        "",
+        "## Losses of power",
+        "",
+        "The writes and syncs of a crawl were recorded. At each instant, its job was opened in the",
+        "states that a loss of power may leave. It was at one of a few commits then; from some of",
+        "them the same command went on to the end ([powercuts.py](powercuts.py)).",
+        "",
+        *table,
+    ]
+
+
 def _wrong(toll: Toll) -> list[str]:
     return ["", "## Wrong", "", *(f"- {line}" for line in toll.wrong)] if toll.wrong else []
 
@@ -192,7 +223,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _workplace() as folder, Site(folder) as site:
             toll = torture.crawl(site, folder, options.only, options.kills_each)
     said = arguments if arguments is not None else sys.argv[1:]
-    text = report(" ".join(said), toll, time.monotonic() - began)
+    cuts: list[str] = []
+    if options.kills >= ENOUGH and options.only is None and recorder.is_available():
+        found = list(powercuts.Search(options.seed).run())
+        cuts = powercuts.table(found)
+        toll.wrong += [line for _, findings in found for line in findings.wrong]
+    text = report(" ".join(said), toll, time.monotonic() - began, cuts)
     print(text)
     if options.report is not None:
         options.report.write_text(text)

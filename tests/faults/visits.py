@@ -17,6 +17,8 @@ SHORTEST_SESSION, LONGEST_SESSION = 80, 200
 """Pages that a session is good for."""
 ADDRESSES = tuple(f"127.0.0.{host + 1}" for host in range(HOSTS))
 
+_NUMBER = b"\r\nX-Number: 5\r\n"
+"""A header that the spider gives as an int."""
 _FLAKY = {Kind.BUSY, Kind.BROKEN, Kind.RESET, Kind.CUT}
 
 
@@ -65,6 +67,8 @@ class Visit:
     host: int
     method: str
     cookies: dict[bytes, bytes]
+    head: bytes
+    """What came before the body."""
 
     def reply(self, status: str, body: str = "", *headers: str) -> bytes:
         """Answer a member; the response may set a cookie for the next page."""
@@ -96,6 +100,10 @@ class Visit:
         elif what == "behind":
             is_open = self.cookies.get(b"key") == number.encode()
             write(wire.reply("200 OK", _text(web.text("behind", *place) if is_open else "shut")))
+        elif what == "typed":
+            is_right = f"\r\nx-place: {place}\r\n".encode() in self.head.lower() + b"\r\n"
+            text = web.text("typed", *place) if is_right and _NUMBER in self.head else "wrong"
+            write(self.reply("200 OK", _text(text)))
         else:
             write(wire.reply("404 Not Found"))
 
@@ -189,10 +197,15 @@ class Visit:
             for one, action in actions.items()
             if one is kind
         )
-        key = f'<a class=behind href="/{web.name}/behind/{place.number}">x</a>'
+        ways = {Kind.KEY: "behind", Kind.TYPED: "typed"}
+        on = (
+            f'<a class={way} href="/{web.name}/{way}/{place.number}">x</a>'
+            for one, way in ways.items()
+            if one is kind
+        )
         return (
             f"<html><body id={kind}><h1>{place}</h1>\n{texts}{''.join(forms)}"
-            f"<nav>{links}</nav>{key * (kind is Kind.KEY)}</body></html>"
+            f"<nav>{links}</nav>{''.join(on)}</body></html>"
         )
 
     def _link(self, place: Place, number: int, to: Place) -> str:

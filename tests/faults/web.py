@@ -71,6 +71,10 @@ class Kind(StrEnum):
     """It sets a cookie without which the page behind it is shut."""
     ODD = "odd"
     """One of its items does not fit."""
+    TYPED = "typed"
+    """Its callback yields a request with values of other types that mean the right ones."""
+    WRONG = "wrong"
+    """Its callback yields items, and then a request with a value that means nothing."""
     MOVED = "moved"
     """It redirects to a page of its host."""
     AWAY = "away"
@@ -84,10 +88,12 @@ class Kind(StrEnum):
 _INNER: tuple[Kind, ...] = (
     *((Kind.SLOW,) * 3 + (Kind.BROKEN,) * 4 + (Kind.RESET,) * 3 + (Kind.CUT,) * 3),
     *((Kind.FORM,) * 6 + (Kind.ORDER,) * 6 + (Kind.KEY,) * 4 + (Kind.ODD,) * 6),
+    *(Kind.TYPED,) * 5,
 )
 _LEAVES: tuple[Kind, ...] = (
     *((Kind.MOVED,) * 8 + (Kind.AWAY,) * 8 + (Kind.CHAIN,) * 4 + (Kind.GONE,) * 4),
     *((Kind.BROKEN,) * 2 + (Kind.RESET,) * 2 + (Kind.CUT,) * 2 + (Kind.ODD,) * 4),
+    *(Kind.WRONG,) * 5,
 )
 _OF = 100
 """The number of pages that these tables describe; the rest is plain."""
@@ -109,7 +115,8 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One item, which is one line of the output; every field is known beforehand."""
 
     kind: str
-    """``page``, ``behind`` (a shut page), ``posted``, ``order``, ``missing`` or ``failed``."""
+    """``page``, ``behind`` (a shut page), ``typed`` (behind a request of other types), ``posted``,
+    ``order``, ``missing``, ``wrong`` (a page whose callback failed) or ``failed``."""
     place: str
     part: int
     text: str
@@ -128,7 +135,7 @@ class Wanted:
     """Places of the items that do not fit."""
     orders: set[str] = field(default_factory=set)
     pages: int = 0
-    missing: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -245,7 +252,11 @@ class Web:
             return [self.target(place)]
         if kind is Kind.GONE:
             wanted.lines[Line("missing", str(place), 0, "")] += 1
-            wanted.missing += 1
+            wanted.failed += 1
+            return []
+        if kind is Kind.WRONG:  # what it yields before is dropped, and its links
+            wanted.lines[Line("wrong", str(place), 0, "")] += 1
+            wanted.failed += 1
             return []
         wanted.pages += 1
         wanted.lines.update(self._lines(place, kind))
@@ -260,3 +271,5 @@ class Web:
             yield Line("posted", str(place), 0, self.text("posted", *place))
         if kind is Kind.KEY:
             yield Line("behind", str(place), 0, self.text("behind", *place))
+        if kind is Kind.TYPED:
+            yield Line("typed", str(place), 0, self.text("typed", *place))
