@@ -33,8 +33,6 @@ from tests.mutation.modules import MODULES
 from tests.mutation.mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
-MOST_TESTS = 40
-"""Tests that run a line, of which the quickest are asked."""
 PRELOADED = (
     *("ada_url", "bs4", "click", "cryptography.fernet", "filelock", "hypothesis", "lxml.html"),
     *("msgspec", "multiprocessing", "parsel", "protego", "publicsuffixlist", "pycurl", "requests"),
@@ -165,27 +163,33 @@ def tests_of(mutant: Mutant, cover: Cover, seconds: dict[str, tuple[float, float
         if mutant.runs_on_import
         else set[str]().union(*(cover.get(line, set()) for line in mutant.lines))
     )
-    ordered = sorted(names or seconds, key=lambda name: seconds[name])
-    return ordered[:MOST_TESTS] if names else ordered
+    return sorted(names or seconds, key=lambda name: seconds[name])
 
 
-def try_module(copy: Copy, path: str, most: int) -> report.Section:
-    """Try the mutants of a module, or ``most`` of them."""
+def name_of(mutant: Mutant) -> str:
+    """Return how a mutant is named in the report."""
+    return f"{mutant.function or 'the module'}: {mutant.change}"
+
+
+def try_module(copy: Copy, path: str, most: int, earlier: report.Section | None) -> report.Section:
+    """Try the mutants of a module, or ``most`` of them; or those that survived ``earlier``."""
     text = (copy.folder / path).read_text()
     tests = MODULES[path]
     cover, seconds = copy.record(path, tests)
     every = mutants(text)
-    sample = every
-    if len(every) > most:
-        numbers = sorted(random.Random(path).sample(range(len(every)), most))
-        sample = [every[number] for number in numbers]
-    section = report.Section(path, len(every), len(sample))
+    if earlier is not None:
+        sample = [mutant for mutant in every if name_of(mutant) in earlier.survivors]
+        section = report.Section(path, earlier.every, earlier.tried)
+    else:
+        numbers = random.Random(path).sample(range(len(every)), min(most, len(every)))
+        sample = [every[number] for number in sorted(numbers)]
+        section = report.Section(path, len(every), len(sample))
     for number, mutant in enumerate(sample):
         copy.write(path, mutant.text)
         chosen = tests_of(mutant, cover, seconds)
         is_killed = copy.kills(chosen, [seconds[name] for name in chosen])
         if not is_killed:
-            section.survivors[f"{mutant.function}: {mutant.change}"] = ""
+            section.survivors[name_of(mutant)] = ""
         mark = "killed" if is_killed else "SURVIVED"
         print(
             f"{number + 1}/{len(sample)} {path}:{mutant.lines[0]} {mark} "
@@ -200,6 +204,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", help="parts of paths; all modules without any")
     parser.add_argument("--most", type=int, default=120, help="mutants of each module")
+    parser.add_argument("--again", action="store_true", help="only survivors of the report")
     arguments = parser.parse_args()
     os.nice(19)
     os.environ["PYTHONHASHSEED"] = "0"
@@ -215,7 +220,8 @@ def main() -> int:
         os.chdir(copy.folder)
         os.environ["PYTHONPATH"] = sys.path[0] = str(copy.folder)
         for path in chosen:
-            report.update(ROOT, try_module(copy, path, arguments.most))
+            earlier = report.read(ROOT)[path] if arguments.again else None
+            report.update(ROOT, try_module(copy, path, arguments.most, earlier))
     return report.unexplained(ROOT, chosen)
 
 

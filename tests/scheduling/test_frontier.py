@@ -243,6 +243,49 @@ def test_only_pages_that_have_ended_count_for_max_pages(
     assert bench.frontier.remaining == remaining
 
 
+def test_a_page_that_is_asked_again_does_not_count_for_max_pages(bench: Bench) -> None:
+    bench.frontier.count_finished()
+    bench.frontier.uncount_finished()
+    assert bench.frontier.remaining is None
+    bench.frontier.remaining = 3
+    bench.frontier.count_finished()
+    assert bench.frontier.remaining == 2
+    bench.frontier.uncount_finished()
+    assert bench.frontier.remaining == 3
+
+
+def test_a_page_that_came_back_unsent_goes_out_again_and_robots_txt_by_itself(
+    bench: Bench,
+) -> None:
+    bench.add(A)
+    bench.start(obey_robots=True)
+    robots = bench.robots_sent()
+    bench.finish(robots)
+    bench.frontier.requeue(robots, bench.now)
+    robots = bench.robots_sent()
+    bench.finish(robots)
+    bench.frontier.robots_fetched(robots.host, RobotsFile(b""), bench.now)
+    (page,) = bench.sent()
+    bench.finish(page, Returned())
+    bench.frontier.requeue(page, bench.now)
+    assert bench.ids_sent() == [1]
+
+
+def test_after_the_death_of_the_fetching_process_hosts_rest_for_their_delay(
+    bench: Bench,
+) -> None:
+    bench.add(A)
+    bench.start(delay=10.0)
+    (page,) = bench.sent()
+    bench.pass_time(9.0)
+    assert bench.frontier.fetcher_died(bench.now) == [page]
+    bench.frontier.requeue_maybe_sent(page, bench.now)
+    assert bench.ids_sent() == []
+    assert bench.frontier.next_at() == bench.now + 10.0
+    bench.pass_time(10.0)
+    assert bench.ids_sent() == [1]
+
+
 def test_a_frontier_is_exhausted_when_no_request_may_go_out(bench: Bench) -> None:
     bench.add(A, 2)
     bench.start()
@@ -288,6 +331,33 @@ def test_a_request_waits_until_it_is_due_and_others_go_on(bench: Bench) -> None:
     assert bench.ids_sent() == [2]
     assert bench.frontier.next_release_at() is None
     del third
+
+
+def test_a_host_whose_only_request_waits_has_something_to_do(bench: Bench) -> None:
+    bench.add(A)
+    bench.start()
+    (only,) = bench.sent()
+    wait(bench, only, 60.0)
+    assert not only.host.is_idle
+    assert bench.frontier.has_work
+    assert bench.frontier.busy_hosts == 1
+    assert not bench.frontier.is_exhausted(stopping=False)
+    bench.pass_time(61.0)
+    assert bench.ids_sent() == [1]
+
+
+def test_a_request_is_asked_again_at_the_very_time_for_which_the_loop_wakes(
+    bench: Bench,
+) -> None:
+    bench.add(A)
+    bench.start()
+    (only,) = bench.sent()
+    wait(bench, only, 60.0)
+    at = bench.frontier.next_at()
+    assert at is not None
+    bench.wall += at - bench.now
+    bench.now = at
+    assert bench.ids_sent() == [1]
 
 
 def test_a_wait_survives_a_restart(bench: Bench) -> None:
@@ -434,6 +504,7 @@ def test_rules_are_requested_once_and_kept(bench: Bench) -> None:
     feed = TaskBatch([])
     bench.frontier.sync.add_updates(feed, host)
     assert feed.hosts[0].robots == rules
+    assert len(bench.frontier.unreachable) == 0
 
 
 def test_old_rules_are_requested_again(bench: Bench) -> None:
@@ -541,6 +612,22 @@ def test_the_clock_of_a_host_that_was_put_away_is_kept(
     bench.pass_time(4.0)
     bench.push(bench.add(A))
     assert bench.scheduler.next_at() == pytest.approx(bench.now + 6.0)
+
+
+def test_the_fetching_process_forgets_a_host_that_left_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MOST_IDLE", 0)
+    bench.push([*bench.add(A), *bench.add(B)])
+    first, batch = bench.host(A), TaskBatch([])
+    bench.frontier.sync.add_updates(batch, first)
+    assert (len(batch.hosts), batch.forget) == (1, [])
+    bench.work_off()
+    bench.frontier.evict_idle_hosts(bench.now)
+    bench.push(bench.add(A))
+    again = TaskBatch([])
+    bench.frontier.sync.add_updates(again, bench.host(A))
+    assert (len(again.hosts), again.forget) == (1, [first.id])
 
 
 def test_a_turn_looks_at_no_host_that_has_not_changed(

@@ -38,6 +38,12 @@ def test_the_delay_counts_from_sending_not_from_the_outcome() -> None:
     assert clock.ready_at == 107.0, "nothing was sent"
 
 
+def test_the_shortest_rest_outlasts_a_restart() -> None:
+    clock = HostClock()
+    clock.restore(1000.5, 1000.0, 10.0, 0.5)
+    assert (clock.ready_at, clock.granted) == (10.5, 0.5)
+
+
 def test_a_retry_after_is_kept_to_whatever_is_asked_in_between() -> None:
     clock = HostClock(1.0)
     clock.asked(100.0)

@@ -21,6 +21,7 @@ from crawler.scheduling.host_queue import (
     Assignment,
     HostQueue,
     PageAssignment,
+    ProbeAssignment,
     RobotsAssignment,
 )
 from crawler.scheduling.politeness import HostClock
@@ -194,6 +195,14 @@ def test_what_must_not_be_sent_twice_is_not_sent_ahead(delivery: Delivery) -> No
     for id in range(1, 10):
         push(made, host, queued(id)._replace(delivery=delivery), 0.0)
     assert ids(sent(made)) == [1, 2]
+
+
+def test_what_goes_before_a_request_that_must_not_be_sent_twice_is_sent_ahead() -> None:
+    host = a_host()
+    made = a_scheduler(host, each=3)
+    push(made, host, QueuedRequest(1, 4, b"once", Delivery.AT_MOST_ONCE), 0.0)
+    push(made, host, QueuedRequest(1, 5, b"plain"), 0.0)
+    assert ids(sent(made)) == [1, 2, 3]
 
 
 def test_an_account_with_a_quota_gets_nothing_ahead() -> None:
@@ -412,6 +421,65 @@ def test_a_suspect_waits_while_its_host_answers_another_request() -> None:
     assert ids(sent(made, 5.0)) == [1]
 
 
+def test_the_only_request_of_a_host_goes_out_again_as_a_suspect() -> None:
+    host = a_host()
+    made = a_scheduler(host, each=1)
+    (first,) = sent(made)
+    made.finish(first.id, 0.0)
+    made.isolate(host, page(first), 0.0)
+    (again,) = sent(made)
+    assert ids([again]) == [1]
+    assert is_isolated(again)
+
+
+def test_a_suspect_that_must_not_be_sent_twice_is_not_sent_ahead() -> None:
+    host = a_host()
+    made = a_scheduler(host, each=2)
+    first, second = sent(made)
+    made.finish(first.id, 0.0)
+    push(made, host, queued(3), 0.0)
+    made.isolate(host, QueuedRequest(0, 1, b"once", Delivery.MAYBE_SENT), 0.0)
+    assert sent(made) == [], "it would wait in the fetching process behind the other one"
+    done(made, second, 0.0)
+    assert ids(sent(made)) == [1, 3]
+
+
+# Turns that come later, and probe pages
+
+
+def test_hosts_that_wait_are_asked_in_the_order_of_their_turns() -> None:
+    delays = {1: 40.0, 2: 10.0, 3: 30.0, 4: 20.0}
+    hosts = [a_host(id, delay=delay) for id, delay in delays.items()]
+    made = a_scheduler(*hosts)
+    for assignment in sent(made):
+        done(made, assignment, 0.0)
+    turns = [(now, one.host.id) for now in (10.0, 20.0, 30.0) for one in sent(made, now)]
+    assert turns == [(10.0, 2), (20.0, 4), (30.0, 3)]
+
+
+def test_a_probe_page_keeps_to_the_clock_of_its_host() -> None:
+    rests, ready = a_host(1, delay=50.0), a_host(2, delay=10.0)
+    made = a_scheduler(rests, ready, each=1)
+    for assignment in sent(made):
+        done(made, assignment, 0.0)
+    for host in (rests, ready, rests):
+        made.request_probe(host)
+    assert sent(made, 9.0) == []
+    assert made.next_at() == 10.0
+    (probe,) = sent(made, 10.0)
+    assert isinstance(probe, ProbeAssignment)
+    assert probe.host is ready
+    assert made.next_at() == 50.0
+    rests.clock.retry_after(30.0, 50.0)
+    assert sent(made, 50.0) == [], "its clock has moved meanwhile"
+    (probe,) = sent(made, 80.0)
+    assert probe.host is rests
+    done(made, probe, 80.0)
+    assert sent(made, 200.0) == [], "it was asked for once"
+    made.request_probe(rests)
+    assert [one.host for one in sent(made, 200.0)] == [rests], "it is asked for once more"
+
+
 # Idle, queued, active: without a look at each host
 
 
@@ -485,6 +553,22 @@ def test_outdated_rules_are_requested_again() -> None:
     (robots,) = sent(made, 100.0)
     assert isinstance(robots, RobotsAssignment)
     assert sent(made, 101.0) == []
+
+
+def test_robots_txt_is_requested_beside_no_more_pages_than_may_be_under_way() -> None:
+    host = a_host(robots_until=5.0)
+    made = a_scheduler(host)
+    pages = sent(made)
+    made.finish(pages.pop().id, 6.0)
+    (robots,) = sent(made, 6.0)
+    assert isinstance(robots, RobotsAssignment)
+    made.finish(robots.id, 7.0)
+    assert not host.knows_robots
+    assert sent(made, 7.0) == [], "pages are under way, and no rules are known"
+    for assignment in pages:
+        made.finish(assignment.id, 8.0)
+    (again,) = sent(made, 8.0)
+    assert isinstance(again, RobotsAssignment)
 
 
 def test_an_evicted_host_gets_no_request_for_robots_txt() -> None:
