@@ -6,16 +6,79 @@ name any host. So they go only where the user's own word leads.
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import os
 import re
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from hashlib import blake2b
 
 from crawler import urls
 from crawler.errors import SettingsError, SpiderError
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _MOST_DECISIONS = 10_000
+_MOST_RECENT = 65_536
+"""Netlocs that are held in a set before they are sorted into an array."""
+
+
+class NetlocSet:
+    """A set of netlocs that takes 8 bytes for each: a job may have millions of them.
+
+    It holds a keyed hash of each, in a few sorted arrays. So it takes another netloc for one of
+    a million once in 2 to the power of 44. The key is random, so that no name can be made for that.
+    Copies share the arrays, which never change.
+    """
+
+    def __init__(self, netlocs: Iterable[str] = ()) -> None:
+        self._key = os.urandom(16)
+        self._arrays: tuple[array[int], ...] = ()
+        self._recent: set[int] = set()
+        netlocs = iter(netlocs)
+        while batch := set(map(self._hash, itertools.islice(netlocs, _MOST_RECENT))):
+            self._recent = batch
+            self._sort()
+
+    def copy(self) -> NetlocSet:
+        """Return a set of the same netlocs, which then changes by itself."""
+        other = NetlocSet()
+        other._key, other._arrays, other._recent = self._key, self._arrays, {*self._recent}
+        return other
+
+    def add(self, netloc: str) -> bool:
+        """Add a netloc; return False if it was there."""
+        if netloc in self:
+            return False
+        self._recent.add(self._hash(netloc))
+        if len(self._recent) >= _MOST_RECENT:
+            self._sort()
+        return True
+
+    def __contains__(self, netloc: str) -> bool:
+        number = self._hash(netloc)
+        if number in self._recent:
+            return True
+        for numbers in self._arrays:
+            place = bisect_left(numbers, number)
+            if place < len(numbers) and numbers[place] == number:
+                return True
+        return False
+
+    def _hash(self, netloc: str) -> int:
+        digest = blake2b(netloc.encode(), digest_size=8, key=self._key).digest()
+        return int.from_bytes(digest, "big")
+
+    def _sort(self) -> None:
+        """Make an array of what is new, merged with those that are not much larger."""
+        new = array("Q", sorted(self._recent))
+        arrays = [*self._arrays]
+        while arrays and len(arrays[-1]) <= 2 * len(new):
+            new = array("Q", heapq.merge(arrays.pop(), new))
+        self._arrays, self._recent = (*arrays, new), set()
 
 
 class Scope:
@@ -33,7 +96,7 @@ class Scope:
         """True if every http(s) URL is allowed."""
         self._domains: set[str] = set()
         self._exact: set[tuple[str, str]] = set()
-        self._netlocs: set[str] = set()
+        self._netlocs = NetlocSet()
         self._decisions: dict[str, bool] = {}
 
     @classmethod
@@ -48,8 +111,13 @@ class Scope:
     def of_netlocs(cls, netlocs: Iterable[str]) -> Scope:
         """Return a scope of exactly these hosts, in the form of ``urls.netloc``."""
         scope = cls()
-        scope._netlocs.update(netlocs)
+        scope._netlocs = NetlocSet(netlocs)
         return scope
+
+    def add_netlocs(self, netlocs: NetlocSet) -> None:
+        """Allow further hosts, instead of those that were added before."""
+        self._netlocs = netlocs.copy()
+        self._decisions.clear()
 
     def add_netloc(self, netloc: str) -> None:
         """Allow one more host, for instance the target of a seed's redirect."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from crawler import scope
 from crawler.errors import SettingsError, SpiderError
-from crawler.scope import CredentialOrigins, DenyList, Scope
+from crawler.scope import CredentialOrigins, DenyList, NetlocSet, Scope
 from crawler.url_words.shapes import shape_of
 
 
@@ -89,6 +91,31 @@ def test_seeds_allow_their_netlocs_and_nothing_else() -> None:
     assert not rules.allows("https://shop.example:8443/")
     assert not rules.allows("http://other.example/")
     assert not rules.everything
+
+
+@pytest.mark.parametrize("most_recent", [1, 3, 1000])
+def test_a_set_of_netlocs_holds_what_was_added(
+    monkeypatch: pytest.MonkeyPatch, most_recent: int
+) -> None:
+    monkeypatch.setattr("crawler.scope._MOST_RECENT", most_recent)
+    names = [f"{number}.example" for number in range(200)]
+    netlocs = NetlocSet(names[:100])
+    assert [netlocs.add(name) for name in names] == [False] * 100 + [True] * 100
+    copy = pickle.loads(pickle.dumps(netlocs.copy()))
+    assert netlocs.add("later.example")
+    for name in names:
+        assert name in netlocs
+        assert name in copy
+    assert "later.example" not in copy
+    assert not any(f"www.{name}" in netlocs for name in names)
+
+
+def test_a_million_netlocs_take_eight_bytes_each() -> None:
+    netlocs = NetlocSet(f"{number}.example" for number in range(200_000))
+    assert len(pickle.dumps(netlocs)) < 8.1 * 200_000
+    for number in range(200_000, 210_000):
+        netlocs.add(f"{number}.example")
+    assert len(netlocs._arrays) < 8
 
 
 def test_a_netloc_added_later_counts_though_it_was_refused_before() -> None:

@@ -19,7 +19,7 @@ from crawler.engine.dispatcher import Dispatcher
 from crawler.engine.fetcher_pool import FetcherPool, LocalFetcherPool
 from crawler.engine.outcomes import OutcomeHandler
 from crawler.engine.prefork import PreforkPool
-from crawler.engine.seeding import Seeder, process_spec, reassign_accounts
+from crawler.engine.seeding import Seeder, netlocs_in_scope, process_spec, reassign_accounts
 from crawler.engine.signals import StopSignal
 from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig
@@ -34,7 +34,7 @@ from crawler.stats import Snapshot, Summary
 log = logging.getLogger(__name__)
 
 WATCH_EVERY = 0.1
-"""Seconds between two snapshots, which look at every host."""
+"""Seconds between two snapshots."""
 LONGEST_WAIT = 0.5
 """Seconds after which the loop makes a turn even if nothing has happened."""
 
@@ -149,7 +149,9 @@ class Engine:
         self._frontier.load(time.monotonic(), was_killed=self._job.was_killed)
         if self._frontier.has_work:
             self._has_fetcher = True
-            self._pool.start(process_spec(self._job, self._spider))
+            netlocs = netlocs_in_scope(self._job, self._spider)
+            self._frontier.sync.netlocs = netlocs
+            self._pool.start(process_spec(self._job, self._spider, netlocs))
 
     def _is_over(self) -> bool:
         if self._stop.level >= 2 or not self._has_fetcher:

@@ -31,7 +31,10 @@ class FetcherPool(Protocol):
     """The exit code of the process that was replaced last; None if there was none."""
 
     def start(self, spec: ProcessSpec) -> None:
-        """Start the process. It is ready when it first answers."""
+        """Start the process. It is ready when it first answers.
+
+        One that replaces it starts with ``spec.netlocs`` as they are by then.
+        """
 
     def send(self, command: Command) -> None:
         """Send a command; never wait for the process to read it.

@@ -17,7 +17,7 @@ from crawler.job.seeds import BadSeed
 from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
-from crawler.scope import Scope
+from crawler.scope import NetlocSet, Scope
 from crawler.spider import Spider
 from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.request_filter import RequestFilter
@@ -172,10 +172,9 @@ def _why_requests_wait(name: str) -> str:
     return f"there is no account {name!r} any more, whose requests wait"
 
 
-def process_spec(job: Job, spider: Spider) -> ProcessSpec:
-    """Return all that the processes of this job are made from."""
+def process_spec(job: Job, spider: Spider, netlocs: NetlocSet) -> ProcessSpec:
+    """Return all that the processes of this job are made from; ``netlocs`` may grow later."""
     config, domains = job.config, allowed_domains(spider)
-    netlocs = () if domains else tuple(map(urls.netloc_of, job.store.hosts.origins()))
     return ProcessSpec(
         source=config.source,
         arguments=config.arguments,
@@ -187,6 +186,13 @@ def process_spec(job: Job, spider: Spider) -> ProcessSpec:
         pages=job.folder / PAGES if config.keeps_folder else None,
         mask=config.mask,
     )
+
+
+def netlocs_in_scope(job: Job, spider: Spider) -> NetlocSet:
+    """Return the netlocs of all hosts of the job; none if the spider declares its domains."""
+    if allowed_domains(spider):
+        return NetlocSet()
+    return NetlocSet(map(urls.netloc_of, job.store.hosts.origins()))
 
 
 def allowed_domains(spider: Spider) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ again. A kill in between leaves it pending.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ MOST_WAITING = 200
 """Results of a host that wait; from then on the probe page is asked for."""
 PROBE_TRIES = 5
 """Probes in a row that show nothing, after which the pages themselves are asked again."""
+PROBE_AGAIN = 1.0
+"""Seconds after which a probe is asked for once more: it may have been lost with its process."""
 
 
 class _Waiting(NamedTuple):
@@ -36,7 +39,7 @@ class _WaitingResults:
     """The waiting results of one host, which are of one session."""
 
     waiting: list[_Waiting] = field(default_factory=list)
-    probe_at: float = 0.0
+    probe_at: float = math.inf
     """The time at which the probe page is asked for, unless a proof comes before."""
     tries: int = 0
     """Probes in a row that have shown nothing."""
@@ -54,6 +57,13 @@ class UnprovenResults:
         self._is_known = is_known
         self.hosts: dict[int, _WaitingResults] = {}
         """The hosts with results that wait, by id."""
+        self._probes: list[tuple[float, int]] = []
+        """The times of probes, with the ids of the hosts; a heap.
+
+        Those that are not the ``probe_at`` of their host do not count.
+        """
+        self._untried: dict[int, None] = {}
+        """The hosts that no probe was asked for since the last proof."""
         self._logins: dict[str, float | None] = {}
         """The login that all results of a session wait for, by the session's key."""
 
@@ -65,9 +75,11 @@ class UnprovenResults:
             result.target.dont_filter = True  # or it might be dropped unproven
             return False
         entry = self.hosts.setdefault(assignment.host.id, _WaitingResults())
-        if not entry.waiting:
-            entry.probe_at = now + PROBE_EVERY
         entry.waiting.append(_Waiting(assignment, result, doubt))
+        if len(entry.waiting) == 1:
+            self._await_proof(assignment.host.id, entry, now)
+        elif len(entry.waiting) == MOST_WAITING:
+            self._probe_at(assignment.host.id, entry, now)
         if doubt.logged_in_at != self._logins.get(assignment.host.session):
             self._logins.pop(assignment.host.session, None)
         self._committer.request_commit(now)  # of what has changed in the session
@@ -96,11 +108,25 @@ class UnprovenResults:
                 self._committer.add(entry.assignment, entry.result, now)
             else:
                 waiting.append(entry)
-        if len(waiting) < len(results.waiting):
-            results.tries, results.probe_at = 0, now + PROBE_EVERY
+        is_settled = len(waiting) < len(results.waiting)
         results.waiting = waiting
         if not waiting:
-            del self.hosts[host_id]
+            self._forget(host_id)
+        elif is_settled:
+            self._await_proof(host_id, results, now)
+
+    def _await_proof(self, host_id: int, results: _WaitingResults, now: float) -> None:
+        results.tries = 0
+        self._untried[host_id] = None
+        self._probe_at(host_id, results, now + PROBE_EVERY)
+
+    def _probe_at(self, host_id: int, results: _WaitingResults, at: float) -> None:
+        results.probe_at = at
+        heapq.heappush(self._probes, (at, host_id))
+
+    def _forget(self, host_id: int) -> None:
+        del self.hosts[host_id]
+        self._untried.pop(host_id, None)
 
     def probed(self, host: HostQueue, now: float) -> None:
         """Go on after a probe: if it has shown nothing, wait longer and longer."""
@@ -108,25 +134,42 @@ class UnprovenResults:
         if results is None:
             return
         results.tries += 1
-        results.probe_at = now + PROBE_EVERY * 2**results.tries
+        self._untried.pop(host.id, None)
         if results.tries >= PROBE_TRIES:
             for entry in results.waiting:
                 self._ask_again(entry, now)
-            del self.hosts[host.id]
+            self._forget(host.id)
+        elif len(results.waiting) >= MOST_WAITING:
+            self._probe_at(host.id, results, now)
+        else:
+            self._probe_at(host.id, results, now + PROBE_EVERY * 2**results.tries)
 
     def request_probes(self, now: float, *, is_idle: bool) -> None:
         """Ask for the probe pages of hosts whose results have waited long enough.
 
         ``is_idle`` says that no request is in flight that might bring a proof.
         """
-        for results in self.hosts.values():
-            is_due = now >= results.probe_at or (is_idle and not results.tries)
-            if is_due or len(results.waiting) >= MOST_WAITING:
-                self._frontier.request_probe(results.waiting[0].assignment.host)
+        if is_idle:
+            untried, self._untried = self._untried, {}
+            for host_id in untried:
+                self._request_probe(host_id, now)
+        while self.next_at() <= now:
+            self._request_probe(heapq.heappop(self._probes)[1], now)
+
+    def _request_probe(self, host_id: int, now: float) -> None:
+        results = self.hosts[host_id]
+        self._frontier.request_probe(results.waiting[0].assignment.host)
+        self._probe_at(host_id, results, now + PROBE_AGAIN)
 
     def next_at(self) -> float:
-        """Return when a probe page is due; there must be a host."""
-        return min(results.probe_at for results in self.hosts.values())
+        """Return when a probe page is due; infinity if no result waits."""
+        while self._probes:
+            at, host_id = self._probes[0]
+            results = self.hosts.get(host_id)
+            if results is not None and results.probe_at == at:
+                return at
+            heapq.heappop(self._probes)
+        return math.inf
 
     def _ask_again(self, entry: _Waiting, now: float) -> None:
         if isinstance(entry.doubt.again, Retry):  # a redirect is counted by its commit

@@ -29,7 +29,8 @@ class HostLane:
     """When the next task may be sent, monotonic clock."""
     queue: deque[Task] = field(default_factory=deque)
     running: int = 0
-    is_listed: bool = False
+    ticket: int = 0
+    """The number of its turn; 0 when it has none. An earlier turn of it does not count."""
     is_closed: bool = False
 
     @property
@@ -43,10 +44,10 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[int, HostLane] = {}
-        self._ready: deque[HostLane] = deque()
+        self._ready: deque[tuple[int, HostLane]] = deque()
         self._early: list[tuple[float, int, HostLane]] = []
-        """A heap of the lanes whose delay is not over."""
-        self._numbers = itertools.count()
+        """A heap of the turns of lanes whose delay is not over."""
+        self._numbers = itertools.count(1)
 
     def set_limits(self, host_id: int, slots: int, delay: float) -> None:
         """Make the lane of a host, or change its limits; ``delay`` is in seconds."""
@@ -59,7 +60,9 @@ class Lanes:
 
     def remove(self, host_id: int) -> None:
         """Remove the lane of a host that has nothing to do any more."""
-        self._lanes.pop(host_id, None)
+        lane = self._lanes.pop(host_id, None)
+        if lane is not None:
+            lane.ticket = 0
 
     def push(self, task: Task) -> bool:
         """Add a task to the lane of its host; return False, and do nothing, if it is closed."""
@@ -83,20 +86,22 @@ class Lanes:
             lane.is_closed = False
 
     def _list(self, lane: HostLane) -> None:
-        if lane.can_start and not lane.is_listed:
-            lane.is_listed = True
-            self._ready.append(lane)
+        if lane.can_start and not lane.ticket:
+            lane.ticket = next(self._numbers)
+            self._ready.append((lane.ticket, lane))
 
     def pop(self, now: float) -> Task | None:
         """Take the next task that may be sent ``now``, monotonic clock; None if there is none."""
         while self._early and self._early[0][0] <= now:
-            self._ready.append(heapq.heappop(self._early)[2])
+            self._ready.append(heapq.heappop(self._early)[1:])
         while self._ready:
-            lane = self._ready.popleft()
-            if lane.next_at > now:
-                heapq.heappush(self._early, (lane.next_at, next(self._numbers), lane))
+            ticket, lane = self._ready.popleft()
+            if ticket != lane.ticket:
                 continue
-            lane.is_listed = False
+            if lane.next_at > now:
+                heapq.heappush(self._early, (lane.next_at, ticket, lane))
+                continue
+            lane.ticket = 0
             if lane.can_start:
                 lane.running += 1
                 lane.next_at = now + lane.delay
@@ -108,6 +113,8 @@ class Lanes:
     @property
     def next_at(self) -> float | None:
         """When a task may be sent that only its host's delay holds back; None if there is none."""
+        while self._early and self._early[0][1] != self._early[0][2].ticket:
+            heapq.heappop(self._early)
         return self._early[0][0] if self._early else None
 
     def end_delay(self, host_id: int) -> None:
@@ -116,10 +123,9 @@ class Lanes:
         if lane is None:
             return
         lane.next_at = 0.0
-        if any(early is lane for _, _, early in self._early):
-            self._early = [entry for entry in self._early if entry[2] is not lane]
-            heapq.heapify(self._early)
-            self._ready.append(lane)
+        if lane.ticket:
+            lane.ticket = 0
+            self._list(lane)
 
     def finish(self, host_id: int) -> None:
         """Give back the slot of a task of this host."""

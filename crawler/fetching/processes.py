@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crawler.fetching.fetch import FetchClient
@@ -18,7 +18,7 @@ from crawler.fetching.workers import NO_HANDLES, Workers
 from crawler.gc_tuning import configure_fetching
 from crawler.job.spider_loader import SpiderSource
 from crawler.output.log import log_to
-from crawler.scope import Scope
+from crawler.scope import NetlocSet, Scope
 from crawler.session.accounts import Account
 from crawler.session.masking import Mask
 from crawler.settings import Settings
@@ -43,8 +43,9 @@ class ProcessSpec:
     arguments: dict[str, str]
     settings: Settings
     domains: tuple[str, ...] | None
-    """``allowed_domains`` of the spider, or None for the netlocs."""
-    netlocs: tuple[str, ...]
+    """``allowed_domains`` of the spider; None if there are only netlocs."""
+    netlocs: NetlocSet
+    """The hosts in scope besides; it grows while the job runs."""
     log: str | None
     accounts: tuple[Account, ...]
     pages: Path | None
@@ -52,10 +53,14 @@ class ProcessSpec:
     mask: Mask
 
     def scope(self) -> Scope:
-        """Return the scope of the job as it is at the start."""
-        if self.domains is None:
-            return Scope.of_netlocs(self.netlocs)
-        return Scope.of_domains(self.domains)
+        """Return the scope of the job as it is now."""
+        scope = Scope.of_domains(self.domains or ())
+        scope.add_netlocs(self.netlocs)
+        return scope
+
+    def copy(self) -> ProcessSpec:
+        """Return the same with ``netlocs`` of its own."""
+        return replace(self, netlocs=self.netlocs.copy())
 
     def worker(self, call: CallRemote) -> Worker:
         """Make a worker with a spider of its own; callbacks make calls of sessions by ``call``."""
@@ -116,7 +121,7 @@ def run_worker(channel: Channel, spec: ProcessSpec, ends: list[Channel]) -> None
 
 def run_in_threads(channel: Channel, spec: ProcessSpec) -> None:
     """Fetch and parse in threads of this process, until the other end of ``channel`` closes."""
-    workers = Workers(_run_worker_thread, spec, 0)
+    workers = Workers(_run_worker_thread, spec.copy(), 0)
     workers.start("thread", [])
     try:
         FetchProcess(channel, workers, spec.fetcher, spec.settings.most_requests).run()

@@ -164,7 +164,6 @@ class Workers:
         self._waiting: deque[_Page] = deque()
         self._isolated: deque[_Page] = deque()
         self._waiting_bytes = 0
-        self._netlocs: list[str] = []
         self._secrets: list[str] = []
         self._early_deaths = 0
         self._client: WorkersClient
@@ -221,7 +220,8 @@ class Workers:
 
     def extend_scope(self, netlocs: list[str]) -> None:
         """Allow hosts that have come into scope, before any page that is submitted later."""
-        self._netlocs += netlocs
+        for netloc in netlocs:
+            self._spec.netlocs.add(netloc)  # for workers that are started later
         for worker in self._workers:
             self._send(worker, encode(ScopeUpdate(netlocs)))
 
@@ -379,8 +379,6 @@ class Workers:
         successor = self._start(worker.number, "spawn", [])
         self._workers[worker.number] = successor
         self._watch(successor)
-        if self._netlocs:
-            self._send(successor, encode(ScopeUpdate(self._netlocs)))
         if self._secrets:
             self._send(successor, encode(NewSecrets(self._secrets)))
         self._hand_out()

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from crawler.messages import HostUpdate, SessionChange, TaskBatch
 from crawler.records import Cookie, LoginState, SessionRecord, Usage
 from crawler.scheduling.host_queue import HostQueue
+from crawler.scope import NetlocSet
 from crawler.session.accounts import Account, count_page, quota_wait
 from crawler.store.protocols import SessionStore
 
@@ -168,13 +169,13 @@ class FetcherSync:
         self._hosts: Counter[str] = Counter()
         """The number of these hosts, by the key of their session."""
         self._forgotten: list[int] = []
-        self._netlocs: dict[str, None] = {}
+        self.netlocs = NetlocSet()
+        """The netlocs in scope, with which a fetching process starts."""
         self._new_netlocs: list[str] = []
 
     def extend_scope(self, netloc: str) -> None:
         """Bring a host into scope."""
-        if netloc not in self._netlocs:
-            self._netlocs[netloc] = None
+        if self.netlocs.add(netloc):
             self._new_netlocs.append(netloc)
 
     def forget_host(self, host: HostQueue) -> None:
@@ -208,7 +209,7 @@ class FetcherSync:
         self._versions.clear()
         self._hosts.clear()
         self._forgotten = []
-        self._new_netlocs = list(self._netlocs)
+        self._new_netlocs = []
 
 
 def _host_update(host: HostQueue) -> HostUpdate:

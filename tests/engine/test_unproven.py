@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
-from crawler.engine.unproven import UnprovenResults
+from crawler.engine.unproven import (
+    MOST_WAITING,
+    PROBE_AGAIN,
+    PROBE_EVERY,
+    PROBE_TRIES,
+    UnprovenResults,
+)
 from crawler.messages import Done, Doubt, Proof, Retry
 from crawler.records import QueuedRequest
 from crawler.scheduling.host_queue import HostQueue, PageAssignment
@@ -29,13 +36,23 @@ class Bench:
             self.ended.append((assignment.queued.id, type(result).__name__))
 
         committer: Any = SimpleNamespace(add=add, request_commit=lambda now: None)
-        frontier: Any = SimpleNamespace(uncount_finished=lambda: None)
+        self.probed: list[int] = []
+        frontier: Any = SimpleNamespace(
+            uncount_finished=lambda: None,
+            request_probe=lambda host: self.probed.append(host.id),
+        )
         self.unproven = UnprovenResults(frontier, committer, lambda result: False)
 
     def take(self, number: int, host: HostQueue, login: float, judged_at: float = NOW) -> None:
         queued = QueuedRequest(0, number, b"")
         assignment = PageAssignment(number, host, (0.0, 0.0), 0.0, queued)
         assert self.unproven.take(assignment, Done(), Doubt(login, judged_at, Retry()), NOW)
+
+    def probes(self, now: float, *, is_idle: bool = False) -> list[int]:
+        """Return the hosts whose probe pages are asked for."""
+        self.probed = []
+        self.unproven.request_probes(now, is_idle=is_idle)
+        return self.probed
 
     def settle(self, host: HostQueue, login: float | None, proven_at: float) -> list[Any]:
         """Return what has ended by a proof."""
@@ -76,3 +93,66 @@ def test_a_late_result_of_an_earlier_login_is_ended_by_any_host_of_the_session()
     assert bench.settle(one, NEXT_LOGIN, 0.0) == [(2, "Retry")]
     assert bench.settle(one, NEXT_LOGIN, NOW) == []
     assert bench.settle(two, NEXT_LOGIN, NOW) == [(1, "Done")]
+
+
+# Probes
+
+
+def test_a_probe_is_asked_for_when_no_proof_has_come() -> None:
+    bench, one, two = Bench(), a_host(1), a_host(2)
+    assert bench.unproven.next_at() == math.inf
+    bench.take(1, one, LOGIN)
+    bench.take(2, two, LOGIN)
+    assert bench.unproven.next_at() == NOW + PROBE_EVERY
+    assert bench.probes(NOW) == []
+    assert bench.settle(one, LOGIN, NOW) == [(1, "Done")]
+    assert bench.probes(NOW + PROBE_EVERY) == [2]
+    assert bench.unproven.next_at() == NOW + PROBE_EVERY + PROBE_AGAIN
+    bench.unproven.probed(two, NOW + 6.0)
+    assert bench.unproven.next_at() == NOW + 6.0 + 2 * PROBE_EVERY
+    assert bench.settle(two, LOGIN, NOW) == [(2, "Done")]
+    assert bench.unproven.next_at() == math.inf
+
+
+def test_a_run_with_nothing_else_to_do_waits_for_no_proof() -> None:
+    bench, one = Bench(), a_host(1)
+    bench.take(1, one, LOGIN)
+    assert bench.probes(NOW, is_idle=True) == [1]
+    assert bench.probes(NOW, is_idle=True) == [], "it is on its way"
+    assert bench.probes(NOW + PROBE_AGAIN) == [1], "its process may have died"
+    for _ in range(PROBE_TRIES):
+        assert bench.unproven.hosts
+        bench.unproven.probed(one, NOW)
+    assert [result for _, result in bench.ended] == ["Retry"]
+    assert not bench.unproven.hosts
+
+
+def test_many_results_do_not_wait() -> None:
+    bench, one = Bench(), a_host(1)
+    for number in range(MOST_WAITING):
+        assert bench.probes(NOW) == []
+        bench.take(number, one, LOGIN, NOW + number)
+    assert bench.probes(NOW) == [1]
+    assert len(bench.settle(one, LOGIN, NOW)) == 1
+    assert bench.unproven.next_at() == NOW + PROBE_EVERY
+
+
+def test_a_turn_looks_at_no_host_whose_probe_is_not_due() -> None:
+    bench = Bench()
+    for number in range(50):
+        bench.take(number, a_host(number), LOGIN)
+    looks: list[int] = []
+    hosts = bench.unproven.hosts
+
+    class Counting(dict[int, Any]):
+        def get(self, host_id: int, default: Any = None) -> Any:
+            looks.append(host_id)
+            return super().get(host_id, default)
+
+        def values(self) -> Any:
+            raise AssertionError("a look at all hosts")
+
+    bench.unproven.hosts = Counting(hosts)
+    assert bench.probes(NOW + 1.0) == []
+    assert bench.unproven.next_at() == NOW + PROBE_EVERY
+    assert len(looks) <= 2
