@@ -36,13 +36,22 @@ def address_of(url: str) -> tuple[str, int, bool]:
     return host, port, True
 
 
+class _Servers(set[Server]):
+    """Some servers; when they are many, they are forgotten, and found out again."""
+
+    def add(self, server: Server) -> None:
+        if len(self) >= _MAX_ORIGINS:
+            self.clear()
+        super().add(server)
+
+
 class Servers:
     """The servers of one loop, which keeps ``max_idle`` connections at the most."""
 
     def __init__(self, max_idle: int) -> None:
-        self.mended: set[Server] = set()
+        self.mended: set[Server] = _Servers()
         """Servers whose heads libcurl does not read."""
-        self.only_http1: set[Server] = set()
+        self.only_http1: set[Server] = _Servers()
         self.are_many = False
         """Many servers are new, so that libcurl should forget the names of old ones."""
         self._max_servers = self._most_servers = max_idle * 3 // 4
