@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from crawler.clock import WallClock
 from crawler.engine.committer import Committer
 from crawler.engine.dispatcher import Dispatcher
@@ -22,9 +24,12 @@ from crawler.messages import (
     RobotsFetched,
     RobotsUnavailable,
     Starved,
+    WorkerDied,
+    encode,
 )
 from crawler.parsing.robots import MAX_AGE
 from crawler.records import FailureReport, QueuedRequest, RobotsFile
+from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, RobotsAssignment
 from crawler.scheduling.politeness import HostClock
@@ -33,6 +38,7 @@ from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.settings import Settings
 from crawler.stats import Counters
+from crawler.worker.callback_timer import HUNG
 from tests.memory_store import MemoryStore
 from tests.pools import FakeFetcherPool
 
@@ -52,7 +58,7 @@ class Desk:
         job = cast(
             Job, SimpleNamespace(store=store, counters=Counters(), plan=None, clock=WallClock())
         )
-        committer = Committer(job, self.frontier, sessions)
+        committer = self.committer = Committer(job, self.frontier, sessions)
         self.pool = FakeFetcherPool()
         dispatcher = Dispatcher(self.pool, self.frontier, committer)
         self.outcomes = OutcomeHandler(job, self.frontier, sessions, committer, dispatcher)
@@ -195,3 +201,33 @@ def test_no_file_handle_is_no_try_of_robots_txt() -> None:
     assert (desk.unreachable.tries(1), desk.unreachable.description) == (0, "")
     assert desk.feed(NOW + 0.9) == []
     assert len(desk.feed(NOW + 1.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "deaths", "cause"),
+    [
+        (-11, 2, "worker died"),
+        (1, 2, "worker died"),
+        (-9, 3, "worker died"),
+        (HUNG, 1, "callback timeout"),
+    ],
+)
+def test_a_page_that_kills_its_workers_is_given_up(code: int, deaths: int, cause: str) -> None:
+    """A SIGKILL may have come from outside, so it takes one more; a callback that hangs, none."""
+    desk = Desk()
+    desk.host.heap = [QueuedRequest(0, 1, encode(Request("https://a.example/1")))]
+    (assignment,) = desk.feed(NOW)
+    desk.take(assignment, WorkerDied(code), NOW)  # with other pages: any of them may be to blame
+    for death in range(deaths):
+        assert desk.committer.waiting_since is None, f"given up after {death} deaths"
+        (assignment,) = desk.feed(NOW)
+        assert isinstance(assignment, PageAssignment)
+        assert assignment.isolated
+        desk.take(assignment, WorkerDied(code, was_at_work=False), NOW)
+        (assignment,) = desk.feed(NOW)
+        desk.take(assignment, WorkerDied(code), NOW)
+    assert desk.feed(NOW) == []
+    ((given_up, result),) = desk.committer._pages
+    assert given_up is assignment
+    assert isinstance(result, Failed)
+    assert result.report.cause == cause

@@ -63,6 +63,15 @@ def test_a_logout_link_that_strangers_do_not_get_proves_a_member(logout: str) ->
     assert weigh(known, page("<p>less")) == (Weight.DOUBTFUL, Kind.NO_LOGOUT_LINK)
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_response_that_has_no_body_lacks_no_logout_link(status: int) -> None:
+    known = evidence(page("<a href=/logout>x</a>"), page(FORM))
+    assert weigh(known, page("", status=200))[0] is Weight.DOUBTFUL
+    assert weigh(known, page("", status=status)) == (Weight.OPEN, "")
+    view = known.view(page(f"<a href=/logout>x</a>{FORM}", status=status))
+    assert (view.logout_marks, view.login_form, view.password_form) == ((), False, False)
+
+
 def test_a_text_about_logging_out_proves_nothing() -> None:
     known = evidence(page("<a href=/logout>x</a>"), page(""))
     for body in ("<p>/logout", "<a href=/wiki/logout>x</a>", "<a href=//other.example/logout>x"):
