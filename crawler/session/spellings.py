@@ -1,4 +1,4 @@
-"""Find a secret in all its usual spellings: those of HTML, JavaScript, JSON, URLs and base64.
+"""Find a secret in all its usual spellings: of HTML, JavaScript, CSS, URLs, mail and base64.
 
 A page that repeats a password escapes it for the place where it stands, often twice: as a text of
 HTML within a script, as a value of a query within a link. So each character of a secret is looked
@@ -20,8 +20,10 @@ MIN_BASE64 = 3
 """Shorter pieces of base64 are part of any text."""
 HEAD = 24
 """Characters of a secret that one expression matches: a long one takes long to compile."""
-MARKS = "&\\%+"
-"""Characters of which each escaped spelling has at least one, besides base64."""
+MIN_HEX = 4
+"""Bytes of a secret that is looked for in hexadecimal digits: shorter ones are part of any hash."""
+MARKS = "&\\%+="
+"""Characters of which each escaped spelling has at least one, besides base64 and hexadecimal."""
 ENCODINGS = (
     *("utf-8", "cp1252", "latin-1", "iso8859-2", "cp1250", "cp1251", "koi8-r", "cp1253", "cp1254"),
     *("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"),
@@ -31,6 +33,9 @@ ENCODINGS = (
 _JS_ESCAPES = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", "\v": "v", "\0": "0"}
 _BACKSLASHES = r"\\{1,8}"  # a string within a string doubles them; bounded, or it takes n² steps
 _ZEROS = "0{0,8}"
+_SOFT_BREAK = r"(?:=\r?\n)?"
+"""The end of a line of quoted-printable, within the text."""
+_LINE_END = r"(?:\r?\n)?"
 
 
 class Spellings(Generic[AnyStr]):
@@ -42,9 +47,8 @@ class Spellings(Generic[AnyStr]):
         self._pieces = [secret[at : at + HEAD] for at in range(0, len(secret), HEAD)]
         plain: Any = secret if kind is str else secret.encode("utf-8", "surrogatepass")
         self._plain: AnyStr = plain
-        self._base64: re.Pattern[AnyStr] = _compiled(
-            "|".join(_in_base64(secret, kind is bytes)), kind
-        )
+        encoded = [*_in_base64(secret, kind is bytes), *_in_hexadecimal(secret)]
+        self._encoded: re.Pattern[AnyStr] = _compiled("|".join(encoded), kind)
         self._is_ascii = secret.isascii()
 
     def mask(self, text: AnyStr, stars: AnyStr, *, escaped: bool = True) -> AnyStr:
@@ -56,7 +60,7 @@ class Spellings(Generic[AnyStr]):
             text = text.replace(self._plain, stars)
         else:
             text = self._mask_escaped(text, stars)
-        return self._base64.sub(stars, text)
+        return self._encoded.sub(stars, text)
 
     def _mask_escaped(self, text: AnyStr, stars: AnyStr) -> AnyStr:
         head = _of_piece(self._pieces[0], self._kind)
@@ -75,7 +79,7 @@ class Spellings(Generic[AnyStr]):
 
 @lru_cache(maxsize=2048)
 def _of_piece(piece: str, kind: type[AnyStr]) -> re.Pattern[AnyStr]:
-    return _compiled("".join(_spelling(char, kind is bytes) for char in piece), kind)
+    return _compiled(_SOFT_BREAK.join(_spelling(char, kind is bytes) for char in piece), kind)
 
 
 def _compiled(pattern: str, kind: type[AnyStr]) -> re.Pattern[AnyStr]:
@@ -103,6 +107,7 @@ def _spelling(char: str, binary: bool) -> str:
     escapes += [rf"u\{{{_ZEROS}{_hex(f'{code:x}')}\}}", f"U{_hex(f'{code:08x}')}"]
     if code < 0x100:
         escapes += [f"x{_hex(f'{code:02x}')}", f"0{{0,2}}{code:o}"]
+    escapes.append(rf"0{{0,4}}{_hex(f'{code:x}')}(?:[ \t\n]|(?![0-9a-fA-F]))")  # of CSS
     if char in _JS_ESCAPES:
         escapes.append(_JS_ESCAPES[char])
     spellings = [
@@ -110,6 +115,7 @@ def _spelling(char: str, binary: bool) -> str:
         f"{_BACKSLASHES}(?:{'|'.join(escapes)})",
         *(_bytes_after(f"{_BACKSLASHES}x", data) for data in encoded if len(data) > 1),
         *(_bytes_after("%(?:25){0,4}", data) for data in encoded),
+        *(_bytes_after("=", data, _SOFT_BREAK) for data in encoded),
         "".join(f"%(?:25){{0,4}}[uU]{_hex(f'{unit:04x}')}" for unit in _units(char)),
     ]
     if code >= 0x10000:
@@ -132,9 +138,9 @@ def _hex(digits: str) -> str:
     return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
 
 
-def _bytes_after(prefix: str, data: bytes) -> str:
+def _bytes_after(prefix: str, data: bytes, between: str = "") -> str:
     """Return an expression for bytes in hexadecimal digits, each after ``prefix``."""
-    return "".join(f"{prefix}{_hex(f'{byte:02x}')}" for byte in data)
+    return between.join(f"{prefix}{_hex(f'{byte:02x}')}" for byte in data)
 
 
 def _units(char: str) -> list[int]:
@@ -167,7 +173,14 @@ def _in_base64(secret: str, binary: bool) -> Iterator[str]:
             first, end = -(-offset * 8 // 6), (offset + len(data)) * 8 // 6
             piece = digits[first:end]
             if len(piece) >= MIN_BASE64:
-                yield "".join(_base64_digit(digit, binary) for digit in piece)
+                yield _LINE_END.join(_base64_digit(digit, binary) for digit in piece)
+
+
+def _in_hexadecimal(secret: str) -> Iterator[str]:
+    """Yield expressions for the bytes of the secret in hexadecimal digits."""
+    for data in sorted({_encode(secret, encoding) for encoding in ("utf-8", "latin-1")}):
+        if len(data) >= MIN_HEX:
+            yield _bytes_after("", data)
 
 
 def _base64_digit(digit: str, binary: bool) -> str:

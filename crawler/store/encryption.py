@@ -77,7 +77,7 @@ _LONG = re.compile(rb"[0-9A-Za-z_=-]{20,}")
 _MIXED = re.compile(rb"(?=[A-Za-z_=-]*[0-9])(?=[0-9_=-]*[A-Za-z])|[0-9a-fA-F]+\Z")
 """A long text that looks random: with letters and digits, or in hexadecimal."""
 _VALUE = re.compile(
-    rb"[?&][^=&]*=(?:[!-%'-~]{20}|(?=[!-%'-~]{6})(?=[!-%'-~]*?[0-9])(?=[!-%'-~]*?[A-Za-z]))"
+    rb"=(?:[!-%'-<>-~]{20}|(?=[!-%'-<>-~]{6})(?=[!-%'-<>-~]*?[0-9])(?=[!-%'-<>-~]*?[A-Za-z]))"
 )
 """A value in a query that is long, or that mixes letters and digits."""
 _OTHER_PART = re.compile(
