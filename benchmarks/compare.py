@@ -59,10 +59,13 @@ class Suite:
     """The first paragraph of the report."""
 
 
-def full(runs: int, calm: Calm, against: Path | None = None) -> Suite:
+def full(
+    runs: int, calm: Calm, against: Path | None = None, hosts: int = many_hosts.IN_ALL
+) -> Suite:
     """Return the measurements of ``make bench``.
 
-    ``against`` is another checkout of the project, to be compared in the same runs.
+    ``against`` is another checkout of the project, to be compared in the same runs. ``hosts`` is
+    the greatest number of hosts.
     """
     crawlers = (*MANUAL_CRAWLERS, *manuals.earlier_ones(against))
     return Suite(
@@ -74,7 +77,7 @@ def full(runs: int, calm: Calm, against: Path | None = None) -> Suite:
             "broad": lambda: broad_crawl.section(runs, calm),
             "slow": lambda: slow_crawl.slow(runs, calm, against=against),
             "private": lambda: slow_crawl.private(runs, calm),
-            "many": lambda: many_hosts.section(1, calm),
+            "many": lambda: many_hosts.section(1, calm, in_all=hosts),
             "frontier": parts.frontier,
             "start": lambda: startup.section(3 * runs, calm),
             "load": load.section,
@@ -131,7 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     calm = Calm(options.calm, options.calm_budget)
     against = options.against
-    suite = quick(calm, against) if options.quick else full(options.runs, calm, against)
+    suite = quick(calm, against)
+    if not options.quick:
+        suite = full(options.runs, calm, against, options.hosts)
     wanted = options.section or list(suite.sections)
     names = [name for name in suite.sections if name in wanted]
     try:
@@ -169,6 +174,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="CHECKOUT",
         help="also run the manuals, login and slow with another checkout, installed in its .venv",
+    )
+    parser.add_argument(
+        "--hosts",
+        type=int,
+        default=many_hosts.IN_ALL,
+        help="hosts of the section many, with a page each (default: %(default)s)",
     )
     parser.add_argument(
         "--calm",

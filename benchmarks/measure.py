@@ -15,6 +15,10 @@ from benchmarks.environments import WORK
 from benchmarks.items import Output, difference, read
 from benchmarks.processes import LaunchedCommand, busy, machine_busy
 
+_LONGEST = 900
+"""Seconds that a crawl may take, …"""
+_SLOWEST = 100
+"""… and one more for so many hosts."""
 MOST_SEEDS = 500
 """Seeds on a command line; more go into a file."""
 
@@ -106,7 +110,7 @@ def measure(crawler: Crawler, concurrency: int, target: Target) -> tuple[Measure
         serving, others = busy(target.server), _others_busy(target)
         launched = LaunchedCommand(crawler.command(work), folder, folder / "run.log")
         try:
-            end = launched.finish()
+            end = launched.finish(_LONGEST + len(target.seeds) / _SLOWEST)
             if end.status != 0:
                 raise CrawlError(
                     f"{crawler.name} ended with status {end.status}:\n{launched.log_tail()}"

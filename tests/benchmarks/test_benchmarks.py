@@ -359,8 +359,9 @@ def test_many_hosts_have_a_rate_for_their_last_tenth(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(many_hosts, "LATENCY", 0.0)
     monkeypatch.setattr(many_hosts, "DELAY", 0.1)
     rows = many_hosts.section(1, Calm(math.inf, 0), at_work=20, in_all=50).rows
-    assert [row.connections for row in rows if row.unit == "pages/s"] == [20, 50]
-    assert [row.value > 0 for row in rows if row.unit == "x"] == [True, True]
+    assert [row.connections for row in rows if row.unit == "pages/s"] == [20, 20, 50]
+    assert [row.value > 0 for row in rows if row.unit == "x"] == [True] * 4
+    assert [row.value > 10 for row in rows if row.unit == "MB"] == [True] * 3
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
