@@ -10,13 +10,17 @@ import pytest
 from crawler.clock import WallClock
 from crawler.engine.committer import Committer
 from crawler.engine.dispatcher import Dispatcher
-from crawler.engine.outcomes import OutcomeHandler
+from crawler.engine.outcomes import MOST_STARVED, OutcomeHandler
+from crawler.errors import SystemResourceError
 from crawler.job.job import Job
 from crawler.messages import (
     Done,
+    Doubt,
     Failed,
     FetchStats,
     Outcome,
+    Probed,
+    Proof,
     Result,
     Retry,
     Returned,
@@ -28,14 +32,21 @@ from crawler.messages import (
     encode,
 )
 from crawler.parsing.robots import MAX_AGE
-from crawler.records import FailureReport, QueuedRequest, RobotsFile
+from crawler.records import FailureReport, LoginState, QueuedRequest, RobotsFile, SessionRecord
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
-from crawler.scheduling.host_queue import Assignment, HostQueue, PageAssignment, RobotsAssignment
+from crawler.scheduling.host_queue import (
+    Assignment,
+    HostQueue,
+    PageAssignment,
+    ProbeAssignment,
+    RobotsAssignment,
+)
 from crawler.scheduling.politeness import HostClock
-from crawler.scheduling.retry import ROBOTS_MAX_WAIT
+from crawler.scheduling.retry import RESOURCE_WAIT, ROBOTS_MAX_WAIT
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
+from crawler.session.accounts import Account
 from crawler.settings import Settings
 from crawler.stats import Counters
 from crawler.worker.callback_timer import HUNG
@@ -52,11 +63,12 @@ class Desk:
         settings = Settings(delay=delay)
         store = self.store = MemoryStore()
         scheduler = Scheduler(concurrency=4)
-        sessions = SessionRegistry()
+        sessions = self.sessions = SessionRegistry()
+        self.counters = Counters()
         self.frontier = Frontier(store, scheduler, settings, sessions, logs_in=False)
         self.unreachable = self.frontier.unreachable
         job = cast(
-            Job, SimpleNamespace(store=store, counters=Counters(), plan=None, clock=WallClock())
+            Job, SimpleNamespace(store=store, counters=self.counters, plan=None, clock=WallClock())
         )
         committer = self.committer = Committer(job, self.frontier, sessions)
         self.pool = FakeFetcherPool()
@@ -231,3 +243,110 @@ def test_a_page_that_kills_its_workers_is_given_up(code: int, deaths: int, cause
     assert given_up is assignment
     assert isinstance(result, Failed)
     assert result.report.cause == cause
+
+
+# Counts, accounts, file handles
+
+
+def test_fetches_and_bytes_are_counted_when_a_request_was_sent() -> None:
+    desk = Desk()
+    sent, refused, unsent, *_ = desk.feed(NOW)
+    desk.take(sent, Done(), NOW, started=NOW, status=200, size=100)
+    desk.take(refused, Retry(None, 1.0), NOW, started=NOW, size=20)
+    desk.take(unsent, Returned(), NOW)
+    assert (desk.counters.fetched, desk.counters.bytes) == (1, 120)
+
+
+def with_account(account: Account | None, **options: Any) -> Desk:
+    """A desk whose host belongs to an account, and whose session has a login."""
+    desk = Desk(**options)
+    record = SessionRecord("s", [], LoginState(5.0))
+    desk.sessions.load(record, account)
+    desk.sessions.acquire("s", desk.host.id)
+    desk.host.account = "ann"
+    return desk
+
+
+@pytest.mark.parametrize(("status", "rest"), [(200, 0.0), (404, 0.0), (403, 60.0), (429, 60.0)])
+def test_an_account_that_is_refused_rests_for_its_cooldown(status: int, rest: float) -> None:
+    desk = with_account(Account(name="ann", cooldown=60.0))
+    first, *_ = desk.feed(NOW)
+    desk.take(first, Done(), NOW, started=NOW, status=status)
+    assert desk.clock.ready_at == NOW + rest
+    assert desk.sessions.get("s").usage.pages == 1
+
+
+def test_robots_txt_is_no_page_of_an_account() -> None:
+    desk = with_account(Account(name="ann", cooldown=60.0))
+    with desk.store.transaction():
+        row = desk.store.hosts.add("https://a.example")
+    desk.frontier._rows[row.id] = row
+    desk.host.knows_robots = False
+    (robots,) = desk.feed(NOW)
+    fetched = RobotsFetched(RobotsFile(b""))
+    desk.take(robots, fetched, NOW, started=NOW, status=403)
+    assert desk.sessions.get("s").usage.pages == 0
+    assert desk.clock.ready_at == NOW
+
+
+def test_an_account_rests_when_its_quota_is_used_up() -> None:
+    desk = with_account(Account(name="ann", max_pages=2, per="hour"), concurrency=2)
+    first, second, *_ = desk.feed(NOW)
+    desk.take(first, Done(), NOW, started=NOW, status=200)
+    assert desk.clock.ready_at == NOW
+    desk.take(second, Done(), NOW, started=NOW, status=200)
+    assert desk.clock.ready_at == pytest.approx(NOW + 3600.0, abs=60.0)
+
+
+def test_a_run_ends_if_requests_get_no_file_handle_however_long_they_wait() -> None:
+    desk = Desk()
+    assignments = iter(desk.feed(NOW))
+    no_handles = Starved("no handles", RESOURCE_WAIT)
+    for second in range(MOST_STARVED):
+        desk.take(next(assignments), no_handles, NOW + second * RESOURCE_WAIT)
+        desk.take(next(assignments), no_handles, NOW + second * RESOURCE_WAIT)  # at the same time
+    with pytest.raises(SystemResourceError, match="no handles"):
+        desk.take(next(assignments), no_handles, NOW + MOST_STARVED * RESOURCE_WAIT)
+
+
+def test_a_response_shows_that_there_are_file_handles_again() -> None:
+    desk = Desk()
+    assignments = iter(desk.feed(NOW))
+    no_handles = Starved("no handles", RESOURCE_WAIT)
+    for second in range(MOST_STARVED + 1):
+        now = NOW + second * RESOURCE_WAIT
+        desk.take(next(assignments), no_handles, now)
+        desk.take(next(assignments), Done(), now, started=now, status=200)
+    assert desk.committer.waiting_since == NOW
+
+
+def test_a_page_whose_callback_gets_no_file_handle_ends_no_run() -> None:
+    desk = Desk()
+    for second, assignment in enumerate(desk.feed(NOW)):
+        now = NOW + second * RESOURCE_WAIT
+        desk.take(assignment, Starved("no handles", RESOURCE_WAIT), now, started=now, status=200)
+    assert desk.committer.waiting_since == NOW
+
+
+# Results that wait for a proof
+
+
+def test_a_result_waits_until_a_probe_shows_whose_it_is() -> None:
+    desk = with_account(None)
+    first, second, *_ = desk.feed(NOW)
+    for assignment in (first, second):
+        outcome = Outcome(assignment.id, Done(), FetchStats(NOW, 200))
+        outcome.doubt = Doubt(5.0, NOW, Retry())
+        desk.outcomes.handle(outcome, NOW)
+    assert list(desk.outcomes.unproven.hosts) == [1]
+    desk.frontier.request_probe(desk.host)
+    probe, *_ = desk.feed(NOW)
+    assert isinstance(probe, ProbeAssignment)
+    desk.take(probe, Probed(), NOW + 1)
+    (results,) = desk.outcomes.unproven.hosts.values()
+    assert results.tries == 1, "the probe has shown nothing"
+    desk.frontier.request_probe(desk.host)
+    probe, *_ = desk.feed(NOW + 2)
+    desk.outcomes.handle(Outcome(probe.id, Probed(), proof=Proof(5.0, NOW + 2)), NOW + 2)
+    assert desk.outcomes.unproven.hosts == {}
+    assert [assignment for assignment, _ in desk.committer._pages] == [first, second]

@@ -443,6 +443,7 @@ def test_a_worker_that_has_grown_finishes_its_pages_and_is_replaced(
     at = bench(1, max_memory=1000)
     (worker,) = at.fakes
     used[0] = 1001
+    assert LEAST_WORK > 1
     for page in range(LEAST_WORK - 1):  # a new one is not replaced at once
         at.submit(page)
         assert worker.pages(1) == [page]

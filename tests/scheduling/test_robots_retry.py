@@ -15,7 +15,7 @@ import pytest
 from crawler import CrawlerError, crawl
 from crawler.cli.report import summary_text
 from crawler.parsing.robots import MAX_AGE
-from crawler.scheduling.robots_retry import UnreachableRobots
+from crawler.scheduling.robots_retry import NETWORK_WAIT, UnreachableRobots
 from tests.commands import Command
 from tests.conftest import wait_until
 from tests.jobs import QUICK, Title, failures, items, rows, run_job, values
@@ -87,6 +87,83 @@ def test_a_host_that_has_answered_once_exists(cause: str) -> None:
     hosts = tried(UnreachableRobots(retries=1, limit=None), cause, 1)
     hosts.has_network = True
     assert not tried(hosts, "refused", 9).does_not_exist(1)
+
+
+def test_an_answer_of_any_status_shows_that_there_is_a_network() -> None:
+    hosts = tried(UnreachableRobots(retries=0, limit=None), "timeout", 1)
+    assert not hosts.has_network
+    hosts.failed(2, A, "http 503", 0.0, 1.0)
+    assert hosts.has_network
+
+
+def test_only_where_no_host_gave_a_sign_none_has_answered() -> None:
+    assert UnreachableRobots(retries=0, limit=0.0).no_answer
+    hosts = tried(UnreachableRobots(retries=0, limit=0.0), "dns", 1)
+    assert hosts.no_answer
+    hosts.restore(2, A, "dns")
+    hosts.restore(3, A, "http 503")
+    assert not hosts.no_answer, "one had answered in an earlier run"
+    hosts = tried(UnreachableRobots(retries=0, limit=0.0), "timeout", 1)
+    hosts.failed(1, A, "dns", 1.0, 2.0)
+    assert not hosts.no_answer, "it had taken the connection before"
+    hosts = tried(UnreachableRobots(retries=0, limit=0.0), "dns", 1)
+    hosts.has_network = True
+    assert not hosts.no_answer
+
+
+def test_the_wait_for_the_network_doubles_up_to_the_longest() -> None:
+    hosts = UnreachableRobots(retries=3, limit=None, first_wait=1.0)
+    now, waits = 0.0, []
+    for _ in range(40):
+        waits.append(hosts.no_network(1, A, now))
+        now += waits[-1]
+    assert waits[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert waits[-1] == max(waits) == NETWORK_WAIT
+    assert hosts.no_network(1, A, now - 1.0) == 1.0, "it was sent before the last failure"
+    assert hosts.tries(1) == 40
+
+
+def test_what_fails_without_a_network_is_no_try_of_a_host() -> None:
+    hosts = UnreachableRobots(retries=1, limit=0.0)
+    hosts.has_network = True
+    for now in (0.0, 10.0, 30.0):
+        hosts.no_network(1, A, now)
+    assert not hosts.has_network
+    hosts.failed(1, A, "timeout", 100.0, 101.0)
+    assert hosts.tries(1) == 1
+    assert hosts.given_up() == []
+    hosts.failed(1, A, "timeout", 101.0, 102.0)
+    assert hosts.given_up() == [1]
+
+
+def test_a_run_that_had_a_network_waits_for_it() -> None:
+    """A run that never had one does not: it may have none."""
+    for had_network in (True, False):
+        hosts = UnreachableRobots(retries=1, limit=None)
+        hosts.has_network = had_network
+        for now in (0.0, 10.0, 30.0, 70.0):
+            hosts.no_network(1, A, now)
+        assert hosts.given_up() == ([] if had_network else [1])
+
+
+def test_a_host_that_waits_for_the_network_waits_no_more_once_a_page_came() -> None:
+    hosts = UnreachableRobots(retries=1, limit=None)
+    hosts.no_network(1, A, 0.0)
+    hosts.failed(2, A, "http 503", 0.0, 1.0)
+    for host_id in (1, 2, 3):
+        hosts.forget_network(host_id)
+    assert (hosts.tries(1), hosts.tries(2), len(hosts)) == (0, 1, 1)
+
+
+def test_few_hosts_are_named_that_left_memory() -> None:
+    hosts = UnreachableRobots(retries=0, limit=0.0)
+    for n in range(9):
+        hosts.failed(n, f"https://{n}.example", "http 500", 0.0, 1.0)
+        hosts.evict(n)
+        hosts.evict(n)
+    named = [f"https://{n}.example (http 500)" for n in range(3)]
+    assert hosts.description == f"{', '.join(named)} and 6 more"
+    assert len(hosts) == 0
 
 
 def test_few_hosts_are_named() -> None:

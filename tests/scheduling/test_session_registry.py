@@ -342,3 +342,26 @@ class Causality(RuleBasedStateMachine):
 
 Causality.TestCase.settings = hypothesis_settings(deadline=None, stateful_step_count=40)
 TestCausality = Causality.TestCase
+
+
+def test_logins_and_ends_of_a_session_are_counted() -> None:
+    wall = 100.0
+    sessions, store = SessionRegistry(lambda: wall), MemoryStore()
+    sessions.load(SessionRecord(SITE, []))
+    sessions.acquire(SITE, 1)
+
+    def login(at: float | None) -> tuple[int, float | None, int]:
+        sessions.apply(SessionChange(SITE, [], LoginState(at)))
+        usage = sessions.get(SITE).usage
+        with store.transaction():
+            return usage.logins, usage.logged_out_at, sessions.save(store.sessions)
+
+    never = Usage().logged_out_at
+    assert login(None) == (0, never, 0), "it was not logged in before"
+    assert login(5.0) == (1, never, 1)
+    assert login(5.0) == (1, never, 0), "the same login"
+    assert login(7.0) == (2, never, 1), "one that has replaced it"
+    assert login(None) == (2, 100.0, 0)
+    wall = 200.0
+    assert login(None) == (2, 100.0, 0), "it has ended before"
+    assert login(8.0) == (3, 100.0, 1)
