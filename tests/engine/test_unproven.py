@@ -6,6 +6,9 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
+from crawler.engine.committer import PageResult
 from crawler.engine.unproven import (
     MOST_WAITING,
     PROBE_AGAIN,
@@ -13,8 +16,8 @@ from crawler.engine.unproven import (
     PROBE_TRIES,
     UnprovenResults,
 )
-from crawler.messages import Done, Doubt, Proof, Retry
-from crawler.records import QueuedRequest
+from crawler.messages import Done, Doubt, Proof, Redirected, Retry
+from crawler.records import NewRequest, QueuedRequest
 from crawler.scheduling.host_queue import HostQueue, PageAssignment
 from crawler.scheduling.politeness import HostClock
 
@@ -35,18 +38,47 @@ class Bench:
         def add(assignment: PageAssignment, result: Any, now: float) -> None:
             self.ended.append((assignment.queued.id, type(result).__name__))
 
-        committer: Any = SimpleNamespace(add=add, request_commit=lambda now: None)
+        self.commits: list[float] = []
+        committer: Any = SimpleNamespace(add=add, request_commit=self.commits.append)
         self.probed: list[int] = []
+        self.uncounted: list[None] = []
         frontier: Any = SimpleNamespace(
-            uncount_finished=lambda: None,
+            uncount_finished=lambda: self.uncounted.append(None),
             request_probe=lambda host: self.probed.append(host.id),
         )
-        self.unproven = UnprovenResults(frontier, committer, lambda result: False)
+        self.known: list[bytes] = []
+        """The fingerprints of pages that the job has handled."""
+        self.unproven = UnprovenResults(
+            frontier, committer, lambda result: result.target.fingerprint in self.known
+        )
 
-    def take(self, number: int, host: HostQueue, login: float, judged_at: float = NOW) -> None:
+    def take(
+        self,
+        number: int,
+        host: HostQueue,
+        login: float,
+        judged_at: float = NOW,
+        *,
+        result: PageResult | None = None,
+        again: Retry | Redirected | None = None,
+    ) -> None:
+        assert self.waits(number, host, login, judged_at, result=result, again=again)
+
+    def waits(
+        self,
+        number: int,
+        host: HostQueue,
+        login: float,
+        judged_at: float = NOW,
+        *,
+        result: PageResult | None = None,
+        again: Retry | Redirected | None = None,
+    ) -> bool:
+        """Take a result; return True if it waits."""
         queued = QueuedRequest(0, number, b"")
         assignment = PageAssignment(number, host, (0.0, 0.0), 0.0, queued)
-        assert self.unproven.take(assignment, Done(), Doubt(login, judged_at, Retry()), NOW)
+        doubt = Doubt(login, judged_at, again or Retry())
+        return self.unproven.take(assignment, result or Done(), doubt, NOW)
 
     def probes(self, now: float, *, is_idle: bool = False) -> list[int]:
         """Return the hosts whose probe pages are asked for."""
@@ -156,3 +188,63 @@ def test_a_turn_looks_at_no_host_whose_probe_is_not_due() -> None:
     assert bench.probes(NOW + 1.0) == []
     assert bench.unproven.next_at() == NOW + PROBE_EVERY
     assert len(looks) <= 2
+
+
+def test_probes_that_show_nothing_come_less_and_less_often_and_then_pages_are_asked_again() -> None:
+    bench, host = Bench(), a_host(1)
+    bench.unproven.probed(host, NOW)  # nothing waits: no matter
+    bench.take(1, host, LOGIN)
+    bench.take(2, host, LOGIN)
+    waits = []
+    for _ in range(PROBE_TRIES - 1):
+        bench.unproven.probed(host, NOW)
+        waits.append((bench.unproven.next_at() - NOW) / PROBE_EVERY)
+    assert waits == [2, 4, 8, 16]
+    assert bench.ended == []
+    bench.unproven.probed(host, NOW)
+    assert bench.ended == [(1, "Retry"), (2, "Retry")]
+    assert len(bench.uncounted) == 2, "they count once more for max_pages"
+    assert bench.unproven.hosts == {}
+
+
+def test_a_proof_of_some_results_lets_the_others_wait_anew() -> None:
+    bench, host = Bench(), a_host(1)
+    bench.take(1, host, LOGIN, 5.0)
+    bench.take(2, host, LOGIN, 7.0)
+    bench.unproven.probed(host, NOW)
+    assert bench.settle(host, LOGIN, 4.0) == []
+    assert bench.unproven.next_at() == NOW + 2 * PROBE_EVERY, "it has proven nothing"
+    assert bench.settle(host, LOGIN, 5.0) == [(1, "Done")]
+    assert bench.unproven.next_at() == NOW + PROBE_EVERY
+    bench.unproven.probed(host, NOW)
+    assert bench.unproven.next_at() == NOW + 2 * PROBE_EVERY
+
+
+# Redirects
+
+
+def a_redirect(fingerprint: bytes = b"x" * 16) -> Redirected:
+    return Redirected(NewRequest(fingerprint, "https://1.example", 0, "parse", msgspec.Raw(b"")))
+
+
+def test_a_redirect_need_not_wait_as_its_target_will_be_judged() -> None:
+    bench, redirect = Bench(), a_redirect()
+    assert not bench.waits(1, a_host(1), LOGIN, result=redirect)
+    assert redirect.target.dont_filter, "or it might be dropped unproven"
+    assert bench.unproven.hosts == {}
+
+
+def test_a_redirect_to_a_page_that_was_handled_waits() -> None:
+    bench, redirect, host = Bench(), a_redirect(), a_host(1)
+    bench.known.append(redirect.target.fingerprint)
+    bench.take(1, host, LOGIN, result=redirect)
+    assert bench.commits == [NOW], "the session may have changed"
+    assert not redirect.target.dont_filter
+    assert bench.settle(host, LOGIN, NOW) == [(1, "Redirected")]
+
+
+def test_a_page_that_goes_back_to_another_host_is_counted_by_its_commit() -> None:
+    bench, host = Bench(), a_host(1)
+    bench.take(1, host, LOGIN, again=a_redirect())
+    assert bench.settle(host, None, 0.0) == [(1, "Redirected")]
+    assert bench.uncounted == []

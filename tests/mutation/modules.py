@@ -11,7 +11,7 @@ _STORE = ["tests/store/contract", "tests/store/sqlite", "tests/store/test_encryp
 _OUTCOMES = _tests("engine", "outcomes", "unproven", "committer")
 _LOGINS = _tests(
     "session",
-    *("login", "login_progress", "evidence", "login_closed_pages", "login_races", "expired_forms"),
+    *("login", "login_progress", "login_turn", "evidence", "login_closed_pages"),
 )
 
 MODULES: dict[str, list[str]] = {
@@ -28,7 +28,7 @@ MODULES: dict[str, list[str]] = {
     "crawler/engine/outcomes.py": _OUTCOMES,
     "crawler/engine/committer.py": _OUTCOMES,
     "crawler/engine/unproven.py": _OUTCOMES,
-    "crawler/engine/dispatcher.py": _tests("engine", "outcomes") + _tests("faults", "sick_workers"),
+    "crawler/engine/dispatcher.py": _tests("engine", "outcomes", "dispatcher"),
     "crawler/engine/traps.py": _tests("engine", "traps"),
     "crawler/session/login_progress.py": _LOGINS,
     "crawler/session/login_turn.py": _LOGINS,
