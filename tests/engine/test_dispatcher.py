@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -12,8 +12,8 @@ from crawler.clock import WallClock
 from crawler.engine.committer import Committer
 from crawler.engine.dispatcher import CRASHES, KILLS, Dispatcher, given_up
 from crawler.job.job import Job
-from crawler.messages import Failed, ReturnTasks, TaskBatch, encode
-from crawler.records import Delivery, NewRequest
+from crawler.messages import Command, Failed, ReturnTasks, TaskBatch, encode
+from crawler.records import Delivery, NewRequest, QueuedRequest
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.host_queue import HostQueue, PageAssignment
@@ -91,14 +91,18 @@ def test_all_assignments_go_out_together_with_what_they_need() -> None:
     assert desk.dispatch() == [], "nothing is sent if nothing is ready"
 
 
-def test_what_must_not_be_sent_twice_is_marked_before_it_is_sent() -> None:
+def test_what_must_not_be_sent_twice_is_marked_before_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     desk = Desk(1, once=True)
-    marked: list[Any] = []
+    marked: list[QueuedRequest] = []
     send = desk.pool.send
-    desk.pool.send = lambda command: (  # type: ignore[method-assign]
-        marked.extend(desk.store.queue.next_requests(desk.host.id, None, 9)),
-        send(command),
-    )[1]
+
+    def look_and_send(command: Command) -> None:
+        marked.extend(desk.store.queue.next_requests(desk.host.id, None, 9))
+        send(command)
+
+    monkeypatch.setattr(desk.pool, "send", look_and_send)
     (batch,) = desk.dispatch()
     assert [queued.delivery for queued in marked] == [Delivery.MAYBE_SENT]
     assert not batch.tasks[0].sent, "this time it may be sent"
