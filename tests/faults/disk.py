@@ -152,6 +152,8 @@ class Disk:
             for is_named in (_never, _always):
                 for choice in (_nothing, _everything, _lengths, _last_torn):
                     yield self._left(events, names, is_named, choice)
+            for device in sorted({self._device(path) for path in self.first_paths.values()}):
+                yield self._left(events, names, self._named_elsewhere(device), _everything)
             for number in sorted(_unsynced(events)):
                 yield self._left(events, names, _always, _only(number))
                 yield self._left(events, names, _always, _all_but(number))
@@ -258,6 +260,15 @@ class Disk:
             else:
                 stopped.update(order)
         return chosen
+
+    def _named_elsewhere(self, device: Path) -> Callable[[Event], bool]:
+        """Choose the changes of names on all file systems but one."""
+
+        def is_elsewhere(event: Event) -> bool:
+            assert isinstance(event.change, Naming)
+            return all(self._device(path) != device for path, _ in event.change.names)
+
+        return is_elsewhere
 
     def _device(self, path: Path) -> Path:
         """The file system of a path; a folder in ``root`` has its own name in itself."""
