@@ -322,3 +322,19 @@ def test_where_there_are_no_owners_nothing_is_refused(
     site.pages["/more"] = "x"
     run_job(Title, folder, f"{site.url}/", f"{site.url}/more")
     assert len(items(folder)) == 2
+
+
+def test_where_the_user_is_alone_the_checks_can_be_switched_off(
+    folder: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may have volumes that all may write."""
+    folder.chmod(0o777)
+    with pytest.raises(JobError, match=f"set {permissions.TRUST}=1"):
+        refuse_unsafe(folder)
+    monkeypatch.setenv(permissions.TRUST, "1")
+    site.pages["/more"] = "x"
+    run_job(Title, folder, f"{site.url}/", f"{site.url}/more")
+    assert len(items(folder)) == 2
+    monkeypatch.setenv(permissions.TRUST, "0")
+    with pytest.raises(JobError):
+        refuse_unsafe(folder)
