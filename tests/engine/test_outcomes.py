@@ -235,6 +235,7 @@ def test_a_page_that_kills_its_workers_is_given_up(code: int, deaths: int, cause
         (assignment,) = desk.feed(NOW)
         assert isinstance(assignment, PageAssignment)
         assert assignment.isolated
+        assert not assignment.alone, "the fetching process has not died"
         desk.take(assignment, WorkerDied(code, was_at_work=False), NOW)
         (assignment,) = desk.feed(NOW)
         desk.take(assignment, WorkerDied(code), NOW)
