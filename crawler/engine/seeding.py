@@ -8,17 +8,18 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from crawler import urls
-from crawler.errors import SeedError
+from crawler.errors import SeedError, SpiderError
 from crawler.fetching.processes import ProcessSpec
 from crawler.job import seeds
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
-from crawler.job.seeds import BadSeed
+from crawler.job.seeds import LONGEST_SHOWN, BadSeed
 from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
 from crawler.scope import NetlocSet, Scope
 from crawler.spider import Spider
+from crawler.text import cut
 from crawler.worker.crawl_limits import CrawlLimits
 from crawler.worker.request_filter import RequestFilter
 from crawler.worker.unsafe.links import compiled
@@ -101,10 +102,14 @@ class Seeder:
         valid = size = 0
         accepted: list[tuple[int, NewRequest]] = []
         for seed in batch:
-            new = self._filter.accept_seed(seed)
+            try:
+                new = self._filter.accept_seed(seed)
+                reason = "it is not in allowed_domains"
+            except SpiderError as error:
+                new, reason = None, str(error)
             if new is None:
-                text = urls.redacted(seed.url)
-                self._refuse(BadSeed("seeds", text, "it is not in allowed_domains"))
+                text = cut(urls.redacted(seed.url), LONGEST_SHOWN)
+                self._refuse(BadSeed("seeds", text, reason))
                 continue
             valid += 1
             self._taken += 1

@@ -17,6 +17,10 @@ from crawler.errors import FetchError
 
 _UNICAST = (ip_network("2000::/3"),)
 _NAT64 = (ip_network("64:ff9b::/96"),)
+# Of IANA's registries, what ``is_global`` of some versions of Python does not know: documentation
+# (RFC 9637), protocol assignments (RFC 6890) with two exceptions, and relays of 6to4 (RFC 7526).
+_SPECIAL = tuple(map(ip_network, ("3fff::/20", "192.0.0.0/24", "192.88.99.0/24")))
+_ANYCAST = frozenset(map(ip_address, ("192.0.0.9", "192.0.0.10")))
 # Services at which clouds give a machine its secrets. Some of these addresses are in ranges that
 # are otherwise public, or that a private network may use.
 _METADATA = frozenset(
@@ -45,12 +49,16 @@ def _parsed(text: str) -> IPv4Address | IPv6Address:
 
 
 def _is_public_4(address: IPv4Address) -> bool:
-    return address.is_global and not address.is_multicast and address not in _METADATA
+    if address in _METADATA or any(address in network for network in _SPECIAL):
+        return address in _ANYCAST
+    return address.is_global and not address.is_multicast
 
 
 def _is_public_6(address: IPv6Address) -> bool:
     if address in _NAT64[0]:
         return _is_public_4(IPv4Address(int(address) & 0xFFFFFFFF))
+    if any(address in network for network in _SPECIAL):
+        return False
     if address.sixtofour is not None and not _is_public_4(address.sixtofour):
         return False
     return address in _UNICAST[0] and address.is_global and address.teredo is None

@@ -19,15 +19,19 @@ from typing import IO, Any
 from crawler import urls
 from crawler.errors import SeedError, SpiderError
 from crawler.job.seed_formats import CSV, JSON, BadRow, check_text, rows_of
-from crawler.request import Request
+from crawler.request import Request, is_usual
 from crawler.spider import Spider, callback_signature, check_arguments
-from crawler.text import display_path
+from crawler.text import cut, display_path
+from crawler.values.plain import cut_repr, message_of
+from crawler.values.request_check import check_request
 
 STDIN = "-"
 LONGEST_URL = 64 * 1024
 """Characters of a seed; no server accepts more in a URL."""
 LONGEST_SHOWN = 200
 """Characters of a bad line that are shown."""
+LONGEST_REASON = 1000
+"""Characters of the reason why a line is bad."""
 _DOMAIN = re.compile(
     r"(localhost|[\w-]+(\.[\w-]+)*\.[^\W\d_]{2,}|\d+(\.\d+){3})(:\d+)?([/?#]\S*)?", re.IGNORECASE
 )
@@ -140,11 +144,11 @@ class _Seeds:
         for number, seed in enumerate(_started(self._spider), 1):
             where = f"{name}.{place}, number {number}"
             if isinstance(seed, str):
-                yield self._request(where, seed, {})
+                yield self._request(where, str.__str__(seed), {})
             elif isinstance(seed, Request):
                 yield self._checked(where, seed)
             else:
-                raise SpiderError(f"{where}, is {seed!r}, but must be a URL or a Request")
+                yield BadSeed(where, cut_repr(seed), "is no URL and no Request")
 
     def _request(self, where: str, text: str, columns: dict[str, Any]) -> Request | BadSeed:
         url = _url_of(text)
@@ -156,6 +160,11 @@ class _Seeds:
         return Request(url, cb_kwargs=columns or None)
 
     def _checked(self, where: str, request: Request) -> Request | BadSeed:
+        if not is_usual(request):
+            try:
+                check_request(request)
+            except SpiderError as error:
+                return BadSeed(where, cut_repr(request.url), f"cannot be requested: {error}")
         signature = callback_signature(self._spider, request.callback)
         check_arguments(signature, request.callback, request.cb_kwargs or {})
         url = urls.normalise(request.url)
@@ -173,10 +182,12 @@ class _Seeds:
         if reason is None:
             reason = _misfit(self._spider, columns)
             if reason and not self._has_rows:
-                raise SpiderError(reason)
+                raise SpiderError(cut(reason, LONGEST_REASON))
+            reason = cut(reason, LONGEST_REASON)
             if len(self._refusals) >= self.MOST_CACHED:
                 self._refusals.clear()
-            self._refusals[columns] = reason
+            if sum(map(len, columns)) <= LONGEST_REASON:
+                self._refusals[columns] = reason
         self._has_rows = True
         return reason
 
@@ -208,10 +219,11 @@ def _started(spider: Spider) -> Iterator[Any]:
     check_spider(spider)
     try:
         yield from spider.start()
-    except SpiderError:
+    except (SpiderError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
-        raise SpiderError(f"{name}.start() failed: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # it may end by sys.exit()
+        message = f"{name}.start() failed: {type(error).__name__}: {message_of(error)}"
+        raise SpiderError(message) from error
 
 
 # One URL

@@ -19,14 +19,17 @@ from pathlib import Path
 from crawler.session.masking import Mask
 from crawler.store.permissions import open_safely
 from crawler.system_errors import to_crawler_error
-from crawler.text import printable
+from crawler.text import cut, printable
 
+LONGEST = 40_000
+"""Characters of an event."""
 FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
 
 
 class _Events(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record)).replace("\n", "\n  ")
+        text = cut(super().format(record), LONGEST)  # a site may put megabytes into a URL
+        return printable(text).replace("\n", "\n  ")
 
 
 class _Log(logging.FileHandler):

@@ -23,6 +23,7 @@ from crawler.parsing.links import Link, Reference
 from crawler.parsing.soup.builder import build as build_soup
 from crawler.parsing.soup.lazy_tags import Selection
 from crawler.request import Hop, Request
+from crawler.text import cut
 
 
 class Response:
@@ -224,8 +225,9 @@ class Response:
         url = self.urljoin(reference)
         if url is None:
             raise SpiderError(
-                f"{urls.redacted(self.url)}: follow() was given {reference!r}, which is no "
-                "http or https URL; check it first, or use follow_all(), which skips such links"
+                f"{urls.redacted(self.url)}: follow() was given {cut(repr(reference), LONGEST)}, "
+                "which is no http or https URL; check it first, or use follow_all(), which skips "
+                "such links"
             )
         return self._request(url, callback, request_options)
 
@@ -303,4 +305,6 @@ class Response:
         return self._base_url
 
 
+LONGEST = 300
+"""Characters of a reference in a message."""
 _UNREAD = object()

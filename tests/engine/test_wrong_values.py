@@ -218,15 +218,36 @@ def test_links_of_a_page_that_failed_at_its_end_are_followed_from_the_next(
     assert len(site.visits("/found-by-two")) == 1
 
 
+BROKEN = "javascript:" + "x" * 8_000_000
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        lambda response: [response.follow(BROKEN)],
+        lambda response: [Request(BROKEN)],
+        lambda response: [Request(response.url, headers={"X": BROKEN + "\n" + BROKEN})],
+        lambda response: [response.form(BROKEN)],
+        lambda response: [response.xpath(BROKEN)],
+        lambda response: [BROKEN],
+        lambda response: BROKEN,
+        raising(ValueError(BROKEN)),
+        raising(FetchError(BROKEN, BROKEN)),
+    ],
+)
+def test_the_message_of_a_failure_is_short_however_much_is_in_it(
+    tmp_path: Path, site: Site, strange: Callable[[Any], Any]
+) -> None:
+    folder = tmp_path / "job"
+    assert list(crawl(folder, site, spider_with(strange))) == ["/4"]
+    ((size,),) = rows(
+        folder,
+        "SELECT length(url) + length(cause) + length(message) + length(traceback) FROM failed",
+    )
+    assert size < 40_000
+
+
 # Items
-
-
-class Broken:
-    def __init__(self) -> None:
-        self.__attrs_attrs__ = ()
-
-    def __repr__(self) -> str:
-        raise ZeroDivisionError
 
 
 LOOP: dict[str, Any] = {}

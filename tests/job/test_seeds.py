@@ -311,7 +311,6 @@ def _starting(result: Any) -> type[Spider]:
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
-        ([7], "Books.start(), number 1, is 7, but must be a URL or a Request"),
         (None, "Books.start() failed: TypeError: 'NoneType' object is not iterable"),
         (lambda: dict[str, str]()["key"], "Books.start() failed: KeyError: 'key'"),
         ([Request("http://a.example", "prase")], "callback 'prase' is not a method of Books"),
@@ -323,6 +322,59 @@ def _starting(result: Any) -> type[Spider]:
 )
 def test_a_start_that_is_wrong_is_an_error(result: Any, reason: str) -> None:
     assert refusal(spider=_starting(result)).startswith(reason)
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("seed", "reason"),
+    [
+        (7, "'7' is no URL and no Request"),
+        (None, "'None' is no URL and no Request"),
+        ({"url": "http://a.example/"}, "is no URL and no Request"),
+        (Unspeakable(), "'(repr() raises ZeroDivisionError)' is no URL and no Request"),
+        (Request(None), "a request has url=None, but it must be an absolute http(s) URL"),  # type: ignore[arg-type]
+        (
+            Request("http://a.example/", priority=0.5),  # type: ignore[arg-type]
+            "cannot be requested: the request for http://a.example/ has priority=float 0.5, but",
+        ),
+        (
+            Request("http://a.example/", headers={"X": {1}}),  # type: ignore[dict-item]
+            "the headers of the request for http://a.example/: 'X' is set {1}, but it must be text",
+        ),
+    ],
+)
+def test_a_wrong_seed_of_a_spider_is_named_and_the_others_are_taken(seed: Any, reason: str) -> None:
+    spider = _starting(["http://a.example/", seed, Request("http://b.example/", priority=2.0)])  # type: ignore[arg-type]
+    first, bad, last = read([], spider())
+    assert isinstance(first, Request)
+    assert isinstance(last, Request)
+    assert last.priority == 2
+    assert str(bad).startswith("Books.start(), number 2: ")
+    assert reason in str(bad)
+
+
+def test_a_start_that_exits_is_an_error() -> None:
+    def start() -> Any:
+        raise SystemExit(1)
+
+    assert refusal(spider=_starting(start)) == "Books.start() failed: SystemExit: 1"
+
+
+def test_a_long_name_of_a_column_is_cut_and_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.jsonl"
+    rows = [f'{{"url": "http://a.example/{n}", "{n}{"x" * 100_000}": 1}}' for n in range(50)]
+    path.write_text("\n".join(['{"url": "http://a.example/"}', *rows]))
+    tracemalloc.start()
+    bad = [seed for seed in read([str(path)], Plain()) if isinstance(seed, BadSeed)]
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(bad) == 50
+    assert max(len(str(seed)) for seed in bad) < 2_000
+    assert kept < 2_000_000
 
 
 def test_start_urls_that_are_one_text_are_an_error() -> None:
