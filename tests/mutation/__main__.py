@@ -39,8 +39,8 @@ PRELOADED = (
     *("rich.console", "sqlite3", "tenacity", "w3lib.encoding", "w3lib.url"),
 )
 """What every test imports, which is not mutated."""
-LEAST_SECONDS, LEAST_CPU_SECONDS = 60.0, 8.0
-"""Limits of a mutant, which may not end; ten times what its tests take is added to each."""
+LEAST_SECONDS, LEAST_CPU_SECONDS = 30.0, 8.0
+"""Limits of a mutant, which may not end; three times what its tests take is added to each."""
 TIMED_OUT = 99
 Cover = dict[int, set[str]]
 
@@ -151,7 +151,7 @@ class Copy:
 
     def kills(self, tests: list[str], seconds: list[tuple[float, float]]) -> bool:
         """Return True if a test fails, or does not end."""
-        all_seconds, cpu_seconds = (10 * sum(column) for column in zip(*seconds, strict=True))
+        all_seconds, cpu_seconds = (3 * sum(column) for column in zip(*seconds, strict=True))
         limits = LEAST_SECONDS + all_seconds, LEAST_CPU_SECONDS + cpu_seconds
         return forked(lambda: run_tests(tests), self._output, *limits) != 0
 

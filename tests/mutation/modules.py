@@ -30,7 +30,7 @@ MODULES: dict[str, list[str]] = {
     "crawler/engine/unproven.py": _OUTCOMES,
     "crawler/engine/dispatcher.py": _tests("engine", "outcomes", "dispatcher"),
     "crawler/engine/traps.py": _tests("engine", "traps"),
-    "crawler/session/login_progress.py": _LOGINS,
+    "crawler/session/login_progress.py": _tests("session", "login_progress", "login_turn"),
     "crawler/session/login_turn.py": _LOGINS,
     "crawler/session/evidence.py": _LOGINS,
     "crawler/session/concurrency.py": _tests("session", "concurrency"),
