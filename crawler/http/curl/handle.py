@@ -179,8 +179,10 @@ class Handle:
         transfer = self.transfer
         if transfer is None:
             return int(pycurl.PREREQFUNC_ABORT)
-        if transfer.sent_at and not transfer.message.is_repeatable:
-            return int(pycurl.PREREQFUNC_ABORT)  # libcurl would send it again
+        if transfer.sent_at:  # libcurl would send it again
+            if not transfer.message.is_repeatable:
+                return int(pycurl.PREREQFUNC_ABORT)
+            transfer.is_resent = True
         self._expect(transfer.on_sending(monotonic()))
         return int(pycurl.PREREQFUNC_OK)
 

@@ -36,6 +36,8 @@ _SWEEP = 0.02
 # A connection that was kept may have died before the server saw this request.
 _DIED_EARLY = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
 _BROKEN_HTTP2 = frozenset({pycurl.E_HTTP2, failures.E_HTTP2_STREAM})
+# After these, HTTP/2 may be the reason; libcurl is aborted where it would send a POST again.
+_MAYBE_HTTP2 = _DIED_EARLY | {pycurl.E_ABORTED_BY_CALLBACK}
 
 
 class Loop:
@@ -234,6 +236,9 @@ class Loop:
 
     def _time_out(self, transfer: Transfer) -> None:
         transfer.is_late = self.now >= transfer.limits.deadline
+        if transfer.sent_at and not transfer.first_line() and _may_be_http2(transfer):
+            # libcurl may wait for ever for a server whose HTTP/2 is broken.
+            self._servers.only_http1.add(self._active[transfer].server)
         self._fail(transfer, pycurl.E_OPERATION_TIMEDOUT, "")
         self._release(transfer, is_broken=True)
 
@@ -372,10 +377,13 @@ class Loop:
             if transfer.message.is_repeatable:
                 self._begin_anew(transfer, handle)
                 return
+        if code in _BROKEN_HTTP2 | _MAYBE_HTTP2:
+            self._doubt_version(transfer, handle)
         if code and not transfer.is_over:
             self._fail(transfer, code, reason, handle.curl.getinfo(pycurl.OS_ERRNO))
-        elif handle.is_http1:
-            self._servers.only_http1.add(handle.server)
+        elif handle.is_http1 or (transfer.is_resent and _may_be_http2(transfer)):
+            if transfer.first_line().startswith(b"HTTP/1"):
+                self._servers.only_http1.add(handle.server)
         elif transfer.message.body and transfer.sent_at:
             total = handle.curl.getinfo(pycurl.POSTTRANSFER_TIME_T) / 1e6
             transfer.sent_at = max(transfer.sent_at, min(monotonic(), handle.began + total))
@@ -383,14 +391,19 @@ class Loop:
 
     def _goes_again(self, transfer: Transfer, handle: Handle, code: int) -> bool:
         """Send ``transfer`` once more, where a server or a kept connection made it fail."""
-        if transfer.is_retried or transfer.lines or transfer.error is not None:
+        if transfer.is_retried or transfer.error is not None:
             return False
         if not (transfer.message.is_repeatable or not transfer.sent_at):
             return False
+        line = transfer.first_line()
+        if line and not (line.startswith(b"HTTP/2") and transfer.limit is not None):
+            return False
+        if not transfer.sent_at and self._speaks_no_http1(handle, code):
+            transfer.route = transfer.route._replace(is_http1=False)
+            self._begin_anew(transfer, handle)
+            return True
         is_old = code in _DIED_EARLY and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
-        is_secure = transfer.message.url.startswith("https:")
-        may_be_http2 = is_secure and not transfer.route.is_http1
-        if not (is_old or (may_be_http2 and code in _DIED_EARLY | _BROKEN_HTTP2)):
+        if not (is_old or (_may_be_http2(transfer) and code in _DIED_EARLY | _BROKEN_HTTP2)):
             return False
         transfer.is_retried = True
         self._multi.remove_handle(handle.curl)
@@ -402,6 +415,20 @@ class Loop:
         transfer.restart()
         self._multi.add_handle(handle.curl)
         handle.is_added = True
+        return True
+
+    def _doubt_version(self, transfer: Transfer, handle: Handle) -> None:
+        """Speak to a server by the other version of HTTP next time: this one may be broken."""
+        if transfer.route.is_http1:
+            self._servers.only_http1.discard(handle.server)
+        elif _may_be_http2(transfer) and not handle.is_http1:
+            self._servers.only_http1.add(handle.server)
+
+    def _speaks_no_http1(self, handle: Handle, code: int) -> bool:
+        """Return True for a server that refuses HTTP/1.1 after all, and forget that it spoke it."""
+        if code != pycurl.E_SSL_CONNECT_ERROR or handle.server not in self._servers.only_http1:
+            return False
+        self._servers.only_http1.discard(handle.server)
         return True
 
     def _can_mend(self, transfer: Transfer, reason: str) -> bool:
@@ -460,6 +487,10 @@ class Loop:
     def _handle(self, route: Route) -> Handle:
         free = self._free.get(route)
         return free.pop() if free else Handle(route, self.addresses, self.expect)
+
+
+def _may_be_http2(transfer: Transfer) -> bool:
+    return transfer.message.url.startswith("https:") and not transfer.route.is_http1
 
 
 def _nothing() -> None:

@@ -159,6 +159,8 @@ class Transfer:
         self.is_late = False
         """The deadline has ended it."""
         self.is_retried = False
+        self.is_resent = False
+        """libcurl has sent it twice, as the first connection died or wanted HTTP/1.1."""
         self.is_paused = False
         self.sent_at = 0.0
         """When it began to be sent, by the monotonic clock; 0 before."""
@@ -171,7 +173,7 @@ class Transfer:
         """What drives it; a streamed transfer calls its ``resume`` and ``cancel``."""
         self.lines: list[bytes] = []
         """The heads as they came. libcurl adds to those of a transfer that is not streamed."""
-        self._lines_seen = 0
+        self._lines_seen = self._lines_before = 0
         self._head_start = 0
         self._head_size = 0
         self._end_at: int | None = None
@@ -246,13 +248,20 @@ class Transfer:
     def restart(self) -> None:
         """Begin anew: nothing has come of it, and it will be sent once more."""
         self.started, self.sent_at, self._lines_seen = monotonic(), 0.0, 0
-        self._head_start = self._head_size = 0
+        self._head_start = self._head_size = self._size = self._lines_before = 0
+        self._end_at, self._look_at, self.is_over = None, _LONG, False
         self.lines.clear()
+        self._body.clear()
 
     def on_sending(self, now: float) -> float:
         """Note that a connection is there, and the request is about to be sent; return ``due``."""
         self.sent_at = self.last = now
+        self._lines_before = len(self.lines)
         return self.due()
+
+    def first_line(self) -> bytes:
+        """Return the first line that has come since it was sent; a proxy's came before."""
+        return self.lines[self._lines_before] if len(self.lines) > self._lines_before else b""
 
     def on_header(self, line: bytes, now: float) -> bool:
         """Take a line of a streamed response's head; return False if the transfer must end."""
