@@ -222,7 +222,7 @@ def test_a_site_rotates_its_cookie_if_the_probe_page_does_so_twice_in_a_row() ->
 
 def test_a_call_of_login_begins_without_a_page() -> None:
     progress = LoginProgress()
-    progress.name_typed, progress.page = "ada", Response(URL, b"")
+    vars(progress).update(name_typed="ada", page=Response(URL, b""))
     progress.mark_started(has_cookies=True)
     assert progress.page is None
     assert (progress.name_typed, progress.began_with_cookies) == ("", True)
