@@ -701,3 +701,40 @@ def test_a_host_with_a_request_out_is_not_evicted_for_others(
     bench.finish(robots)
     bench.frontier.robots_unavailable(robots.host, no_rules, 1.0, bench.now)
     assert hosts_in_memory() == [bench.host(B)]
+
+
+def test_a_run_has_no_work_once_it_no_longer_waits_for_a_robots_txt(bench: Bench) -> None:
+    bench.add(A)
+    bench.start(obey_robots=True)
+    unavailable = RobotsFile(b"", cause="http 503", message="no rules")
+    for _ in range(3 + 1):
+        assert bench.frontier.has_work
+        robots = bench.robots_sent()
+        bench.finish(robots)
+        bench.frontier.robots_unavailable(robots.host, unavailable, 60.0, bench.now)
+        bench.pass_time(60.0)
+    assert not bench.frontier.has_work
+    assert bench.frontier.is_exhausted(stopping=False)
+    bench.push(bench.add(B))
+    assert bench.frontier.has_work
+
+
+def test_of_idle_and_resting_hosts_the_idle_ones_leave(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "MOST_HOSTS", 2)
+    bench.push([*bench.add(A, 2), *bench.add(B)])
+    for assignment in list(bench.sent()):
+        bench.finish(assignment)
+        if assignment.queued.id != 2:
+            with bench.store.transaction():
+                bench.store.queue.mark_done([(assignment.host.id, *assignment.queued.key)])
+        else:
+            bench.frontier.requeue(assignment, bench.now)
+        bench.frontier.after_commit([assignment], [], [], bench.now)
+    rests = bench.host(A)
+    bench.frontier.delay(rests, 3600.0, bench.now)
+    bench.push(bench.add("https://c.example"))
+    bench.pass_time(2.0)
+    bench.frontier.evict_idle_hosts(bench.now)
+    assert list(bench.scheduler.hosts.values()) == [rests, bench.host("https://c.example")]

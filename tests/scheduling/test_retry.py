@@ -291,6 +291,10 @@ def test_the_time_since_the_first_try_is_that_of_the_wall_clock() -> None:
     assert wait(54, stop_before_delay(60)) == 5.0
     assert wait(56, stop_before_delay(60)) is None
     assert wait(-10, stop_after_delay(60)) == 5.0  # the clock was set back
+    first = Request("https://a.example/", tries=0, asked=NOW - 61)
+    assert (
+        by_rules((stop_after_delay(60), wait_fixed(5))).wait(ERRORS["timeout"], first, NOW) is None
+    )
 
 
 def test_a_rule_of_the_users_own_sees_the_error_and_the_request() -> None:
