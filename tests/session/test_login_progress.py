@@ -220,6 +220,30 @@ def test_a_site_rotates_its_cookie_if_the_probe_page_does_so_twice_in_a_row() ->
     assert not progress.mark_renewal(changes_again=False)
 
 
+def test_the_first_two_changes_of_the_probe_page_are_enough() -> None:
+    progress = logged_in()
+    assert [progress.mark_renewal(changes_again=True) for _ in range(2)] == [False, True]
+
+
+def test_doubts_are_counted_for_a_session_of_an_earlier_run_too() -> None:
+    progress = LoginProgress()
+    progress.restore(LoginState(5.0), 7.0)
+    progress.mark_cleared("status 403")
+    for _ in range(DOUBTS_IN_ROW):
+        assert progress.may_wait("status 403")
+        progress.mark_doubtful()
+    assert not progress.may_wait("status 403")
+    progress.mark_cleared("status 404")
+    assert progress.may_wait("status 403"), "the row has ended"
+
+
+def test_the_end_of_a_session_of_an_earlier_run_is_no_failed_login() -> None:
+    progress = LoginProgress()
+    progress.restore(LoginState(5.0), 7.0)
+    progress.mark_logged_out(Request(URL))
+    assert (progress.failed_logins, progress.unconfirmed) == (0, 0)
+
+
 def test_a_call_of_login_begins_without_a_page() -> None:
     progress = LoginProgress()
     vars(progress).update(name_typed="ada", page=Response(URL, b""))
