@@ -172,14 +172,16 @@ def name_of(mutant: Mutant) -> str:
 
 
 def try_module(copy: Copy, path: str, most: int, earlier: report.Section | None) -> report.Section:
-    """Try the mutants of a module, or ``most`` of them; or those that survived ``earlier``."""
+    """Try the mutants of a module, or ``most`` of them; or those of ``earlier`` without a reason."""
     text = (copy.folder / path).read_text()
     tests = MODULES[path]
     cover, seconds = copy.record(path, tests)
     every = mutants(text)
     if earlier is not None:
-        sample = [mutant for mutant in every if name_of(mutant) in earlier.survivors]
-        section = report.Section(path, earlier.every, earlier.tried)
+        explained = {change: why for change, why in earlier.survivors.items() if why}
+        left = earlier.survivors.keys() - explained.keys()
+        sample = [mutant for mutant in every if name_of(mutant) in left]
+        section = report.Section(path, earlier.every, earlier.tried, explained)
     else:
         numbers = random.Random(path).sample(range(len(every)), min(most, len(every)))
         sample = [every[number] for number in sorted(numbers)]
@@ -204,7 +206,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", help="parts of paths; all modules without any")
     parser.add_argument("--most", type=int, default=120, help="mutants of each module")
-    parser.add_argument("--again", action="store_true", help="only survivors of the report")
+    parser.add_argument("--again", action="store_true", help="only survivors without a reason")
     arguments = parser.parse_args()
     os.nice(19)
     os.environ["PYTHONHASHSEED"] = "0"

@@ -10,9 +10,13 @@ from pathlib import Path
 PATH = Path("tests/mutation/REPORT.md")
 HEAD = """# Small changes that no test notices
 
-`make mutate` changes one place of a module at a time and runs the tests that come by there. This
-page has what came of it, and for each survivor why no test has to notice it. Written by
-`tests/mutation`, apart from the reasons.
+`make mutate` makes one small change of a module at a time, in a copy of the repository, and runs
+the tests that come by there: it turns a comparison, drops a part of a condition, counts one more or
+less, leaves a statement out, returns nothing. Where no test fails, the change is listed here with
+the reason why none has to notice it. A module with many changes is tried by a sample, the same on
+each run; `MOST=1000` tries all. Texts, SQL among them, and messages to the log stay as they are.
+
+`tests/mutation` writes this page, apart from the reasons. It is not part of `make test`.
 """
 _TITLE = re.compile(r"## (\S+)\n\n(\d+) changes, (\d+) tried")
 _ROW = re.compile(r"^- `` (.+) ``: ?(.*)$", re.MULTILINE)
