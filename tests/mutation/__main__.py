@@ -172,7 +172,7 @@ def name_of(mutant: Mutant) -> str:
 
 
 def try_module(copy: Copy, path: str, most: int, earlier: report.Section | None) -> report.Section:
-    """Try the mutants of a module, or ``most`` of them; or those of ``earlier`` without a reason."""
+    """Try ``most`` mutants of a module, or those of ``earlier`` that have no reason."""
     text = (copy.folder / path).read_text()
     tests = MODULES[path]
     cover, seconds = copy.record(path, tests)
