@@ -41,7 +41,7 @@ def test_the_delay_counts_from_sending_not_from_the_outcome() -> None:
 def test_the_shortest_rest_outlasts_a_restart() -> None:
     clock = HostClock()
     clock.restore(1000.5, 1000.0, 10.0, 0.5)
-    assert (clock.ready_at, clock.granted) == (10.5, 0.5)
+    assert (clock.ready_at, clock.granted, clock.back_off) == (10.5, 0.5, 0.0)
 
 
 def test_a_retry_after_is_kept_to_whatever_is_asked_in_between() -> None:
