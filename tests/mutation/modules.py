@@ -18,7 +18,7 @@ MODULES: dict[str, list[str]] = {
     "crawler/scheduling/politeness.py": _tests("scheduling", "politeness", "frontier"),
     "crawler/scheduling/admission.py": _tests("scheduling", "admission", "frontier"),
     "crawler/scheduling/host_queue.py": _tests("scheduling", "scheduler", "frontier"),
-    "crawler/scheduling/scheduler.py": _tests("scheduling", "scheduler", "frontier"),
+    "crawler/scheduling/scheduler.py": _tests("scheduling", "scheduler", "frontier", "eviction"),
     "crawler/scheduling/eviction.py": _tests("scheduling", "eviction", "frontier"),
     "crawler/scheduling/frontier.py": _tests("scheduling", "frontier", "admission"),
     "crawler/scheduling/robots_retry.py": _tests("scheduling", "robots_retry"),
