@@ -172,16 +172,15 @@ class Fetcher:
         )
 
     def _new_session(self, key: str) -> Session:
-        session = Session(
+        return Session(
             key,
             self._settings,
             self._adapter,
             self._mask,
             wall=self._wall,
             marks=DeclaredMarks(self._spider.member_mark, self._spider.logged_out_text),
+            logs_in=self._spider.logs_in(),
         )
-        session.logs_in = self._spider.logs_in()
-        return session
 
     def _login_wait(self, error: FetchError, tries: int) -> float | None:
         """Return the seconds until a login is tried again, as a page would be."""

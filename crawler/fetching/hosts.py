@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from crawler import urls
 from crawler.errors import DisallowedError, FetchError
 from crawler.messages import HostUpdate
 from crawler.parsing.robots import Robots
+
+
+@lru_cache(256)
+def _rules(body: bytes) -> Robots:
+    """Return the rules of a robots.txt; many hosts have the same, above all none."""
+    return Robots(body)
 
 
 class HostInfo:
@@ -18,7 +26,7 @@ class HostInfo:
         self.seeded = update.seeded
         self._agent = agent
         self._robots = update.robots
-        self._rules = None if update.robots is None else Robots(update.robots.body)
+        self._rules = None if update.robots is None else _rules(update.robots.body)
 
     def check(self, url: str) -> None:
         """Raise DisallowedError if robots.txt forbids ``url``, FetchError if it is unavailable."""

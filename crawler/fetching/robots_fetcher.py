@@ -61,7 +61,7 @@ class RobotsFetcher:
                 self._fail(fetch, error)
 
         def send() -> Answer:
-            with fetch.session.turns.no_login():
+            with fetch.session.no_login():
                 return self._sender.send(
                     request, fetch.session, context, limit=MAX_SIZE, cut=True, may_be_text=True
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 
 import msgspec
@@ -50,7 +49,7 @@ class HostQueue:
     more: bool = False
     sent: set[int] = field(default_factory=set)
     """The ids of the requests that were sent, until their outcome is committed, and of suspects."""
-    suspects: deque[QueuedRequest] = field(default_factory=deque)
+    suspects: list[QueuedRequest] = field(default_factory=list)
     """Requests that may have killed a worker, which go out first, isolated."""
     running: int = 0
     """The number of requests that the fetching process has."""

@@ -319,7 +319,7 @@ class Scheduler:
             self._assign(robots, now)
             return robots
         if host.suspects:
-            return self._send_page(host, host.suspects.popleft(), now, isolated=True)
+            return self._send_page(host, host.suspects.pop(0), now, isolated=True)
         return self._send_page(host, heapq.heappop(host.heap), now)
 
     def _send_page(

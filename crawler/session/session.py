@@ -102,6 +102,8 @@ class Session(Transport):
         prompt: Prompt = no_prompt,
         wall: Callable[[], float] = time.time,
         marks: DeclaredMarks | None = None,
+        *,
+        logs_in: bool = True,
     ) -> None:
         """``prompt`` answers what ``ask`` asks; cookies expire by the clock ``wall``.
 
@@ -118,7 +120,7 @@ class Session(Transport):
         self.mask = mask or Mask()
         self.progress = LoginProgress(marks)
         self.throttle = Throttle(settings.delay)
-        self.turns = FetchCoordinator()
+        self._turns = FetchCoordinator() if logs_in else None
         self.max_redirects = settings.max_redirects
         self.follows_logout = settings.follow_logout
         self._settings = settings
@@ -129,11 +131,21 @@ class Session(Transport):
         self._stored_headers: tuple[int, int | None] | None = None
         self._unstored = ""
         """The last message about a state that cannot be stored."""
-        self.logs_in = True
+        self.logs_in = logs_in
         """False if nothing but cookies, and headers or state set by hand, can change."""
         adapter = adapter or CurlAdapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
+
+    @property
+    def turns(self) -> FetchCoordinator:
+        """The coordinator of the fetches of a session that logs in; others need none."""
+        assert self._turns is not None, "a session that logs in"
+        return self._turns
+
+    def no_login(self) -> contextlib.AbstractContextManager[None]:
+        """Let no login begin meanwhile, for a fetch that is no page."""
+        return contextlib.nullcontext() if self._turns is None else self._turns.no_login()
 
     # For a spider's login
 
@@ -292,7 +304,8 @@ class Session(Transport):
 
     def cookies_received(self, *, changed: bool) -> None:
         """Let the other fetches of this session wait if a cookie has another value now."""
-        self.turns.cookies_received(changed=changed)
+        if self._turns is not None:
+            self._turns.cookies_received(changed=changed)
 
     @contextlib.contextmanager
     def user_urls_allowed(self) -> Iterator[None]:
