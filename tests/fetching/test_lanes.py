@@ -184,6 +184,16 @@ def test_hosts_whose_delay_is_over_are_asked_in_the_order_of_its_end() -> None:
     assert [next_id(lanes, now=50.0) for _ in range(3)] == [32, 12, None]
 
 
+def test_all_hosts_whose_delay_is_over_go_at_once() -> None:
+    lanes = Lanes()
+    for host in (1, 2, 3):
+        lanes.set_limits(host, 8, 0.1)
+        for number in (1, 2):
+            lanes.push(task(10 * host + number, host))
+    assert [next_id(lanes, now=0.0) for _ in range(4)] == [11, 21, 31, None]
+    assert [next_id(lanes, now=0.5) for _ in range(4)] == [12, 22, 32, None]
+
+
 def test_the_end_of_a_delay_lets_its_own_host_go_alone() -> None:
     lanes = Lanes()
     for host in range(1, 8):
