@@ -179,6 +179,10 @@ class Crawl:
     def requests(self) -> list[bytes]:
         return list(self.store.queue.requests())
 
+    def ready(self) -> list[bytes]:
+        """Return the requests that the scheduler has, in their order."""
+        return [queued.request for queued in sorted(self.out[0].host.heap)]
+
 
 def encoded(name: str) -> bytes:
     return bytes(new_request(name).request)
@@ -241,6 +245,12 @@ def test_a_page_that_is_tried_again_stays_pending_until_it_is_due(
     assert crawl.frontier.next_release_at() == NOW + 60.0
 
 
+def test_a_short_wait_outlasts_the_run_too() -> None:
+    crawl = Crawl()
+    crawl.commit(Retry(None, 0.5))
+    assert crawl.store.queue.next_due(crawl.host_id) is not None
+
+
 def test_a_page_that_is_tried_again_at_once_is_due_at_once() -> None:
     crawl = Crawl()
     crawl.commit(Retry(None, 0.0))
@@ -280,6 +290,7 @@ def test_a_redirect_takes_the_place_of_its_request() -> None:
     assert (counters.redirected, counters.pending, counters.done) == (1, 1, 0)
     assert crawl.frontier.remaining == 6, "the page that it leads to will count"
     assert crawl.requests == [encoded("target")]
+    assert encoded("target") in crawl.ready()
 
 
 def test_a_redirect_to_a_page_that_was_handled_is_done() -> None:

@@ -8,16 +8,19 @@ from typing import Any, cast
 import pytest
 
 from crawler.clock import WallClock
+from crawler.engine import outcomes
 from crawler.engine.committer import Committer
 from crawler.engine.dispatcher import Dispatcher
 from crawler.engine.outcomes import MOST_STARVED, OutcomeHandler
-from crawler.errors import SystemResourceError
+from crawler.errors import InputRequiredError, SystemResourceError
 from crawler.job.job import Job
 from crawler.messages import (
     Done,
     Doubt,
     Failed,
     FetchStats,
+    LoginFailed,
+    NoNetwork,
     Outcome,
     Probed,
     Proof,
@@ -314,11 +317,16 @@ def test_a_response_shows_that_there_are_file_handles_again() -> None:
     desk = Desk()
     assignments = iter(desk.feed(NOW))
     no_handles = Starved("no handles", RESOURCE_WAIT)
-    for second in range(MOST_STARVED + 1):
-        now = NOW + second * RESOURCE_WAIT
+    now = NOW
+    for _ in range(2):
         desk.take(next(assignments), no_handles, now)
         desk.take(next(assignments), Done(), now, started=now, status=200)
-    assert desk.committer.waiting_since == NOW
+        now += RESOURCE_WAIT
+    for _ in range(MOST_STARVED):
+        desk.take(next(assignments), no_handles, now)
+        now += RESOURCE_WAIT
+    with pytest.raises(SystemResourceError):
+        desk.take(next(assignments), no_handles, now)
 
 
 def test_a_page_whose_callback_gets_no_file_handle_ends_no_run() -> None:
@@ -351,3 +359,74 @@ def test_a_result_waits_until_a_probe_shows_whose_it_is() -> None:
     desk.outcomes.handle(Outcome(probe.id, Probed(), proof=Proof(5.0, NOW + 2)), NOW + 2)
     assert desk.outcomes.unproven.hosts == {}
     assert [assignment for assignment, _ in desk.committer._pages] == [first, second]
+
+
+# A session that cannot log in
+
+
+def test_a_session_that_cannot_log_in_leaves_its_pages_to_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = with_account(None, concurrency=2)
+    unsent: list[Assignment] = []
+    monkeypatch.setattr(desk.committer, "mark_unsent", unsent.append)
+    first, second, *_ = desk.feed(NOW)
+    no_login = LoginFailed(FailureReport("https://a.example/1", "login", "the login failed"))
+    desk.take(first, no_login, NOW)
+    assert desk.committer.waiting_since == NOW, "the session keeps what its login waits for"
+    desk.take(second, no_login, NOW)
+    assert desk.outcomes.login_errors == ["the login failed"], "once"
+    assert unsent == [first, second]
+    assert desk.feed(NOW + 1e6) == []
+    assert desk.host.suspended
+    assert {queued.id for queued in desk.host.heap} >= {page(first).id, page(second).id}
+
+
+def test_a_robots_txt_that_needs_a_login_leaves_nothing_in_the_queue() -> None:
+    desk = with_account(None)
+    with desk.store.transaction():
+        row = desk.store.hosts.add("https://a.example")
+    desk.frontier._rows[row.id] = row
+    desk.host.knows_robots = False
+    (robots,) = desk.feed(NOW)
+    desk.take(robots, LoginFailed(FailureReport("", "login", "the login failed")), NOW)
+    assert desk.outcomes.login_errors == ["the login failed"]
+    assert len(desk.host.heap) == 10
+
+
+def test_a_login_that_waits_for_an_answer_names_the_command_that_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = with_account(None)
+    desk.outcomes._job.config = "the job"  # type: ignore[assignment]
+    monkeypatch.setattr(
+        outcomes, "login_command", lambda config, account: f"crawl login {config} {account}"
+    )
+    first, *_ = desk.feed(NOW)
+    report = FailureReport("", InputRequiredError.cause, "it needs a code")
+    desk.take(first, LoginFailed(report), NOW)
+    assert desk.outcomes.login_errors == ["it needs a code: run crawl login the job ann"]
+
+
+# No network
+
+
+def test_without_a_network_a_host_waits_and_no_try_is_used_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    unsent: list[Assignment] = []
+    monkeypatch.setattr(desk.committer, "mark_unsent", unsent.append)
+    first, second, *others = desk.feed(NOW)
+    desk.take(first, NoNetwork("no name resolves"), NOW)
+    wait = desk.clock.ready_at - NOW
+    assert wait > 0
+    assert unsent == [first]
+    assert desk.feed(NOW + wait / 2) == []
+    for assignment in (second, *others):
+        desk.take(assignment, Returned(), NOW)
+    again, *_ = desk.feed(NOW + wait)
+    assert page(again) == page(first)
+    assert desk.unreachable.description != ""
+    desk.take(again, Done(), NOW + wait, started=NOW + wait, status=200)
+    assert desk.unreachable.description == ""

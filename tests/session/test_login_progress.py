@@ -228,6 +228,7 @@ def test_the_first_two_changes_of_the_probe_page_are_enough() -> None:
 def test_doubts_are_counted_for_a_session_of_an_earlier_run_too() -> None:
     progress = LoginProgress()
     progress.restore(LoginState(5.0), 7.0)
+    progress.mark_doubtful()
     progress.mark_cleared("status 403")
     for _ in range(DOUBTS_IN_ROW):
         assert progress.may_wait("status 403")
