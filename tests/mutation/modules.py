@@ -7,7 +7,6 @@ def _tests(package: str, *names: str) -> list[str]:
     return [f"tests/{package}/test_{name}.py" for name in names]
 
 
-_STORE = ["tests/store/contract", "tests/store/sqlite", "tests/store/test_encryption.py"]
 _OUTCOMES = _tests("engine", "outcomes", "unproven", "committer")
 _LOGINS = _tests(
     "session",
@@ -35,10 +34,18 @@ MODULES: dict[str, list[str]] = {
     "crawler/session/evidence.py": _LOGINS,
     "crawler/session/concurrency.py": _tests("session", "concurrency"),
     "crawler/session/accounts.py": _tests("session", "accounts", "accounts_at_work"),
-    "crawler/store/sqlite/queue.py": _STORE,
-    "crawler/store/sqlite/hosts.py": _STORE,
-    "crawler/store/sqlite/sessions.py": _STORE,
-    "crawler/store/sqlite/store.py": _STORE,
-    "crawler/store/sqlite/checkpoints.py": _STORE,
-    "crawler/store/sqlite/integrity.py": _STORE,
+    "crawler/store/sqlite/queue.py": [
+        *_tests("store/contract", "queue", "seen", "transaction"),
+        *_tests("store/sqlite", "row_counts", "tombstones", "store"),
+    ],
+    "crawler/store/sqlite/hosts.py": _tests("store/contract", "hosts", "transaction"),
+    "crawler/store/sqlite/sessions.py": _tests(
+        "store/contract", "sessions", "failures", "skipped", "meta"
+    ),
+    "crawler/store/sqlite/store.py": [
+        *_tests("store/contract", "transaction"),
+        *_tests("store/sqlite", "store", "row_counts", "checkpoints"),
+    ],
+    "crawler/store/sqlite/checkpoints.py": _tests("store/sqlite", "checkpoints"),
+    "crawler/store/sqlite/integrity.py": _tests("store/sqlite", "integrity"),
 }
