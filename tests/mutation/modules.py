@@ -31,7 +31,7 @@ MODULES: dict[str, list[str]] = {
     "crawler/engine/traps.py": _tests("engine", "traps"),
     "crawler/session/login_progress.py": _tests("session", "login_progress", "login_turn"),
     "crawler/session/login_turn.py": _LOGINS,
-    "crawler/session/evidence.py": _LOGINS,
+    "crawler/session/evidence.py": _tests("session", "evidence", "login"),
     "crawler/session/concurrency.py": _tests("session", "concurrency"),
     "crawler/session/accounts.py": _tests("session", "accounts", "accounts_at_work"),
     "crawler/store/sqlite/queue.py": [

@@ -166,4 +166,5 @@ def test_another_account_takes_over_what_is_pending(store: Store) -> None:
     assert (store.queue.next_due(heir.id), numbers(store, heir.id)) == (NOW, [])
     assert numbers(store, other) == [2, 4]
     assert (numbers(store, a), numbers(store, b)) == ([], [])
+    assert {row.id for row in store.hosts.with_work(9)} == {heir.id, other}, "they are due"
     assert store.accounts.with_work() == ["bert"]
