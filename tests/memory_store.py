@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import math
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from crawler.records import (
     SkippedShape,
 )
 from crawler.store.protocols import (
+    AT_WORK,
     LAST_TIME,
     MOST_SHAPES,
     OTHER_SHAPES,
@@ -202,7 +204,7 @@ class MemoryHosts(Group, HostStore):
     ) -> list[HostRow]:
         dues = self._store.tables.dues
         host_ids = {host_id for host_id, _ in self._store.tables.pending}
-        due = [id for id in host_ids if id not in without and dues[id] <= due_by]
+        due = [id for id in host_ids if id not in without and AT_WORK < dues[id] <= due_by]
         return [self.get(id) for id in sorted(due, key=lambda id: (dues[id], id))[:limit]]
 
     def next_due(self, after: float) -> float | None:
@@ -214,13 +216,15 @@ class MemoryHosts(Group, HostStore):
         for host_id, due in dues:
             if due is not None:
                 tables.dues[host_id] = due
-            elif not any(id == host_id for id, _ in tables.pending):
+            elif any(id == host_id for id, _ in tables.pending):
+                tables.dues[host_id] = tables.hosts[host_id].next_at
+            else:
                 tables.dues.pop(host_id, None)
 
-    def forget_infinite_dues(self) -> None:
+    def reset_dues(self) -> None:
         tables = self._store.changes
         for host_id, due in tables.dues.items():
-            if due > LAST_TIME:
+            if due in (AT_WORK, math.inf):
                 tables.dues[host_id] = tables.hosts[host_id].next_at
 
     def make_due(self, host_id: int) -> None:

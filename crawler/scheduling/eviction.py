@@ -55,9 +55,12 @@ class Eviction:
         self.has_more = True
         self.look_at = min(self.look_at, self._looked_at + LOOK_EVERY)
 
-    def choose(self, in_memory: Container[int], now: float) -> Leaving:
-        """Return hosts that leave, as memory is full of hosts that have something to do."""
-        return self.useless_hosts() or self._resting_hosts(in_memory, now)
+    def choose(self, unmarked: Container[int], now: float) -> Leaving:
+        """Return hosts that leave, as memory is full of hosts that have something to do.
+
+        ``unmarked`` are hosts in memory that the store does not know to be at work.
+        """
+        return self.useless_hosts() or self._resting_hosts(unmarked, now)
 
     def useless_hosts(self) -> Leaving:
         """Return the hosts from which no request goes out in this run."""
@@ -67,13 +70,13 @@ class Eviction:
             hosts += [host] if host is not None and not host.suspended else []
         return [(host, math.inf) for host in hosts if host.is_resting]
 
-    def _resting_hosts(self, in_memory: Container[int], now: float) -> Leaving:
+    def _resting_hosts(self, unmarked: Container[int], now: float) -> Leaving:
         """Return at most as many hosts that rest, or have had many turns, as others are due."""
         wall = self._wall()
-        due = len(self._store.hosts.with_work(AT_ONCE, in_memory, wall))
+        due = len(self._store.hosts.with_work(AT_ONCE, unmarked, wall))
         self._looked_at, self.look_at = now, now + LOOK_EVERY
         if not due:
-            self.has_more = bool(self._store.hosts.with_work(1, in_memory))
+            self.has_more = bool(self._store.hosts.with_work(1, unmarked))
             next_due = self._store.hosts.next_due(wall) or wall
             self.look_at = now + max(LOOK_EVERY, next_due - wall)
             return []

@@ -30,7 +30,7 @@ from crawler.scheduling.scheduler import HEAD_TOTAL, Scheduler
 from crawler.scheduling.session_registry import FetcherSync, SessionRegistry
 from crawler.session.accounts import Account
 from crawler.settings import Settings
-from crawler.store.protocols import Store
+from crawler.store.protocols import AT_WORK, Store
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ class Frontier:
         self.unreachable = UnreachableRobots.of(settings)
         self.admission = Admission(store, settings.max_pages_per_host)
         self._rows: dict[int, HostRow] = {}
+        self._unmarked: set[int] = set()
+        """The hosts in memory that the store does not yet know to be at work."""
         self._dirty: set[int] = set()
         self._robots_changed: set[int] = set()
         self._releases: list[tuple[float, int]] = []
@@ -90,7 +92,7 @@ class Frontier:
         if was_killed:
             self._loader.killed(now)
         with self._store.transaction():
-            self._store.hosts.forget_infinite_dues()
+            self._store.hosts.reset_dues()
         self._load_hosts(now)
 
     @property
@@ -106,7 +108,7 @@ class Frontier:
     def _load_hosts(self, now: float) -> None:
         if not self._loading:
             limit = MOST_HOSTS - len(self._rows)
-            rows = self._store.hosts.with_work(limit, without=self._rows)
+            rows = self._store.hosts.with_work(limit, without=self._unmarked)
             self._loading = {row.id: row for row in rows}
             self._eviction.has_more = len(rows) == limit
         for host_id in list(itertools.islice(self._loading, AT_ONCE)):
@@ -120,6 +122,7 @@ class Frontier:
         """Bring a host into memory, and the head of its queue."""
         host = self._loader.load(row, now)
         self._rows[row.id] = row
+        self._unmarked.add(row.id)
         if host.robots is not None and host.robots.cause:
             self.unreachable.restore(row.id, row.origin, host.robots.cause)
         self._schedule_release(host, now)
@@ -138,7 +141,7 @@ class Frontier:
         if self._eviction.has_more or len(self._scheduler.idle) > MOST_IDLE:
             leaving += [(host, None) for host in self._scheduler.idle.values()]
         if not (leaving or self._has_room) and self._next_look_at <= now:
-            leaving = self._eviction.choose(self._rows, now)
+            leaving = self._eviction.choose(self._unmarked, now)
         if leaving:
             with self._store.transaction():
                 self.save_hosts(now)
@@ -415,7 +418,10 @@ class Frontier:
             self._scheduler.classify(host)
 
     def save_hosts(self, now: float) -> None:
-        """Save the clocks that have moved, unless nothing waits for them; part of a commit."""
+        """Save the clocks that have moved, unless nothing waits for them; part of a commit.
+
+        Hosts that have come into memory are marked as being at work.
+        """
         rows = []
         for host_id in self._dirty:
             host = self._scheduler.hosts.get(host_id)
@@ -432,6 +438,9 @@ class Frontier:
                 rows.append(row)
         if rows:
             self._store.hosts.save(rows)
+        if self._unmarked:
+            self._store.hosts.set_due((host_id, AT_WORK) for host_id in self._unmarked)
+            self._unmarked.clear()
         self._dirty.clear()
         self._robots_changed.clear()
 

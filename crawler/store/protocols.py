@@ -6,6 +6,7 @@ called inside ``with store.transaction()``: the changes are durable together or 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -26,6 +27,8 @@ from crawler.records import (
 
 LAST_TIME = sys.float_info.max
 """A time that never comes, in seconds since the epoch."""
+AT_WORK = -math.inf
+"""The time at which a host is due that is at work."""
 MOST_SHAPES = 1000
 """Shapes of skipped links that are counted apart."""
 OTHER_SHAPES = "other"
@@ -68,8 +71,8 @@ class HostStore(Protocol):
         """Return at most ``limit`` hosts with pending requests, those that are due first first.
 
         A host is due at the time that its clock has when it gets a request, or at that of
-        ``set_due``. Those that are due after ``due_by``, wall clock, are left out. The cost grows
-        with the hosts that are returned or among ``without``, not with the others.
+        ``set_due``. Those that are at work, or are due after ``due_by``, wall clock, are left out.
+        The cost grows with the hosts that are returned or among ``without``, not with the others.
         """
 
     def next_due(self, after: float) -> float | None:
@@ -78,11 +81,12 @@ class HostStore(Protocol):
     def set_due(self, dues: Iterable[tuple[int, float | None]]) -> None:
         """Record when hosts are due, wall clock; None for one that has no pending request.
 
-        After ``math.inf`` a host is not due before ``forget_infinite_dues``.
+        After ``AT_WORK`` and ``math.inf`` a host is not due before the next call for it, or before
+        ``reset_dues``.
         """
 
-    def forget_infinite_dues(self) -> None:
-        """Let hosts be due again that were not to be so in an earlier run."""
+    def reset_dues(self) -> None:
+        """Let all hosts be due that were at work, or not to be due any more, in an earlier run."""
 
     def origins(self) -> Iterable[str]:
         """Return the origins of all hosts."""

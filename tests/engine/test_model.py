@@ -252,7 +252,7 @@ def _doubles_with_each_refusal(patch: pytest.MonkeyPatch) -> None:
 
 
 def _keeps_resting_hosts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Eviction, "_resting_hosts", lambda self, in_memory, now: [])
+    patch.setattr(Eviction, "_resting_hosts", lambda self, unmarked, now: [])
 
 
 def _does_not_rest_after_a_death(patch: pytest.MonkeyPatch) -> None:

@@ -27,11 +27,11 @@ SAVE = (
 # One seek into ``pending`` for each host, so that the cost does not grow with the queues.
 HAS_WORK = f"EXISTS (SELECT 1 FROM pending WHERE host = hosts.id AND {NOT_DONE})"
 WITH_WORK = f"{HOST} WHERE id = ? AND {HAS_WORK}"
-DUE = "SELECT id FROM hosts WHERE due <= ? ORDER BY due, id"
+DUE = "SELECT id FROM hosts WHERE due > -9e999 AND due <= ? ORDER BY due, id"
 NEXT_DUE = "SELECT min(due) FROM hosts WHERE due > ? AND due <= ?"
 SET_DUE = "UPDATE hosts SET due = ? WHERE id = ?"
-SET_IDLE = f"UPDATE hosts SET due = NULL WHERE id = ? AND NOT {HAS_WORK}"
-FORGET_INFINITE = "UPDATE hosts SET due = next_at WHERE due > ?"
+SET_IDLE = f"UPDATE hosts SET due = CASE WHEN {HAS_WORK} THEN next_at END WHERE id = ?"
+RESET_DUES = "UPDATE hosts SET due = next_at WHERE due IN (-9e999, 9e999)"
 ACCOUNTS = f"SELECT DISTINCT account FROM hosts WHERE {HAS_WORK} ORDER BY account"
 OF_ACCOUNT = "SELECT id, origin FROM hosts WHERE account = ? ORDER BY id"
 REASSIGN = "UPDATE pending SET host = ? WHERE host = ?"
@@ -94,8 +94,8 @@ class SQLiteHosts(HostStore):
             else:
                 self._db.execute(SET_DUE, (due, host_id))
 
-    def forget_infinite_dues(self) -> None:
-        self._db.execute(FORGET_INFINITE, (LAST_TIME,))
+    def reset_dues(self) -> None:
+        self._db.execute(RESET_DUES)
 
     def origins(self) -> Iterable[str]:
         return (origin for (origin,) in self._db.execute("SELECT DISTINCT origin FROM hosts"))

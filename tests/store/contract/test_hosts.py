@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from crawler.records import HostRow, Key, RobotsFile
-from crawler.store.protocols import Store
+from crawler.store.protocols import AT_WORK, Store
 from tests.store.builders import NOW, A, B, add, add_host, encoded, new_request, numbers
 
 
@@ -98,18 +98,18 @@ def test_a_host_whose_requests_all_wait_has_work(store: Store) -> None:
 
 
 def test_a_host_that_was_put_off_is_due_later(store: Store) -> None:
-    one, two, three = (add_host(store, f"https://{number}.example") for number in range(3))
+    one, two, three, four = (add_host(store, f"https://{number}.example") for number in range(4))
     with store.transaction():
-        for number, host_id in enumerate([one, two, three], 1):
+        for number, host_id in enumerate([one, two, three, four], 1):
             add(store, host_id, number, new_request(str(number)))
-        store.hosts.set_due([(one, NOW + 60.0), (two, math.inf)])
+        store.hosts.set_due([(one, NOW + 60.0), (two, math.inf), (four, AT_WORK)])
     assert [host.id for host in store.hosts.with_work(9)] == [three, one]
     assert [host.id for host in store.hosts.with_work(9, (), NOW)] == [three]
     assert store.hosts.next_due(NOW) == NOW + 60.0
     assert store.hosts.next_due(NOW + 60.0) is None
     with store.transaction():
-        store.hosts.forget_infinite_dues()
-    assert [host.id for host in store.hosts.with_work(9)] == [two, three, one]
+        store.hosts.reset_dues()
+    assert [host.id for host in store.hosts.with_work(9)] == [two, three, four, one]
 
 
 def test_a_new_request_makes_a_host_due_unless_it_is_put_off_for_good(store: Store) -> None:

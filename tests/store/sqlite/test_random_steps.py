@@ -42,7 +42,7 @@ from crawler.records import (
     Usage,
 )
 from crawler.store import encryption
-from crawler.store.protocols import Store
+from crawler.store.protocols import AT_WORK, Store
 from crawler.store.sqlite import queue
 from crawler.store.sqlite.queue import count_rows
 from crawler.store.sqlite.store import SQLiteStore
@@ -158,7 +158,7 @@ class Machine(RuleBasedStateMachine):
             *(self.replace, self.replace, self.move, self.move),
             *(self.set_delivery, self.set_delivery, self.add_seen, self.add_final),
             *(self.add_failure, self.set_value, self.save_host, self.mark_seeded),
-            *(self.set_due, self.forget_infinite_dues),
+            *(self.set_due, self.reset_dues),
             *(
                 self.save_session,
                 self.update_session,
@@ -256,12 +256,12 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda store: store.hosts.mark_seeded, [host_id])
 
     def set_due(self, draw: Draw) -> None:
-        due = draw(st.none() | TIMES | st.just(math.inf))
+        due = draw(st.none() | TIMES | st.sampled_from([math.inf, AT_WORK]))
         host_id = self.a_host(draw)
         self.both(lambda store: store.hosts.set_due, [(host_id, due)])
 
-    def forget_infinite_dues(self, draw: Draw) -> None:
-        self.both(lambda store: store.hosts.forget_infinite_dues)
+    def reset_dues(self, draw: Draw) -> None:
+        self.both(lambda store: store.hosts.reset_dues)
 
     def save_session(self, draw: Draw) -> None:
         text = st.text(max_size=4).filter(_is_encodable)

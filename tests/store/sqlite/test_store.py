@@ -14,7 +14,7 @@ import pytest
 
 from crawler.errors import JobError
 from crawler.store.opening import open_for_run
-from crawler.store.sqlite import checkpoints
+from crawler.store.sqlite import checkpoints, hosts
 from crawler.store.sqlite.store import SQLiteStore
 
 
@@ -142,3 +142,13 @@ def test_every_connection_that_writes_syncs_through_the_cache_of_the_drive(
         *(f"PRAGMA wal_checkpoint({kind})" for kind in ("PASSIVE", "TRUNCATE")),
     }
     assert {setting for _, setting in writes} == {1}
+
+
+@pytest.mark.parametrize("query", [hosts.DUE, hosts.NEXT_DUE, hosts.RESET_DUES])
+def test_hosts_that_are_due_are_found_by_an_index(path: Path, query: str) -> None:
+    with closing(SQLiteStore(path)) as store:
+        plan = store._db.execute(f"EXPLAIN QUERY PLAN {query}", (0.0,) * query.count("?"))
+        details = " ".join(row[3] for row in plan)
+    assert "INDEX due_hosts" in details
+    assert "SCAN" not in details
+    assert "TEMP B-TREE" not in details
