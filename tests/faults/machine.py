@@ -43,7 +43,7 @@ class Machine:
         with Recorder(self.root / "trace") as recorder:
             yield recorder.words
         self._reader.read(recorder.lines)
-        self._reader.settle(lambda: not self._missed())
+        self._reader.settle(self._missed)
         missed = self._missed()
         assert not missed, f"not recorded: {missed}"
         self._keep()

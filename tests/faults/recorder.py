@@ -45,9 +45,11 @@ _CALLS = (
 )
 _LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<([^>]*)>(\(deleted\))?)?(?: .*)?")
-_KILLED = re.compile(r"(.*)\) += \?")
+_KILLED = re.compile(r"(.*)\) += \?(?: <unavailable>)?")
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)")
-_UNFINISHED = " <unfinished ...>"
+_UNFINISHED = re.compile(r"(.*) <(?:unfinished|detached) \.\.\.>")
+_NOT_BEGUN = ("+++", "---", "???")
+"""Ends of processes, signals, and calls before which a process was killed."""
 _FILE = re.compile(r"\d+<([^>]*)>(\(deleted\))?")
 _QUOTED = re.compile(r'"([^"]*)"')
 _INDEX = "-shm"
@@ -127,23 +129,33 @@ class Reader:
             thread, time, text = matched.groups()
             place = len(self.times)
             self.times.append(float(time))
-            if text.endswith(_UNFINISHED):
-                self._begun[thread] = place, text.removesuffix(_UNFINISHED)
+            if text.startswith(_NOT_BEGUN):
+                continue
+            if unfinished := _UNFINISHED.fullmatch(text):
+                self._begun[thread] = place, unfinished[1]
             elif resumed := _RESUMED.match(text):
-                begin, first = self._begun.pop(thread)
-                self._call(begin, place, first + resumed[1])
-            elif not text.startswith(("+++", "---")):
+                if begun := self._begun.pop(thread, None):  # else it was killed before the call
+                    self._call(begun[0], place, begun[1] + resumed[1])
+            else:
                 self._call(place, place, text)
         self.disk.events.sort(key=lambda event: event.begin)
 
-    def settle(self, is_whole: Callable[[], bool]) -> None:
+    def settle(self, missed: Callable[[], list[Path]]) -> None:
         """Decide of each call in which a process was killed whether it has come to pass.
 
-        ``is_whole`` says whether the events give the files that are there.
+        ``missed`` returns the files that are not as the events say.
         """
         begun, self._begun = self._begun, {}
         for begin, text in begun.values():
-            if not is_whole():
+            call, _, arguments = text.partition("(")
+            if call.startswith("mkdir"):
+                has_passed = self._named(arguments)[0].is_dir()
+            else:
+                paths = (
+                    [*self._named(arguments)] if _is_about_names(call) else [self._path(arguments)]
+                )
+                has_passed = not set(paths).isdisjoint(missed())
+            if has_passed:
                 self._call(begin, begin, f"{text}) = {_full_result(text)}")
                 self.disk.events.sort(key=lambda event: event.begin)
 
@@ -263,6 +275,10 @@ class Reader:
             *(Path(_text(p).decode()) for p, _ in _FILE.findall(arguments)),
         ]
         return any(map(self._is_watched, paths))
+
+
+def _is_about_names(call: str) -> bool:
+    return call.startswith(("open", "rename", "unlink", "rmdir"))
 
 
 def _full_result(text: str) -> str:

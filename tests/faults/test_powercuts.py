@@ -137,3 +137,37 @@ def test_what_is_synced_stays(tmp_path: Path) -> None:
     assert {content[:700] for content in contents(states, "a") if content is not None} == {
         b"1" * 700
     }
+
+
+def hexed(text: str) -> str:
+    """A text as ``strace -xx`` writes it."""
+    return "".join(f"\\x{byte:02x}" for byte in text.encode())
+
+
+@pytest.mark.parametrize("end", [") = ?", ") = ? <unavailable>", " <unfinished ...>"])
+@pytest.mark.parametrize("has_passed", [False, True])
+def test_a_call_in_which_a_process_was_killed(
+    tmp_path: Path, end: str, *, has_passed: bool
+) -> None:
+    """Its result is unknown, and shows in the file."""
+    path = tmp_path / "job"
+    disk = Disk(tmp_path, DiskState({}, frozenset({tmp_path})))
+    reader = recorder.Reader(disk, (path,), tmp_path)
+    file = hexed(str(path))
+    calls = [
+        f'openat(AT_FDCWD<{file}>, "{file}", O_RDWR|O_CREAT, 0644) = 5<{file}>',
+        f'pwrite64(5<{file}>, "{hexed("kept")}", 4, 0) = 4',
+        "???( <unfinished ...>",
+        "<... ??? resumed>) = ?",
+        f'pwrite64(5<{file}>, "{hexed("last")}", 4, 4{end}',
+        "+++ killed by SIGKILL +++",
+    ]
+    reader.read(f"7 1.{number} {call}\n" for number, call in enumerate(calls))
+    there = b"keptlast" if has_passed else b"kept"
+
+    def missed() -> list[Path]:
+        return [] if disk.whole().files[path][1] == there else [path]
+
+    reader.settle(missed)
+    assert not missed()
+    assert len(disk.events) == 2 + has_passed
