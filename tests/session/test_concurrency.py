@@ -208,3 +208,23 @@ def test_a_turn_knows_whether_its_own_response_has_changed_a_cookie(
             return turn.changed
 
         assert [changes(path) for path in ("/a", "/a", "/b", "/b")] == [False, False, True, False]
+
+
+def test_a_session_is_stable_after_a_page_that_changed_no_cookie() -> None:
+    turns = FetchCoordinator()
+    pages = [("accepted", True), ("changed", False), ("accepted", True), ("logged_out", True)]
+    for event, is_stable in pages:
+        with turns.page() as turn:
+            setattr(turn, event, True)
+        assert turns.is_stable is is_stable
+
+
+def test_a_fetch_that_has_waited_for_the_others_stays_alone() -> None:
+    turns = FetchCoordinator()
+    for _ in range(STABLE_PAGES):
+        with turns.page() as turn:
+            turn.accepted = True
+    with turns.page() as turn:
+        assert not turn.exclusive
+        assert not turns.finish_others(turn)
+        assert vars(turn)["exclusive"] is True, "asked again, it lets no other one in between"

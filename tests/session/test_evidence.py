@@ -72,6 +72,36 @@ def test_a_response_that_has_no_body_lacks_no_logout_link(status: int) -> None:
     assert (view.logout_marks, view.login_form, view.password_form) == ((), False, False)
 
 
+def test_a_view_has_what_tells_visitors_apart() -> None:
+    known = evidence(page("member"), page(FORM), member_mark=".me")
+    known.name = "ada"
+    view = known.view(page(f"<p class=me>ada {FORM}"))
+    assert (view.shows_name, view.login_form, view.member_mark) == (True, True, True)
+    view = known.view(page(f"<p>bert {CHANGE}"))
+    assert (view.shows_name, view.login_form, view.member_mark) == (False, False, False)
+    redirect = page("", status=302, headers={"Location": "/elsewhere"})
+    assert known.view(redirect).address == f"{SITE}/elsewhere"
+    assert known.view(page("x")).address == f"{SITE}/a"
+
+
+def test_a_probe_page_is_told_by_the_name_that_only_the_account_sees() -> None:
+    for stranger, is_told in (("x", True), ("ada, one of our members", False)):
+        known = evidence(page("member"), page(FORM))
+        known.name = "ada"
+        probe = known.probe(SITE)
+        assert not probe.is_told_by_name
+        probe.choose(SITE, known.view(page("hello ada")), known.view(page(f"{FORM}{stranger}")))
+        assert probe.is_told_by_name is is_told
+
+
+def test_a_page_has_the_login_form_whatever_else_it_has() -> None:
+    known = evidence(page("member"), page(FORM))
+    assert known.has_login_form(page(f"{CHANGE}{FORM}{CHANGE}"))
+    assert not known.has_login_form(page(CHANGE))
+    assert not known.has_login_form(page("x"))
+    assert not known.has_login_form(api({"form": FORM}))
+
+
 def test_a_text_about_logging_out_proves_nothing() -> None:
     known = evidence(page("<a href=/logout>x</a>"), page(""))
     for body in ("<p>/logout", "<a href=/wiki/logout>x</a>", "<a href=//other.example/logout>x"):
