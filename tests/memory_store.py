@@ -12,7 +12,7 @@ import copy
 import json
 import math
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,6 +45,9 @@ from crawler.store.protocols import (
     Store,
 )
 
+AT_ONCE = 1_000
+"""Requests that are numbered together."""
+
 
 class Pending(NamedTuple):
     """A pending request."""
@@ -62,8 +65,8 @@ class Tables:
     hosts: dict[int, HostRow] = field(default_factory=dict)
     dues: dict[int, float] = field(default_factory=dict)
     pending: dict[tuple[int, Key], Pending] = field(default_factory=dict)
-    seen: dict[bytes, str] = field(default_factory=dict)
-    final: dict[bytes, str] = field(default_factory=dict)
+    seen: dict[bytes, tuple[str, int | None]] = field(default_factory=dict)
+    final: dict[bytes, tuple[str, int | None]] = field(default_factory=dict)
     failures: list[FailedRequest] = field(default_factory=list)
     skipped: set[bytes] = field(default_factory=set)
     shapes: dict[str, SkippedShape] = field(default_factory=dict)
@@ -267,11 +270,14 @@ class MemoryQueue(Group, QueueStore):
     def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
         tables = self._store.changes
         rows: list[PendingRow] = []
-        for host_id, request in requests:
+        before = 0
+        for index, (host_id, request) in enumerate(requests):
+            if index % AT_ONCE == 0:
+                before = first + len(rows)
             if not request.dont_filter:
                 if request.fingerprint in tables.seen:
                     continue
-                tables.seen[request.fingerprint] = request.callback
+                tables.seen[request.fingerprint] = request.callback, before + index % AT_ONCE
             key, encoded = Key(request.rank, first + len(rows)), bytes(request.request)
             tables.pending[host_id, key] = Pending(encoded, int(request.once))
             rows.append((host_id, *key, request.once, encoded))
@@ -323,6 +329,17 @@ class MemoryQueue(Group, QueueStore):
         dues = (row.due for _, row in self._of(host_id) if row.due is not None)
         return min(dues, default=None)
 
+    def find(self, origin: str, number: int, is_wanted: Callable[[bytes], bool]) -> int | None:
+        tables = self._store.tables
+        ids = (
+            key.id
+            for (host_id, key), row in tables.pending.items()
+            if tables.hosts[host_id].origin == origin
+            and number - AT_ONCE <= key.id <= number
+            and is_wanted(row.request)
+        )
+        return max(ids, default=None)
+
     def requests(self) -> Iterable[bytes]:
         return [row.request for row in self._store.tables.pending.values()]
 
@@ -338,16 +355,35 @@ class MemorySeen(Group, SeenStore):
 
     def add(self, request: NewRequest) -> bool:
         if not self.contains(request):
-            self._store.changes.seen[request.fingerprint] = request.callback
+            self._store.changes.seen[request.fingerprint] = request.callback, None
             return True
-        return self._store.tables.seen[request.fingerprint] != request.callback
+        return self._store.tables.seen[request.fingerprint][0] != request.callback
 
-    def add_final(self, request: NewRequest) -> bool:
-        self._store.changes.final.setdefault(request.fingerprint, request.callback)
-        return self.add(request)
+    def add_final(self, request: NewRequest, open_id: Callable[[int], int | None]) -> bool:
+        tables, page = self._store.changes, request.fingerprint
+        _, number = tables.seen.get(page, ("", None))
+        is_new, superseded = self.add(request), None
+        if not is_new and page not in tables.final and number is not None:
+            superseded = open_id(number) if number else None
+            is_new = not number or superseded is not None
+        tables.final.setdefault(page, (request.callback, superseded))
+        return is_new
+
+    def mark_failed(self, fingerprint: bytes, number: int) -> None:
+        tables = self._store.changes
+        callback, known = tables.seen.get(fingerprint, ("", None))
+        if known is not None and number <= known <= number + AT_ONCE:
+            tables.seen[fingerprint] = callback, 0
+
+    def has_superseded(self) -> bool:
+        return any(number is not None for _, number in self._store.tables.final.values())
+
+    def is_superseded(self, number: int) -> bool:
+        return any(number == known for _, known in self._store.tables.final.values())
 
     def contains_final(self, request: NewRequest) -> bool:
-        return self._store.tables.final.get(request.fingerprint) == request.callback
+        known = self._store.tables.final.get(request.fingerprint)
+        return known is not None and known[0] == request.callback
 
 
 class MemoryFailures(Group, FailureStore):

@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterable, Mapping
 
 from crawler import urls
+from crawler.engine.final_pages import FinalPages
 from crawler.engine.traps import ALL, ONE_OF, TrapFinder
 from crawler.job.job import Job
 from crawler.messages import Denied, Done, Failed, Output, Redirected, Retry, Starved
@@ -44,6 +45,7 @@ class Committer:
         self._retries: list[tuple[PageAssignment, bytes, float]] = []
         self._traps = TrapFinder(job.store.meta.get("shapes"))
         self._samples: list[tuple[bytes, int, int]] = []
+        self._final_pages = FinalPages(job.store)
         self._pages_seen = 0
         self._random = random.Random(0).random
         self.waiting_since: float | None = None
@@ -151,6 +153,7 @@ class Committer:
                 at = self._job.clock.wall()
                 result.report.url = result.report.url or f"{assignment.host.origin}/"
                 self._store.failures.add(result.report, queued.request, at)
+                self._final_pages.mark_failed(queued)
                 self._record_output(result.output, None, outputs)
             elif isinstance(result, Denied):
                 self._count_skipped({"deny": 1})
@@ -158,7 +161,8 @@ class Committer:
                 self._job.counters.done += 1
                 if isinstance(result, Done):
                     self._sample(queued.request, result.output)
-                    self._record_output(result.output, result.final_page, outputs)
+                    if not self._final_pages.has_come(queued):
+                        self._record_output(result.output, result.final_page, outputs)
 
     def _record_output(
         self, output: Output, final_page: NewRequest | None, outputs: list[Output]
@@ -166,7 +170,7 @@ class Committer:
         counters = self._job.counters
         counters.skipped_unsafe += self._store.skipped.add(output.skipped_unsafe)
         self._count_skipped(output.skipped_by_limit)
-        if final_page is not None and not self._store.seen.add_final(final_page):
+        if final_page is not None and not self._final_pages.counts(final_page, self._done):
             return  # another request has been redirected to that page before
         outputs.append(output)
         counters.items += output.item_count

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -143,6 +143,12 @@ class QueueStore(Protocol):
     def requests(self) -> Iterable[bytes]:
         """Return all pending requests, encoded, in no order."""
 
+    def find(self, origin: str, number: int, is_wanted: Callable[[bytes], bool]) -> int | None:
+        """Return the number of a pending request, from what ``SeenStore`` knows of it.
+
+        It is in a queue of this origin, of whatever account.
+        """
+
 
 class SeenStore(Protocol):
     """The fingerprints of all requests that the job has ever known (the request filter's memory).
@@ -157,12 +163,23 @@ class SeenStore(Protocol):
     def add(self, request: NewRequest) -> bool:
         """Remember a fingerprint; return False if it was known with the same callback."""
 
-    def add_final(self, request: NewRequest) -> bool:
+    def add_final(self, request: NewRequest, open_id: Callable[[int], int | None]) -> bool:
         """Remember the page that redirects ended at.
 
         Returns False if that page was already handled with the same callback: then its output
-        must be dropped.
+        must be dropped. A request for it that is known may still be pending. ``open_id`` looks for
+        it, from a number for ``QueueStore.find``, and returns its own number if it is; then the
+        output counts, and that of the pending request is *superseded*.
         """
+
+    def mark_failed(self, fingerprint: bytes, number: int) -> None:
+        """Remember that a request with this number has failed: the page is not handled."""
+
+    def has_superseded(self) -> bool:
+        """Return True if any request has been superseded."""
+
+    def is_superseded(self, number: int) -> bool:
+        """Return True if a redirect has brought the page of a request before."""
 
     def contains_final(self, request: NewRequest) -> bool:
         """Return True if redirects have led to this page before, for the same callback."""

@@ -42,6 +42,7 @@ from crawler.settings import Settings
 from crawler.stats import Counters
 from tests.memory_sink import MemorySink
 from tests.memory_store import MemoryStore
+from tests.store.builders import none_open
 
 NOW = 1000.0
 A = "https://a.example"
@@ -298,7 +299,7 @@ def test_a_redirect_to_a_page_that_was_handled_is_done() -> None:
     target, anew = new_request("target"), new_request("target")
     anew.dont_filter = True
     with crawl.store.transaction():
-        crawl.store.seen.add_final(target)
+        crawl.store.seen.add_final(target, none_open)
     assert crawl.committer.is_known(target)
     assert not crawl.committer.is_known(anew)
     assert not crawl.committer.is_known(new_request("another"))

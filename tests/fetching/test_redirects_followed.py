@@ -334,3 +334,95 @@ def filled(value: Any, number: int) -> Any:
     if isinstance(value, dict):
         return {name: filled(part, number) for name, part in value.items()}
     return value.format(number) if isinstance(value, str) else value
+
+
+FAILS, COMES = Reply("no", 500), "goal"
+
+
+@pytest.mark.parametrize(
+    ("linked", "replies", "items_of_goal", "failed"),
+    [
+        (["/way", "/goal"], [COMES, FAILS], 1, {"/goal": "http 500"}),
+        (["/goal", "/way"], [FAILS, COMES], 1, {"/goal": "http 500"}),
+        (["/goal", "/way", "/way2"], [FAILS, COMES, COMES], 1, {"/goal": "http 500"}),
+        (["/way", "/goal"], [FAILS, COMES], 1, {"/goal": "http 500"}),
+        (["/way", "/goal"], [COMES, COMES], 1, {}),
+        (["/goal", "/way"], [COMES, COMES], 1, {}),
+        (["/way", "/way2", "/goal"], [COMES, COMES, COMES], 1, {}),
+        (["/way", "/way2", "/goal"], [FAILS, COMES, FAILS], 1, {"/goal": "http 500"}),
+        (["/way", "/goal"], [FAILS, FAILS], 0, {"/goal": "http 500"}),
+    ],
+)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_page_counts_as_known_only_when_it_has_been_handled(
+    tmp_path: Path,
+    site: Site,
+    linked: list[str],
+    replies: list[Reply | str],
+    items_of_goal: int,
+    failed: dict[str, str],
+    resumed: bool,
+) -> None:
+    coming = iter(replies)
+    site.pages = {
+        "/": links(*linked),
+        "/way": redirect("/goal"),
+        "/way2": redirect("/goal"),
+        "/goal": lambda visit: next(coming),
+    }
+    settings: dict[str, Any] = {"retries": 0, "concurrency": 1, "concurrency_per_host": 1}
+    for pages in (2, None) if resumed else (None,):
+        summary = run_job(Title, tmp_path, site.url + "/", max_pages=pages, **settings)
+    found = values(items(tmp_path))
+    assert found.count(site.url + "/goal") == items_of_goal
+    assert failures(tmp_path) == failed
+    assert summary.counters.pending == 0
+
+
+def test_a_request_that_waits_for_a_retry_is_pending_too(tmp_path: Path, site: Site) -> None:
+    coming: Iterator[Reply | str] = iter([Reply("later", 503), "goal", "goal"])
+    site.pages = {
+        "/": links("/goal", "/way"),
+        "/way": redirect("/goal"),
+        "/goal": lambda visit: next(coming),
+    }
+    run_job(Title, tmp_path, site.url + "/", retry_wait=0.2, concurrency=1)
+    assert values(items(tmp_path)) == [site.url + "/", site.url + "/goal"]
+    assert site.asked["/goal"] == 3
+
+
+def test_a_pending_request_that_is_more_than_its_url_has_its_own_output(
+    tmp_path: Path, site: Site
+) -> None:
+    class Both(Telling):
+        def parse(self, response: Any) -> Iterator[Any]:
+            yield response.follow("/goal", "page", cb_kwargs={"via": "a link"})
+            yield response.follow("/way", "page", priority=1)
+
+    coming: Iterator[Reply | str] = iter([Reply("later", 503), "goal", "goal"])
+    site.pages = {
+        "/": "start",
+        "/way": redirect("/goal"),
+        "/goal": lambda visit: next(coming),
+    }
+    run_job(Both, tmp_path, site.url + "/", retry_wait=0.2, concurrency=1)
+    assert values(items(tmp_path), "via") == ["a link", "a seed"]
+
+
+def test_a_pending_request_that_is_redirected_elsewhere_has_its_own_output(
+    tmp_path: Path, site: Site
+) -> None:
+    class Two(Telling):
+        def parse(self, response: Any) -> Iterator[Any]:
+            yield response.follow("/goal", "page")
+            yield response.follow("/way", "page", priority=1)
+
+    coming: Iterator[Reply | str] = iter([Reply("later", 503), "goal", redirect("/elsewhere")])
+    site.pages = {
+        "/": "start",
+        "/way": redirect("/goal"),
+        "/goal": lambda visit: next(coming),
+        "/elsewhere": "elsewhere",
+    }
+    run_job(Two, tmp_path, site.url + "/", retry_wait=0.2, concurrency=1)
+    assert values(items(tmp_path)) == [site.url + path for path in ("/elsewhere", "/goal")]

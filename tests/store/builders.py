@@ -71,3 +71,7 @@ def pending_count(store: Store) -> int:
 def numbers(store: Store, host_id: int, limit: int = 100) -> list[int]:
     """The ids of the first requests of a host, in order."""
     return [request.id for request in store.queue.next_requests(host_id, None, limit)]
+
+
+def none_open(number: int) -> None:
+    """Say that no request for a page is pending."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -30,6 +30,12 @@ ROWS_PER_READ = 1000
 """Rows that are read and encrypted at a time, when an older store gets a key."""
 ROWS_PER_STATEMENT = 100
 """With a statement for each row, inserting would take half as long again."""
+
+AT_ONCE = 1_000
+"""Requests that are numbered together. The number in ``seen`` is that of a request if all before it
+are new, so that it is at most so much too high."""
+FAILED = 0
+"""The number in ``seen`` of a request that has failed for good."""
 
 NOT_DONE = "id NOT IN (SELECT id FROM finished)"
 """The condition of a row of ``pending`` that has no tombstone."""
@@ -62,14 +68,37 @@ COUNT_TOMBSTONES = "SELECT count(*) FROM finished"
 DELETE_DONE = "DELETE FROM pending WHERE (host, rank, id) IN (SELECT host, rank, id FROM finished)"
 CLEAR_TOMBSTONES = "DELETE FROM finished"
 
-INTO_SEEN = "INTO seen VALUES (?, ?)"
-SEEN_BY = "SELECT callback FROM seen WHERE fingerprint = ?"
-ADD_FINAL = "INSERT OR IGNORE INTO arrived VALUES (?, ?)"
+INTO_SEEN = "INTO seen VALUES (?, ?, ?)"
+SEEN_BY = "SELECT callback, number FROM seen WHERE fingerprint = ?"
+MARK_FAILED = f"UPDATE seen SET number = {FAILED} WHERE fingerprint = ? AND number BETWEEN ? AND ?"
+ADD_FINAL = "INSERT OR IGNORE INTO arrived VALUES (?, ?, ?)"
 FINAL_BY = "SELECT callback FROM arrived WHERE fingerprint = ?"
+HAS_SUPERSEDED = "SELECT 1 FROM arrived WHERE superseded IS NOT NULL LIMIT 1"
+IS_SUPERSEDED = "SELECT 1 FROM arrived WHERE superseded = ?"
+# Of each host and rank, the requests with these numbers.
+FIND = f"""
+WITH RECURSIVE queues (host, rank) AS (
+    SELECT id, (SELECT min(rank) FROM pending WHERE host = hosts.id) FROM hosts
+    WHERE origin = :origin
+    UNION ALL
+    SELECT host, (
+        SELECT min(rank) FROM pending
+        WHERE pending.host = queues.host AND pending.rank > queues.rank
+    )
+    FROM queues WHERE queues.rank IS NOT NULL
+)
+SELECT id, request FROM queues CROSS JOIN pending
+WHERE pending.host = queues.host AND pending.rank = queues.rank
+    AND id BETWEEN :least AND :most AND {NOT_DONE}
+ORDER BY id DESC
+"""
 
 COUNT_ROWS = "SELECT count(*), coalesce(sum(id), 0) FROM"
 COUNT_SEEN = "SELECT count(*) FROM seen"
 HAS_TOMBSTONES = "SELECT 1 FROM sqlite_master WHERE name = 'finished'"
+
+SeenRow = tuple[bytes, str | None, int | None]
+"""A row of ``seen``: fingerprint, callback and number."""
 
 _host_id = itemgetter(0)
 _fingerprint = itemgetter(0)
@@ -99,16 +128,9 @@ class SQLiteQueue(QueueStore):
         self._encryption = encryption
 
     def add(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
-        fingerprints = [_seen_row(request) for _, request in requests if not request.dont_filter]
-        # In the order of the table, whose pages are then written once. The sort is stable: of two
-        # equal fingerprints the first stays the first.
-        new = self.add_seen(sorted(fingerprints, key=_fingerprint))
-        if new is not None:
-            requests = list(_only_new(new, requests))
-        rows: list[PendingRow] = [
-            (host_id, request.rank, number, request.once, bytes(request.request))
-            for number, (host_id, request) in enumerate(requests, first)
-        ]
+        rows: list[PendingRow] = []
+        for start in range(0, len(requests), AT_ONCE):
+            rows += self._new_rows(requests[start : start + AT_ONCE], first + len(rows))
         stored = self._encrypted(rows) if self._encryption.is_used else rows
         for query, values in _statements(PUSH, sorted(stored, key=_host_id)):
             self._db.execute(query, values)
@@ -118,7 +140,32 @@ class SQLiteQueue(QueueStore):
         self._db.executemany(MAKE_DUE, ((host_id,) for host_id in by_id))
         return rows
 
-    def add_seen(self, rows: Sequence[tuple[bytes, str | None]]) -> set[bytes] | None:
+    def _new_rows(self, requests: Sequence[tuple[int, NewRequest]], first: int) -> list[PendingRow]:
+        fingerprints = [
+            _seen_row(request, number)
+            for number, (_, request) in enumerate(requests, first)
+            if not request.dont_filter
+        ]
+        # In the order of the table, whose pages are then written once. The sort is stable: of two
+        # equal fingerprints the first stays the first.
+        new = self.add_seen(sorted(fingerprints, key=_fingerprint))
+        if new is not None:
+            requests = list(_only_new(new, requests))
+        return [
+            (host_id, request.rank, number, request.once, bytes(request.request))
+            for number, (host_id, request) in enumerate(requests, first)
+        ]
+
+    def find(self, origin: str, number: int, is_wanted: Callable[[bytes], bool]) -> int | None:
+        bounds = {"origin": origin, "least": number - AT_ONCE, "most": number}
+        for request_id, request in self._db.execute(FIND, bounds):
+            if self._encryption.is_used:
+                request = self._encryption.decrypt_request(request)
+            if is_wanted(request):
+                return int(request_id)
+        return None
+
+    def add_seen(self, rows: Sequence[SeenRow]) -> set[bytes] | None:
         """Add rows to ``seen``. Return the fingerprints that were new, None if all were.
 
         None saves time: SQLite takes a third less if it need not return the new ones.
@@ -130,7 +177,7 @@ class SQLiteQueue(QueueStore):
                     self._db.execute(f"INSERT {query}", values)
                     continue
                 except sqlite3.IntegrityError:  # then none of this statement was inserted
-                    new = {fingerprint for fingerprint, _ in rows[: number * ROWS_PER_STATEMENT]}
+                    new = {row[0] for row in rows[: number * ROWS_PER_STATEMENT]}
             inserted = self._db.execute(f"INSERT OR IGNORE {query} RETURNING fingerprint", values)
             new.update(itertools.chain.from_iterable(inserted))
         new_count = len(rows) if new is None else len(new)
@@ -227,12 +274,31 @@ class SQLiteSeen(SeenStore):
         row = _seen_row(request)
         if self._queue.add_seen([row]) is None:
             return True
-        (callback,) = self._db.execute(SEEN_BY, (request.fingerprint,)).fetchone()
+        callback, _ = self._db.execute(SEEN_BY, (request.fingerprint,)).fetchone()
         return bool(callback != row[1])
 
-    def add_final(self, request: NewRequest) -> bool:
-        self._db.execute(ADD_FINAL, _seen_row(request))
-        return self.add(request)
+    def add_final(self, request: NewRequest, open_id: Callable[[int], int | None]) -> bool:
+        fingerprint, callback, _ = row = _seen_row(request)
+        is_final = self._db.execute(FINAL_BY, (fingerprint,)).fetchone() is not None
+        known = self._db.execute(SEEN_BY, (fingerprint,)).fetchone()
+        superseded = None
+        is_new = known is None or known[0] != callback
+        if known is None:
+            self._queue.add_seen([row])
+        elif not (is_final or is_new or known[1] is None):
+            superseded = None if known[1] == FAILED else open_id(known[1])
+            is_new = known[1] == FAILED or superseded is not None
+        self._db.execute(ADD_FINAL, (fingerprint, callback, superseded))
+        return is_new
+
+    def mark_failed(self, fingerprint: bytes, number: int) -> None:
+        self._db.execute(MARK_FAILED, (fingerprint, number, number + AT_ONCE))
+
+    def has_superseded(self) -> bool:
+        return self._db.execute(HAS_SUPERSEDED).fetchone() is not None
+
+    def is_superseded(self, number: int) -> bool:
+        return self._db.execute(IS_SUPERSEDED, (number,)).fetchone() is not None
 
     def contains_final(self, request: NewRequest) -> bool:
         callback = self._db.execute(FINAL_BY, (request.fingerprint,)).fetchone()
@@ -264,12 +330,12 @@ def _statements(insert: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[st
         yield insert + placeholders * (len(batch) - 1), list(itertools.chain.from_iterable(batch))
 
 
-def _seen_row(request: NewRequest) -> tuple[bytes, str | None]:
+def _seen_row(request: NewRequest, number: int | None = None) -> SeenRow:
     """Return the row of a request in ``seen``.
 
     Nearly all callbacks are ``parse``, which is stored as NULL: that keeps ten million rows small.
     """
-    return request.fingerprint, None if request.callback == "parse" else request.callback
+    return request.fingerprint, None if request.callback == "parse" else request.callback, number
 
 
 def _only_new(

@@ -124,6 +124,13 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE hosts SET due = next_at WHERE id IN (SELECT host FROM pending);
     CREATE INDEX due_hosts ON hosts (due, id) WHERE due IS NOT NULL;
     """,
+    """
+    -- The number that the first request for a page has at the most (see ``SQLiteQueue.find``), 0 if
+    -- it has failed; and the pending request whose page a redirect has brought before.
+    ALTER TABLE seen ADD COLUMN number INTEGER;
+    ALTER TABLE arrived ADD COLUMN superseded INTEGER;
+    CREATE INDEX superseded_requests ON arrived (superseded) WHERE superseded IS NOT NULL;
+    """,
 )
 
 

@@ -9,7 +9,17 @@ import pytest
 
 from crawler.records import FailureReport, HostRow, Key, LoginState, RobotsFile, SessionRecord
 from crawler.store.protocols import Store
-from tests.store.builders import NOW, A, B, add, add_host, encoded, new_request, pending_count
+from tests.store.builders import (
+    NOW,
+    A,
+    B,
+    add,
+    add_host,
+    encoded,
+    new_request,
+    none_open,
+    pending_count,
+)
 
 
 def change_everything(store: Store, host_id: int) -> None:
@@ -19,7 +29,7 @@ def change_everything(store: Store, host_id: int) -> None:
     store.hosts.mark_seeded([host_id])
     add(store, host_id, 2, new_request("new"))
     store.seen.add(new_request("seen"))
-    store.seen.add_final(new_request("final"))
+    store.seen.add_final(new_request("final"), none_open)
     store.queue.mark_done([(host_id, 0, 1)])
     store.failures.add(FailureReport(A, "dns", "no"), b"", NOW)
     store.sessions.save(SessionRecord("a", [], LoginState(NOW)))

@@ -157,6 +157,7 @@ class Machine(RuleBasedStateMachine):
             *(self.add, self.add, self.mark_done, self.release_due),
             *(self.replace, self.replace, self.move, self.move),
             *(self.set_delivery, self.set_delivery, self.add_seen, self.add_final),
+            *(self.add_final, self.mark_failed),
             *(self.add_failure, self.set_value, self.save_host, self.mark_seeded),
             *(self.set_due, self.reset_dues),
             *(
@@ -225,8 +226,19 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda store: store.seen.add, request)
 
     def add_final(self, draw: Draw) -> None:
-        request = new_request(draw)
-        self.both(lambda store: store.seen.add_final, request)
+        request, length = new_request(draw), draw(st.integers(0, 8))
+
+        def add(store: Store) -> Callable[[], bool]:
+            def find(number: int) -> int | None:
+                return store.queue.find(ORIGINS[0], number, lambda data: len(data) > length)
+
+            return lambda: store.seen.add_final(request, find)
+
+        self.both(add)
+
+    def mark_failed(self, draw: Draw) -> None:
+        request, number = new_request(draw), draw(st.integers(1, 20))
+        self.both(lambda store: store.seen.mark_failed, request.fingerprint, number)
 
     def add_failure(self, draw: Draw) -> None:
         text = draw(st.text(max_size=5).filter(_is_encodable))
@@ -333,6 +345,9 @@ class Machine(RuleBasedStateMachine):
             request = NewRequest(fingerprint, ORIGINS[0], 0, callback, msgspec.Raw(b"\xc0"))
             self.both(lambda store: store.seen.contains, request)
             self.both(lambda store: store.seen.contains_final, request)
+        self.both(lambda store: store.seen.has_superseded)
+        for number in range(30):
+            self.both(lambda store: store.seen.is_superseded, number)
 
     @invariant()
     def all_else_is_equal(self) -> None:
