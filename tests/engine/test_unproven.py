@@ -169,6 +169,15 @@ def test_many_results_do_not_wait() -> None:
     assert bench.unproven.next_at() == NOW + PROBE_EVERY
 
 
+def test_many_results_wait_no_longer_after_a_probe_that_has_shown_nothing() -> None:
+    bench, one = Bench(), a_host(1)
+    for number in range(MOST_WAITING):
+        bench.take(number, one, LOGIN, NOW + number)
+    assert bench.probes(NOW) == [1]
+    bench.unproven.probed(one, NOW + 0.5)
+    assert bench.probes(NOW + 0.5) == [1]
+
+
 def test_a_turn_looks_at_no_host_whose_probe_is_not_due() -> None:
     bench = Bench()
     for number in range(50):

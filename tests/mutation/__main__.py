@@ -181,7 +181,8 @@ def try_module(copy: Copy, path: str, most: int, earlier: report.Section | None)
         explained = {change: why for change, why in earlier.survivors.items() if why}
         left = earlier.survivors.keys() - explained.keys()
         sample = [mutant for mutant in every if name_of(mutant) in left]
-        section = report.Section(path, earlier.every, earlier.tried, explained)
+        gone = left - {name_of(mutant) for mutant in sample}  # as the code is another one now
+        section = report.Section(path, len(every), earlier.tried - len(gone), explained)
     else:
         numbers = random.Random(path).sample(range(len(every)), min(most, len(every)))
         sample = [every[number] for number in sorted(numbers)]
