@@ -394,22 +394,19 @@ PageCommand = Page | Verdict | ScopeUpdate | NewSecrets | CallResult | EndWorker
 decode_page_command = msgspec.msgpack.Decoder(PageCommand).decode
 decode_page_reply = msgspec.msgpack.Decoder(PageResult | Call | Ready | Examined).decode
 decode_command = msgspec.msgpack.Decoder(Command).decode
-_decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
+decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 _decode_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 encode = msgspec.msgpack.Encoder().encode
 
 
-def decode_outcomes(message: bytes) -> list[Outcome]:
-    """Return the outcomes in a message of the fetching process.
+def readable_outcomes(message: bytes) -> list[Outcome]:
+    """Return the outcomes in a message of the fetching process, some of which are unreadable.
 
     One whose values have wrong types is a failure of its task alone. Raises DecodeError for bytes
     that are no list of outcomes.
     """
-    try:
-        return _decode_outcomes(message)
-    except msgspec.ValidationError:
-        return [_outcome_of(part) for part in _decode_parts(message)]
+    return [_outcome_of(part) for part in _decode_parts(message)]
 
 
 def _outcome_of(part: msgspec.Raw) -> Outcome:

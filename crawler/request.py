@@ -136,28 +136,6 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
         return f"echo {encoded} | base64 -d | {command}"
 
 
-def is_usual(request: Request) -> bool:
-    """Return True if the types of all fields are right, as they are for a link that is followed."""
-    return (
-        request.is_plain
-        and type(request.url) is str
-        and type(request.callback) is str
-        and type(request.priority) is int
-        and -MOST_PRIORITY <= request.priority <= MOST_PRIORITY
-        and type(request.depth) is int
-        and type(request.tries) is int
-        and type(request.account) is str
-        and request.cb_kwargs is None
-        and request.safe is False
-        and request.replay is True
-        and request.dont_filter is False
-        and request.idempotent is False
-        and request.first is None
-        and request.form is None
-        and not request.history
-    )
-
-
 def _body_of(request: Request) -> bytes | None:
     """Return the body as requests encodes it; None without one."""
     if request.json is not None and not request.data:

@@ -55,6 +55,7 @@ LAZY = {
 ENVIRONMENT_HELPERS = {
     "session.credentials": {"environ"},
     "http.environment": {"get_environ_proxies", "get_netrc_auth"},
+    "store.permissions": {"environ"},
 }
 
 # Module globals that change: each is a cache, or every thread has its own.

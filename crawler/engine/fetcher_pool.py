@@ -9,11 +9,21 @@ import selectors
 import threading
 from typing import Any, Protocol
 
+import msgspec
+
 from crawler.engine.prefork import PreforkPool
 from crawler.errors import CrawlerError, SystemResourceError
 from crawler.fetching.processes import ProcessSpec, run_fetching, run_in_threads
 from crawler.fetching.workers import MOST_EARLY_DEATHS, NO_HANDLES
-from crawler.messages import Command, Outcome, PoolFailed, Shutdown, decode_outcomes, encode
+from crawler.messages import (
+    Command,
+    Outcome,
+    PoolFailed,
+    Shutdown,
+    decode_outcomes,
+    encode,
+    readable_outcomes,
+)
 from crawler.system_errors import too_many_open_files
 from crawler.worker.channel import Channel
 from crawler.worker.process import signals_blocked
@@ -95,7 +105,10 @@ class LocalFetcherPool(FetcherPool):
         except EOFError:  # also if the process died in the middle of a message
             return received, True
         for message in messages:
-            received += decode_outcomes(message)
+            try:
+                received += decode_outcomes(message)
+            except msgspec.ValidationError:
+                received += readable_outcomes(message)
             self._has_come_up = True
         _check_pool(received)
         if received:

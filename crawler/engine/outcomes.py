@@ -91,7 +91,8 @@ class OutcomeHandler:
             self._frontier.requeue(assignment, now)
         else:
             assert not isinstance(result, _NOT_OF_PAGES), "a page"
-            self._frontier.unreachable.forget_network(assignment.host.id)
+            if self._frontier.unreachable.failures:
+                self._frontier.unreachable.forget_network(assignment.host.id)
             doubt = outcome.doubt
             if doubt is None or not self.unproven.take(assignment, result, doubt, now):
                 self._committer.add(assignment, result, now)
@@ -124,7 +125,7 @@ class OutcomeHandler:
     def _wait_for_network(self, assignment: Assignment, result: NoNetwork, now: float) -> None:
         """Leave a request pending, and no try used up, until names resolve again."""
         host, unreachable = assignment.host, self._frontier.unreachable
-        if unreachable.has_network or not len(unreachable):
+        if unreachable.has_network or not unreachable.failures:
             log.warning("%s; requests wait for the network", result.message)
         self._frontier.delay(host, unreachable.no_network(host.id, host.origin, now), now)
         if isinstance(assignment, PageAssignment):

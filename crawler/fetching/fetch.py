@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import msgspec
 
@@ -61,6 +61,14 @@ class Fetch:
         """No thread judges the page."""
         self.lost: WorkerDied | None = None
 
+    @classmethod
+    def of(cls, task: Task, host: HostInfo, session: Session) -> Self:
+        """Return the fetch of ``task``. Raises SpiderError if its request is unreadable.
+
+        If an earlier version has stored wrong values in it, the task gets those that they mean.
+        """
+        return cls(task, host, session, _request_of(task))
+
 
 class FetchClient(Protocol):
     """Takes what the fetcher has fetched. Called in the loop's thread."""
@@ -78,11 +86,7 @@ class FetchClient(Protocol):
         """Take the result of a fetch that no worker needs to see."""
 
 
-def request_of(task: Task) -> Request:
-    """Return the request of a task. Raises SpiderError if it is unreadable.
-
-    If an earlier version has stored wrong values in it, the task gets those that they mean.
-    """
+def _request_of(task: Task) -> Request:
     try:
         return unpacked(task.request)
     except (msgspec.MsgspecError, ValueError, RecursionError):

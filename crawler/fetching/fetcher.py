@@ -27,7 +27,6 @@ from crawler.fetching.fetch import (
     Fetch,
     FetchClient,
     ask_again,
-    request_of,
     unreadable,
     with_account,
 )
@@ -241,7 +240,7 @@ class Fetcher:
         host = self._hosts[task.host]
         session = self._sessions.get(host.session)
         try:
-            fetch = Fetch(task, host, session, request_of(task))
+            fetch = Fetch.of(task, host, session)
         except SpiderError as error:
             fetch = Fetch(task, host, session, Request(f"{host.origin}/"))
             self._client.finish(fetch, unreadable(host.origin, error))

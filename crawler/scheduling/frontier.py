@@ -372,7 +372,7 @@ class Frontier:
     @property
     def has_work(self) -> bool:
         """True while a request may still go out in this run, whatever ``max_pages`` says."""
-        if self._loading or self._scheduler.active_hosts > len(self.unreachable):
+        if self._loading or self._scheduler.active_hosts > len(self.unreachable.failures):
             return True
         if self._eviction.has_more and (
             self._has_room or self._scheduler.idle or self._eviction.useless_hosts()

@@ -59,7 +59,8 @@ class UnreachableRobots:
         self._retries = retries
         self._first_wait = first_wait
         self._limit = math.inf if limit is None else limit
-        self._failures: dict[int, RobotsFailure] = {}
+        self.failures: dict[int, RobotsFailure] = {}
+        """The hosts whose robots.txt is unreachable, by id."""
         self._evicted: list[RobotsFailure] = []
         """The first of those that were evicted, and …"""
         self._evicted_count = 0
@@ -73,17 +74,13 @@ class UnreachableRobots:
         """Return those of a run with ``settings``."""
         return cls(settings.retries, settings.robots_wait, settings.retry_wait)
 
-    def __len__(self) -> int:
-        """Return the number of hosts whose robots.txt is unreachable."""
-        return len(self._failures)
-
     def restore(self, host_id: int, origin: str, cause: str) -> None:
         """Take over a host whose robots.txt was unreachable in an earlier run."""
-        self._failures.setdefault(host_id, RobotsFailure(origin, cause))
+        self.failures.setdefault(host_id, RobotsFailure(origin, cause))
 
     def failed(self, host_id: int, origin: str, cause: str, now: float, next_at: float) -> None:
         """Count a request for robots.txt in vain, which is repeated at ``next_at``."""
-        failure = self._failures.setdefault(host_id, RobotsFailure(origin, cause))
+        failure = self.failures.setdefault(host_id, RobotsFailure(origin, cause))
         if failure.is_offline:
             failure.is_offline, failure.tries, failure.since = False, 0, math.inf
         failure.cause, failure.next_at = cause, next_at
@@ -95,7 +92,7 @@ class UnreachableRobots:
     def no_network(self, host_id: int, origin: str, now: float) -> float:
         """Count a request to a host while no name resolves; return the seconds until the next."""
         self._had_network = self._had_network or self.has_network
-        failure = self._failures.setdefault(host_id, RobotsFailure(origin, NO_NETWORK))
+        failure = self.failures.setdefault(host_id, RobotsFailure(origin, NO_NETWORK))
         if not failure.is_offline:
             failure.is_offline, failure.tries, failure.since = True, 0, now
         elif now < failure.next_at:  # it was sent before the last failure
@@ -107,29 +104,29 @@ class UnreachableRobots:
 
     def forget_network(self, host_id: int) -> None:
         """Forget that a host waited for the network, as a page of it has an outcome."""
-        failure = self._failures.get(host_id)
+        failure = self.failures.get(host_id)
         if failure is not None and failure.is_offline:
-            del self._failures[host_id]
+            del self.failures[host_id]
 
     def forget(self, host_id: int) -> None:
         """Forget a host, as its robots.txt came or its pages fail."""
-        self._failures.pop(host_id, None)
+        self.failures.pop(host_id, None)
 
     def evict(self, host_id: int) -> None:
         """Only count a host from now on, which this run has given up."""
-        if (failure := self._failures.pop(host_id, None)) is not None:
+        if (failure := self.failures.pop(host_id, None)) is not None:
             self._evicted_count += 1
             if len(self._evicted) < MOST_NAMED:
                 self._evicted.append(failure)
 
     def tries(self, host_id: int) -> int:
         """Return how often this run has requested the host's robots.txt in vain."""
-        failure = self._failures.get(host_id)
+        failure = self.failures.get(host_id)
         return 0 if failure is None else failure.tries
 
     def does_not_exist(self, host_id: int) -> bool:
         """Return True if a host gave no sign in all its tries, while others answer."""
-        failure = self._failures[host_id]
+        failure = self.failures[host_id]
         return failure.tries > self._retries and not failure.exists and self.has_network
 
     def given_up(self) -> list[int]:
@@ -140,7 +137,7 @@ class UnreachableRobots:
         """
         return [
             host_id
-            for host_id, failure in self._failures.items()
+            for host_id, failure in self.failures.items()
             if failure.tries > self._retries
             and (
                 failure.next_at > failure.since + self._limit
@@ -155,7 +152,7 @@ class UnreachableRobots:
     @property
     def no_answer(self) -> bool:
         """True if no host of the run has given any sign: robots.txt is not the reason."""
-        hosts = self._failures.values()
+        hosts = self.failures.values()
         return not self.has_network and not any(
             host.exists or host.cause not in NO_SIGN for host in hosts
         )
@@ -163,8 +160,8 @@ class UnreachableRobots:
     @property
     def description(self) -> str:
         """The hosts whose robots.txt is unreachable, with the cause; empty if there are none."""
-        failures = itertools.chain(self._evicted, self._failures.values())
+        failures = itertools.chain(self._evicted, self.failures.values())
         named = itertools.islice(failures, MOST_NAMED)
         text = ", ".join(f"{failure.origin} ({failure.cause})" for failure in named)
-        further = self._evicted_count + len(self._failures) - MOST_NAMED
+        further = self._evicted_count + len(self.failures) - MOST_NAMED
         return f"{text} and {further:,} more" if further > 0 else text

@@ -38,7 +38,6 @@ def check_request(request: Request) -> None:
     """Give ``request`` the plain values that its fields mean.
 
     Raises SpiderError with a sentence that names the field and its value if there is no such value.
-    One that ``is_usual`` needs no check.
     """
     request.url = checked(f"a request has url={shown(request.url)}", _url, request.url)
     place = f"the request for {urls.redacted(request.url)[:200]}"

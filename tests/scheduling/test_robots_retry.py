@@ -152,7 +152,7 @@ def test_a_host_that_waits_for_the_network_waits_no_more_once_a_page_came() -> N
     hosts.failed(2, A, "http 503", 0.0, 1.0)
     for host_id in (1, 2, 3):
         hosts.forget_network(host_id)
-    assert (hosts.tries(1), hosts.tries(2), len(hosts)) == (0, 1, 1)
+    assert (hosts.tries(1), hosts.tries(2), len(hosts.failures)) == (0, 1, 1)
 
 
 def test_few_hosts_are_named_that_left_memory() -> None:
@@ -163,7 +163,7 @@ def test_few_hosts_are_named_that_left_memory() -> None:
         hosts.evict(n)
     named = [f"https://{n}.example (http 500)" for n in range(3)]
     assert hosts.description == f"{', '.join(named)} and 6 more"
-    assert len(hosts) == 0
+    assert not hosts.failures
 
 
 def test_few_hosts_are_named() -> None:
