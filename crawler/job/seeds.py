@@ -19,7 +19,7 @@ from typing import IO, Any
 from crawler import urls
 from crawler.errors import SeedError, SpiderError
 from crawler.job.seed_formats import CSV, JSON, BadRow, check_text, rows_of
-from crawler.request import Request, is_usual
+from crawler.request import Request
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.text import cut, display_path
 from crawler.values.plain import cut_repr, message_of
@@ -160,11 +160,10 @@ class _Seeds:
         return Request(url, cb_kwargs=columns or None)
 
     def _checked(self, where: str, request: Request) -> Request | BadSeed:
-        if not is_usual(request):
-            try:
-                check_request(request)
-            except SpiderError as error:
-                return BadSeed(where, cut_repr(request.url), f"cannot be requested: {error}")
+        try:
+            check_request(request)
+        except SpiderError as error:
+            return BadSeed(where, cut_repr(request.url), f"cannot be requested: {error}")
         signature = callback_signature(self._spider, request.callback)
         check_arguments(signature, request.callback, request.cb_kwargs or {})
         url = urls.normalise(request.url)
