@@ -104,6 +104,28 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=False):
             and self.cookies is None
         )
 
+    @property
+    def is_usual(self) -> bool:
+        """True if the types of all fields are right, as they are for a link that is followed."""
+        return (
+            self.is_plain
+            and type(self.url) is str
+            and type(self.callback) is str
+            and type(self.priority) is int
+            and -MOST_PRIORITY <= self.priority <= MOST_PRIORITY
+            and type(self.depth) is int
+            and type(self.tries) is int
+            and type(self.account) is str
+            and self.cb_kwargs is None
+            and self.safe is False
+            and self.replay is True
+            and self.dont_filter is False
+            and self.idempotent is False
+            and self.first is None
+            and self.form is None
+            and not self.history
+        )
+
     def to_curl(self, *, secrets: bool = False) -> str:
         """Return a command line of curl that sends this request, without its session's headers.
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from crawler.records import NewRequest, QueuedRequest
-from crawler.request import Request, fingerprint, is_usual, unpacked
+from crawler.request import Request, fingerprint, unpacked
 from crawler.session.login_progress import first_url
 from crawler.store.protocols import Store
 
@@ -46,7 +46,7 @@ class FinalPages:
         """
         if not (self._has_superseded and self._store.seen.is_superseded(queued.id)):
             return False
-        return is_usual(unpacked(queued.request))
+        return unpacked(queued.request).is_usual
 
     def mark_failed(self, queued: QueuedRequest) -> None:
         """Let a redirect to the page of a request count that has failed for good."""

@@ -13,7 +13,7 @@ from crawler import urls
 from crawler.errors import SpiderError
 from crawler.parsing.response import Response
 from crawler.records import NewRequest, SkippedLink
-from crawler.request import MOST_PRIORITY, Request, fingerprint, packed
+from crawler.request import Request, fingerprint, packed
 from crawler.scope import Scope
 from crawler.spider import Spider, callback_signature, check_arguments
 from crawler.url_words.shapes import LONGEST, masked, shape_of
@@ -86,7 +86,7 @@ class RequestFilter:
         # Most links of a page were sent before.
         if plain and request.url in self._sent and request.callback in self._plain_callbacks:
             return None
-        if not _is_usual(request):
+        if not request.is_usual:
             check_request(request)
         self._check_callback(request)
         url = urls.normalise(request.url)
@@ -203,28 +203,6 @@ class RequestFilter:
         check_arguments(signature, name, request.cb_kwargs or {})
         if not request.cb_kwargs:
             self._plain_callbacks.add(name)
-
-
-def _is_usual(request: Request) -> bool:
-    """Return True if the types of all fields are right, as they are for a link that is followed."""
-    return (
-        request.is_plain
-        and type(request.url) is str
-        and type(request.callback) is str
-        and type(request.priority) is int
-        and -MOST_PRIORITY <= request.priority <= MOST_PRIORITY
-        and type(request.depth) is int
-        and type(request.tries) is int
-        and type(request.account) is str
-        and request.cb_kwargs is None
-        and request.safe is False
-        and request.replay is True
-        and request.dont_filter is False
-        and request.idempotent is False
-        and request.first is None
-        and request.form is None
-        and not request.history
-    )
 
 
 def encoded(request: Request) -> NewRequest:
