@@ -217,6 +217,10 @@ def test_a_job_of_before_finished_requests_were_noted(folder: Path) -> None:
         for table in ("finished", "skipped", "skipped_shapes", "cookies"):
             db.execute(f"DROP TABLE {table}")
         db.execute("ALTER TABLE sessions RENAME COLUMN old_cookies TO cookies")
+        for index in ("due_hosts", "superseded_requests"):
+            db.execute(f"DROP INDEX {index}")
+        for column in ("hosts.due", "hosts.back_off", "seen.number", "arrived.superseded"):
+            db.execute("ALTER TABLE {} DROP COLUMN {}".format(*column.split(".")))
         db.execute("PRAGMA user_version = 2")
     (folder / "job.stamp").unlink()
     with a_job(folder) as job:
