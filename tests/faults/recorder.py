@@ -46,7 +46,7 @@ _CALLS = (
 _LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<([^>]*)>(\(deleted\))?)?(?: .*)?")
 _KILLED = re.compile(r"(.*)\) += \?(?: <unavailable>)?")
-_RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)")
+_RESUMED = re.compile(r"<\.\.\. [\w?]+ resumed>(.*)")
 _UNFINISHED = re.compile(r"(.*) <(?:unfinished|detached) \.\.\.>")
 _NOT_BEGUN = ("+++", "---", "???")
 """Ends of processes, signals, and calls before which a process was killed."""
@@ -151,9 +151,8 @@ class Reader:
             if call.startswith("mkdir"):
                 has_passed = self._named(arguments)[0].is_dir()
             else:
-                paths = (
-                    [*self._named(arguments)] if _is_about_names(call) else [self._path(arguments)]
-                )
+                is_named = call.startswith(("open", "rename", "unlink", "rmdir"))
+                paths = self._named(arguments) if is_named else [self._path(arguments)]
                 has_passed = not set(paths).isdisjoint(missed())
             if has_passed:
                 self._call(begin, begin, f"{text}) = {_full_result(text)}")
@@ -275,10 +274,6 @@ class Reader:
             *(Path(_text(p).decode()) for p, _ in _FILE.findall(arguments)),
         ]
         return any(map(self._is_watched, paths))
-
-
-def _is_about_names(call: str) -> bool:
-    return call.startswith(("open", "rename", "unlink", "rmdir"))
 
 
 def _full_result(text: str) -> str:
