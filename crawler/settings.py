@@ -118,8 +118,13 @@ class Settings:
             raise SettingsError(
                 f'setting log_level is "{self.log_level}": it must be info or debug'
             )
-        if not self.user_agent.strip() or not self.user_agent.isprintable():
-            raise SettingsError("setting user_agent must be one line of printable text")
+        agent = self.user_agent
+        if (
+            not agent.strip()
+            or not agent.isprintable()
+            or agent.encode("latin-1", "ignore") != (agent.encode("latin-1", "replace"))
+        ):
+            raise SettingsError("setting user_agent must be one line of printable text in Latin-1")
 
     @property
     def worker_count(self) -> int:

@@ -21,6 +21,7 @@ from crawler.engine.outcomes import OutcomeHandler
 from crawler.engine.prefork import PreforkPool
 from crawler.engine.seeding import Seeder, netlocs_in_scope, process_spec, reassign_accounts
 from crawler.engine.signals import StopSignal
+from crawler.errors import SpiderError
 from crawler.gc_tuning import reduced_gc
 from crawler.job.config import RunConfig
 from crawler.job.job import Job
@@ -30,6 +31,8 @@ from crawler.scheduling.frontier import Frontier
 from crawler.scheduling.scheduler import Scheduler
 from crawler.scheduling.session_registry import SessionRegistry
 from crawler.stats import Snapshot, Summary
+from crawler.tracebacks import traceback_of
+from crawler.values.plain import message_of
 
 log = logging.getLogger(__name__)
 
@@ -210,8 +213,21 @@ class Engine:
         counters.finished = counters.reason in {"finished", "max_pages"}
         self._committer.end()
         self._job.end()
-        with self._stop.user_code():
-            self._spider.closed(msgspec.to_builtins(counters))
+        self._call_closed()
+
+    def _call_closed(self) -> None:
+        """Call the spider's ``closed``. Raises SpiderError if it fails; the run is over by then."""
+        try:
+            with self._stop.user_code():
+                self._spider.closed(msgspec.to_builtins(self._job.counters))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it may end by sys.exit()
+            log.error("closed() failed\n%s", traceback_of(error, self._job.config.mask))
+            raise SpiderError(
+                f"{type(self._spider).__name__}.closed() failed: {type(error).__name__}: "
+                f"{message_of(error)}; the run itself has ended, and all that it did is kept"
+            ) from error
 
     def _reason(self) -> str:
         """Return why the run has ended, in a word."""

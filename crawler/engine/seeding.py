@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from crawler import urls
 from crawler.errors import SeedError, SpiderError
@@ -14,6 +15,7 @@ from crawler.job import seeds
 from crawler.job.folder import LOG, PAGES
 from crawler.job.job import Job
 from crawler.job.seeds import LONGEST_SHOWN, BadSeed
+from crawler.parsing.login_marks import DeclaredMarks
 from crawler.records import NewRequest
 from crawler.request import Request
 from crawler.scheduling.frontier import Frontier
@@ -54,6 +56,7 @@ class Seeder:
         )  # no limit counts for seeds
         for name in ("logout_urls", "safe_urls"):  # before the workers start, which compile them
             compiled(name, getattr(spider, name))
+        check_marks(spider)
         self._added_before = bool(job.store.meta.get("seeds_added", False))
         self._taken = 0
         # By an earlier run that was killed while it added them: none is added a second time.
@@ -200,7 +203,21 @@ def netlocs_in_scope(job: Job, spider: Spider) -> NetlocSet:
     return NetlocSet(map(urls.netloc_of, job.store.hosts.origins()))
 
 
+def check_marks(spider: Spider) -> None:
+    """Raise SpiderError if what a spider says of its pages is no text, selector or function."""
+    DeclaredMarks(spider.member_mark, spider.logged_out_text).check()
+    probe_url: Any = spider.probe_url
+    if not isinstance(probe_url, (str, type(None))):
+        raise SpiderError(f"probe_url is {probe_url!r}, but must be a URL")
+
+
 def allowed_domains(spider: Spider) -> tuple[str, ...] | None:
     """Return the domains that the spider declares; None if the seeds' hosts are the scope."""
-    declared = spider.allowed_domains
-    return ((declared,) if isinstance(declared, str) else tuple(declared)) or None
+    declared: Any = spider.allowed_domains
+    if isinstance(declared, str):
+        return (declared,)
+    if declared is not None and not isinstance(declared, Iterable):
+        raise SpiderError(
+            f'allowed_domains must be a list such as ["example.com"], not {declared!r}'
+        )
+    return tuple(declared or ()) or None

@@ -9,7 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from lxml import etree
+from parsel import Selector
 
+from crawler.errors import SpiderError
 from crawler.messages import MarksQuery, SeenMarks
 from crawler.parsing.links import meta_refresh
 from crawler.parsing.response import Response
@@ -238,14 +240,34 @@ class DeclaredMarks:
     member_mark: str = ""
     logged_out_text: LoggedOutText | Sequence[LoggedOutText] = ()
 
+    def check(self) -> None:
+        """Raise SpiderError for marks that no page can have, in a sentence that names them."""
+        mark: Any = self.member_mark
+        try:
+            if mark and not (isinstance(mark, str) and Selector(text="<p>").css(mark) is not None):
+                raise ValueError("it must be text")
+        except Exception as error:  # of cssselect
+            raise SpiderError(
+                f"member_mark is {mark!r}, which is no CSS selector: {error}"
+            ) from None
+        for rule in self._texts():
+            if not (isinstance(rule, (str, re.Pattern)) or callable(rule)):
+                raise SpiderError(
+                    f"logged_out_text holds {rule!r}: give text that stands in the page, "
+                    "re.compile(…), or a function of the response"
+                )
+
+    def _texts(self) -> Iterable[Any]:
+        declared: Any = self.logged_out_text
+        if declared is None:
+            return ()
+        if isinstance(declared, (str, re.Pattern)) or callable(declared):
+            return (declared,) if declared else ()
+        return declared if isinstance(declared, Iterable) else (declared,)
+
     def says_logged_out(self, response: Response) -> bool:
         """Return True if ``logged_out_text`` is in ``response``."""
-        declared: Any = self.logged_out_text
-        if not declared:
-            return False
-        if isinstance(declared, (str, re.Pattern)) or callable(declared):
-            declared = (declared,)
-        return any(_matches(rule, response) for rule in declared)
+        return any(_matches(rule, response) for rule in self._texts())
 
 
 def _matches(rule: Any, response: Response) -> bool:

@@ -79,7 +79,7 @@ class Prober:
 
     def _declared(self, url: str) -> str:
         """Return the spider's ``probe_url`` if it is at the host of ``url``."""
-        declared = self._judge.probe_url
+        declared = self._judge.probe_url or ""  # None names no page either
         return declared if urlsplit(declared).netloc == urlsplit(url).netloc else ""
 
     def look(self, session: Session, url: str) -> bool | None:

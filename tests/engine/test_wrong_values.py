@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from bs4 import BeautifulSoup
 from requests.cookies import RequestsCookieJar
 
 from crawler import Request, Spider
-from crawler.errors import FetchError
+from crawler.errors import CrawlerError, FetchError, SpiderError
 from crawler.store.sqlite.queue import SQLiteQueue
 from tests.jobs import failures, items, rows, run_job, tracebacks, values
 from tests.sites import Site, links
@@ -474,3 +475,52 @@ def test_a_stored_request_goes_out_with_the_values_that_it_means(
     (visit,) = site.visits("/4")
     assert visit.headers["X-Page"] == ("5" if "headers" in wrong else None)
     assert visit.cookies == ({"page": "2"} if "cookies" in wrong else {})
+
+
+# What a class says of itself, and its end
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"allowed_domains": 5}, "allowed_domains must be a list such as"),
+        ({"allowed_domains": [None]}, "allowed_domains must hold names such as"),
+        ({"logout_urls": 5}, "logout_urls holds 5: give text that stands in the URL"),
+        ({"safe_urls": [None]}, "safe_urls holds None: give text"),
+        ({"logged_out_text": 5}, "logged_out_text holds 5: give text that stands in the page"),
+        ({"logged_out_text": [None]}, "logged_out_text holds None: give text"),
+        ({"member_mark": 5}, "member_mark is 5, which is no CSS selector: it must be text"),
+        ({"member_mark": "a["}, "member_mark is 'a[', which is no CSS selector: "),
+        ({"probe_url": 5}, "probe_url is 5, but must be a URL"),
+        ({"user_agent": "shop €"}, "user_agent must be one line of printable text in Latin-1"),
+    ],
+)
+def test_a_wrong_attribute_of_a_spider_is_named_at_the_start(
+    tmp_path: Path, site: Site, attributes: dict[str, Any], reason: str
+) -> None:
+    spider = spider_with(lambda response: None, login=log_in, **attributes)
+    with pytest.raises(CrawlerError, match=re.escape(reason)):
+        run_job(spider, tmp_path / "job", site.url + "/0")
+    assert site.log == []
+
+
+def test_attributes_that_are_none_are_those_that_are_not_given(tmp_path: Path, site: Site) -> None:
+    names = ("allowed_domains", "logout_urls", "safe_urls", "logged_out_text", "probe_url")
+    nothing = {**dict.fromkeys(names), "member_mark": None, "login": log_in}
+    spider = spider_with(lambda response: {"url": response.url}, **nothing)
+    assert crawl(tmp_path / "job", site, spider) == {}
+
+
+@pytest.mark.parametrize("error", [ValueError("boom"), SystemExit(1), UnspeakableError()])
+def test_an_error_of_closed_is_named_when_all_is_kept(
+    tmp_path: Path, site: Site, error: BaseException
+) -> None:
+    def closed(self: Spider, stats: dict[str, Any]) -> None:
+        raise error
+
+    spider = spider_with(lambda response: {"url": response.url}, closed=closed)
+    with pytest.raises(SpiderError, match=r"Shop.closed\(\) failed: .*all that it did is kept"):
+        crawl(tmp_path / "job", site, spider)
+    del spider.closed
+    assert crawl(tmp_path / "job", site, spider) == {}
+    assert site.asked["/1"] == 1

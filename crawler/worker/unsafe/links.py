@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from crawler import urls
 from crawler.errors import FetchError, SpiderError
@@ -124,13 +124,15 @@ class UnsafeLinkFilter:
         )
 
 
-def compiled(name: str, patterns: Iterable[object]) -> list[re.Pattern[str]]:
+def compiled(name: str, patterns: Any) -> list[re.Pattern[str]]:
     """Return a spider's patterns as regular expressions; ``name`` is that of their attribute.
 
     Raises SpiderError.
     """
-    is_single = isinstance(patterns, (str, re.Pattern))
-    return [_compiled(name, pattern) for pattern in ([patterns] if is_single else patterns)]
+    if patterns is None:
+        return []
+    is_list = isinstance(patterns, Iterable) and not isinstance(patterns, str)
+    return [_compiled(name, pattern) for pattern in (patterns if is_list else [patterns])]
 
 
 def _compiled(name: str, pattern: object) -> re.Pattern[str]:
