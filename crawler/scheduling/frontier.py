@@ -135,12 +135,10 @@ class Frontier:
         Some that have nothing to do stay. If there is no room for others, hosts leave from which no
         request goes out in this run, and then those that rest for long while others are due.
         """
-        if self._loading:
-            return
         leaving: Leaving = []
         if self._eviction.has_more or len(self._scheduler.idle) > MOST_IDLE:
             leaving += [(host, None) for host in self._scheduler.idle.values()]
-        if not (leaving or self._has_room) and self._next_look_at <= now:
+        if not (leaving or self._loading or self._has_room) and self._next_look_at <= now:
             leaving = self._eviction.choose(self._unmarked, now)
         if leaving:
             with self._store.transaction():
@@ -148,7 +146,7 @@ class Frontier:
                 self._store.hosts.set_due((host.id, due) for host, due in leaving)
             for host, due in leaving:
                 self._evict(host, for_good=due == math.inf)
-        if self._eviction.has_more and self._has_room:
+        if self._eviction.has_more and self._has_room and not self._loading:
             self._load_hosts(now)
 
     def _evict(self, host: HostQueue, *, for_good: bool) -> None:

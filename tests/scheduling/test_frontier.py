@@ -209,6 +209,23 @@ def test_the_first_request_does_not_wait_for_all_hosts(
     assert bench.frontier.next_release_at() is None
 
 
+def test_idle_hosts_leave_while_others_are_on_their_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "AT_ONCE", 2)
+    monkeypatch.setattr(frontier, "MOST_IDLE", 1)
+    for number in range(9):
+        bench.add(f"https://{number}.example")
+    bench.start()
+    done = []
+    while bench.frontier.is_loading:
+        bench.frontier.release_due(bench.now)
+        done += bench.work_off()
+        bench.frontier.evict_idle_hosts(bench.now)
+        assert not bench.scheduler.idle
+    assert sorted(done) == list(range(1, 10))
+
+
 def test_hosts_found_when_memory_is_full_are_not_lost(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
