@@ -153,6 +153,12 @@ def limits_of(timeout: Any, context: FetchContext) -> Limits:
     )
 
 
+def most_seconds(timeout: Any) -> float:
+    """Return the time that ``timeout`` of requests allows to connect and for one pause, or 0."""
+    limits = limits_of(timeout, FetchContext())
+    return 0.0 if math.inf in limits[:2] else limits.connect + limits.read
+
+
 # What is sent
 
 

@@ -25,6 +25,7 @@ from crawler.http.adapter import (
     Body,
     CurlAdapter,
     RawResponse,
+    most_seconds,
     raise_as_requests_do,
     read_body,
 )
@@ -124,6 +125,7 @@ class Session(Transport):
         self.max_redirects = settings.max_redirects
         self.follows_logout = settings.follow_logout
         self._settings = settings
+        self._timeouts = (settings.connect_timeout, settings.read_timeout)
         self._prompt = prompt
         self._user_thread: int | None = threading.get_ident()
         self._plain_headers = self._text_headers()
@@ -242,8 +244,7 @@ class Session(Transport):
 
     def _send_request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """Send to a URL that may be a page's word, so that a local address is refused."""
-        default = (self._settings.connect_timeout, self._settings.read_timeout)
-        kwargs.setdefault("timeout", self.own_timeout() or default)
+        kwargs.setdefault("timeout", self.own_timeout() or self._timeouts)
         return super().request(method, url, *args, **kwargs)
 
     def _is_users_thread(self) -> bool:
@@ -251,10 +252,26 @@ class Session(Transport):
         return self._user_thread == threading.get_ident()
 
     def send(self, request: Any, **kwargs: Any) -> requests.Response:
-        """Send as requests does, with the crawl's delay before it, also for redirects."""
+        """Send as requests does, with the crawl's delay before it, also for redirects.
+
+        A response that is not streamed may take ``timeout`` in all, with its redirects.
+        """
+        is_streamed = kwargs.pop("stream", self.stream)
+        context, url = of_thread() or FetchContext(), urls.redacted(request.url or "")
+        if is_streamed or context.deadline < math.inf:
+            return self._send(request, is_streamed, kwargs)
+        seconds, timeout = self._settings.timeout, kwargs.get("timeout")
+        if timeout != self._timeouts:  # of the call or the session: what it allows is allowed
+            seconds = max(seconds, most_seconds(timeout))
+        try:
+            with on_thread(context), context.limited(seconds, url):
+                return self._send(request, is_streamed, kwargs)
+        except FetchError as error:
+            raise_as_requests_do(error, request)
+
+    def _send(self, request: Any, is_streamed: bool, kwargs: dict[str, Any]) -> requests.Response:
         with (of_thread() or FetchContext()).paused():
             self.throttle.wait()
-        is_streamed = kwargs.pop("stream", self.stream)
         response = super().send(request, stream=True, **kwargs)
         if not is_streamed:
             self._read(response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,25 @@ import pytest
 import requests
 from requests.auth import HTTPDigestAuth
 
-from crawler import Request, Session, Sitemap, Spider
+from crawler import Request, Response, Session, Sitemap, Spider
 from crawler.errors import FetchError
 from crawler.settings import Settings
 from tests.http.wire_rows import (
     BAD_FRAMING,
+    DRIPS,
     ENCODINGS,
     ENTRIES,
     FRAMING,
     HEADERS,
     PAGE,
     REDIRECTS,
+    TYPES,
 )
 from tests.http.wire_server import AFTER, Host, RawProxy, Row, Wire, hosts_of
 from tests.jobs import items, run_job
 from tests.sites import PATIENCE
 
-ROWS = [*FRAMING, *BAD_FRAMING, *HEADERS, *REDIRECTS, *ENCODINGS]
+ROWS = [*FRAMING, *BAD_FRAMING, *DRIPS, *HEADERS, *REDIRECTS, *ENCODINGS, *TYPES]
 LIMITS: dict[str, Any] = {
     "max_body": 8 * 1024 * 1024,
     "timeout": PATIENCE,
@@ -52,15 +55,24 @@ class Result:
     """The URLs of the page as a sitemap."""
 
 
-Way = Callable[[list[Host], Path, float], dict[str, Result]]
+Way = Callable[[list[Host], Path, dict[str, Any]], dict[str, Result]]
+"""Asks hosts in a folder, with settings, and returns what came of each row."""
+
+
+def limits_of(row: Row) -> dict[str, Any]:
+    """Return the time limits with which a row is to be asked for."""
+    limits = {"read_timeout": row.seconds, "timeout": row.limit}
+    return {**LIMITS, **{name: value for name, value in limits.items() if value}}
+
+
+def by_limits(rows: list[Row]) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+    """Yield the rows that are asked for with the same limits."""
+    for key in sorted({(row.seconds, row.limit) for row in rows}):
+        same = [row for row in rows if (row.seconds, row.limit) == key]
+        yield limits_of(same[0]), same
 
 
 # Sessions alone
-
-
-def session_of(seconds: float, **settings: Any) -> Session:
-    limits = {**LIMITS, "delay": 0.0, **({"read_timeout": seconds} if seconds else {}), **settings}
-    return Session("wire", Settings(**limits))
 
 
 def by_session(fetch: Callable[[Session, str], Any], proxy: str = "") -> Way:
@@ -69,20 +81,23 @@ def by_session(fetch: Callable[[Session, str], Any], proxy: str = "") -> Way:
     ``proxy`` is the kind of the session's proxy.
     """
 
-    def way(hosts: list[Host], folder: Path, seconds: float) -> dict[str, Result]:
-        results = {}
-        for host in hosts:
-            with contextlib.ExitStack() as stack:
-                session = stack.enter_context(session_of(seconds))
-                if proxy:
-                    raw_proxy = RawProxy(proxy)
-                    stack.enter_context(Wire(raw_proxy))
-                    session.proxies = {"http": raw_proxy.url}
-                result = results[host.row.name] = result_of(fetch, session, host.url)
-                result.targets = host.targets()
-                if not result.cause and host.row.then == "keep":
-                    result.after = session.get(f"{host.url}/after").content
-        return results
+    def ask(host: Host, limits: dict[str, Any]) -> Result:
+        with contextlib.ExitStack() as stack:
+            session = stack.enter_context(Session("wire", Settings(delay=0.0, **limits)))
+            if proxy:
+                raw_proxy = RawProxy(proxy)
+                stack.enter_context(Wire(raw_proxy))
+                session.proxies = {"http": raw_proxy.url}
+            result = result_of(fetch, session, host.url)
+            result.targets = host.targets()
+            if not result.cause and host.row.then == "keep":
+                result.after = session.get(f"{host.url}/after").content
+        return result
+
+    def way(hosts: list[Host], folder: Path, limits: dict[str, Any]) -> dict[str, Result]:
+        with ThreadPoolExecutor(8) as threads:
+            results = threads.map(lambda host: ask(host, limits), hosts)
+            return {host.row.name: result for host, result in zip(hosts, results, strict=True)}
 
     return way
 
@@ -164,10 +179,9 @@ PROXIES: dict[str, str] = {}
 def by_crawl(kind: str) -> Way:
     """Return the way of crawl requests of a ``kind``."""
 
-    def way(hosts: list[Host], folder: Path, seconds: float) -> dict[str, Result]:
-        limits = {**LIMITS, "retries": 0, **({"read_timeout": seconds} if seconds else {})}
+    def way(hosts: list[Host], folder: Path, limits: dict[str, Any]) -> dict[str, Result]:
         spider = type("Pages", (Pages,), {"way": kind, "start_urls": [host.url for host in hosts]})
-        run_job(spider, folder, allow_private=True, concurrency=16, **limits)
+        run_job(spider, folder, allow_private=True, concurrency=16, retries=0, **limits)
         rows = {f"{item['seed'].rsplit('/', 1)[0]}": item for item in items(folder)}
         results = {}
         for host in hosts:
@@ -187,13 +201,13 @@ def by_crawl(kind: str) -> Way:
 def by_crawl_and_proxy(kind: str) -> Way:
     """Return the way of crawl GETs by proxies of a ``kind``, a proxy for each host."""
 
-    def way(hosts: list[Host], folder: Path, seconds: float) -> dict[str, Result]:
+    def way(hosts: list[Host], folder: Path, limits: dict[str, Any]) -> dict[str, Result]:
         proxies = [RawProxy(kind) for _ in hosts]
         with Wire(*proxies):
             for host, proxy in zip(hosts, proxies, strict=True):
                 PROXIES[host.url.rpartition(":")[0]] = proxy.url
             try:
-                return by_crawl("get")(hosts, folder, seconds)
+                return by_crawl("get")(hosts, folder, limits)
             finally:
                 PROXIES.clear()
 
@@ -225,11 +239,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     def results_of(way: str) -> dict[str, Result]:
         if way not in ready:
             ready[way] = {}
-            for seconds in sorted({row.seconds for row in ROWS}):
-                rows = [row for row in ROWS if row.seconds == seconds]
+            for limits, rows in by_limits(ROWS):
                 with hosts_of(rows) as hosts:
                     folder = tmp_path_factory.mktemp("job")
-                    ready[way] |= WAYS[way](hosts, folder, seconds)
+                    ready[way] |= WAYS[way](hosts, folder, limits)
         return ready[way]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -252,5 +265,9 @@ def test_an_answer_is_read_rightly(
     assert result.after == AFTER
     if row.body == PAGE and result.entries is not None:
         assert result.entries == ENTRIES
+    if row.kind:
+        page = Response("http://page.example/", result.body, headers=result.headers)
+        assert (page.is_html, page.is_xml) == (row.kind == "html", row.kind == "xml")
+        assert page.encoding == row.encoding
     if row.goes_to:
         assert result.targets[-1].rpartition("127.0.")[2].partition("/")[2] == row.goes_to[1:]

@@ -12,7 +12,7 @@ import pytest
 from crawler import Session, Spider
 from crawler.parsing.robots import Robots
 from crawler.records import RobotsFile
-from tests.http.test_wire import LIMITS, ROWS
+from tests.http.test_wire import ROWS, by_limits
 from tests.http.wire_rows import PAGE
 from tests.http.wire_server import Host, RawProxy, Row, Wire, hosts_of
 from tests.jobs import rows as rows_of_store
@@ -48,24 +48,24 @@ class Members(Hosts):
         return False
 
 
-def read_rules(spider: type[Hosts], hosts: list[Host], folder: Path, seconds: float) -> Any:
-    limits = {**LIMITS, "retries": 0, **({"read_timeout": seconds} if seconds else {})}
+def read_rules(spider: type[Hosts], hosts: list[Host], folder: Path, limits: dict[str, Any]) -> Any:
+    settings = {"retries": 0, **limits}
     run_job(spider, folder, *(f"{host.url}/after" for host in hosts), allow_private=True,
-            concurrency=16, **limits)  # fmt: skip
+            concurrency=16, **settings)  # fmt: skip
     query = "SELECT origin, robots FROM hosts"
     decode = msgspec.msgpack.Decoder(RobotsFile).decode
     return {origin: decode(robots) for origin, robots in rows_of_store(folder, query) if robots}
 
 
 def by(spider: type[Hosts], way: str = "", proxy: str = "") -> Any:
-    def read(hosts: list[Host], folder: Path, seconds: float) -> dict[str, RobotsFile]:
+    def read(hosts: list[Host], folder: Path, limits: dict[str, Any]) -> dict[str, RobotsFile]:
         if not proxy:
-            found = read_rules(type("Hosts", (spider,), {"way": way}), hosts, folder, seconds)
+            found = read_rules(type("Hosts", (spider,), {"way": way}), hosts, folder, limits)
             return {host.row.name: found[host.url] for host in hosts}
         proxies = {host.url.rpartition(":")[0]: RawProxy(proxy) for host in hosts}
         with Wire(*proxies.values()):
             urls = {name: raw_proxy.url for name, raw_proxy in proxies.items()}
-            found = read_rules(type("Hosts", (spider,), {"proxies": urls}), hosts, folder, seconds)
+            found = read_rules(type("Hosts", (spider,), {"proxies": urls}), hosts, folder, limits)
         return {host.row.name: found[host.url] for host in hosts}
 
     return read
@@ -90,10 +90,9 @@ def results(
     def results_of(way: str) -> dict[str, tuple[RobotsFile, list[str]]]:
         if way not in ready:
             ready[way] = {}
-            for seconds in sorted({row.seconds for row in ROWS}):
-                rows = [row for row in ROWS if row.seconds == seconds]
+            for limits, rows in by_limits(ROWS):
                 with hosts_of(rows, is_robots=True) as hosts:
-                    rules = WAYS[way](hosts, tmp_path_factory.mktemp("job"), seconds)
+                    rules = WAYS[way](hosts, tmp_path_factory.mktemp("job"), limits)
                 for host in hosts:
                     asked = [asked.target for asked in host.asked]
                     ready[way][host.row.name] = rules[host.row.name], asked

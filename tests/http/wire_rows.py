@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 
 import brotli  # type: ignore[import-untyped]
@@ -146,6 +147,30 @@ BAD_FRAMING = [
     Row("a stall in the head", b"HTTP/1.1 200 OK\r\nX: 1\r\n", cause="timeout", then="stall", seconds=0.3),
     Row("a stall in the body", head(b"Content-Length: 1000") + b"hello", cause="timeout", then="stall", seconds=0.3),
     Row("a stall in a chunk", head(CHUNKED) + b"ff\r\nhello", cause="timeout", then="stall", seconds=0.3),
+]  # fmt: skip
+
+SLOW = 0.05
+TIME_LIMIT = 0.5
+OK = b"HTTP/1.1 200 OK\r\n"
+DRIPS = [
+    Row(name, [start, *[drop] * 400], cause="timeout", then="stall", limit=TIME_LIMIT, pause=SLOW)
+    for name, start, drop in [
+        ("a drip in a header", OK + b"X-A: ", b"y"),
+        ("a drip of headers", OK, b"X-A: y\r\n"),
+        ("a drip in the status line", b"HTTP/1.1 200 ", b"y"),
+        ("a drip of interim answers", b"", head(status=b"HTTP/1.1 100 Continue")),
+        ("a drip in the body", head(b"Content-Length: 1000"), b"y"),
+        ("a drip in a body without length", head(HTML), b"y"),
+        ("a drip of chunks", head(CHUNKED), b"1\r\ny\r\n"),
+        ("a drip in the size of a chunk", head(CHUNKED), b"0"),
+        ("a drip of trailers", head(CHUNKED) + b"1\r\ny\r\n0\r\n", b"X: y\r\n"),
+        ("a drip in gzip", head(b"Content-Encoding: gzip") + gzip.compress(b"")[:10], b"\0\0\0\xff\xff"),
+    ]
+]  # fmt: skip
+_WHOLE = ok(PAGE, b"Connection: close")
+DRIPS += [
+    Row("pieces with pauses", [_WHOLE[at : at + 200] for at in range(0, len(_WHOLE), 200)], body=PAGE, then="close", seconds=2.0, pause=0.2),
+    Row("a head in pieces", [*re.findall(b".{1,9}", ok(PAGE), re.DOTALL)], body=PAGE, seconds=2.0, pause=0.01),
 ]  # fmt: skip
 
 COOKIE: dict[str, str | None] = {"set-cookie": "sid=1; Path=/", "content-type": "text/html"}
@@ -309,4 +334,50 @@ ENCODINGS = [
     encoded("a bomb in zstd", b"zstd", zstd.compress(bytes(80 * MEGA)), cause="body too large"),
     encoded("a bomb in deflate", b"deflate", zlib.compress(bytes(80 * MEGA)), cause="body too large"),
     encoded("a bomb in a bomb", b"gzip, gzip", gzip.compress(gzip.compress(bytes(80 * MEGA))), cause="body too large"),
+]  # fmt: skip
+
+_LINK = b"<p>some text</p><a href=/next>next</a>"
+
+
+def typed(
+    content_type: bytes | None, kind: str, encoding: str = "utf-8", body: bytes = _LINK
+) -> Row:
+    """Return a row with a Content-Type, whose lines are parted by ``|``."""
+    lines = (
+        []
+        if content_type is None
+        else [b"Content-Type: " + each for each in content_type.split(b"|")]
+    )
+    name = "no type" if content_type is None else f"type {content_type.decode()}"
+    answer = head(b"Content-Length: %d" % len(body), *lines) + body
+    return Row(
+        f"{name}, {body[:6].decode('latin-1')}", answer, body=body, kind=kind, encoding=encoding
+    )
+
+
+TYPES = [
+    typed(b"text/html|text/html; charset=iso-8859-1", "html", "cp1252"),
+    typed(b"text/html; charset=koi8-r|text/html", "html", "koi8-r"),
+    typed(b"text/plain; charset=koi8-r|text/html", "html"),
+    typed(b"text/html|text/plain", "other"),
+    typed(b"text/html, */*", "html"),
+    typed(b"*/*|text/html; charset=koi8-r|*/*; charset=gbk", "html", "koi8-r"),
+    typed(b"text/html|bogus", "html"),
+    typed(b"html", "html"),
+    typed(b"*/*", "html"),
+    typed(b"text/html charset=utf-8", "html"),
+    typed(b"charset=utf-8", "html"),
+    typed(b"text/html;;charset=UTF-8", "html"),
+    typed(b"", "html"),
+    typed(None, "html"),
+    typed(b"unknown/unknown", "html"),
+    typed(b"text/plain", "other"),
+    typed(b"text/html; xcharset=koi8-r", "html"),
+    typed(b'text/html; foo="bar; charset=koi8-r"; charset=utf-8', "html"),
+    typed(b'text/html; foo="a, text/plain"; charset=koi8-r', "html", "koi8-r"),
+    typed(b"text/html; charset=koi8-r; charset=utf-8", "html", "koi8-r"),
+    typed(b"TEXT/HTML;CHARSET=KOI8-R", "html", "koi8-r"),
+    typed(b"xml", "xml", body=b"<?xml version='1.0'?><urlset/>"),
+    typed(b"html", "other", body=b"hello, 1 < 2"),
+    typed(b"html", "other", body=b"%PDF-1.7 <p>"),
 ]  # fmt: skip

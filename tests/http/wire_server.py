@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -26,8 +27,9 @@ class Row:
     """An answer, and what is right. ``then`` follows its bytes: keep, close, reset or stall.
 
     Of the ``headers`` that are right, None is one that must be missing. ``cause`` is that of the
-    failure; ``goes_to`` is where a redirect leads. ``first`` is the answer to the first request of
-    each connection.
+    failure; ``goes_to`` is where a redirect leads. ``kind`` and ``encoding`` are those of the page.
+    ``seconds`` is the time limit of a pause, and ``limit`` that of the whole; ``pause`` is between
+    two blocks of the answer.
     """
 
     name: str
@@ -39,6 +41,10 @@ class Row:
     then: str = "keep"
     goes_to: str = ""
     seconds: float = 0.0
+    limit: float = 0.0
+    pause: float = 0.0
+    kind: str = ""
+    encoding: str = ""
     reason: str = ""
 
 
@@ -129,6 +135,7 @@ class Host:
         answer, then = self.row.answer, self.row.then
         for block in (answer,) if isinstance(answer, bytes) else answer:
             connection.sendall(block)
+            time.sleep(self.row.pause)
         if then == "stall":
             connection.recv(1)  # until the client gives up
         elif then == "reset":
