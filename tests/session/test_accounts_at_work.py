@@ -18,7 +18,7 @@ from crawler.engine.engine import Engine, run
 from crawler.errors import AccountError
 from crawler.job.job import Job
 from tests.jobs import failures, items, plan, values
-from tests.sites import JITTER, Reply, Site, Visit, links
+from tests.sites import JITTER, Reply, Site, Visit, links, redirect
 
 ALICE = Account(name="alice", user="alice", password="a")
 BOB = Account(name="bob", user="bob", password="b")
@@ -285,3 +285,37 @@ def test_crawl_takes_the_accounts_of_the_spider(site: Site) -> None:
     members_only(site)
     found = list(crawl(Two, [f"{site.url}/2", f"{site.url}/3"], arguments={"site": site.url}))
     assert {item["by"] for item in found} == {"alice", "bob"}
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_each_callback_gets_the_page_that_two_accounts_find_for_two_callbacks(
+    tmp_path: Path, site: Site, order: tuple[str, str]
+) -> None:
+    """Both find it in one commit, which keeps the first; then a redirect brings it to each."""
+
+    class Shop(Members):
+        def parse(self, response: Any) -> Iterator[Any]:
+            number = int(response.url.rpartition("/")[2])
+            yield response.follow("/goal", order[number])
+            yield response.follow(f"/way-{number}", order[number], priority=-1)
+
+        def one(self, response: Any) -> Any:
+            return {"url": response.url, "by": "one"}
+
+        def two(self, response: Any) -> Any:
+            return {"url": response.url, "by": "two"}
+
+    def page(visit: Visit) -> Reply | str:
+        return redirect("/goal") if visit.path.startswith("/way-") else f"page {visit.path}"
+
+    site.otherwise = lambda visit: (
+        Reply("welcome", headers=(("Set-Cookie", "user=x; Path=/"),))
+        if "/login/" in visit.path
+        else page(visit)
+    )
+    seeds = (f"{site.url}/0", f"{site.url}/1")
+    given = plan(Shop, tmp_path, *seeds, arguments={"site": site.url}, commit_interval=0.5)
+    run(replace(given, accounts=(ALICE, BOB)))
+    assert by(tmp_path) == {"one": 1, "two": 1}
+    assert {item["url"] for item in items(tmp_path)} == {site.url + "/goal"}
+    assert failures(tmp_path) == {}
