@@ -470,14 +470,18 @@ class Fetcher:
             self._client.finish(fetch, again)
         elif isinstance(error, SystemResourceError):  # the site has nothing to do with it
             self._adapter.pool.clear()  # idle connections are what can be spared
-            report = report_of(request, error, self._mask)
+            report = report_of(request, error, self._mask, "the request")
             self._client.finish(fetch, Starved(report.message, RESOURCE_WAIT))
         elif isinstance(error, NoNetworkError):
-            self._client.finish(fetch, NoNetwork(report_of(request, error, self._mask).message))
+            self._client.finish(
+                fetch, NoNetwork(report_of(request, error, self._mask, "the request").message)
+            )
         elif isinstance(error, LoginError) and (request.replay or not fetch.stats.started):
-            self._client.finish(fetch, LoginFailed(report_of(request, error, self._mask)))
+            self._client.finish(
+                fetch, LoginFailed(report_of(request, error, self._mask, "the request"))
+            )
         elif task.robots:
-            report = report_of(request, error, self._mask)
+            report = report_of(request, error, self._mask, "the request")
             self._client.finish(fetch, unavailable(fetch, error, report, self._retry))
         else:
             page = Page(
