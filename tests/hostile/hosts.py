@@ -108,13 +108,13 @@ NAMES: list[Behaviour] = [
     Behaviour("two answers", "a name that resolves to a public address and to `127.0.0.1`",
               "tries only the public one, retries, then " + FAILS.format("`connect timeout`"),
               shop, "connect timeout", start="http://both.test:{vault}/",
-              names={"both.test": ["192.88.99.9", "127.0.0.1"]},
+              names={"both.test": ["192.52.193.9", "127.0.0.1"]},
               settings={"connect_timeout": 0.3}, waits=True),
     Behaviour("many addresses", "a name with fifty addresses, none of which answers",
               "tries them all within `connect_timeout`, retries, then "
               + FAILS.format("`connect timeout`"),
               shop, "connect timeout", start="http://many.test/",
-              names={"many.test": [f"192.88.99.{n}" for n in range(50)]},
+              names={"many.test": [f"192.52.193.{n}" for n in range(50)]},
               settings={"connect_timeout": 0.3}, waits=True),
 ]  # fmt: skip
 
