@@ -3,11 +3,13 @@
 ``FetchCoordinator`` decides which; a ``ReadWriteLock`` holds fetches to it: those at the same time
 are its readers, a fetch in series and a login are its writers. Where each page sets another cookie
 and the cookie before is refused, two fetches at a time would log each other out.
-"""
+""" A ``Throttle`` keeps their delay.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -158,3 +160,19 @@ class FetchCoordinator:
         is_late = self._changes != turn.changes
         self._always_in_series = self._always_in_series or (is_late and turn.logged_out)
         return is_late
+
+
+class Throttle:
+    """Keeps a delay between the requests of ``login`` or a callback, and the page after a login."""
+
+    def __init__(self, delay: float) -> None:
+        """``delay`` is in seconds."""
+        self._delay = delay
+        self._last_at = -math.inf
+
+    def wait(self) -> None:
+        """Wait until the delay has passed since the last call."""
+        wait = self._last_at + self._delay - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        self._last_at = time.monotonic()

@@ -41,7 +41,7 @@ from crawler.records import LoginState, SessionRecord, SiteEvidence
 from crawler.request import Hop, Request
 from crawler.scope import is_credential
 from crawler.session.accounts import Account
-from crawler.session.concurrency import FetchCoordinator
+from crawler.session.concurrency import FetchCoordinator, Throttle
 from crawler.session.login_progress import LoginProgress
 from crawler.session.masking import Mask
 from crawler.settings import Settings
@@ -57,22 +57,6 @@ Prompt = Callable[[str, bool], str]
 def no_prompt(question: str, hidden: bool) -> NoReturn:
     """Raise InputRequiredError: there is no terminal."""
     raise InputRequiredError(question)
-
-
-class Throttle:
-    """Keeps a delay between the requests of ``login`` or a callback, and the page after a login."""
-
-    def __init__(self, delay: float) -> None:
-        """``delay`` is in seconds."""
-        self._delay = delay
-        self._last_at = -math.inf
-
-    def wait(self) -> None:
-        """Wait until the delay has passed since the last call."""
-        wait = self._last_at + self._delay - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        self._last_at = time.monotonic()
 
 
 MIN_TOKEN = 6

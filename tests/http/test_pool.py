@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import socket
@@ -17,7 +16,6 @@ from typing import Any
 import pytest
 
 from crawler import Request, Session
-from crawler.http.curl import openssl
 from crawler.http.environment import Environment
 from crawler.settings import Settings
 from tests.sending import answered
@@ -155,16 +153,3 @@ def test_a_session_that_is_dropped_leaves_nothing_for_the_garbage_collector() ->
         assert ref() is None
     finally:
         gc.enable()
-
-
-def test_openssl_keeps_no_buffers_for_connections_that_wait() -> None:
-    library = openssl.library()
-    if library is None:
-        pytest.skip("pycurl has another TLS library")
-    openssl.release_idle_buffers()
-    library.TLS_client_method.restype = library.SSL_CTX_new.restype = ctypes.c_void_p
-    library.SSL_CTX_new.argtypes = library.SSL_CTX_free.argtypes = (ctypes.c_void_p,)
-    context = library.SSL_CTX_new(library.TLS_client_method())
-    get_mode = 33
-    assert library.SSL_CTX_ctrl(context, get_mode, 0, None) & openssl.RELEASE_BUFFERS
-    library.SSL_CTX_free(context)

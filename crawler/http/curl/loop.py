@@ -22,7 +22,6 @@ from crawler.http.address_policy import AddressPolicy
 from crawler.http.curl import failures
 from crawler.http.curl.handle import Handle
 from crawler.http.curl.mender import REASONS, connect_and_mend
-from crawler.http.curl.openssl import release_idle_buffers
 from crawler.http.curl.poller import Poller
 from crawler.http.curl.resolver import LIFETIME, NoNameResolvesError, Resolver
 from crawler.http.curl.servers import Servers
@@ -72,7 +71,6 @@ class Loop:
         self._writer.setblocking(False)
         self._reader_fd = self._reader.fileno()
         self._poller.set(self._reader.fileno(), pycurl.POLL_IN)
-        release_idle_buffers()
         self._multi = self._new_multi()
         self._thread = threading.Thread(target=self._run, name="curl", daemon=True)
         self._thread.start()
