@@ -2,8 +2,9 @@
 
 ``FetchCoordinator`` decides which; a ``ReadWriteLock`` holds fetches to it: those at the same time
 are its readers, a fetch in series and a login are its writers. Where each page sets another cookie
-and the cookie before is refused, two fetches at a time would log each other out.
-""" A ``Throttle`` keeps their delay.
+and the cookie before is refused, two fetches at a time would log each other out. A
+``Throttle`` keeps a delay between requests.
+"""
 
 from __future__ import annotations
 
