@@ -148,10 +148,12 @@ class Reader:
         begun, self._begun = self._begun, {}
         for begin, text in begun.values():
             call, _, arguments = text.partition("(")
+            is_named = call.startswith(("open", "rename", "unlink", "rmdir"))
             if call.startswith("mkdir"):
                 has_passed = self._named(arguments)[0].is_dir()
+            elif not is_named and _FILE.match(arguments) is None:
+                continue  # the process had no files any more, and did not come to the call
             else:
-                is_named = call.startswith(("open", "rename", "unlink", "rmdir"))
                 paths = self._named(arguments) if is_named else [self._path(arguments)]
                 has_passed = not set(paths).isdisjoint(missed())
             if has_passed:

@@ -163,6 +163,7 @@ def test_a_call_in_which_a_process_was_killed(
         "+++ killed by SIGKILL +++",
     ]
     reader.read(f"7 1.{number} {call}\n" for number, call in enumerate(calls))
+    reader.read(['8 2.0 write(15, "\\x61", 1 <unfinished ...>\n'])  # whose process had ended
     there = b"keptlast" if has_passed else b"kept"
 
     def missed() -> list[Path]:
