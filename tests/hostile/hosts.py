@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from tests.hostile.web import BLOCK, Behaviour, Wire, links
@@ -12,6 +13,8 @@ WAITS = (
     "`robots_wait` (0 here) with nothing else to do, and says why: the requests of the host stay "
     "pending, and the same command continues"
 )
+TIME_TO_CLOSE = 3.0
+"""Seconds that a client has for it; one that reads on waits longer for the next bytes."""
 NO_RULES = "treats it as no rules, and requests the pages"
 
 
@@ -23,12 +26,24 @@ def shop(wire: Wire) -> bool:
 def endless_rules(wire: Wire) -> None:
     wire.head("Connection: close")
     wire.send(b"User-agent: *\nDisallow: /private/\n")
-    wire.flood(itertools.repeat(b"Disallow: /" + BLOCK[:1000] + b"\n", 10 * 1024))
+    rules = itertools.repeat(b"Disallow: /" + BLOCK[:1000] + b"\n", 64)
+    flood_while_open(wire, itertools.repeat(b"".join(rules), 160))
 
 
 def one_line(wire: Wire) -> None:
     wire.head("Connection: close")
-    wire.flood(itertools.chain([b"User-agent: *\nDisallow: /"], itertools.repeat(BLOCK, 160)))
+    wire.send(b"User-agent: *\nDisallow: /")
+    flood_while_open(wire, itertools.repeat(BLOCK, 160))
+
+
+def flood_while_open(wire: Wire, blocks: Iterator[bytes]) -> None:
+    """Send blocks of 64 KB, and go on after 2 MB only if the client has not closed by then.
+
+    The buffers of both ends would take nearly all of them from a client that reads no more.
+    """
+    wire.flood(itertools.islice(blocks, 32))
+    if not wire.is_closed_within(TIME_TO_CLOSE):
+        wire.flood(blocks)
 
 
 def at_last(wire: Wire) -> bool:

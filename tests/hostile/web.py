@@ -84,6 +84,12 @@ class Wire:
             if not self.send(piece):
                 return
 
+    def is_closed_within(self, seconds: float) -> bool:
+        """Wait for the client to close the connection; return True if it has."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.sock, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
+
     def reset(self) -> None:
         """Reset the connection, as after a crash."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
